@@ -1,0 +1,172 @@
+"""Runs the migrations, and rebuilds functions and views from sql/, in one transaction.
+
+`pyupc db upgrade` and `alembic -c migrations/alembic.ini upgrade head` both come through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from logging.config import fileConfig
+from typing import Any
+
+import psycopg
+from alembic import context
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from pyupc.cli.report import show
+from pyupc.database import data_loss, obstacles, offline, rebuild, schema, search_path
+from pyupc.database.connect import connect, resolve_dsn
+from pyupc.database.errors import translate
+from pyupc.database.patience import Patience, persist
+from pyupc.errors import PyupcError, SchemaOutOfDate
+
+config = context.config
+options = config.attributes
+is_called_by_pyupc = "dsn" in options
+
+
+class Plan:
+    """The steps that Alembic takes, known before the first of them."""
+
+    def __init__(self, migration: MigrationContext) -> None:
+        self.find_steps = migration.opts["fn"]
+        self.steps: list[RevisionStep] = []
+
+    def prepare(self, drop_code: Any, heads: tuple[str, ...], migration: Any) -> Iterable[Any]:
+        """Alembic asks for its steps: what reads the tables goes first, since they may go."""
+        steps = list(self.find_steps(heads, migration))
+        self.steps = [step for step in steps if isinstance(step, RevisionStep)]
+        if self.steps:
+            drop_code()
+        return steps
+
+
+def is_change() -> bool:
+    """Upgrades and downgrades have a destination; `current` and `history` only look."""
+    return "destination_rev" in context.get_context().opts
+
+
+def configure(**arguments: Any) -> None:
+    context.configure(version_table_schema=schema.DATA_SCHEMA, **arguments)
+
+
+def run_offline() -> None:
+    """Print the SQL of `--sql`."""
+    configure(url="postgresql+psycopg://", literal_binds=True)
+    migration = context.get_context()
+    write = migration.impl.static_output
+    is_fresh = not migration.get_current_heads()
+    plan = Plan(migration)
+    configure(
+        url="postgresql+psycopg://",
+        literal_binds=True,
+        fn=partial(plan.prepare, partial(offline.drop_code, write, is_fresh=is_fresh)),
+    )
+    with context.begin_transaction():
+        offline.begin(write, create_data_schema=is_fresh)
+        context.run_migrations()
+        if plan.steps and plan.steps[-1].to_revisions == (schema.HEAD,):
+            offline.build_code(write)
+        if plan.steps and not plan.steps[-1].to_revisions:
+            offline.drop_data_schema(write)
+
+
+def run_online() -> None:
+    dsn = options.get("dsn") or context.get_x_argument(as_dictionary=True).get("dsn")
+    open_connection = partial(connect, dsn or resolve_dsn(), application_name="pyupc db")
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=partial(open_connection, autocommit=False),
+        poolclass=NullPool,
+    )
+    patience = options.get("patience", Patience())
+
+    def attempt() -> None:
+        with driver_errors(), engine.connect() as connection, connection.begin():
+            configure(connection=connection)
+            if is_change():
+                change(connection, patience)
+            else:
+                context.run_migrations()
+
+    try:
+        persist(attempt, patience, open_connection)
+    except psycopg.Error as error:
+        raise translate(error) from error
+
+
+@contextmanager
+def driver_errors() -> Iterator[None]:
+    """Without SQLAlchemy's wrapping, so that there is one kind of error to look at."""
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise error.orig from error
+        raise
+
+
+def change(connection: Connection, patience: Patience) -> None:
+    """Everything that one transaction does, from the locks to the search_path."""
+    conn = driver_connection(connection)
+    rebuild.begin(conn, patience.lock_timeout)
+    refuse_newer()
+    rebuild.ensure_data_schema(conn)
+    data = data_loss.columns_with_data(conn) if options.get("keep_data") else set()
+
+    plan = Plan(context.get_context())
+    drop_code = partial(rebuild.drop_code, conn, patience.lock_timeout)
+    configure(connection=connection, fn=partial(plan.prepare, drop_code))
+    with obstacles.dependents_named():
+        context.run_migrations()
+
+    heads = context.get_context().get_current_heads()
+    if heads == (schema.HEAD,):
+        if not rebuild.is_current(conn):
+            drop_code()
+            rebuild.build_code(conn)
+        search_path.add(conn)
+    if plan.steps and not heads:
+        rebuild.drop_data_schema(conn)
+    data_loss.refuse_loss(conn, data)
+
+
+def refuse_newer() -> None:
+    """A revision that has no script here was made by a later pyupc."""
+    known = {script.revision for script in context.script.walk_revisions()}
+    for head in context.get_context().get_current_heads():
+        if head not in known:
+            raise SchemaOutOfDate(
+                f"the database's schema is at revision {head}, which this pyupc does not know",
+                schema.UPDATE_HINT,
+            )
+
+
+def driver_connection(connection: Connection) -> psycopg.Connection[Any]:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+def run() -> None:
+    if context.is_offline_mode():
+        run_offline()
+    else:
+        run_online()
+
+
+if is_called_by_pyupc:
+    run()
+else:
+    if config.config_file_name:
+        fileConfig(config.config_file_name, disable_existing_loggers=False)
+    try:
+        run()
+    except PyupcError as error:
+        show(error)
+        raise SystemExit(error.exit_code) from error

@@ -1,0 +1,31 @@
+"""Logs go to stderr; stdout is for data."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, TextIO
+
+_LOGGERS = ("pyupc", "alembic")
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what sys.stderr is now, which a caller may have replaced since."""
+
+    def emit(self, record: Any) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def log_to_stderr(verbose: int = 0, *, quiet: bool = False) -> None:
+    """Warnings by default; -v adds what is going on, -vv everything, -q leaves errors only."""
+    if quiet:
+        level = logging.ERROR
+    else:
+        level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    handler = _StderrHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(level)

@@ -1,0 +1,58 @@
+"""What the commands share: options, negative numbers as arguments, examples in the help."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import click
+
+_NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+
+
+def _normalise(
+    ctx: click.Context, parameter: click.Parameter, symbols: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Upper case, each once, in the order given."""
+    names = [symbol.strip().upper() for symbol in symbols]
+    if "" in names:
+        raise click.BadParameter("a symbol has a name", ctx, parameter)
+    return tuple(dict.fromkeys(names))
+
+
+symbols = click.option(
+    "--symbol",
+    "symbols",
+    multiple=True,
+    metavar="SYMBOL",
+    callback=_normalise,
+    help="BTC, ETH, …; repeatable. Default: every registered symbol.",
+)
+
+json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+yes = click.option("--yes", is_flag=True, help="Do it, whatever data is lost.")
+
+
+class NegativeNumbers(click.Command):
+    """A command whose arguments may be negative numbers; a mistyped option is still refused."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Once strictly, for the errors only; then letting through what looks like an option.
+        without = ["0" if _NEGATIVE_NUMBER.fullmatch(arg) else arg for arg in args]
+        self.make_parser(ctx).parse_args(without)
+        ctx.ignore_unknown_options = True
+        return super().parse_args(ctx, [_without_letters(arg) for arg in args])
+
+
+def _without_letters(arg: str) -> str:
+    """The `e` of -1e-5 would be taken for an option of that name, so it is written out."""
+    return f"{Decimal(arg):f}" if _NEGATIVE_NUMBER.fullmatch(arg) and "e" in arg.lower() else arg
+
+
+def examples(*commands: str) -> str:
+    """The epilog of a command: a block that Click does not rewrap, two spaces before each line.
+
+    A line is a command as typed in a shell, `#` starts a comment; a test runs them all.
+    """
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])

@@ -1,0 +1,61 @@
+"""Which data a downgrade would drop: the columns, before it, of tables that have rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from pyupc.errors import PyupcError
+
+# Rows that every database has, because the migrations themselves put them there.
+_NO_DATA: dict[str, str] = {
+    "alembic_version": "false",
+    "engine_object": "false",
+    "symbol": "symbol NOT IN ('BTC', 'ETH')",
+}
+
+_COLUMNS = """
+    SELECT c.relname, a.attname
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
+    WHERE n.nspname = 'upc_data'
+        AND c.relkind IN ('r', 'p')
+        AND a.attnum > 0
+        AND NOT a.attisdropped
+"""
+
+
+def columns(conn: psycopg.Connection[Any]) -> set[tuple[str, str]]:
+    """Every (table, column) of the tables."""
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        return set(cursor.execute(_COLUMNS).fetchall())
+
+
+def columns_with_data(conn: psycopg.Connection[Any]) -> set[tuple[str, str]]:
+    """Those whose table has a row that somebody has loaded."""
+    found = columns(conn)
+    filled = {table for table in {table for table, _ in found} if _has_rows(conn, table)}
+    return {(table, column) for table, column in found if table in filled}
+
+
+def refuse_loss(conn: psycopg.Connection[Any], before: set[tuple[str, str]]) -> None:
+    """Raise if a column of `before` is gone."""
+    lost = sorted({table for table, _ in before - columns(conn)})
+    if lost:
+        raise PyupcError(
+            f"this downgrade drops data of {', '.join(f'upc_data.{table}' for table in lost)}",
+            "repeat it with --yes if that is what you want",
+        )
+
+
+def _has_rows(conn: psycopg.Connection[Any], table: str) -> bool:
+    query = sql.SQL("SELECT EXISTS (SELECT FROM upc_data.{} WHERE {})").format(
+        sql.Identifier(table), sql.SQL(_NO_DATA.get(table, "true"))
+    )
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(query).fetchone()
+    return row is not None and bool(row[0])

@@ -1,0 +1,16 @@
+"""How a migration script runs SQL text: unchanged, without SQLAlchemy reading `:name` or `%`."""
+
+from __future__ import annotations
+
+from alembic import op
+
+
+def run_sql(text: str) -> None:
+    """Run one or more statements, or print them in offline mode (`--sql`)."""
+    context = op.get_context()
+    if context.as_sql:
+        context.impl.static_output(text.strip())
+        return
+    driver = op.get_bind().connection.driver_connection
+    assert driver is not None
+    driver.execute(text)

@@ -1,0 +1,84 @@
+"""The one place that turns an error of the database into one line, a hint and an exit code."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+
+from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
+
+_OUR_OBJECT = re.compile(r"\b(?:upc_data|upc|analytics)\b[.\"]")
+
+# Classes and codes that say that there is no connection, or no longer one. A refused connection
+# carries no SQLSTATE at all: libpq reports it as text.
+_NO_CONNECTION_CLASSES = ("08", "28")
+_NO_CONNECTION = frozenset({"3D000", "53300", "57P01", "57P02", "57P03", "57P04", "57P05"})
+
+_MISSING_OBJECT = frozenset({"3F000", "42P01", "42703", "42704", "42883"})
+
+_HINTS = {
+    "25006": "the server accepts no writes, as a standby does: set PYUPC_DSN to the primary",
+    "3D000": "create the database first, or name another one in PYUPC_DSN",
+    "40001": "another session changed the same rows: try again",
+    "40P01": "another session changed the same rows: try again",
+    "42501": "connect as the owner of the schemas, or have the right granted",
+    "53100": "make room on the server's disk, then try again",
+    "53200": "the server is out of memory: lower the size of the request or its work_mem",
+    "53300": "close other connections, or raise max_connections",
+    "55P03": "another session holds the lock: end it, or try again later",
+    "57014": "it was cancelled or ran into statement_timeout: try again",
+}
+
+_UNREACHABLE_HINT = "check PYUPC_DSN and that the server runs, or unset it for the embedded one"
+_UPGRADE_HINT = "pyupc db upgrade"
+
+
+def translate(error: psycopg.Error) -> PyupcError:
+    """The error for the user: one line, without passwords, with a hint where one is known."""
+    code = error.sqlstate or ""
+    message = _message(error)
+    if not code:
+        return _without_sqlstate(error, message)
+    if code.startswith(_NO_CONNECTION_CLASSES) or code in _NO_CONNECTION:
+        return DatabaseUnreachable(message, _HINTS.get(code, _UNREACHABLE_HINT))
+    if code.startswith("UP"):
+        return PyupcError(_with_detail(message, error.diag.message_detail), _hint(error))
+    if code in _MISSING_OBJECT and _OUR_OBJECT.search(message):
+        return SchemaOutOfDate(message, _UPGRADE_HINT)
+    return PyupcError(f"{code} {message}", _HINTS.get(code) or _hint(error))
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with every password that a connection string carries taken out."""
+    line = " ".join(text.split())
+    line = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", line)
+    return re.sub(r"(?i)\bpassword\s*=\s*(?:'(?:[^'\\]|\\.)*'|[^\s&]+)", "password=***", line)
+
+
+def _without_sqlstate(error: psycopg.Error, message: str) -> PyupcError:
+    if isinstance(error, psycopg.OperationalError):
+        return DatabaseUnreachable(message, _UNREACHABLE_HINT)
+    return PyupcError(message)
+
+
+def _message(error: psycopg.Error) -> str:
+    """The primary message; for an error of the client its first line, which has the reason."""
+    primary = error.diag.message_primary
+    if primary:
+        return one_line(primary)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    # After several addresses were tried psycopg lists one failure a line, marked with a dash.
+    failures = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    return one_line(failures[0] if failures else lines[0])
+
+
+def _with_detail(message: str, detail: str | None) -> str:
+    return f"{message} ({one_line(detail).rstrip('.')})" if detail else message
+
+
+def _hint(error: psycopg.Error) -> str | None:
+    hint = error.diag.message_hint
+    return one_line(hint) if hint else None

@@ -1,0 +1,56 @@
+"""Upgrades and downgrades of a database, driven through Alembic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from alembic import command
+from alembic.config import Config
+from alembic.util.exc import CommandError
+
+from pyupc.database import schema
+from pyupc.database.connect import connect
+from pyupc.database.patience import Patience
+from pyupc.errors import UsageProblem
+
+
+def upgrade(dsn: str, revision: str = "head", *, patience: Patience | None = None) -> None:
+    """Bring the database to a revision, and functions and views with it if that is the head.
+
+    Raises PyupcError, with everything as it was, if something that is not ours is in the way.
+    """
+    _run(command.upgrade, _config(dsn, patience), revision)
+
+
+def downgrade(
+    dsn: str, revision: str, *, keep_data: bool = False, patience: Patience | None = None
+) -> None:
+    """Take the database back to a revision: `base`, `0001`, `-1`.
+
+    With `keep_data` it is refused if it would drop a table or column that somebody has filled.
+    """
+    config = _config(dsn, patience)
+    config.attributes["keep_data"] = keep_data
+    _run(command.downgrade, config, revision)
+
+
+def current(dsn: str) -> str | None:
+    """The database's revision; None before the first upgrade."""
+    with connect(dsn, application_name="pyupc db") as conn:
+        return schema.revision(conn)
+
+
+def _config(dsn: str, patience: Patience | None) -> Config:
+    config = Config(schema.migrations_folder() / "alembic.ini")
+    config.attributes["dsn"] = dsn
+    config.attributes["patience"] = patience or Patience()
+    return config
+
+
+def _run(action: Callable[[Config, str], None], config: Config, revision: str) -> None:
+    try:
+        action(config, revision)
+    except CommandError as error:
+        raise UsageProblem(
+            str(error), f"the revisions are base and 0001 to {schema.HEAD}, the head"
+        ) from error

@@ -1,0 +1,75 @@
+"""What `alembic upgrade --sql` prints beside the migrations: the rebuild, with its refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyupc.database import obstacles, rebuild, search_path
+
+Write = Callable[[str], None]
+
+_REFUSE_FOREIGN_SCHEMAS = """
+DO $do$
+DECLARE
+    v_schema text;
+BEGIN
+    SELECT n.nspname
+    INTO v_schema
+    FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname IN ('upc_data', 'upc', 'analytics')
+        AND pg_catalog.obj_description(n.oid, 'pg_namespace') !~ '\\[pyupc [^]]+\\]$' IS NOT FALSE;
+
+    IF FOUND THEN
+        RAISE EXCEPTION 'schema "%" was not created by pyupc', v_schema
+            USING ERRCODE = 'duplicate_schema', HINT = 'Rename it.';
+    END IF;
+END;
+$do$;
+"""
+
+_REFUSE_STRANGERS = f"""
+DO $do$
+DECLARE
+    v_names text;
+BEGIN
+    SELECT pg_catalog.string_agg(stranger.name, ', ')
+    INTO v_names
+    FROM ({obstacles.STRANGERS}) AS stranger (name);
+
+    IF v_names IS NOT NULL THEN
+        RAISE EXCEPTION 'objects that pyupc did not create depend on its schemas: %', v_names
+            USING ERRCODE = 'dependent_objects_still_exist', HINT = 'Move or drop them.';
+    END IF;
+END;
+$do$;
+"""
+
+
+def begin(write: Write, *, create_data_schema: bool) -> None:
+    write(
+        f"SET LOCAL search_path = pg_catalog, pg_temp;\n\n"
+        f"SELECT pg_catalog.pg_advisory_xact_lock({rebuild.UPGRADE_LOCK});\n\n"
+        f"SET LOCAL lock_timeout = '2s';\n{_REFUSE_FOREIGN_SCHEMAS}"
+    )
+    if create_data_schema:
+        write(rebuild.CREATE_DATA_SCHEMA.strip())
+
+
+def drop_code(write: Write, *, is_fresh: bool) -> None:
+    if is_fresh:
+        return
+    write(_REFUSE_STRANGERS.strip())
+    write("DROP SCHEMA IF EXISTS upc, analytics CASCADE;")
+    write("DELETE FROM upc_data.engine_object;")
+
+
+def build_code(write: Write) -> None:
+    for script in rebuild.code_scripts():
+        text = script.text.strip()
+        write(text if text.endswith(";") else f"{text};")
+    write(search_path.ADD.strip() + ";")
+
+
+def drop_data_schema(write: Write) -> None:
+    write("DROP TABLE IF EXISTS upc_data.alembic_version;\nDROP SCHEMA upc_data;")
+    write(search_path.REMOVE.strip() + ";")

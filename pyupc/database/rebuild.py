@@ -1,0 +1,138 @@
+"""Functions and views: dropped and built again from sql/ inside the transaction of an upgrade."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from pyupc.database import obstacles, search_path
+from pyupc.database.schema import (
+    CODE_SCHEMAS,
+    DATA_SCHEMA,
+    code_hash,
+    code_marker,
+    data_marker,
+    read_hash,
+    sql_files,
+)
+
+# Shared by everything that changes the schema of a database; advisory locks are per database.
+UPGRADE_LOCK = 0x7079757063  # "pyupc"
+
+# The views are locked one after another, in another order than a reader takes. Giving up on one,
+# and letting go of all, well within PostgreSQL's deadlock_timeout keeps that from ending in a
+# deadlock whose victim may be the reader.
+MOMENT = 0.1
+
+CREATE_DATA_SCHEMA = f"""
+CREATE SCHEMA {DATA_SCHEMA};
+COMMENT ON SCHEMA {DATA_SCHEMA} IS '{data_marker()}';
+"""
+
+
+def begin(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
+    """Open the transaction: wait for other upgrades without limit, for anything else briefly.
+
+    A short lock_timeout keeps a session that is idle in a transaction from making every tick
+    queue behind the upgrade.
+    """
+    conn.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    conn.execute(
+        """
+        SELECT
+            pg_catalog.set_config('lock_timeout', '0', true),
+            pg_catalog.set_config('statement_timeout', '0', true),
+            pg_catalog.set_config('client_min_messages', 'warning', true),
+            pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)
+        """
+    )
+    conn.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", [UPGRADE_LOCK])
+    _set_lock_timeout(conn, lock_timeout)
+
+
+def ensure_data_schema(conn: psycopg.Connection[Any]) -> None:
+    """Refuse schemas that are not ours, then create the one that Alembic's table needs."""
+    comments = obstacles.schema_comments(conn)
+    obstacles.refuse_foreign_schemas(comments)
+    if DATA_SCHEMA not in comments:
+        conn.execute(CREATE_DATA_SCHEMA)
+
+
+def drop_data_schema(conn: psycopg.Connection[Any]) -> None:
+    """After the downgrade to base: nothing of ours is left but Alembic's empty table."""
+    obstacles.refuse_leftovers(conn)
+    conn.execute("DROP TABLE upc_data.alembic_version")
+    conn.execute("DROP SCHEMA upc_data")
+    search_path.remove(conn)
+
+
+def is_current(conn: psycopg.Connection[Any]) -> bool:
+    """Whether both schemas were built from this text for these tables."""
+    comments = obstacles.schema_comments(conn)
+    return all(read_hash(comments.get(schema)) == code_hash() for schema in CODE_SCHEMAS)
+
+
+def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
+    """Drop the schemas upc and analytics, unless that would harm anything that is not ours."""
+    comments = obstacles.schema_comments(conn)
+    obstacles.refuse_foreign_schemas(comments)
+    present = [schema for schema in CODE_SCHEMAS if schema in comments]
+    if not present:
+        return
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        try:
+            with conn.transaction():
+                obstacles.refuse_strangers(conn)
+                _set_lock_timeout(conn, min(lock_timeout, MOMENT))
+                conn.execute(f"DROP SCHEMA {', '.join(present)} CASCADE")
+            break
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(MOMENT)
+    _set_lock_timeout(conn, lock_timeout)
+    conn.execute("DELETE FROM upc_data.engine_object")
+
+
+def _set_lock_timeout(conn: psycopg.Connection[Any], seconds: float) -> None:
+    milliseconds = f"{seconds * 1000:.0f}ms"
+    conn.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [milliseconds])
+
+
+def build_code(conn: psycopg.Connection[Any]) -> None:
+    """Create the schemas upc and analytics from the files in sql/."""
+    for script in code_scripts():
+        script.run(conn.execute)
+
+
+@dataclass(frozen=True)
+class Script:
+    """A piece of SQL text with the name of its file, which an error message of PostgreSQL lacks."""
+
+    name: str
+    text: str
+
+    def run(self, execute: Callable[[str], Any]) -> None:
+        try:
+            execute(self.text)
+        except psycopg.Error as error:
+            error.add_note(f"in {self.name}")
+            raise
+
+
+def code_scripts() -> list[Script]:
+    """Everything that builds the two schemas, in order."""
+    create = "".join(
+        f"CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS '{code_marker()}';\n"
+        for schema in CODE_SCHEMAS
+    )
+    return [
+        Script("schemas", create),
+        *(Script(file.name, file.read_text("utf-8")) for file in sql_files()),
+        Script("record", "SELECT upc.record_engine_objects()"),
+    ]

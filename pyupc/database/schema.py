@@ -1,0 +1,122 @@
+"""Which schema this program needs, and whether a database has it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from pyupc.errors import SchemaOutOfDate
+
+HEAD = "0001"
+
+DATA_SCHEMA = "upc_data"
+CODE_SCHEMAS = ("upc", "analytics")
+
+UPGRADE_HINT = "run: pyupc db upgrade"
+UPDATE_HINT = "update pyupc: pip install --upgrade pyupc"
+
+_MARKER = re.compile(r"\[pyupc ([0-9a-z]+)(?: ([0-9a-f]{64}))?\]$")
+
+
+def _folder(name: str) -> Path:
+    """A folder that the wheel carries inside the package and a checkout keeps beside it."""
+    package = Path(__file__).resolve().parents[1]
+    inside, beside = package / name, package.parent / name
+    return inside if inside.is_dir() else beside
+
+
+def migrations_folder() -> Path:
+    return _folder("migrations")
+
+
+def sql_files() -> list[Path]:
+    """The files of the engine, in the order in which they are run."""
+    return sorted(_folder("sql").glob("*.sql"), key=lambda file: file.name)
+
+
+def code_hash() -> str:
+    """Names the text of `sql/` together with the tables that it is written for."""
+    digest = hashlib.sha256(HEAD.encode())
+    for file in sql_files():
+        digest.update(b"\0")
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def code_marker() -> str:
+    """The comment on the schemas that pyupc may drop and rebuild."""
+    return f"Rebuilt by every pyupc upgrade from its sql folder [pyupc {HEAD} {code_hash()}]"
+
+
+def data_marker() -> str:
+    """The comment on the schema of the tables."""
+    return "Tables of pyupc, versioned by its migrations [pyupc data]"
+
+
+def is_marked(comment: str | None) -> bool:
+    return comment is not None and _MARKER.search(comment) is not None
+
+
+def read_hash(comment: str | None) -> str | None:
+    """The hash in a code marker."""
+    found = _MARKER.search(comment or "")
+    return found.group(2) if found else None
+
+
+def _read(conn: psycopg.Connection[Any], query: str) -> tuple[Any, ...] | None:
+    """One row; None if there is none or if the version table does not exist."""
+    idle = conn.info.transaction_status == TransactionStatus.IDLE
+    guard = nullcontext() if conn.autocommit and idle else conn.transaction()
+    try:
+        with guard, conn.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+            return cursor.execute(query).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return None
+
+
+def revision(conn: psycopg.Connection[Any]) -> str | None:
+    """The revision of the database's tables, None before the first upgrade."""
+    row = _read(conn, "SELECT version_num FROM upc_data.alembic_version")
+    return None if row is None else str(row[0])
+
+
+def check(conn: psycopg.Connection[Any], *, code: bool = True) -> None:
+    """Raise SchemaOutOfDate unless the database is the one that this program was written for.
+
+    With `code=False` the tables must fit, but functions of another text are accepted.
+    """
+    row = _read(
+        conn,
+        """
+        SELECT
+            v.version_num,
+            (SELECT pg_catalog.obj_description(n.oid, 'pg_namespace')
+             FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'upc'),
+            (SELECT pg_catalog.obj_description(n.oid, 'pg_namespace')
+             FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'analytics')
+        FROM upc_data.alembic_version AS v
+        """,
+    )
+    if row is None:
+        raise SchemaOutOfDate("the database has no pyupc schema", UPGRADE_HINT)
+    found, *comments = row
+    if found > HEAD:
+        raise SchemaOutOfDate(
+            f"the database's schema is at revision {found}, newer than this pyupc's {HEAD}",
+            UPDATE_HINT,
+        )
+    if found < HEAD:
+        raise SchemaOutOfDate(
+            f"the database's schema is at revision {found}, this pyupc needs {HEAD}", UPGRADE_HINT
+        )
+    hashes = {read_hash(comment) for comment in comments}
+    if None in hashes:
+        raise SchemaOutOfDate("the database has pyupc's tables without its functions", UPGRADE_HINT)
+    if code and hashes != {code_hash()}:
+        raise SchemaOutOfDate("the database's functions are of another pyupc", UPGRADE_HINT)

@@ -1,0 +1,129 @@
+"""An embedded PostgreSQL: a real server of the user's own, which starts when a command needs it.
+
+It lives in one folder (`PYUPC_HOME`), listens on a Unix socket that nobody else can reach, asks
+for a password nevertheless, and runs on after the command that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from pyupc.embedded.binaries import wheel_binaries
+from pyupc.embedded.cluster import Cluster
+from pyupc.embedded.home import Home, Notify
+from pyupc.embedded.postmaster import Postmaster
+from pyupc.errors import DatabaseUnreachable
+
+__all__ = [
+    "DATABASE",
+    "database_uri",
+    "default_home",
+    "ensure_running",
+    "is_running",
+    "program",
+    "stop",
+]
+
+DATABASE = "pyupc"
+
+_CONNECT_TIMEOUT_SECONDS = 10
+
+
+def default_home() -> Path:
+    """`PYUPC_HOME`; else for root /var/lib/pyupc, for others the platform's user data folder."""
+    given = os.environ.get("PYUPC_HOME", "").strip()
+    if given:
+        return Path(given)
+    if os.geteuid() == 0:
+        return Path("/var/lib/pyupc")
+    try:
+        import platformdirs
+    except ImportError:
+        raise DatabaseUnreachable(
+            "no folder is known for the embedded PostgreSQL",
+            "pip install 'pyupc[embedded]', or set PYUPC_HOME or PYUPC_DSN",
+        ) from None
+    return platformdirs.user_data_path("pyupc", appauthor=False)
+
+
+def print_to_stderr(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def ensure_running(home: Path | None = None, *, notify: Notify = print_to_stderr) -> str:
+    """Start the server unless it runs; return the URI of the database `pyupc`, made if missing."""
+    return database_uri(DATABASE, home, create=True, notify=notify)
+
+
+def database_uri(
+    name: str,
+    home: Path | None = None,
+    *,
+    create: bool = False,
+    notify: Notify = print_to_stderr,
+) -> str:
+    """The URI of any database of the server, which runs then; `create` makes a missing one."""
+    cluster = _cluster(home)
+    with _clear_errors(cluster.home):
+        if cluster.home.password() is not None and _answers(cluster.uri(name)):
+            cluster.home.bound_log()
+            return cluster.uri(name)
+        cluster.home.create()
+        with cluster.home.locked(notify):
+            cluster.start(notify)
+            if create:
+                cluster.create_database(name)
+        return cluster.uri(name)
+
+
+def stop(home: Path | None = None, *, notify: Notify = print_to_stderr) -> bool:
+    """Shut the server down and wait for its end; False if it was not running."""
+    cluster = _cluster(home)
+    with _clear_errors(cluster.home):
+        if not cluster.home.data.is_dir():
+            return False
+        with cluster.home.locked(notify):
+            return cluster.stop(notify)
+
+
+def is_running(home: Path | None = None) -> bool:
+    """Whether the server's process lives, be it ready or still starting."""
+    cluster = _cluster(home)
+    with _clear_errors(cluster.home):
+        return Postmaster.of(cluster.home.data) is not None
+
+
+def program(name: str) -> Path:
+    """A client program of the wheel, such as `psql` or `pg_dump`."""
+    return wheel_binaries() / name
+
+
+def _cluster(home: Path | None) -> Cluster:
+    return Cluster(Home.at(home or default_home()))
+
+
+def _answers(uri: str) -> bool:
+    """Whether a connection succeeds: the only proof that the server found is the right one."""
+    try:
+        psycopg.connect(uri, connect_timeout=_CONNECT_TIMEOUT_SECONDS).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@contextmanager
+def _clear_errors(home: Home) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or home.path
+        raise DatabaseUnreachable(
+            f"the embedded PostgreSQL cannot use {where}: {error.strerror or error}",
+            "make room there, or set PYUPC_HOME to a folder of your own",
+        ) from error

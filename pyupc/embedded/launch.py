@@ -1,0 +1,86 @@
+"""Start the server's process so that it outlives the command that starts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from pyupc.embedded.account import Account, last_line, start
+from pyupc.embedded.home import PORT, Home, Notify, Waiting
+from pyupc.embedded.postmaster import Postmaster, remove_misleading_lock_files
+from pyupc.errors import DatabaseUnreachable
+
+# The shell ends at once, so that the server is nobody's child: a dead child that its parent has
+# not waited for would look alive to the next start.
+_DETACHED = '"$@" </dev/null >&2 & echo "$!"'
+
+# lock_file_exists: processes that a killed server left behind still hold its shared memory. They
+# end by themselves once their current statement is done.
+_STILL_IN_USE = " F0001 "
+_STILL_IN_USE_SECONDS = 60.0
+
+_SEVERE = re.compile(r"(?:FATAL|PANIC|ERROR|error):\s+(.*)")
+
+
+def launch(home: Home, binaries: Path, account: Account | None, notify: Notify) -> None:
+    """Start the server and return once it takes connections."""
+    crashed = (home.data / "postmaster.pid").exists()
+    remove_misleading_lock_files(home)
+    state = "recovering after a crash" if crashed else "starting"
+    waiting = Waiting(notify, f"PostgreSQL is {state}")
+    deadline = time.monotonic() + _STILL_IN_USE_SECONDS
+    while True:
+        home.bound_log()
+        with _open_log(home.log) as log:
+            before = os.fstat(log.fileno()).st_size
+            postmaster = _detached(home, binaries, account, log.fileno())
+        if postmaster.becomes_ready(waiting):
+            return
+        said = _text_after(home.log, before)
+        if _STILL_IN_USE not in said or time.monotonic() > deadline:
+            raise DatabaseUnreachable(
+                f"the embedded PostgreSQL does not start: {reason(said)}", f"see {home.log}"
+            )
+        time.sleep(0.2)
+
+
+def reason(output: str) -> str:
+    """The first severe message in what a program of PostgreSQL's said, else its last line."""
+    severe = _SEVERE.search(output)
+    return severe[1].strip() if severe else last_line(output) or "it gives no reason"
+
+
+def _detached(home: Home, binaries: Path, account: Account | None, log: int) -> Postmaster:
+    settings = {
+        "cluster_name": "pyupc",
+        "listen_addresses": "",
+        "log_line_prefix": "%m [%p] %e ",
+        "logging_collector": "off",
+        "port": str(PORT),
+        "unix_socket_directories": _quoted(str(home.socket_folder)),
+        "unix_socket_permissions": "0700",
+    }
+    command: list[str | Path] = [binaries / "postgres", "-D", home.data]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    shell = ["/bin/sh", "-c", _DETACHED, "sh", *command]
+    with start(shell, account, cwd=home.data, stderr=log) as process:
+        stdout, _ = process.communicate()
+    return Postmaster(int(stdout), home.data)
+
+
+def _quoted(folder: str) -> str:
+    """A path in a list of folders, where commas separate and quotes protect."""
+    return '"' + folder.replace('"', '""') + '"'
+
+
+def _open_log(path: Path) -> BinaryIO:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "ab")
+
+
+def _text_after(path: Path, offset: int) -> str:
+    return path.read_bytes()[offset:].decode(errors="replace")

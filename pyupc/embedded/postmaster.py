@@ -1,0 +1,93 @@
+"""The server's main process, as its `postmaster.pid` tells of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyupc.embedded.home import PORT, Home, Waiting
+
+_STATUS_LINE = 7
+
+
+@dataclass(frozen=True)
+class Postmaster:
+    pid: int
+    data: Path
+
+    @classmethod
+    def of(cls, data: Path) -> Postmaster | None:
+        """The live server of a data folder, ready or not."""
+        pid = _first_number(data / "postmaster.pid")
+        if pid is None:
+            return None
+        postmaster = cls(pid, data)
+        return postmaster if postmaster.is_alive() else None
+
+    def is_alive(self) -> bool:
+        """Whether the process runs and is this server.
+
+        After a crash or a reboot its number may be another process's by now, so the number alone
+        says nothing. A process that ended and was not waited for has an empty command line.
+        """
+        return f" -D {self.data} " in f"{_command_line(self.pid)} "
+
+    def is_ready(self) -> bool:
+        """Whether it takes connections: `postmaster.pid` says so in its last line."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return False
+        return (
+            len(lines) > _STATUS_LINE
+            and lines[0].strip() == str(self.pid)
+            and lines[_STATUS_LINE].strip() == "ready"
+        )
+
+    def becomes_ready(self, waiting: Waiting) -> bool:
+        """Wait until it takes connections, without a limit; False if it ends instead."""
+        while not self.is_ready():
+            if not self.is_alive():
+                return False
+            waiting.a_moment()
+        return True
+
+
+def remove_misleading_lock_files(home: Home) -> None:
+    """Remove lock files of a dead server whose number is another process's by now.
+
+    PostgreSQL takes any process of its own user with that number for a running server and refuses
+    to start. Where no process has the number it sees for itself, so the files stay: by them it
+    finds out whether remains of the old server still use its memory.
+    """
+    for path in (home.data / "postmaster.pid", home.socket_folder / f".s.PGSQL.{PORT}.lock"):
+        pid = _first_number(path)
+        if pid is None or Postmaster(pid, home.data).is_alive():
+            continue
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, 0)
+            path.unlink()
+
+
+def _first_number(path: Path) -> int | None:
+    try:
+        first = path.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except FileNotFoundError:
+        return None
+    # The socket's lock file is of the same shape; a file of a full disk may be empty.
+    return int(first) if first.isdigit() and int(first) > 1 else None
+
+
+def _command_line(pid: int) -> str:
+    if Path("/proc/self/cmdline").exists():
+        try:
+            raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return ""
+        return os.fsdecode(raw.replace(b"\0", b" "))
+    command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    found = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    return found.stdout.strip()

@@ -1,0 +1,34 @@
+"""The errors that a user may see. Each is one line, a hint that says what to do, and an exit code."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PyupcError(Exception):
+    """A refusal with a reason: nothing was changed (exit code 1)."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageProblem(PyupcError):
+    """The arguments do not fit together (exit code 2)."""
+
+    exit_code = 2
+
+
+class DatabaseUnreachable(PyupcError):
+    """No PostgreSQL answers (exit code 3)."""
+
+    exit_code = 3
+
+
+class SchemaOutOfDate(PyupcError):
+    """The database's schema is older or newer than this program (exit code 4)."""
+
+    exit_code = 4

@@ -1,0 +1,64 @@
+-- Candles: the triggers that remember which days have to be counted again.
+
+CREATE FUNCTION upc.candle_changed()
+RETURNS trigger
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $fn$
+BEGIN
+    -- A candle is part of the windows of the day 60 minutes before it and of the day 30 minutes
+    -- after it. Half hours are few, and no day begins within one.
+    INSERT INTO upc_data.candle_change (symbol, day)
+    SELECT DISTINCT h.symbol, ((h.half_hour + shift) AT TIME ZONE 'UTC')::date
+    FROM (
+        SELECT DISTINCT
+            c.symbol,
+            date_bin('30 minutes', c.opened_at, '2000-01-01 00:00:00+00') AS half_hour
+        FROM changed AS c
+    ) AS h
+    CROSS JOIN (VALUES (interval '-60 minutes'), (interval '30 minutes')) AS s (shift);
+    RETURN NULL;
+END
+$fn$;
+COMMENT ON FUNCTION upc.candle_changed IS
+    'trigger: notes the UTC days whose counts a statement on upc_data.candle has made out of date';
+
+CREATE TRIGGER candle_inserted
+AFTER INSERT ON upc_data.candle
+REFERENCING NEW TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION upc.candle_changed();
+
+CREATE TRIGGER candle_deleted
+AFTER DELETE ON upc_data.candle
+REFERENCING OLD TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION upc.candle_changed();
+
+-- An update may move a candle from one minute to another, so both its sides count.
+CREATE TRIGGER candle_updated_from
+AFTER UPDATE ON upc_data.candle
+REFERENCING OLD TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION upc.candle_changed();
+
+CREATE TRIGGER candle_updated_to
+AFTER UPDATE ON upc_data.candle
+REFERENCING NEW TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION upc.candle_changed();
+
+
+CREATE FUNCTION upc.candle_truncated()
+RETURNS trigger
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $fn$
+BEGIN
+    INSERT INTO upc_data.candle_change (symbol, day)
+    SELECT d.symbol, d.day FROM upc_data.counted_day AS d;
+    RETURN NULL;
+END
+$fn$;
+COMMENT ON FUNCTION upc.candle_truncated IS
+    'trigger: notes every counted day when upc_data.candle is emptied by TRUNCATE';
+
+CREATE TRIGGER candle_truncated
+BEFORE TRUNCATE ON upc_data.candle
+FOR EACH STATEMENT EXECUTE FUNCTION upc.candle_truncated();

@@ -1,0 +1,277 @@
+-- The build: what changed since it was counted is taken out of the histogram as it was, and
+-- counted again as it is. A day of candles costs a day's work.
+
+CREATE FUNCTION upc.all_starts(days integer)
+RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT d * 1530 + m
+    FROM generate_series(0, all_starts.days - 1) AS d
+    CROSS JOIN generate_series(31, 1470) AS m
+);
+COMMENT ON FUNCTION upc.all_starts IS
+    'the places of all starting minutes in the windows of so many days laid end to end';
+
+
+CREATE FUNCTION upc.affected_starts(
+    counted double precision[],
+    current double precision[]
+)
+RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    -- A close is part of the pairs of the 60 starting minutes before it and of the momentum of
+    -- the 30 after it.
+    SELECT w.i
+    FROM (
+        SELECT
+            c.i::integer AS i,
+            sum((c.counted <> c.current)::integer) OVER (
+                PARTITION BY (c.i - 1) / 1530
+                ORDER BY c.i
+                ROWS BETWEEN 30 PRECEDING AND 60 FOLLOWING
+            ) AS changes
+        FROM unnest(affected_starts.counted, affected_starts.current)
+            WITH ORDINALITY AS c (counted, current, i)
+    ) AS w
+    WHERE w.changes > 0 AND (w.i - 1) % 1530 BETWEEN 30 AND 1469
+);
+COMMENT ON FUNCTION upc.affected_starts IS
+    'the places, in windows laid end to end, of the starting minutes whose pairs or momentum differ between two states of the closes';
+
+
+CREATE FUNCTION upc.add_counts(counts integer[], others integer[], sign integer)
+RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT c.a + add_counts.sign * c.b
+    FROM unnest(add_counts.counts, add_counts.others) WITH ORDINALITY AS c (a, b, i)
+    ORDER BY c.i
+);
+COMMENT ON FUNCTION upc.add_counts IS
+    'element by element, counts + sign × others';
+
+
+CREATE FUNCTION upc.count_days(symbol text, days date[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_year smallint := extract(year FROM count_days.days[1]);
+    v_counted double precision[];
+    v_current double precision[];
+    v_starts integer[] := upc.all_starts(cardinality(count_days.days));
+BEGIN
+    -- The notes go first: whatever is committed between this statement and the next one is read
+    -- now and noted for the next time as well, and counting it again changes nothing.
+    DELETE FROM upc_data.candle_change AS n
+    WHERE n.symbol = count_days.symbol AND n.day = ANY (count_days.days);
+
+    IF EXISTS (
+        SELECT FROM upc_data.counted_day AS d
+        WHERE d.symbol = count_days.symbol AND d.day = ANY (count_days.days)
+    ) THEN
+        v_counted := upc.counted_windows(count_days.symbol, count_days.days);
+    END IF;
+
+    WITH current_day AS MATERIALIZED (
+        SELECT d.day, upc.candle_window(count_days.symbol, d.day) AS closes
+        FROM unnest(count_days.days) AS d (day)
+    ),
+    kept AS (
+        INSERT INTO upc_data.counted_day AS d (symbol, day, closes)
+        SELECT count_days.symbol, c.day, c.closes
+        FROM current_day AS c
+        WHERE array_fill('NaN'::double precision, '{1440}') <> c.closes[31:1470]
+        ON CONFLICT ON CONSTRAINT counted_day_symbol_day_pkey
+            DO UPDATE SET closes = excluded.closes
+            WHERE d.closes <> excluded.closes
+    )
+    DELETE FROM upc_data.counted_day AS d
+    USING current_day AS c
+    WHERE d.symbol = count_days.symbol
+      AND d.day = c.day
+      AND array_fill('NaN'::double precision, '{1440}') = c.closes[31:1470];
+
+    v_current := upc.counted_windows(count_days.symbol, count_days.days);
+
+    IF v_counted IS NOT NULL THEN
+        v_starts := upc.affected_starts(v_counted, v_current);
+        IF v_starts = '{}' THEN
+            RETURN;
+        END IF;
+    END IF;
+
+    INSERT INTO upc_data.fingerprint_histogram AS h
+        (symbol, year, bucket, minutes, pairs, positive, negative)
+    SELECT count_days.symbol, v_year, m.bucket, m.minutes, m.pairs, m.positive, m.negative
+    FROM upc.count_moves(v_current, v_starts) AS m
+    -- Two pieces of one year may meet here; in one order they wait, and never for each other.
+    ORDER BY m.bucket, m.minutes
+    ON CONFLICT ON CONSTRAINT fingerprint_histogram_symbol_year_bucket_minutes_pkey
+        DO UPDATE SET
+            pairs = h.pairs + excluded.pairs,
+            positive = upc.add_counts(h.positive, excluded.positive, 1),
+            negative = upc.add_counts(h.negative, excluded.negative, 1);
+
+    IF v_counted IS NOT NULL THEN
+        UPDATE upc_data.fingerprint_histogram AS h
+        SET
+            pairs = h.pairs - m.pairs,
+            positive = upc.add_counts(h.positive, m.positive, -1),
+            negative = upc.add_counts(h.negative, m.negative, -1)
+        FROM upc.count_moves(v_counted, v_starts) AS m
+        WHERE h.symbol = count_days.symbol
+          AND h.year = v_year
+          AND h.bucket = m.bucket
+          AND h.minutes = m.minutes;
+
+        DELETE FROM upc_data.fingerprint_histogram AS h
+        WHERE h.symbol = count_days.symbol AND h.year = v_year AND h.pairs = 0;
+    END IF;
+
+END
+$fn$;
+COMMENT ON FUNCTION upc.count_days IS
+    'internal: brings the histogram of a symbol up to its candles for some UTC days of one year';
+
+
+CREATE FUNCTION upc.build_lock_key(symbol text)
+RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN hashtextextended('pyupc fingerprint build of ' || build_lock_key.symbol, 0);
+COMMENT ON FUNCTION upc.build_lock_key IS
+    'the key of the advisory lock that whoever builds the fingerprints of a symbol holds';
+
+
+CREATE FUNCTION upc.build_pieces(symbol text)
+RETURNS TABLE (days date[])
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- Half a year keeps the work above the fixed costs of a piece, and lets two connections share
+    -- the years evenly. A piece never crosses a year.
+    SELECT array_agg(c.day ORDER BY c.day)
+    FROM (
+        SELECT DISTINCT n.day
+        FROM upc_data.candle_change AS n
+        WHERE n.symbol = build_pieces.symbol
+    ) AS c
+    GROUP BY extract(year FROM c.day), extract(month FROM c.day) > 6
+    ORDER BY 1;
+END;
+COMMENT ON FUNCTION upc.build_pieces IS
+    'the UTC days that a build of a symbol has to count, in pieces that can be counted and committed independently';
+
+
+CREATE FUNCTION upc.require_symbol(symbol text)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF EXISTS (SELECT FROM upc_data.symbol AS s WHERE s.symbol = require_symbol.symbol) THEN
+        RETURN;
+    END IF;
+    RAISE EXCEPTION 'unknown symbol %', coalesce(quote_literal(require_symbol.symbol), 'NULL')
+        USING
+            ERRCODE = 'UP002',
+            DETAIL = 'Symbols are upper case and registered in upc_data.symbol.',
+            HINT = 'Registered: ' || coalesce(
+                (SELECT string_agg(s.symbol, ', ' ORDER BY s.symbol) FROM upc_data.symbol AS s),
+                'none'
+            ) || '.';
+END
+$fn$;
+COMMENT ON FUNCTION upc.require_symbol IS
+    'raises UP002 unless the symbol is registered';
+
+
+CREATE FUNCTION upc.begin_build(symbol text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(begin_build.symbol);
+    INSERT INTO upc_data.fingerprint_build AS b (symbol, started_at)
+    VALUES (begin_build.symbol, clock_timestamp())
+    ON CONFLICT ON CONSTRAINT fingerprint_build_symbol_pkey
+        DO UPDATE SET started_at = excluded.started_at, completed_at = NULL;
+END
+$fn$;
+COMMENT ON FUNCTION upc.begin_build IS
+    'internal: notes that the histogram of a symbol is being changed; until complete_build the symbol has no curves in a refresh';
+
+
+CREATE FUNCTION upc.complete_build(symbol text)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    UPDATE upc_data.fingerprint_build AS b
+    SET completed_at = clock_timestamp()
+    WHERE b.symbol = complete_build.symbol;
+END;
+COMMENT ON FUNCTION upc.complete_build IS
+    'internal: notes that every piece of a build is in the histogram';
+
+
+CREATE FUNCTION upc.reset_fingerprints(symbol text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    PERFORM upc.begin_build(reset_fingerprints.symbol);
+    INSERT INTO upc_data.candle_change (symbol, day)
+    SELECT d.symbol, d.day
+    FROM upc_data.counted_day AS d
+    WHERE d.symbol = reset_fingerprints.symbol;
+    DELETE FROM upc_data.counted_day AS d WHERE d.symbol = reset_fingerprints.symbol;
+    DELETE FROM upc_data.fingerprint_histogram AS h WHERE h.symbol = reset_fingerprints.symbol;
+END
+$fn$;
+COMMENT ON FUNCTION upc.reset_fingerprints IS
+    'forgets all counts of a symbol, so that the next build counts its whole history again';
+
+
+-- Counts what is new or corrected in the candles of a symbol and refreshes the fingerprints.
+--
+-- One transaction on one core: readers see the old fingerprints until it commits.
+-- Returns the number of UTC days counted; 0 means that nothing had changed.
+-- Errors: UP002 unknown symbol; 55P03 another build of the symbol is running.
+--
+-- Example:
+--   SELECT build_fingerprints('BTC') >= 0 AS is_built;
+CREATE FUNCTION upc.build_fingerprints(symbol text)
+RETURNS integer
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_days date[];
+    v_count integer := 0;
+BEGIN
+    PERFORM upc.require_symbol(build_fingerprints.symbol);
+
+    IF NOT pg_try_advisory_xact_lock(upc.build_lock_key(build_fingerprints.symbol)) THEN
+        RAISE EXCEPTION 'the fingerprints of % are being built', build_fingerprints.symbol
+            USING
+                ERRCODE = 'lock_not_available',
+                DETAIL = 'One build of a symbol runs at a time.',
+                HINT = 'Wait until it is done; "pyupc fingerprints list" shows its progress.';
+    END IF;
+
+    FOR v_days IN SELECT p.days FROM upc.build_pieces(build_fingerprints.symbol) AS p LOOP
+        PERFORM upc.count_days(build_fingerprints.symbol, v_days);
+        v_count := v_count + cardinality(v_days);
+    END LOOP;
+
+    IF v_count > 0 OR NOT EXISTS (
+        SELECT FROM upc_data.fingerprint_build AS b
+        WHERE b.symbol = build_fingerprints.symbol AND b.completed_at IS NOT NULL
+    ) THEN
+        PERFORM upc.begin_build(build_fingerprints.symbol);
+        PERFORM upc.complete_build(build_fingerprints.symbol);
+        PERFORM upc.refresh_fingerprints();
+    END IF;
+    RETURN v_count;
+END
+$fn$;
+COMMENT ON FUNCTION upc.build_fingerprints IS
+    'counts what is new or corrected in the candles of a symbol and refreshes the fingerprints; returns the number of UTC days counted';
