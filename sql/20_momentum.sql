@@ -1,3 +1,5 @@
+-- Momentum: where the price comes from, in basis points, weighted over half an hour.
+
 CREATE FUNCTION upc.momentum_bps(
     price double precision,
     price_1m double precision,
@@ -14,10 +16,11 @@ RETURN 10000 * (
     + 0.25::double precision * (momentum_bps.price - momentum_bps.price_2m) / momentum_bps.price_2m
     + 0.20::double precision * (momentum_bps.price - momentum_bps.price_3m) / momentum_bps.price_3m
     + 0.15::double precision * (momentum_bps.price - momentum_bps.price_4m) / momentum_bps.price_4m
-    + 0.05::double precision * (momentum_bps.price - momentum_bps.price_15m) / momentum_bps.price_15m
-    + 0.05::double precision * (momentum_bps.price - momentum_bps.price_30m) / momentum_bps.price_30m
+    + 0.05::double precision * (momentum_bps.price - momentum_bps.price_15m)
+        / momentum_bps.price_15m
+    + 0.05::double precision * (momentum_bps.price - momentum_bps.price_30m)
+        / momentum_bps.price_30m
 );
-
 COMMENT ON FUNCTION upc.momentum_bps IS
     'momentum in basis points from a price and the prices 1, 2, 3, 4, 15 and 30 minutes before it';
 
@@ -29,3 +32,114 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN least(30, greatest(-30, momentum_bucket.momentum))::integer;
 COMMENT ON FUNCTION upc.momentum_bucket IS
     'the momentum bucket, -30 to 30, of a momentum in basis points; the outer buckets hold everything beyond';
+
+
+CREATE FUNCTION upc.momentum_of(
+    price double precision,
+    earlier double precision[],
+    OUT momentum double precision,
+    OUT delta_1m double precision,
+    OUT delta_2m double precision,
+    OUT delta_3m double precision,
+    OUT delta_4m double precision,
+    OUT delta_15m double precision,
+    OUT delta_30m double precision
+)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    momentum := upc.momentum_bps(
+        price, earlier[1], earlier[2], earlier[3], earlier[4], earlier[5], earlier[6]
+    );
+    delta_1m := 100 * (price - earlier[1]) / earlier[1];
+    delta_2m := 100 * (price - earlier[2]) / earlier[2];
+    delta_3m := 100 * (price - earlier[3]) / earlier[3];
+    delta_4m := 100 * (price - earlier[4]) / earlier[4];
+    delta_15m := 100 * (price - earlier[5]) / earlier[5];
+    delta_30m := 100 * (price - earlier[6]) / earlier[6];
+END
+$fn$;
+COMMENT ON FUNCTION upc.momentum_of IS
+    'momentum in basis points and its deltas in percent from a price and the prices 1, 2, 3, 4, 15 and 30 minutes before it; NULL where one of them is';
+
+
+CREATE FUNCTION upc.close_by(symbol text, at timestamptz)
+RETURNS double precision
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN (
+        SELECT c.close
+        FROM upc_data.candle AS c
+        WHERE c.symbol = close_by.symbol
+          AND c.opened_at BETWEEN at - interval '2 minutes' AND at - interval '1 minute'
+        ORDER BY c.opened_at DESC
+        LIMIT 1
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc.close_by IS
+    'the close in USD of the last candle closed by an instant and at most 60 seconds older; NULL without one';
+
+
+-- Momentum of a symbol at an instant, in basis points, with its six deltas in percent.
+--
+-- price: USD at that instant; NULL takes the close of the last candle closed by then. The earlier
+-- prices are closes, each at most 60 seconds older than its minute; where one is missing, its delta
+-- and momentum are NULL.
+-- Errors: UP002 unknown symbol; UP001 price not finite or not above zero.
+--
+-- Example:
+--   SELECT momentum, delta_30m FROM momentum('BTC', '2024-01-01 12:00+00');
+CREATE FUNCTION upc.momentum(
+    symbol text,
+    at timestamptz DEFAULT clock_timestamp(),
+    price double precision DEFAULT NULL,
+    OUT momentum double precision,
+    OUT delta_1m double precision,
+    OUT delta_2m double precision,
+    OUT delta_3m double precision,
+    OUT delta_4m double precision,
+    OUT delta_15m double precision,
+    OUT delta_30m double precision
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_price double precision := price;
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    IF NOT coalesce(price > 0 AND price < 'Infinity', true) THEN
+        RAISE EXCEPTION 'price must be a positive number, got %', price
+            USING
+                ERRCODE = 'UP001',
+                DETAIL = 'A price is in quote currency per unit, finite and above zero.',
+                HINT = 'Leave it out for the last close.';
+    END IF;
+
+    IF v_price IS NULL THEN
+        SELECT c.close
+        INTO v_price
+        FROM upc_data.candle AS c
+        WHERE c.symbol = momentum.symbol AND c.opened_at <= at - interval '1 minute'
+        ORDER BY c.opened_at DESC
+        LIMIT 1;
+    END IF;
+
+    SELECT m.*
+    INTO momentum, delta_1m, delta_2m, delta_3m, delta_4m, delta_15m, delta_30m
+    FROM upc.momentum_of(
+        v_price,
+        ARRAY[
+            upc.close_by(symbol, at - interval '1 minute'),
+            upc.close_by(symbol, at - interval '2 minutes'),
+            upc.close_by(symbol, at - interval '3 minutes'),
+            upc.close_by(symbol, at - interval '4 minutes'),
+            upc.close_by(symbol, at - interval '15 minutes'),
+            upc.close_by(symbol, at - interval '30 minutes')
+        ]
+    ) AS m;
+END
+$fn$;
+COMMENT ON FUNCTION upc.momentum IS
+    'momentum of a symbol at an instant in basis points, with its six deltas in percent; NULL where a price is missing';

@@ -163,28 +163,6 @@ COMMENT ON FUNCTION upc.build_pieces IS
     'the UTC days that a build of a symbol has to count, in pieces that can be counted and committed independently';
 
 
-CREATE FUNCTION upc.require_symbol(symbol text)
-RETURNS void
-LANGUAGE plpgsql STABLE PARALLEL SAFE
-AS $fn$
-BEGIN
-    IF EXISTS (SELECT FROM upc_data.symbol AS s WHERE s.symbol = require_symbol.symbol) THEN
-        RETURN;
-    END IF;
-    RAISE EXCEPTION 'unknown symbol %', coalesce(quote_literal(require_symbol.symbol), 'NULL')
-        USING
-            ERRCODE = 'UP002',
-            DETAIL = 'Symbols are upper case and registered in upc_data.symbol.',
-            HINT = 'Registered: ' || coalesce(
-                (SELECT string_agg(s.symbol, ', ' ORDER BY s.symbol) FROM upc_data.symbol AS s),
-                'none'
-            ) || '.';
-END
-$fn$;
-COMMENT ON FUNCTION upc.require_symbol IS
-    'raises UP002 unless the symbol is registered';
-
-
 CREATE FUNCTION upc.begin_build(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE

@@ -1,56 +1,5 @@
 -- Strikes: what the tick asks every second.
 
-CREATE FUNCTION upc.refuse_question(
-    price double precision,
-    momentum double precision,
-    symbol text,
-    ttc_seconds integer,
-    method text
-)
-RETURNS void
-LANGUAGE plpgsql STABLE PARALLEL SAFE
-AS $fn$
-BEGIN
-    IF NOT coalesce(refuse_question.price > 0 AND refuse_question.price < 'Infinity', false) THEN
-        RAISE EXCEPTION 'price must be a positive number, got %', coalesce(refuse_question.price::text, 'NULL')
-            USING
-                ERRCODE = 'UP001',
-                DETAIL = 'A price is in quote currency per unit, finite and above zero.',
-                HINT = 'Pass the current price, for example compute_strikes(97250).';
-    END IF;
-    IF refuse_question.momentum IN ('NaN', 'Infinity', '-Infinity') THEN
-        RAISE EXCEPTION 'momentum must be finite, got %', refuse_question.momentum
-            USING
-                ERRCODE = 'UP007',
-                DETAIL = 'Momentum is in basis points; NULL asks the baseline.',
-                HINT = 'Pass NULL where momentum is not known.';
-    END IF;
-    IF refuse_question.ttc_seconds < 0 THEN
-        RAISE EXCEPTION 'ttc_seconds must not be negative, got %', refuse_question.ttc_seconds
-            USING
-                ERRCODE = 'UP008',
-                DETAIL = 'It is the whole seconds until the contract closes.',
-                HINT = 'Pass NULL for the time to the next full hour.';
-    END IF;
-    IF refuse_question.method IS DISTINCT FROM 'nearest' THEN
-        RAISE EXCEPTION 'unknown method %', coalesce(quote_literal(refuse_question.method), 'NULL')
-            USING
-                ERRCODE = 'UP005',
-                DETAIL = 'The method says how a probability is read off the grid of a fingerprint.',
-                HINT = 'Use method => ''nearest''.';
-    END IF;
-    PERFORM upc.require_symbol(refuse_question.symbol);
-    RAISE EXCEPTION 'no fingerprint answers for %', refuse_question.symbol
-        USING
-            ERRCODE = 'UP006',
-            DETAIL = 'Neither the symbol nor the pool of all symbols has a complete build.',
-            HINT = 'Load candles and run "pyupc fingerprints build".';
-END
-$fn$;
-COMMENT ON FUNCTION upc.refuse_question IS
-    'raises the error that says why a question for probabilities has no answer';
-
-
 -- The probability of every strike around a price.
 --
 -- price: USD, above zero. momentum: basis points; NULL asks the baseline. ttc_seconds: whole
@@ -90,6 +39,7 @@ DECLARE
     v_curve record;
     v_step double precision;
     v_nearest double precision;
+    v_lowest integer;
     v_k integer;
 BEGIN
     IF NOT coalesce(levels BETWEEN 0 AND 500, false) THEN
@@ -107,28 +57,33 @@ BEGIN
                 HINT = 'Pass NULL for the symbol''s own step.';
     END IF;
 
-    SELECT c.positive, c.negative, c.sample_size, g.fingerprint, g.move_edges, g.strike_step
+    IF NOT upc.is_question(price, momentum, ttc_seconds, method) THEN
+        PERFORM upc.refuse_question(price, momentum, symbol, ttc_seconds, method);
+    END IF;
+
+    SELECT a.positive, a.negative, a.sample_size, a.fingerprint, a.move_edges, a.strike_step
     INTO v_curve
-    FROM upc.fingerprint_grid AS g
-    JOIN upc.fingerprint_curve AS c
-        ON c.symbol = g.curve_symbol
-        AND c.origin = g.curve_origin
-        AND c.bucket = g.curve_bucket
-        AND c.minutes = g.minutes[1 + width_bucket(coalesce(ttc_seconds, upc.seconds_to_hour(statement_timestamp())), g.ttc_edges)]
-    WHERE g.symbol = compute_strikes.symbol
-      AND g.bucket = upc.asked_bucket(momentum);
-    IF NOT FOUND OR NOT coalesce(price > 0 AND price < 'Infinity' AND method = 'nearest', false) THEN
+    FROM upc.fingerprint_answer AS a
+    WHERE a.symbol = compute_strikes.symbol
+      AND a.bucket = upc.asked_bucket(momentum)
+      AND a.minutes = a.grid_minutes[
+          1 + width_bucket(
+              coalesce(ttc_seconds, upc.seconds_to_hour(statement_timestamp())), a.ttc_edges
+          )
+      ];
+    IF NOT FOUND THEN
         PERFORM upc.refuse_question(price, momentum, symbol, ttc_seconds, method);
     END IF;
 
     v_step := coalesce(step, v_curve.strike_step);
     v_nearest := round(price / v_step);
+    -- Strikes at or below zero are left out.
+    v_lowest := greatest(-levels, 1 - v_nearest);
     sample_size := v_curve.sample_size;
     fingerprint := v_curve.fingerprint;
 
-    FOR v_level IN -levels..levels LOOP
+    FOR v_level IN v_lowest..levels LOOP
         strike := (v_nearest + v_level) * v_step;
-        CONTINUE WHEN strike <= 0;
         buffer := abs(price - strike);
         move_percent := 100 * buffer / price;
         v_k := 1 + width_bucket(move_percent, v_curve.move_edges);
@@ -137,14 +92,17 @@ BEGIN
         IF strike > price THEN
             direction := 'above';
             prob_beyond := positive_prob;
+            prob_within := 100 - positive_prob;
             prob_above := positive_prob;
         ELSE
             direction := 'below';
             prob_beyond := negative_prob;
-            prob_above := 100 - negative_prob;
+            prob_within := 100 - negative_prob;
+            prob_above := prob_within;
         END IF;
-        prob_within := 100 - prob_beyond;
         RETURN NEXT;
     END LOOP;
 END
 $fn$;
+COMMENT ON FUNCTION upc.compute_strikes IS
+    'the probability of every strike around a price, in percent: one row per strike, ascending';

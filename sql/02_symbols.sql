@@ -1,0 +1,22 @@
+-- Symbols: the guard in front of everything that takes one.
+
+CREATE FUNCTION upc.require_symbol(symbol text)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF EXISTS (SELECT FROM upc_data.symbol AS s WHERE s.symbol = require_symbol.symbol) THEN
+        RETURN;
+    END IF;
+    RAISE EXCEPTION 'unknown symbol %', coalesce(quote_literal(require_symbol.symbol), 'NULL')
+        USING
+            ERRCODE = 'UP002',
+            DETAIL = 'Symbols are upper case and registered in upc_data.symbol.',
+            HINT = 'Registered: ' || coalesce(
+                (SELECT string_agg(s.symbol, ', ' ORDER BY s.symbol) FROM upc_data.symbol AS s),
+                'none'
+            ) || '.';
+END
+$fn$;
+COMMENT ON FUNCTION upc.require_symbol IS
+    'raises UP002 unless the symbol is registered';

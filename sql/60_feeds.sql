@@ -1,0 +1,132 @@
+-- Feeds: where a tick takes its price from, and how old that price is.
+
+CREATE FUNCTION upc.freshness(age interval)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN freshness.age <= interval '15 seconds' THEN 'fresh'
+    WHEN freshness.age <= interval '30 seconds' THEN 'warn'
+    WHEN freshness.age <= interval '60 seconds' THEN 'stale'
+    ELSE 'halted'
+END;
+COMMENT ON FUNCTION upc.freshness IS
+    'the state of a price by its age: fresh up to 15 s, warn to 30 s, stale to 60 s, halted after that or where the age is not known';
+
+
+CREATE FUNCTION upc.refuse_feed(symbol text, feed text)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    IF coalesce(feed, '') NOT IN ('replay', 'simulated') THEN
+        RAISE EXCEPTION 'unknown feed %', coalesce(quote_literal(feed), 'NULL')
+            USING
+                ERRCODE = 'UP010',
+                DETAIL = 'A feed says where the prices come from.',
+                HINT = 'Use replay or simulated.';
+    END IF;
+    RAISE EXCEPTION 'the % feed has no price for %', feed, symbol
+        USING
+            ERRCODE = 'UP011',
+            DETAIL = 'There is no stored candle at or before the instant that is replayed.',
+            HINT = format('Load candles first: pyupc candles load FILE --symbol %s', symbol);
+END
+$fn$;
+COMMENT ON FUNCTION upc.refuse_feed IS
+    'raises the error that says why a feed has no price';
+
+
+-- Replay: stored candles, moved to now.
+
+CREATE FUNCTION upc.replay_start(symbol text, at timestamptz DEFAULT clock_timestamp())
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_end timestamptz;
+BEGIN
+    SELECT max(c.opened_at) + interval '1 minute'
+    INTO v_end
+    FROM upc_data.candle AS c
+    WHERE c.symbol = replay_start.symbol;
+    IF v_end IS NULL THEN
+        PERFORM upc.refuse_feed(symbol, 'replay');
+    END IF;
+
+    RETURN CASE
+        WHEN at < v_end THEN at
+        ELSE at - interval '1 hour' * (floor(extract(epoch FROM at - v_end) / 3600) + 1)
+    END;
+END
+$fn$;
+COMMENT ON FUNCTION upc.replay_start IS
+    'where a replay begins by default: the latest stored instant at the same minute and second of the hour';
+
+
+CREATE FUNCTION upc.replay_instant(symbol text, replay_from timestamptz, elapsed interval)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_at timestamptz := replay_from + elapsed;
+    v_end timestamptz;
+    v_hours integer;
+BEGIN
+    SELECT max(c.opened_at) + interval '1 minute'
+    INTO v_end
+    FROM upc_data.candle AS c
+    WHERE c.symbol = replay_instant.symbol;
+    IF v_at < v_end OR replay_from >= v_end THEN
+        RETURN v_at;
+    END IF;
+
+    -- At the end the last day begins again; whole hours keep the time to close as it was.
+    SELECT least(24, floor(extract(epoch FROM v_end - min(c.opened_at)) / 3600))
+    INTO v_hours
+    FROM upc_data.candle AS c
+    WHERE c.symbol = replay_instant.symbol;
+    IF v_hours = 0 THEN
+        RETURN v_at;
+    END IF;
+    RETURN v_at
+        - interval '1 hour' * v_hours
+        * (floor(extract(epoch FROM v_at - v_end) / (3600 * v_hours)) + 1);
+END
+$fn$;
+COMMENT ON FUNCTION upc.replay_instant IS
+    'the stored instant that a replay shows some time after its beginning; behind the last candle the last 24 hours begin again';
+
+
+CREATE FUNCTION upc.replay_price(
+    symbol text,
+    at timestamptz,
+    OUT price double precision,
+    OUT priced_at timestamptz
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_candle upc_data.candle;
+BEGIN
+    SELECT c.*
+    INTO v_candle
+    FROM upc_data.candle AS c
+    WHERE c.symbol = replay_price.symbol AND c.opened_at <= at
+    ORDER BY c.opened_at DESC
+    LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+
+    priced_at := least(at, v_candle.opened_at + interval '1 minute');
+    price := CASE
+        WHEN at < v_candle.opened_at + interval '15 seconds' THEN v_candle.open
+        WHEN at < v_candle.opened_at + interval '30 seconds' THEN v_candle.low
+        WHEN at < v_candle.opened_at + interval '45 seconds' THEN v_candle.high
+        ELSE v_candle.close
+    END;
+END
+$fn$;
+COMMENT ON FUNCTION upc.replay_price IS
+    'the price in USD that a replay shows at an instant, 15 seconds each of open, low, high and close, and when it was seen; in a gap the last close';
