@@ -241,12 +241,17 @@ BEGIN ATOMIC
         FROM cell AS c
         GROUP BY c.cell & 8191
     ),
+    located AS (
+        SELECT c.cell >> 7 AS curve, c.cell & 127 AS bin, c.pairs FROM slot_cell AS c
+    ),
     running AS (
         SELECT
-            c.cell >> 7 AS curve,
-            c.cell & 127 AS bin,
-            sum(c.pairs) OVER (PARTITION BY c.cell >> 7 ORDER BY c.cell)::integer AS pairs
-        FROM slot_cell AS c
+            l.curve,
+            l.bin,
+            sum(l.pairs) OVER (
+                PARTITION BY l.curve ORDER BY l.bin ROWS UNBOUNDED PRECEDING
+            )::integer AS pairs
+        FROM located AS l
     ),
     -- The bins that occur, and how many pairs lie in them and in all lower ones. width_bucket
     -- finds the last of them up to a given bin; element 1 answers where there is none.

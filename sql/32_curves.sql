@@ -197,14 +197,22 @@ COMMENT ON INDEX upc.fingerprint_grid_symbol_bucket_key IS
     'how compute_strikes finds the curve to read; also what lets the view be refreshed while it is read';
 
 
+CREATE FUNCTION upc.await_refresh()
+RETURNS void
+LANGUAGE sql VOLATILE
+-- A refresh reads as of its own beginning. Waiting for another one before it begins makes sure that
+-- it sees what that one published.
+RETURN pg_advisory_xact_lock(hashtextextended('pyupc refresh of fingerprints', 0));
+COMMENT ON FUNCTION upc.await_refresh IS
+    'waits for the refresh of another transaction, and keeps others waiting until this one ends';
+
+
 CREATE FUNCTION upc.refresh_fingerprints()
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
-    -- A refresh reads as of its own beginning. Waiting for another one before it begins makes sure
-    -- that it sees what that one published.
-    PERFORM pg_advisory_xact_lock(hashtextextended('pyupc refresh of fingerprints', 0));
+    PERFORM upc.await_refresh();
     REFRESH MATERIALIZED VIEW CONCURRENTLY upc.fingerprint_curve;
     REFRESH MATERIALIZED VIEW CONCURRENTLY upc.fingerprint_grid;
 END

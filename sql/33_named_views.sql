@@ -87,6 +87,7 @@ BEGIN
     IF upc.create_fingerprint_views() > 0 THEN
         PERFORM upc.record_engine_objects();
     END IF;
+    PERFORM upc.await_refresh();
     REFRESH MATERIALIZED VIEW CONCURRENTLY upc.fingerprint_grid;
     RETURN NULL;
 END
