@@ -1,0 +1,138 @@
+"""Every command says in its help how it is used, and every example of every help runs."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+import pytest
+
+from pyupc import embedded
+from pyupc.cli import main
+
+# What an example needs before it makes sense, in the order in which a newcomer meets the commands.
+FIRST = ["pyupc db downgrade", "pyupc db", "pyupc candles", "pyupc fingerprints build"]
+SLOW = ("pyupc bench", "pyupc demo")
+
+
+def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from _commands(child, f"{path} {name}")
+
+
+COMMANDS = dict(_commands(main, "pyupc"))
+
+
+def _examples(command: click.Command) -> list[str]:
+    lines = (command.epilog or "").splitlines()
+    return [line.strip() for line in lines[lines.index("Examples:") + 1 :]] if lines else []
+
+
+def _rank(example: str) -> int:
+    return next((i for i, start in enumerate(FIRST) if example.startswith(start)), len(FIRST))
+
+
+ALL = dict.fromkeys(example for command in COMMANDS.values() for example in _examples(command))
+QUICK = sorted((e for e in ALL if not e.startswith(SLOW)), key=_rank)
+LONG = [example for example in ALL if example.startswith(SLOW)]
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_command_has_an_example(path: str) -> None:
+    assert _examples(COMMANDS[path])
+    assert COMMANDS[path].help
+
+
+def _candles() -> str:
+    """Two lively days, so that there are minutes in every momentum bucket."""
+    dice = random.Random(1)
+    start = datetime(2024, 5, 1, tzinfo=UTC)
+    lines = ["timestamp,open,high,low,close,volume"]
+    price = 3000.0
+    for minute in range(2880):
+        close = round(price * math.exp(dice.gauss(0, 0.0008)), 2)
+        opened_at = start + timedelta(minutes=minute)
+        lines.append(
+            f"{opened_at:%Y-%m-%dT%H:%M:%SZ},"
+            f"{price},{max(price, close)},{min(price, close)},{close},1"
+        )
+        price = close
+    return "\n".join(lines) + "\n"
+
+
+class Shell:
+    """A shell in an empty folder, with an embedded server of its own and a few files of candles."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        programs = folder / "bin"
+        programs.mkdir()
+        wrapper = programs / "pyupc"
+        wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pyupc "$@"\n')
+        wrapper.chmod(0o755)
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if k != "PYUPC_DSN"},
+            "PATH": f"{programs}:{embedded.program('psql').parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYUPC_HOME": str(home),
+        }
+        rows = _candles()
+        (folder / "eth.csv").write_text(rows)
+        (folder / "2024-05.csv").write_text(rows)
+        (folder / "FILE.csv.gz").write_bytes(gzip.compress(rows.encode()))
+        (folder / "btc_1m_2022_2024.csv.gz").write_bytes(gzip.compress(rows.encode()))
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    memory = Path("/dev/shm")
+    base = memory if os.access(memory, os.W_OK) else Path("/tmp")
+    home = base / f"pyupc-examples-{os.getpid()}"
+    try:
+        yield Shell(tmp_path_factory.mktemp("examples"), home)
+    finally:
+        embedded.stop(home)
+        subprocess.run(["rm", "-rf", str(home)], check=True)
+
+
+@pytest.mark.timeout(300)
+def test_examples_run(shell: Shell) -> None:
+    assert shell.run("pyupc db upgrade").returncode == 0
+    for example in QUICK:
+        if _rank(example) > 0:
+            shell.run("pyupc db upgrade")
+        done = shell.run(example)
+        assert done.returncode == 0, f"{example}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("example", LONG)
+def test_long_examples_run(shell: Shell, example: str) -> None:
+    done = shell.run(example)
+    assert done.returncode == 0, f"{example}\n{done.stdout}\n{done.stderr}"
