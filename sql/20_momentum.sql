@@ -28,8 +28,11 @@ COMMENT ON FUNCTION upc.momentum_bps IS
 CREATE FUNCTION upc.momentum_bucket(momentum double precision)
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- The cast rounds half to even.
-RETURN least(30, greatest(-30, momentum_bucket.momentum))::integer;
+-- The cast rounds half to even. Least and greatest pass over a NULL, which is no momentum at all.
+RETURN CASE
+    WHEN momentum_bucket.momentum IS NOT NULL
+    THEN least(30, greatest(-30, momentum_bucket.momentum))::integer
+END;
 COMMENT ON FUNCTION upc.momentum_bucket IS
     'the momentum bucket, -30 to 30, of a momentum in basis points; the outer buckets hold everything beyond';
 

@@ -73,7 +73,7 @@ COMMENT ON FUNCTION upc.iso_utc IS
 -- compute_strikes.
 --
 -- Example:
---   SELECT symbol, feed, state FROM tick('BTC', 'simulated');
+--   SELECT state, ttc_seconds, fingerprint FROM tick('BTC', 'simulated');
 CREATE FUNCTION upc.tick(
     symbol text,
     feed text DEFAULT 'replay',

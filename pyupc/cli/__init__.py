@@ -15,7 +15,13 @@ from pyupc.cli.report import exit_code_of
 
 # Each module defines `command` and is imported when it is asked for.
 COMMANDS = {
+    "candles": "pyupc.cli.candles",
     "db": "pyupc.cli.db",
+    "fingerprints": "pyupc.cli.fingerprints",
+    "demo": "pyupc.cli.demo",
+    "bench": "pyupc.cli.bench",
+    "strikes": "pyupc.cli.strikes",
+    "tick": "pyupc.cli.tick",
 }
 
 

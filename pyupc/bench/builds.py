@@ -1,0 +1,128 @@
+"""The build of all fingerprints, the day after, and the room that they take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+from pyupc.bench.figures import Row, percentile
+from pyupc.bench.scratch import Plan, simulate
+from pyupc.database.connect import connect
+from pyupc.fingerprints.build import Build
+from pyupc.fingerprints.build import build as build_fingerprints
+from pyupc.fingerprints.progress import Silent
+
+_AGREE = """
+    SELECT
+        count(*) FILTER (WHERE c.sample_size IS DISTINCT FROM n.sample_size),
+        max(greatest(
+            (SELECT max(abs(a - b)) FROM unnest(c.positive, n.positive) AS p (a, b)),
+            (SELECT max(abs(a - b)) FROM unnest(c.negative, n.negative) AS p (a, b))
+        ))
+    FROM (SELECT * FROM upc.fingerprint_curve WHERE symbol = 'BTC') AS c
+    FULL JOIN upc_data.numpy_curve AS n USING (bucket, minutes)
+"""
+
+_DISK = """
+    SELECT
+        pg_total_relation_size('upc.fingerprint_curve'),
+        pg_indexes_size('upc.fingerprint_curve'),
+        pg_total_relation_size('upc_data.candle'),
+        (SELECT count(*) FROM upc.fingerprint_curve)
+"""
+
+
+def build(plan: Plan, done: Build) -> Iterator[Row]:
+    """`done` is the build of BTC that the run began with."""
+    from pyupc.bench import loop_build, numpy_build
+
+    (btc,) = done.results
+    with connect(plan.dsn) as conn:
+        began = time.perf_counter()
+        pairs = numpy_build.build(conn)
+        numpy_seconds = time.perf_counter() - began
+        row = conn.execute(_AGREE).fetchone()
+        assert row is not None
+        differing, furthest = row
+        conn.execute("DROP TABLE upc_data.numpy_curve")
+        sample = min(20_000, plan.days * 1440 - 100)
+        closes = conn.execute(
+            "SELECT close FROM upc_data.candle WHERE symbol = 'BTC' ORDER BY opened_at LIMIT %s",
+            [sample + 100],
+        ).fetchall()
+    loop_seconds = loop_build.seconds_a_start([c for (c,) in closes], sample) * pairs / 60
+    agrees = differing == 0 and furthest < 1e-9
+    what = f"build of {btc.fingerprints} fingerprints, {pairs / 1e6:.1f} M pairs, two connections"
+    details = {
+        "pairs": pairs,
+        "days": btc.days_in_all,
+        "same_pairs": pairs == btc.pairs_in_all,
+        "agrees": agrees,
+    }
+    yield Row(
+        "build_numpy",
+        what,
+        done.seconds,
+        "s",
+        "vectorised numpy, one process",
+        numpy_seconds,
+        "it reads, counts and writes back; "
+        + ("tables agree" if agrees else f"{differing} rows differ, by up to {furthest}"),
+        details,
+    )
+    yield Row(
+        "build_loop",
+        what,
+        done.seconds,
+        "s",
+        "a plain Python loop, extrapolated",
+        loop_seconds,
+        f"{sample:,} starting minutes were timed; the counting alone",
+        {**details, "sampled": sample},
+    )
+
+
+def day(plan: Plan, done: Build) -> Iterator[Row]:
+    """One more day of BTC, with ETH's curves in the same views."""
+    times = []
+    with connect(plan.dsn) as conn:
+        row = conn.execute(
+            "SELECT max(c.opened_at) FROM upc_data.candle AS c WHERE c.symbol = 'BTC'"
+        ).fetchone()
+        assert row is not None
+        last = row[0] + timedelta(minutes=1)
+        for _ in range(plan.rounds(7, 2)):
+            simulate(conn, "BTC", last, last + timedelta(days=1))
+            last += timedelta(days=1)
+            began = time.perf_counter()
+            build_fingerprints(plan.dsn, ["BTC"], Silent())
+            times.append(time.perf_counter() - began)
+    yield Row(
+        "day",
+        "one more day: counted, and all views refreshed",
+        percentile(times, 0.5),
+        "s",
+        "the whole build",
+        done.seconds,
+        f"p50 of {len(times)} days, with connecting; slowest {max(times):.2f} s",
+        {"seconds": times},
+    )
+
+
+def disk(plan: Plan) -> Iterator[Row]:
+    with connect(plan.dsn) as conn:
+        conn.execute("VACUUM upc.fingerprint_curve")
+        row = conn.execute(_DISK).fetchone()
+    assert row is not None
+    total, index, candles, rows = row
+    yield Row(
+        "disk",
+        "curves on disk with their index",
+        total / 1e6,
+        "MB",
+        "the candles",
+        candles / 1e6,
+        f"{rows:,} rows, with what earlier refreshes left behind; the index {index / 1e6:.2f} MB",
+        {"index": index / 1e6, "rows": rows},
+    )

@@ -1,0 +1,67 @@
+"""What a measurement ends in, and how times are taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """`value` in `unit`, beside `other` of the same unit: how `against` does."""
+
+    name: str
+    what: str
+    value: float
+    unit: str
+    against: str | None = None
+    other: float | None = None
+    note: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float | None:
+        return self.value / self.other if self.other else None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "what": self.what,
+            "value": self.value,
+            "unit": self.unit,
+            "against": self.against,
+            "other": self.other,
+            "ratio": self.ratio,
+            "note": self.note,
+            "details": dict(self.details),
+        }
+
+
+def percentile(times: Sequence[float], share: float) -> float:
+    """The time that so large a share of the calls stays below."""
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def milliseconds(times: Sequence[float]) -> dict[str, float]:
+    return {"p50": 1e3 * percentile(times, 0.5), "p99": 1e3 * percentile(times, 0.99)}
+
+
+def interleaved(
+    calls: Mapping[str, Callable[[int], object]], rounds: int
+) -> dict[str, list[float]]:
+    """The times in seconds of every call, each once a round, so that all meet the same machine.
+
+    A call gets the number of the round. A tenth more rounds come first and are not counted.
+    """
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for k in range(-(rounds // 10) - 1, rounds):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call(k)
+            took = time.perf_counter() - began
+            if k >= 0:
+                times[name].append(took)
+    return times

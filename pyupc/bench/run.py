@@ -1,0 +1,69 @@
+"""One run: the scratch database, what it is filled with, and the measurements one by one."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from pyupc.bench import builds, strikes, ticks
+from pyupc.bench.figures import Row
+from pyupc.bench.scratch import Plan, fill, scratch_database
+from pyupc.database import migrate
+from pyupc.errors import PyupcError
+from pyupc.fingerprints.build import build
+from pyupc.fingerprints.progress import Silent
+
+# In this order: the symbols come last, since every one of them adds 62 views.
+NAMES = ("build", "day", "strikes", "griddata", "tick", "disk", "process", "symbols")
+
+Say = Callable[[str], None]
+
+
+def run(server: str, plan: Plan, names: tuple[str, ...], say: Say) -> Iterator[Row]:
+    """The rows of the measurements named, all if none; the database is gone afterwards."""
+    _require_numpy()
+    with scratch_database(server) as dsn:
+        plan = replace(plan, dsn=dsn)
+        with _timed(say, "schema"):
+            migrate.upgrade(dsn)
+        with _timed(say, "candles"):
+            fill(plan)
+        with _timed(say, "fingerprints"):
+            done = build(dsn, ["BTC"], Silent())
+            build(dsn, ["ETH"], Silent())
+        measurements: dict[str, Callable[[], Iterator[Row]]] = {
+            "build": lambda: builds.build(plan, done),
+            "day": lambda: builds.day(plan, done),
+            "strikes": lambda: strikes.strikes(plan),
+            "griddata": lambda: strikes.griddata(plan),
+            "tick": lambda: ticks.ticks(plan),
+            "disk": lambda: builds.disk(plan),
+            "process": lambda: ticks.process(plan),
+            "symbols": lambda: ticks.symbols(plan),
+        }
+        for name in NAMES:
+            if not names or name in names:
+                with _timed(say, name):
+                    yield from measurements[name]()
+
+
+def end_of_history(days: int) -> datetime:
+    """A short history spans the middle of a year, where two pieces meet, as a long one does."""
+    return datetime(2024, 8, 1, tzinfo=UTC) if days < 365 else datetime(2025, 1, 1, tzinfo=UTC)
+
+
+@contextmanager
+def _timed(say: Say, name: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    say(f"{time.monotonic() - began:6.1f} s  {name}")
+
+
+def _require_numpy() -> None:
+    missing = [name for name in ("numpy", "scipy") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise PyupcError(f"{' and '.join(missing)} missing", "pip install 'pyupc[bench]'")

@@ -1,0 +1,1 @@
+"""Candles: reading them from files and loading them into the database."""

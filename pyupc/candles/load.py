@@ -1,0 +1,182 @@
+"""Loading files of candles: staged by COPY, judged and merged by SQL, in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+
+from pyupc.candles.rows import COPY, copy_blocks
+from pyupc.errors import PyupcError
+
+PATIENCE_SECONDS = 1.0
+POLL_SECONDS = 0.05
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class Watcher(Protocol):
+    """What a load tells while it is going on."""
+
+    def on_read(self, count: int) -> None:
+        """So many more bytes were taken from the files."""
+
+    def on_phase(self, name: str) -> None:
+        """Something else begins."""
+
+    def on_wait(self) -> None:
+        """Another load of the symbol is merging, and this one has waited a while for it."""
+
+    def on_rejected(self, lines: Sequence[RejectedLine], count: int) -> None:
+        """`count` lines are no candles; the first of them."""
+
+
+@dataclass(frozen=True)
+class RejectedLine:
+    path: Path
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the lines of a file, or of all files.
+
+    `unchanged` counts lines that repeat another one too. `gaps` are pairs of neighbouring stored
+    candles more than a minute apart, from the stored candle before the first one that was loaded
+    to the one after the last; `missing_minutes` is how many candles they lack.
+    """
+
+    new: int
+    changed: int
+    unchanged: int
+    rejected: int
+    gaps: int
+    missing_minutes: int
+    first: datetime | None
+    last: datetime | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "first": as_text(self.first), "last": as_text(self.last)}
+
+
+@dataclass(frozen=True)
+class Summary:
+    symbol: str
+    files: list[tuple[Path, Outcome]]
+    total: Outcome
+
+    def as_json(self) -> dict[str, Any]:
+        files = [{"file": str(path), **outcome.as_json()} for path, outcome in self.files]
+        return {"symbol": self.symbol, "files": files, "total": self.total.as_json()}
+
+
+def as_text(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def load(
+    conn: Connection,
+    symbol: str,
+    paths: Sequence[Path],
+    watcher: Watcher,
+    *,
+    skip_bad: bool = False,
+    shown_lines: int = 20,
+) -> Summary:
+    """Load the files as one: all of their candles or, on any error, none.
+
+    Lines that are no candles are such an error, unless `skip_bad`; then they are left out.
+    """
+    # Each statement has to see what the load before this one has committed.
+    conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    with conn.transaction():
+        _prepare(conn, symbol)
+        watcher.on_phase("reading")
+        staged = _stage(conn, paths, watcher.on_read)
+        watcher.on_phase("checking")
+        (rejected,) = _row(conn, "SELECT upc.reject_candle_lines()")
+        if rejected:
+            watcher.on_rejected(_rejected_lines(conn, paths, shown_lines), rejected)
+            if not skip_bad:
+                raise PyupcError(
+                    f"nothing was loaded: {count_of(rejected, 'bad line')}",
+                    "correct them, or leave them out with --skip-bad",
+                )
+            if rejected == staged:
+                raise PyupcError(
+                    "nothing was loaded: there is no good line",
+                    "the messages above say what is wrong with the lines",
+                )
+        _wait_for_turn(conn, symbol, watcher.on_wait)
+        watcher.on_phase("merging")
+        return _merge(conn, symbol, paths)
+
+
+def count_of(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _prepare(conn: Connection, symbol: str) -> None:
+    conn.execute(
+        """
+        SELECT
+            pg_catalog.set_config('DateStyle', 'ISO', true),
+            pg_catalog.set_config('TimeZone', 'UTC', true)
+        """
+    )
+    conn.execute("SELECT upc.begin_candle_load(%s)", [symbol])
+
+
+def _stage(conn: Connection, paths: Sequence[Path], on_read: Callable[[int], None]) -> int:
+    with conn.cursor() as cursor:
+        with cursor.copy(COPY) as copy:
+            for file, path in enumerate(paths):
+                for block in copy_blocks(file, path, on_read):
+                    copy.write(block)
+        return cursor.rowcount
+
+
+def _rejected_lines(conn: Connection, paths: Sequence[Path], most: int) -> list[RejectedLine]:
+    query = "SELECT file, line, reason FROM upc.rejected_candle_lines(%s)"
+    rows = conn.execute(query, [most]).fetchall()
+    return [RejectedLine(paths[file], line, reason) for file, line, reason in rows]
+
+
+def _wait_for_turn(conn: Connection, symbol: str, on_wait: Callable[[], None]) -> None:
+    """Merge one load of a symbol at a time; say so if that takes a while."""
+    attempt = "SELECT upc.lock_candle_load(%s, is_patient => false)"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while _row(conn, attempt, [symbol]) == (False,):
+        if time.monotonic() > deadline:
+            on_wait()
+            conn.execute("SELECT upc.lock_candle_load(%s)", [symbol])
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _merge(conn: Connection, symbol: str, paths: Sequence[Path]) -> Summary:
+    query = """
+        SELECT
+            file, added, changed, unchanged, rejected, gaps, missing_minutes, first_at, last_at
+        FROM upc.merge_candle_lines(%s)
+    """
+    outcomes = {file: Outcome(*rest) for file, *rest in conn.execute(query, [symbol])}
+    files = [(path, outcomes[file]) for file, path in enumerate(paths)]
+    return Summary(symbol, files, outcomes[None])
+
+
+def _row(conn: Connection, query: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
+    row = conn.execute(query, parameters).fetchone()
+    assert row is not None
+    return row
+
+
+def registered_symbols(conn: Connection) -> list[str]:
+    rows = conn.execute("SELECT s.symbol FROM upc_data.symbol AS s ORDER BY s.symbol").fetchall()
+    return [symbol for (symbol,) in rows]

@@ -1,0 +1,108 @@
+"""`pyupc candles`: the price history."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pyupc.cli.options import examples, json_output
+from pyupc.errors import PyupcError, UsageProblem
+
+if TYPE_CHECKING:
+    from pyupc.candles.load import Connection, Outcome, Summary
+
+
+# Repeatable as everywhere, so that a second symbol is refused instead of replacing the first.
+symbol_of_files = click.option(
+    "--symbol",
+    "symbols",
+    multiple=True,
+    metavar="SYMBOL",
+    help="The symbol of all files: BTC, ETH, …; may be left out if only one is registered.",
+)
+
+
+@click.group(epilog=examples("pyupc candles load --help"))
+def command() -> None:
+    """Bring the price history, candles of one minute, into the database."""
+
+
+@command.command(
+    epilog=examples(
+        "pyupc candles load btc_1m_2022_2024.csv.gz --symbol BTC",
+        "pyupc candles load 2024-*.csv --symbol ETH --skip-bad",
+        "pyupc candles load eth.csv --symbol ETH --json",
+    )
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+@symbol_of_files
+@click.option("--skip-bad", is_flag=True, help="Leave bad lines out and load the others.")
+@json_output
+def load(files: tuple[Path, ...], symbols: tuple[str, ...], skip_bad: bool, as_json: bool) -> None:
+    """Load candles from CSV files, plain or compressed by gzip.
+
+    The first line names the columns timestamp, open, high, low, close and volume in any order;
+    others are ignored. A timestamp is the opening minute: ISO 8601, in UTC unless it has an
+    offset, or epoch seconds or milliseconds. One line is one candle.
+
+    Candles that are stored already are replaced if they differ; loading a file twice changes
+    nothing. A bad line is reported with its number, and then nothing of any file is loaded.
+    Lines with different values for one minute are all bad.
+
+    A gap is a pair of neighbouring stored candles more than a minute apart, counted from the
+    candle stored before the first one of the file to the candle stored after the last one.
+    """
+    from pyupc.candles.files import size_of
+    from pyupc.candles.load import load as load_files
+    from pyupc.cli.candle_progress import watching
+    from pyupc.database import schema
+    from pyupc.database.connect import connect
+
+    names = list(dict.fromkeys(name.strip().upper() for name in symbols))
+    if len(names) > 1:
+        raise UsageProblem("candles are of one symbol", "load each symbol by a command of its own")
+    sizes = [size_of(file) for file in files]
+    with connect() as conn:
+        schema.check(conn)
+        symbol = names[0] if names else _only_symbol(conn)
+        with watching(sum(sizes)) as watcher:
+            summary = load_files(conn, symbol, files, watcher, skip_bad=skip_bad)
+    click.echo(json.dumps(summary.as_json()) if as_json else _as_text(summary))
+
+
+def _only_symbol(conn: Connection) -> str:
+    from pyupc.candles.load import registered_symbols
+
+    registered = registered_symbols(conn)
+    if not registered:
+        raise PyupcError("no symbol is registered", "insert one into upc_data.symbol")
+    if len(registered) > 1:
+        raise UsageProblem(
+            "the files do not say which symbol they are of",
+            f"add --symbol with one of {', '.join(registered)}",
+        )
+    return registered[0]
+
+
+def _as_text(summary: Summary) -> str:
+    outcomes = [(click.format_filename(path), outcome) for path, outcome in summary.files]
+    if len(outcomes) > 1:
+        outcomes.append(("all", summary.total))
+    return "\n".join(f"{name}: {_sentence(outcome)}" for name, outcome in outcomes)
+
+
+def _sentence(outcome: Outcome) -> str:
+    from pyupc.candles.load import as_text, count_of
+
+    counts = ", ".join(
+        f"{getattr(outcome, name):,} {name}" for name in ("new", "changed", "unchanged", "rejected")
+    )
+    if outcome.first is None:
+        return counts
+    gaps = count_of(outcome.gaps, "gap")
+    if outcome.gaps:
+        gaps += f" ({count_of(outcome.missing_minutes, 'minute')} missing)"
+    return f"{counts}; {as_text(outcome.first)} to {as_text(outcome.last)}, {gaps}"

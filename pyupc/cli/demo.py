@@ -1,0 +1,163 @@
+"""`pyupc demo`: everything at once, from an empty folder to a ladder that ticks."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pyupc.cli.options import examples, symbols
+from pyupc.errors import PyupcError, UsageProblem
+
+if TYPE_CHECKING:
+    from pyupc.demo import Source
+
+SIMULATED = "simulated"
+
+
+@click.command(
+    epilog=examples(
+        "pyupc demo",
+        "pyupc demo --count 5 --out /tmp/live",
+        "pyupc demo --seed 7 --days 30",
+        "pyupc demo --source btc_1m_2022_2024.csv.gz --symbol BTC",
+    )
+)
+@click.option(
+    "--source",
+    default=SIMULATED,
+    show_default=True,
+    metavar="simulated|FILE",
+    help="Where the history comes from: made up, or a CSV file of candles, which is replayed.",
+)
+@symbols
+@click.option("--seed", type=int, metavar="N", help="Seed of the simulation.  [default: 1]")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3660),
+    metavar="N",
+    help="Days of simulated history.  [default: 90]",
+)
+@click.option("--count", type=click.IntRange(min=1), help="End after so many ticks.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("live"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the JSON files go; created if missing.",
+)
+def command(
+    source: str,
+    symbols: tuple[str, ...],
+    seed: int | None,
+    days: int | None,
+    count: int | None,
+    out: Path,
+) -> None:
+    """Set up a database with a history and fingerprints, and tick once a second.
+
+    It works on the embedded PostgreSQL, in a database of its own, pyupc_demo, whatever PYUPC_DSN
+    says. A second run goes on with what is there; another source or seed begins anew. Simulated
+    prices are made up: they show how pyupc works, and nothing about any market.
+    """
+    from pyupc.tick.run import Job, run
+
+    history = _source(source, symbols, seed, days)
+    began = time.monotonic()
+    dsn = _set_up(history)
+    _say(time.monotonic() - began, f"until the first tick; files go to {out}/, Ctrl-C ends it")
+    job = Job(
+        dsn=dsn,
+        feed=history.feed,
+        out=out,
+        symbols=history.symbols,
+        count=count,
+        seed=1 if seed is None else seed,
+    )
+    from pyupc.tick.ladder import Ladder
+
+    is_live = sys.stdout.isatty()
+    level = logging.getLogger("pyupc").level
+    if level <= logging.WARNING:
+        # The log of the ticks is what is to be seen where there is no screen.
+        logging.getLogger("pyupc.tick").setLevel(min(level, logging.INFO))
+    with Ladder(history.feed, is_live=is_live) as ladder:
+        outcome = run(job, ladder if is_live else None)
+        if outcome.ticks and not is_live:
+            ladder.show(outcome.ticks, "")
+    raise SystemExit(outcome.exit_code)
+
+
+def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int | None) -> Source:
+    from pyupc.demo import SYMBOLS, File, Simulation
+
+    if source == SIMULATED:
+        return Simulation(
+            symbols=symbols or SYMBOLS,
+            days=90 if days is None else days,
+            seed=1 if seed is None else seed,
+        )
+    if seed is not None or days is not None:
+        raise UsageProblem("--seed and --days are for --source simulated", "leave them out")
+    if len(symbols) != 1:
+        raise UsageProblem(
+            "the file does not say which symbol it is of", "add --symbol, as --symbol BTC"
+        )
+    path = Path(source)
+    if not path.is_file():
+        raise PyupcError(f"there is no file {path}", "name one, or leave --source out")
+    return File(path, symbols[0])
+
+
+def _set_up(source: Source) -> str:
+    from pyupc.cli.candle_progress import watching
+    from pyupc.database import migrate, schema
+    from pyupc.demo import build_fingerprints, open_database
+    from pyupc.embedded import default_home
+    from pyupc.fingerprints.progress import for_stderr
+
+    if source.feed == SIMULATED:
+        click.echo("The prices of this demo are simulated: made up, not a market's.", err=True)
+    with _step("starting PostgreSQL") as done:
+        dsn, is_new = open_database(source)
+        done.append(f"database pyupc_demo, {'new' if is_new else 'as it was'}, in {default_home()}")
+    with _step("creating the schema") as done:
+        migrate.upgrade(dsn)
+        done.append(f"schema {schema.HEAD}")
+    names = " and ".join(source.symbols)
+    with _step(f"history of {names}", is_shown=source.feed == SIMULATED) as done:
+        added = source.fill(dsn, watching)
+        kind = "simulated candles" if source.feed == SIMULATED else "candles"
+        done.append(f"{added:,} {kind} of {names} added")
+    with _step("fingerprints", is_shown=False) as done, for_stderr() as progress:
+        built = build_fingerprints(dsn, source, progress)
+        pairs = sum(result.pairs_in_all for result in built.results)
+        done.append(
+            f"{built.fingerprints} fingerprints from {pairs:,} pairs, {built.days:,} days counted"
+        )
+    return dsn
+
+
+@contextmanager
+def _step(name: str, *, is_shown: bool = True) -> Iterator[list[str]]:
+    """Say what is going on while a terminal waits, then what was done and the seconds it took."""
+    began = time.monotonic()
+    done: list[str] = []
+    with ExitStack() as stack:
+        if is_shown and sys.stderr.isatty():
+            from rich.console import Console
+
+            stack.enter_context(Console(stderr=True).status(f"{name} …"))
+        yield done
+    _say(time.monotonic() - began, "".join(done))
+
+
+def _say(seconds: float, what: str) -> None:
+    click.echo(f"{seconds:5.1f} s  {what}", err=True)

@@ -1,0 +1,183 @@
+"""`pyupc fingerprints`: build, list and show them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pyupc.cli.columns import print_columns
+from pyupc.cli.options import examples, json_output, symbols
+
+if TYPE_CHECKING:
+    from pyupc.fingerprints.catalogue import Table
+
+# Of the 60 thresholds, those that fit on a line.
+_SHOWN = ("0_00", "0_05", "0_10", "0_25", "0_50", "1_00", "2_00")
+
+
+@click.group(epilog=examples("pyupc fingerprints build", "pyupc fingerprints list --symbol BTC"))
+def command() -> None:
+    """Build, list and show the fingerprints: how far prices moved from where they were."""
+
+
+@command.command(
+    epilog=examples(
+        "pyupc fingerprints build",
+        "pyupc fingerprints build --symbol BTC",
+        "pyupc fingerprints build --rebuild --json",
+    )
+)
+@symbols
+@click.option("--rebuild", is_flag=True, help="Forget all counts and count the whole history.")
+@json_output
+def build(symbols: tuple[str, ...], rebuild: bool, as_json: bool) -> None:
+    """Count what is new or corrected in the candles and publish the fingerprints.
+
+    Two connections count half a year at a time and commit it. A build that was interrupted is
+    taken up where it was. Readers see the old fingerprints until the new ones are complete.
+    """
+    from pyupc.database import schema
+    from pyupc.database.connect import connect, resolve_dsn
+    from pyupc.fingerprints.build import build as build_fingerprints
+    from pyupc.fingerprints.progress import for_stderr
+
+    dsn = resolve_dsn()
+    with connect(dsn) as conn:
+        schema.check(conn)
+    try:
+        with for_stderr() as progress:
+            done = build_fingerprints(dsn, symbols, progress, is_reset=rebuild)
+    except KeyboardInterrupt:
+        click.echo("what was counted is kept: the next build goes on from there", err=True)
+        raise
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+        return
+    for result in done.results:
+        click.echo(
+            f"{result.symbol}: {result.days:,} days counted; {result.fingerprints} fingerprints"
+            f" from {result.pairs_in_all:,} pairs in {result.days_in_all:,} days"
+        )
+    click.echo(f"{done.fingerprints} fingerprints in all; {done.seconds:.1f} s")
+
+
+@command.command(
+    name="list",
+    epilog=examples("pyupc fingerprints list", "pyupc fingerprints list --symbol BTC --json"),
+)
+@symbols
+@json_output
+def list_(symbols: tuple[str, ...], as_json: bool) -> None:
+    """List the fingerprints, with what stands behind them, and the state of the builds."""
+    from pyupc.database import schema
+    from pyupc.database.connect import connect
+    from pyupc.fingerprints import catalogue
+
+    with connect() as conn:
+        schema.check(conn)
+        states = catalogue.states(conn, symbols)
+        found = catalogue.fingerprints(conn, symbols)
+    if as_json:
+        click.echo(json.dumps({"builds": states, "fingerprints": found}, default=_plain))
+        return
+    rows = [
+        (
+            each["fingerprint"],
+            each["symbol"],
+            "baseline" if each["bucket"] == 99 else f"{each['bucket']}",
+            f"{each['minutes']}",
+            _count(each["smallest_sample"]),
+            _count(each["largest_sample"]),
+            _minute(each["built_at"]),
+        )
+        for each in found
+    ]
+    head = ("fingerprint", "symbol", "bucket", "minutes", "smallest", "largest", "built at")
+    print_columns(head, rows, left=2)
+    click.echo()
+    for state in states:
+        click.echo(_state(state))
+
+
+@command.command(
+    epilog=examples(
+        "pyupc fingerprints show btc_fingerprint_directional_baseline",
+        "pyupc fingerprints show btc_fingerprint_directional_momentum_007 --ttc 15",
+        "pyupc fingerprints show btc_fingerprint_directional_momentum_-27 --csv",
+    )
+)
+@click.argument("name")
+@click.option("--ttc", type=click.IntRange(1, 60), metavar="MINUTES", help="One row only.")
+@json_output
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+def show(name: str, ttc: int | None, as_json: bool, as_csv: bool) -> None:
+    """Show a fingerprint: the chance in percent of a move of at least +θ % and -θ %.
+
+    A terminal has room for some of the 60 thresholds; --json and --csv print them all.
+    """
+    from pyupc.database import schema
+    from pyupc.database.connect import connect
+    from pyupc.fingerprints import catalogue
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    with connect() as conn:
+        schema.check(conn)
+        table = catalogue.table(conn, name, ttc)
+    if as_json:
+        rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+        click.echo(json.dumps({"fingerprint": name, "rows": rows}, default=_plain))
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(table.columns)
+        writer.writerows(table.rows)
+    else:
+        _print_selection(table)
+
+
+def _print_selection(table: Table) -> None:
+    wanted = [f"{side}_{threshold}" for threshold in _SHOWN for side in ("pos", "neg")]
+    places = [table.columns.index(column) for column in wanted]
+    head = [f"{'+' if c.startswith('pos') else '-'}{c[4:].replace('_', '.')}" for c in wanted]
+    rows = [
+        (row[0], *("" if row[place] is None else f"{row[place]}" for place in places))
+        for row in table.rows
+    ]
+    print_columns(("", *head), rows, left=1)
+
+
+def _state(state: dict[str, Any]) -> str:
+    if state["is_complete"]:
+        words = f"complete since {_minute(state['completed_at'])}"
+    elif state["started_at"] is not None:
+        words = f"begun {_minute(state['started_at'])}, not complete"
+    else:
+        words = "never built"
+    return (
+        f"{state['symbol']}: {words}; {state['days_counted']:,} days counted,"
+        f" {state['days_pending']:,} pending"
+    )
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def _minute(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M%z}"
+
+
+def _plain(value: object) -> float | str:
+    """What JSON has no type for."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)

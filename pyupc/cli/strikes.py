@@ -1,0 +1,237 @@
+"""`pyupc strikes`: the rows of compute_strikes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import click
+import psycopg
+from psycopg.rows import dict_row
+
+from pyupc.cli.options import NegativeNumbers, examples, json_output, symbols
+from pyupc.errors import PyupcError, UsageProblem
+
+Row = dict[str, Any]
+
+DEFAULT_SYMBOL = "BTC"
+WITHOUT_CANDLES_HINT = "name a price, or load candles first: pyupc candles load FILE --symbol {}"
+
+# At the end of time a replay shows the last close, and says since when it is known.
+_LAST_CLOSE = """
+    SELECT p.price, p.priced_at, m.momentum
+    FROM upc.replay_price(symbol => %(symbol)s::text, at => 'infinity') AS p
+    CROSS JOIN LATERAL upc.momentum(symbol => %(symbol)s::text, at => p.priced_at) AS m
+"""
+
+_STRIKES = """
+    SELECT s.*
+    FROM upc.compute_strikes(
+        price => %(price)s::double precision,
+        momentum => %(momentum)s::double precision,
+        symbol => %(symbol)s::text,
+        ttc_seconds => %(ttc)s::integer,
+        step => %(step)s::double precision,
+        levels => %(levels)s::integer,
+        method => %(method)s::text
+    ) AS s
+"""
+
+_DECIMALS = {
+    "buffer": 2,
+    "move_percent": 3,
+    "prob_beyond": 2,
+    "prob_within": 2,
+    "positive_prob": 2,
+    "negative_prob": 2,
+    "prob_above": 2,
+}
+
+_NAMES = (
+    "strike",
+    "buffer",
+    "move_percent",
+    "direction",
+    "prob_beyond",
+    "prob_within",
+    "positive_prob",
+    "negative_prob",
+    "prob_above",
+    "sample_size",
+)
+
+# What fits from a width of the terminal on; all that differs between rows, or the essence of it.
+_COLUMNS: tuple[tuple[int, tuple[str, ...]], ...] = (
+    (104, _NAMES),
+    (50, ("strike", "move_percent", "prob_within", "prob_above")),
+    (0, ("strike", "prob_above")),
+)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What the strikes are computed from; `priced_at` is None if the price was given."""
+
+    symbol: str
+    price: float
+    momentum: float | None
+    priced_at: datetime | None = None
+
+    def document(self) -> Row:
+        """What a row must say that the caller has not: nothing if the price was given."""
+        if self.priced_at is None:
+            return {}
+        return {**vars(self), "priced_at": self.priced_at.isoformat()}
+
+
+@click.command(
+    cls=NegativeNumbers,
+    epilog=examples(
+        "pyupc strikes 97250 7",
+        "pyupc strikes 97250 -7 --ttc 900 --levels 3",
+        "pyupc strikes 3120.5 --symbol ETH --json",
+        "pyupc strikes   # at the last stored close of every symbol",
+    ),
+)
+@click.argument("price", type=float, required=False)
+@click.argument("momentum", type=float, required=False)
+@symbols
+@click.option(
+    "--ttc", type=int, metavar="SECONDS", help="To the close. Default: to the next full hour."
+)
+@click.option("--step", type=float, metavar="USD", help="Between strikes. Default: the symbol's.")
+@click.option(
+    "--levels", type=int, default=10, show_default=True, help="Strikes below and above the nearest."
+)
+@click.option("--method", default="nearest", show_default=True, help="How the grid is read.")
+@json_output
+def command(
+    price: float | None,
+    momentum: float | None,
+    symbols: tuple[str, ...],
+    ttc: int | None,
+    step: float | None,
+    levels: int,
+    method: str,
+    as_json: bool,
+) -> None:
+    """Print the probability of every strike around PRICE, in percent.
+
+    MOMENTUM is in basis points; without it the baseline answers. Without PRICE it is the last
+    stored close of the symbol, with its momentum.
+    """
+    if price is not None and len(symbols) > 1:
+        raise UsageProblem("a price belongs to one symbol", "name one --symbol, or no price")
+
+    from pyupc.database import schema
+    from pyupc.database.connect import connect
+
+    options = {"ttc": ttc, "step": step, "levels": levels, "method": method}
+    with connect(application_name="pyupc strikes") as conn:
+        schema.check(conn)
+        if price is not None:
+            bases = [Basis(symbols[0] if symbols else DEFAULT_SYMBOL, price, momentum)]
+        else:
+            bases = _last_closes(conn, symbols)
+        answers = [(basis, _strikes(conn, basis, options)) for basis in bases]
+
+    for basis in bases:
+        _tell(basis)
+    if as_json:
+        rows = [{**basis.document(), **row} for basis, rows in answers for row in rows]
+        click.echo(json.dumps(rows, indent=1))
+    else:
+        _print(answers)
+
+
+def _last_closes(conn: psycopg.Connection[Any], symbols: tuple[str, ...]) -> list[Basis]:
+    """Of the symbols named all must have candles; of all that are registered, one must."""
+    names = symbols or _registered(conn)
+    bases = [basis for name in names if (basis := _last_close(conn, name)) is not None]
+    missing = [name for name in names if name not in {basis.symbol for basis in bases}]
+    if missing and (symbols or not bases):
+        raise PyupcError(
+            f"there is no candle of {', '.join(missing)}", WITHOUT_CANDLES_HINT.format(missing[0])
+        )
+    for name in missing:
+        click.echo(f"{name}: no candle", err=True)
+    if not bases:
+        raise PyupcError("no symbol is registered", "add one to upc_data.symbol")
+    return bases
+
+
+def _registered(conn: psycopg.Connection[Any]) -> tuple[str, ...]:
+    rows = conn.execute("SELECT s.symbol FROM upc_data.symbol AS s ORDER BY s.symbol")
+    return tuple(row[0] for row in rows)
+
+
+def _last_close(conn: psycopg.Connection[Any], symbol: str) -> Basis | None:
+    row = conn.execute(_LAST_CLOSE, {"symbol": symbol}).fetchone()
+    if row is None or row[0] is None:
+        return None
+    price, priced_at, momentum = row
+    return Basis(symbol, price, momentum, priced_at)
+
+
+def _strikes(conn: psycopg.Connection[Any], basis: Basis, options: Row) -> list[Row]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_STRIKES, {**vars(basis), **options}).fetchall()
+
+
+def _tell(basis: Basis) -> None:
+    if basis.priced_at is not None:
+        momentum = "unknown" if basis.momentum is None else f"{basis.momentum:.2f} bp"
+        instant = f"{basis.priced_at:%Y-%m-%d %H:%M:%SZ}"
+        click.echo(
+            f"{basis.symbol}: price {basis.price:.2f} of {instant}, momentum {momentum}", err=True
+        )
+
+
+def _print(answers: Sequence[tuple[Basis, list[Row]]]) -> None:
+    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
+        for basis, rows in answers:
+            _print_rich(f"{basis.symbol} {basis.price:,.2f}", rows)
+        return
+    for number, (_, rows) in enumerate(answers):
+        if number:
+            click.echo()
+        lines = [list(rows[0]) if rows else [], *(_cells(row) for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+            click.echo("  ".join(cells))
+
+
+def _print_rich(title: str, rows: list[Row]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = next(names for width, names in _COLUMNS if console.width >= width)
+    for name in shown:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in rows:
+        cells = _cells({name: row[name] for name in shown})
+        table.add_row(*cells, style="bold" if row["direction"] == "above" else "")
+    if rows:
+        table.caption = rows[0]["fingerprint"]
+    console.print(table)
+
+
+def _cells(row: Row) -> list[str]:
+    return [_cell(name, value) for name, value in row.items()]
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name in _DECIMALS:
+        return f"{value:.{_DECIMALS[name]}f}"
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,164 @@
+"""`pyupc tick`: ask the database once a second and write what it answers to files."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pyupc.cli.options import examples, json_output, symbols
+from pyupc.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from pyupc.tick.report import View
+    from pyupc.tick.run import Job, Outcome
+
+
+def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    """ISO 8601; without an offset it is UTC."""
+    if value is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is not an instant such as 2024-05-01T12:00Z", ctx, parameter
+        ) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _positive(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value < math.inf:
+        raise click.BadParameter(f"{value} is not a number above zero", ctx, parameter)
+    return value
+
+
+@click.command(
+    epilog=examples(
+        "pyupc tick --once --feed simulated",
+        "pyupc tick --feed replay --symbol BTC --from 2024-05-01T12:00Z --speed 60 --count 3",
+        "pyupc tick --feed simulated --seed 7 --interval 0.5 --count 4 --out live",
+        "pyupc tick --feed simulated --once --json",
+    )
+)
+@click.option(
+    "--feed",
+    type=click.Choice(["replay", "simulated"]),
+    default="replay",
+    show_default=True,
+    help="Where prices come from: stored candles, or made up.",
+)
+@symbols
+@click.option(
+    "--interval",
+    type=float,
+    callback=_positive,
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="From the start of a round to the start of the next.",
+)
+@click.option("--count", type=click.IntRange(min=1), help="End after so many rounds.")
+@click.option("--once", is_flag=True, help="One round.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("live"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the JSON files go; created if missing.",
+)
+@click.option(
+    "--from",
+    "replay_from",
+    callback=_instant,
+    metavar="INSTANT",
+    help="Where the replay begins. Default: the latest stored hour, at this minute of it.",
+)
+@click.option(
+    "--speed",
+    type=float,
+    callback=_positive,
+    metavar="X",
+    help="How fast the replay goes.  [default: 1]",
+)
+@click.option("--seed", type=int, metavar="N", help="Seed of the simulation.  [default: 1]")
+@json_output
+def command(
+    feed: str,
+    symbols: tuple[str, ...],
+    interval: float,
+    count: int | None,
+    once: bool,
+    out: Path,
+    replay_from: datetime | None,
+    speed: float | None,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """Compute the probabilities of all strikes, once a second and symbol.
+
+    Each tick replaces SYMBOL_live_probabilities.json, SYMBOL_strike_table.json and
+    SYMBOL_watchlist.json in DIR, and is logged in the database. One process ticks a symbol at a
+    time. A lost database is waited for.
+
+    On a terminal the strikes are shown as they change; elsewhere there is a log line a minute on
+    stderr, and with --json the last round's live probabilities on stdout, as an array. SIGTERM and
+    Ctrl-C end it after the tick under way.
+    """
+    if once and count is not None:
+        raise UsageProblem("--once and --count exclude each other")
+    if feed != "replay" and (replay_from is not None or speed is not None):
+        raise UsageProblem("--from and --speed are for --feed replay")
+    if feed != "simulated" and seed is not None:
+        raise UsageProblem("--seed is for --feed simulated")
+
+    from pyupc.database.connect import resolve_dsn
+    from pyupc.tick.run import Job
+
+    job = Job(
+        dsn=resolve_dsn(),
+        feed=feed,
+        out=out,
+        symbols=symbols,
+        interval=interval,
+        count=1 if once else count,
+        replay_from=replay_from,
+        speed=1.0 if speed is None else speed,
+        seed=1 if seed is None else seed,
+    )
+    _log_minutes()
+    if as_json or not _is_screen():
+        outcome = _run(job, None)
+    else:
+        from pyupc.tick.ladder import Ladder
+
+        with Ladder(feed, is_live=not once) as ladder:
+            outcome = _run(job, ladder)
+    if as_json:
+        documents = [tick.live_probabilities for tick in outcome.ticks.values()]
+        click.echo("[" + ",\n".join(documents) + "]")
+    raise SystemExit(outcome.exit_code)
+
+
+def _run(job: Job, view: View | None) -> Outcome:
+    from pyupc.tick.run import run
+
+    return run(job, view)
+
+
+def _is_screen() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+
+
+def _log_minutes() -> None:
+    """This command's log is what it is run for: without -q it shows more than warnings."""
+    everything = logging.getLogger("pyupc").level
+    ours = logging.getLogger("pyupc.tick")
+    ours.setLevel(logging.INFO if everything == logging.WARNING else logging.NOTSET)

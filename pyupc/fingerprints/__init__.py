@@ -1,0 +1,1 @@
+"""Fingerprints from the command line's side: building them, listing them, showing one."""

@@ -1,0 +1,164 @@
+"""Build the fingerprints of some symbols on two connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyupc.database.connect import connect
+from pyupc.errors import PyupcError
+from pyupc.fingerprints import workers
+from pyupc.fingerprints.pieces import Connection, Piece, Plan, plan
+
+CONNECTIONS = 2
+
+_APPLICATION = "pyupc fingerprints build"
+
+
+class Progress(Protocol):
+    """What somebody who watches is told, in days."""
+
+    def start(self, days: int) -> None: ...
+    def advance(self, symbol: str, days: int) -> None: ...
+    def refresh(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """A symbol after its build: what this build counted, and what the histogram holds in all."""
+
+    symbol: str
+    days: int
+    days_in_all: int
+    pairs_in_all: int
+    fingerprints: int
+
+
+@dataclass(frozen=True)
+class Build:
+    """`fingerprints` counts those of all symbols that have curves, and the pool's."""
+
+    results: tuple[Result, ...]
+    fingerprints: int
+    seconds: float
+
+    @property
+    def days(self) -> int:
+        return sum(result.days for result in self.results)
+
+
+def build(dsn: str, symbols: Sequence[str], progress: Progress, *, is_reset: bool = False) -> Build:
+    """Count what is new or corrected in the candles, then publish all curves at once.
+
+    No symbols: all that are registered. Raises PyupcError, before anything is counted, if one of
+    them is being built by somebody else. A build that was interrupted is taken up again.
+    """
+    since = time.monotonic()
+    with ExitStack() as stack:
+        control, *counters = (stack.enter_context(_connection(dsn)) for _ in range(1 + CONNECTIONS))
+        names = _registered(control, symbols)
+        small, large = _plans(control, names, is_reset=is_reset)
+        progress.start(sum(len(piece.days) for piece in (*small, *_pieces(large))))
+        counted = dict.fromkeys(names, 0)
+
+        def done(piece: Piece, days: int) -> None:
+            counted[piece.symbol] += days
+            progress.advance(piece.symbol, len(piece.days))
+
+        # Small builds refresh, and a refresh leaves out symbols whose build is not complete.
+        workers.count(counters, small, done)
+        if large:
+            _begin(control, large)
+            workers.count(counters, _pieces(large), done)
+            progress.refresh()
+            _complete(control, large)
+        results = tuple(_result(control, name, counted[name]) for name in names)
+        there = control.execute(
+            "SELECT count(*) FROM upc.fingerprint_list AS f WHERE f.minutes > 0"
+        ).fetchone()
+    return Build(results, there[0] if there else 0, time.monotonic() - since)
+
+
+def _connection(dsn: str) -> Connection:
+    conn = connect(dsn, application_name=_APPLICATION)
+    # Compiling is dearer than any of these statements is slow; the refresh sorts all curves.
+    conn.execute("SET jit = off")
+    conn.execute("SET work_mem = '64MB'")
+    conn.execute("SET statement_timeout = 0")
+    return conn
+
+
+def _registered(control: Connection, symbols: Sequence[str]) -> list[str]:
+    """The symbols asked for; UP002 for one that is not registered."""
+    for symbol in symbols:
+        control.execute("SELECT upc.require_symbol(%s)", [symbol])
+    if symbols:
+        return list(symbols)
+    rows = control.execute("SELECT s.symbol FROM upc_data.symbol AS s ORDER BY s.symbol")
+    return [symbol for (symbol,) in rows]
+
+
+def _plans(
+    control: Connection, symbols: Sequence[str], *, is_reset: bool
+) -> tuple[list[Piece], list[Plan]]:
+    """Small builds as one piece each, and the plans of large ones, whose locks are held then."""
+    small: list[Piece] = []
+    large: list[str] = []
+    for symbol in symbols:
+        found = plan(control, symbol)
+        if is_reset or not found.is_small:
+            _lock(control, symbol)
+            large.append(symbol)
+        elif found.days or not found.is_complete:
+            small.append(found.whole())
+    if is_reset:
+        for symbol in large:
+            control.execute("SELECT upc.reset_fingerprints(%s)", [symbol])
+    # Somebody else may have counted some of it before the lock was taken.
+    return small, [plan(control, symbol) for symbol in large]
+
+
+def _lock(control: Connection, symbol: str) -> None:
+    """Held until the connection is closed."""
+    query = "SELECT pg_try_advisory_lock(upc.build_lock_key(%s))"
+    if control.execute(query, [symbol]).fetchone() != (True,):
+        raise PyupcError(
+            f"the fingerprints of {symbol} are being built by somebody else",
+            'wait until it is done; "pyupc fingerprints list" shows how far it is',
+        )
+
+
+def _begin(control: Connection, plans: Sequence[Plan]) -> None:
+    for each in plans:
+        control.execute("SELECT upc.begin_build(%s)", [each.symbol])
+
+
+def _pieces(plans: Sequence[Plan]) -> list[Piece]:
+    return [piece for each in plans for piece in each.pieces]
+
+
+def _complete(control: Connection, plans: Sequence[Plan]) -> None:
+    with control.transaction():
+        for each in plans:
+            control.execute("SELECT upc.complete_build(%s)", [each.symbol])
+        control.execute("SELECT upc.refresh_fingerprints()")
+
+
+def _result(control: Connection, symbol: str, days: int) -> Result:
+    row = control.execute(
+        """
+        SELECT
+            s.days_counted,
+            s.pairs,
+            (SELECT count(*) FROM upc.fingerprint_list AS f
+             WHERE f.symbol = s.symbol AND f.minutes > 0)
+        FROM upc.fingerprint_state AS s
+        WHERE s.symbol = %s
+        """,
+        [symbol],
+    ).fetchone()
+    assert row is not None
+    return Result(symbol, days, *row)

@@ -1,0 +1,142 @@
+"""What the loop tells: a log line a minute, and one whenever something changes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pyupc.errors import PyupcError
+from pyupc.tick.session import Tick
+
+logger = logging.getLogger("pyupc.tick")
+
+MINUTE = 60.0
+FAILING = "failing"
+
+
+class View(Protocol):
+    """Shows the newest tick of every symbol."""
+
+    def show(self, ticks: dict[str, Tick], status: str) -> None: ...
+
+
+@dataclass
+class Durations:
+    """How long ticks took, in milliseconds."""
+
+    values: list[float] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        if not self.values:
+            return "no tick"
+        ordered = sorted(self.values)
+        return f"p50 {ordered[len(ordered) // 2]:.1f} ms, max {ordered[-1]:.1f} ms"
+
+
+@dataclass
+class Report:
+    """Counts ticks and remembers the state of every symbol, of the files and of the database."""
+
+    now: Callable[[], float]
+    feed: str
+    ticks: int = 0
+    _states: dict[str, str] = field(default_factory=dict)
+    _prices: dict[str, float] = field(default_factory=dict)
+    _minute: Durations = field(default_factory=Durations)
+    _minute_ticks: int = 0
+    _minute_missed: int = 0
+    # The newest ones only, so that a process that runs for months does not grow.
+    _newest: list[float] = field(default_factory=list)
+    _file_problem: str | None = None
+    _files_failed: int = 0
+    _lost_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self._minute_since = self.now()
+
+    def ticked(self, symbol: str, tick: Tick, seconds: float) -> None:
+        self.ticks += 1
+        self._minute_ticks += 1
+        self._minute.values.append(1000 * seconds)
+        self._prices[symbol] = tick.price
+        if self._states.get(symbol) != tick.state:
+            before = self._states.get(symbol)
+            change = tick.state if before is None else f"{before} -> {tick.state}"
+            logger.info("%s %s at %.2f (%s)", symbol, change, tick.price, self.feed)
+            self._states[symbol] = tick.state
+
+    def failed(self, symbol: str, problem: PyupcError) -> None:
+        """Told once for each reason in a row, not every second."""
+        state = f"{FAILING}: {problem.message}"
+        if self._states.get(symbol) != state:
+            hint = f"; {problem.hint}" if problem.hint else ""
+            logger.error("%s is not ticked: %s%s", symbol, problem.message, hint)
+            self._states[symbol] = state
+
+    def files(self, problem: str | None, failed: int) -> None:
+        """The state of the files after a round: what is the matter, and failures so far."""
+        if problem is not None and self._file_problem is None:
+            logger.error("a file cannot be written: %s", problem)
+        elif problem is None and self._file_problem is not None:
+            logger.warning(
+                "files can be written again; %d writes failed", failed - self._files_failed
+            )
+        if problem is None:
+            self._files_failed = failed
+        self._file_problem = problem
+
+    def lost(self, problem: PyupcError) -> None:
+        if self._lost_at is None:
+            self._lost_at = self.now()
+            logger.error("the database is lost, waiting for it: %s", problem.message)
+
+    def back(self) -> None:
+        if self._lost_at is not None:
+            logger.warning("the database is back after %.1f s", self.now() - self._lost_at)
+            self._lost_at = None
+
+    def round(self, missed: int) -> None:
+        """After every round; `missed` is the sum since the start."""
+        if self.now() - self._minute_since >= MINUTE:
+            logger.info("%s", self._minute_line(missed))
+            self._newest = self._minute.values
+            self._minute = Durations()
+            self._minute_ticks = 0
+            self._minute_missed = missed
+            self._minute_since = self.now()
+
+    def status(self, missed: int) -> str:
+        """For the foot of a view."""
+        recent = Durations((self._newest + self._minute.values)[-120:])
+        return f"{self.ticks} ticks, {missed} missed, {recent}{self._trouble()}"
+
+    def end(self, missed: int) -> None:
+        """The last line: the whole run, durations of its last minute or two."""
+        recent = Durations(self._newest + self._minute.values)
+        logger.info(
+            "ended after %d ticks, %d missed, %s, %d failed writes%s",
+            self.ticks,
+            missed,
+            recent,
+            self._files_failed,
+            self._symbols(),
+        )
+
+    def _minute_line(self, missed: int) -> str:
+        return (
+            f"{self._minute_ticks} ticks, {missed - self._minute_missed} missed, "
+            f"{self._minute}{self._symbols()}{self._trouble()}"
+        )
+
+    def _symbols(self) -> str:
+        return "".join(
+            f"; {symbol} {self._prices[symbol]:.2f} {state.partition(':')[0]}"
+            if symbol in self._prices
+            else f"; {symbol} {state.partition(':')[0]}"
+            for symbol, state in self._states.items()
+        )
+
+    def _trouble(self) -> str:
+        return f"; {self._file_problem}" if self._file_problem else ""

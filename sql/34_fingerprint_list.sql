@@ -1,0 +1,77 @@
+-- What there is: the fingerprints one by one, and how far the build of each symbol is.
+
+CREATE VIEW upc.fingerprint_state AS
+SELECT
+    s.symbol,
+    coalesce(b.completed_at IS NOT NULL, false) AS is_complete,
+    (
+        SELECT count(*) FROM upc_data.counted_day AS d WHERE d.symbol = s.symbol
+    ) AS days_counted,
+    (
+        SELECT count(DISTINCT n.day) FROM upc_data.candle_change AS n WHERE n.symbol = s.symbol
+    ) AS days_pending,
+    (
+        SELECT coalesce(sum(h.pairs), 0)::bigint
+        FROM upc_data.fingerprint_histogram AS h
+        WHERE h.symbol = s.symbol AND h.bucket = 99
+    ) AS pairs,
+    b.started_at,
+    b.completed_at
+FROM upc_data.symbol AS s
+LEFT JOIN upc_data.fingerprint_build AS b USING (symbol);
+COMMENT ON VIEW upc.fingerprint_state IS
+    'how far the build of each symbol''s fingerprints is';
+COMMENT ON COLUMN upc.fingerprint_state.symbol IS 'symbol';
+COMMENT ON COLUMN upc.fingerprint_state.is_complete IS
+    'whether the last build was completed; a symbol without a complete build has no curves in the next refresh';
+COMMENT ON COLUMN upc.fingerprint_state.days_counted IS 'UTC days in the histogram';
+COMMENT ON COLUMN upc.fingerprint_state.days_pending IS
+    'UTC days whose candles changed since they were counted';
+COMMENT ON COLUMN upc.fingerprint_state.pairs IS 'pairs of closes in the histogram, unweighted';
+COMMENT ON COLUMN upc.fingerprint_state.started_at IS 'when the last build began';
+COMMENT ON COLUMN upc.fingerprint_state.completed_at IS
+    'when the last build was completed; NULL while it is not';
+
+
+CREATE VIEW upc.fingerprint_list AS
+SELECT
+    f.fingerprint,
+    f.symbol,
+    f.bucket,
+    coalesce(c.minutes, 0) AS minutes,
+    c.smallest_sample,
+    c.largest_sample,
+    CASE WHEN c.minutes > 0 THEN
+        CASE
+            WHEN f.symbol = '*' THEN (SELECT max(b.completed_at) FROM upc_data.fingerprint_build AS b)
+            ELSE (
+                SELECT b.completed_at FROM upc_data.fingerprint_build AS b WHERE b.symbol = f.symbol
+            )
+        END
+    END AS built_at
+FROM upc.fingerprint_catalogue AS f
+LEFT JOIN (
+    SELECT
+        k.symbol,
+        k.bucket,
+        count(*) AS minutes,
+        min(k.sample_size)::bigint AS smallest_sample,
+        max(k.sample_size)::bigint AS largest_sample
+    FROM upc.fingerprint_curve AS k
+    WHERE k.origin = 'built'
+    GROUP BY k.symbol, k.bucket
+) AS c USING (symbol, bucket);
+COMMENT ON VIEW upc.fingerprint_list IS
+    'every fingerprint of the catalogue with how much stands behind it';
+COMMENT ON COLUMN upc.fingerprint_list.fingerprint IS 'name; also of its view in analytics';
+COMMENT ON COLUMN upc.fingerprint_list.symbol IS 'symbol; * is the pool of all symbols';
+COMMENT ON COLUMN upc.fingerprint_list.bucket IS
+    'momentum bucket, basis points, -30 to 30; 99 is the baseline';
+COMMENT ON COLUMN upc.fingerprint_list.minutes IS
+    'how many of the 60 distances in minutes have a curve';
+COMMENT ON COLUMN upc.fingerprint_list.smallest_sample IS
+    'starting minutes behind the distance that has the fewest, unweighted';
+COMMENT ON COLUMN upc.fingerprint_list.largest_sample IS
+    'starting minutes behind the distance that has the most, unweighted';
+COMMENT ON COLUMN upc.fingerprint_list.built_at IS
+    'when the last build of the symbol was completed; NULL where there is no curve';

@@ -1,0 +1,111 @@
+"""Two made-up markets with fingerprints, and the command run as a process."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pyupc.database.connect import connect
+
+REPOSITORY = Path(__file__).parents[2]
+
+# Four days of candles, the last of them the one that a replay shows.
+SINCE = "2026-03-02 00:00+00"
+UNTIL = "2026-03-06 00:00+00"
+SYMBOLS = ("BTC", "ETH")
+DOCUMENTS = ("live_probabilities", "strike_table", "watchlist")
+
+Document = dict[str, Any]
+
+
+def fill(dsn: str, symbols: tuple[str, ...] = SYMBOLS) -> None:
+    """Candles and fingerprints."""
+    with connect(dsn) as conn:
+        for symbol in symbols:
+            conn.execute(
+                "INSERT INTO upc_data.candle SELECT * FROM upc.simulated_candles(%s, %s, %s)",
+                (symbol, SINCE, UNTIL),
+            )
+            conn.execute("SELECT upc.build_fingerprints(%s)", (symbol,))
+
+
+@contextmanager
+def clone(server_dsn: str, template: str, name: str) -> Iterator[str]:
+    """A copy of a database of that server."""
+    new, old = sql.Identifier(name), sql.Identifier(template)
+    with connect(server_dsn) as server:
+        server.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(new, old)
+        )
+    try:
+        yield psycopg.conninfo.make_conninfo(server_dsn, dbname=name)
+    finally:
+        with connect(server_dsn) as server:
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(new))
+
+
+def start(dsn: str, *arguments: str | Path) -> subprocess.Popen[str]:
+    """`pyupc …` on that database, without a terminal."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pyupc", *map(str, arguments)],
+        env={**os.environ, "PYUPC_DSN": dsn, "PYTHONPATH": str(REPOSITORY)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def pyupc(dsn: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The same, to its end. Nothing that it prints on stderr is a traceback."""
+    with start(dsn, *arguments) as process:
+        stdout, stderr = process.communicate(timeout=60)
+    assert "Traceback" not in stderr
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def on_terminal(dsn: str, width: int, height: int, *arguments: str | Path) -> tuple[int, str]:
+    """The same on a terminal of that size: exit code and all that appears on it."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+    environment = {"PYUPC_DSN": dsn, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color"}
+    output = b""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pyupc", *map(str, arguments)],
+        env={**os.environ, **environment},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        # Linux reports the end of a terminal as an error.
+        with suppress(OSError):
+            while part := os.read(ours, 65536):
+                output += part
+        os.close(ours)
+    assert b"Traceback" not in output
+    return process.returncode, output.decode()
+
+
+def read(folder: Path, symbol: str, document: str) -> Document:
+    text = (folder / f"{symbol.lower()}_{document}.json").read_text(encoding="utf-8")
+    result: Document = json.loads(text)
+    return result
+
+
+def rows(dsn: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    with connect(dsn) as conn:
+        return conn.execute(query.encode(), parameters).fetchall()

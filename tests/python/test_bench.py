@@ -1,0 +1,126 @@
+"""`pyupc bench`: every row of a short run, and the counting that it is compared with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pyupc.bench import figures, numpy_build, run
+from pyupc.bench.scratch import DATABASE
+from pyupc.cli import bench, main
+from pyupc.database.connect import connect
+
+ROOT = Path(__file__).parents[2]
+
+
+def database_exists(dsn: str) -> bool:
+    with connect(dsn) as conn:
+        query = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)"
+        return conn.execute(query, [DATABASE]).fetchone() == (True,)
+
+
+@pytest.mark.slow
+def test_a_quick_run_has_every_row(server_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYUPC_DSN", server_dsn)
+    result = CliRunner().invoke(main, ["bench", "--quick", "--years", "0.1", "--json"])
+    assert result.exit_code == 0, result.stderr
+    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    assert list(rows) == [
+        "build_numpy",
+        "build_loop",
+        "day",
+        "strikes_one",
+        "strikes_constants",
+        "strikes_griddata",
+        "tick_simulated",
+        "tick_replay",
+        "disk",
+        "process_cpu",
+        "process_memory",
+        "symbols_1",
+        "symbols_10",
+    ]
+    assert all(row["value"] >= 0 for row in rows.values())
+    assert all(
+        row["ratio"] == pytest.approx(row["value"] / row["other"])
+        for row in rows.values()
+        if row["other"]
+    )
+    # 37 days of minutes with 60 later ones each, without those that lie behind the end.
+    built = rows["build_numpy"]["details"]
+    assert built["pairs"] == sum(37 * 1440 - t for t in range(1, 61))
+    assert (built["agrees"], built["same_pairs"]) == (True, True)
+    assert rows["strikes_griddata"]["details"]["differing"] == 0
+    assert not database_exists(server_dsn)
+
+
+def test_an_interrupted_run_drops_its_database(server_dsn: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "pyupc", "bench"],
+        cwd=ROOT,
+        env={**os.environ, "PYUPC_DSN": server_dsn},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        # The first line tells that the schema stands: now the candles are made.
+        assert process.stderr.readline()
+        assert database_exists(server_dsn)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert not database_exists(server_dsn)
+
+
+def test_a_database_that_is_not_the_benchs_is_left_alone(
+    server_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYUPC_DSN", server_dsn)
+    with connect(server_dsn) as conn:
+        conn.execute(f"CREATE DATABASE {DATABASE}")
+        try:
+            assert CliRunner().invoke(main, ["bench", "--quick"]).exit_code == 1
+            assert database_exists(server_dsn)
+        finally:
+            conn.execute(f"DROP DATABASE {DATABASE}")
+
+
+def test_without_numpy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYUPC_DSN", "host=/nowhere")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = CliRunner().invoke(main, ["bench", "--quick"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["pyupc", "hint"]
+
+
+@pytest.mark.parametrize("arguments", [["--only", "x"], ["--years", "0"], ["--candles", "/none"]])
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(main, ["bench", *arguments]).exit_code == 2
+
+
+def test_the_help_names_every_measurement() -> None:
+    assert bench.NAMES == run.NAMES
+
+
+def test_percentiles() -> None:
+    times = [k / 1000 for k in range(100, 0, -1)]
+    assert figures.milliseconds(times) == pytest.approx({"p50": 51, "p99": 100})
+
+
+def test_numpy_decides_a_move_of_exactly_five_hundredths() -> None:
+    """1000.00 up to 1000.50 is +0.05 %; a cent less is not."""
+    import numpy as np
+
+    closes = np.array([1000.0, 1000.5, 1000.0, 1000.49, 1000.0, 999.5])
+    counts, years = numpy_build.count(numpy_build.Candles(0, closes))
+    assert years == [1970]
+    ones = counts[0, 61, 0]
+    # 0.00 % of 1000.50 down is not quite 0.05: three falls, of which only the last is one.
+    assert {int(b): int(ones[b]) for b in np.flatnonzero(ones)} == {59: 2, 58: 1, 61: 1, 62: 1}
