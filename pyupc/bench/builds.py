@@ -13,6 +13,9 @@ from pyupc.fingerprints.build import Build
 from pyupc.fingerprints.build import build as build_fingerprints
 from pyupc.fingerprints.progress import Silent
 
+# Starting minutes that the plain loop is timed on.
+_SAMPLE = 20_000
+
 _AGREE = """
     SELECT
         count(*) FILTER (WHERE c.sample_size IS DISTINCT FROM n.sample_size),
@@ -46,14 +49,17 @@ def build(plan: Plan, done: Build) -> Iterator[Row]:
         assert row is not None
         differing, furthest = row
         conn.execute("DROP TABLE upc_data.numpy_curve")
-        sample = min(20_000, plan.days * 1440 - 100)
-        closes = conn.execute(
+        rows = conn.execute(
             "SELECT close FROM upc_data.candle WHERE symbol = 'BTC' ORDER BY opened_at LIMIT %s",
-            [sample + 100],
+            [_SAMPLE + loop_build.MARGIN],
         ).fetchall()
-    loop_seconds = loop_build.seconds_a_start([c for (c,) in closes], sample) * pairs / 60
+    closes = [close for (close,) in rows]
+    sample = len(closes) - loop_build.MARGIN
+    loop_seconds = loop_build.seconds_a_start(closes) * pairs / 60
     agrees = differing == 0 and furthest < 1e-9
-    what = f"build of {btc.fingerprints} fingerprints, {pairs / 1e6:.1f} M pairs, two connections"
+    what = f"build of {btc.fingerprints} fingerprints, {pairs / 1e6:.1f} M pairs, " + (
+        "two connections" if done.is_shared else "one connection"
+    )
     details = {
         "pairs": pairs,
         "days": btc.days_in_all,

@@ -8,8 +8,13 @@ from collections.abc import Sequence
 _WEIGHTS = ((1, 0.30), (2, 0.25), (3, 0.20), (4, 0.15), (15, 0.05), (30, 0.05))
 
 
-def seconds_a_start(closes: Sequence[float], starts: int) -> float:
-    """Count that many starting minutes and return the time that each took."""
+# Closes before the first starting minute and after the last one.
+MARGIN = 30 + 60
+
+
+def seconds_a_start(closes: Sequence[float]) -> float:
+    """Count all starting minutes that have a momentum and 60 later closes: the time of each."""
+    starts = len(closes) - MARGIN
     positive = [[[0] * 60 for _ in range(60)] for _ in range(61)]
     negative = [[[0] * 60 for _ in range(60)] for _ in range(61)]
     began = time.perf_counter()

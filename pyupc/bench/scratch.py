@@ -22,6 +22,7 @@ DATABASE = "pyupc_bench"
 
 _MARK = "pyupc bench: may be dropped"
 _CHUNK_DAYS = 60
+_FEWEST_CANDLES = 1440
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -123,4 +124,8 @@ def _load(dsn: str, path: Path) -> None:
     from pyupc.cli.candle_progress import watching
 
     with connect(dsn) as conn, watching(path.stat().st_size) as watcher:
-        load(conn, "BTC", [path], watcher)
+        found = load(conn, "BTC", [path], watcher).total.new
+    if found < _FEWEST_CANDLES:
+        raise PyupcError(
+            f"{found:,} candles are too few to measure anything by", "take a day of them at least"
+        )

@@ -59,8 +59,8 @@ def griddata(plan: Plan) -> Iterator[Row]:
     from scipy.interpolate import griddata as interpolate
 
     with connect(plan.dsn) as conn:
-        questions = [(price, 7.0, "BTC", ttc) for price, _, _, ttc in _questions(conn)]
-        minutes, positive, negative = _table(conn, "btc_fingerprint_directional_momentum_007")
+        questions = [(price, None, "BTC", ttc) for price, _, _, ttc in _questions(conn)]
+        minutes, positive, negative = _table(conn, "btc_fingerprint_directional_baseline")
         seconds, moves = np.meshgrid(60.0 * np.array(minutes), np.arange(60) / 20, indexing="ij")
         points = np.column_stack([seconds.ravel(), moves.ravel()])
         values = [np.array(side).ravel() for side in (positive, negative)]

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from pyupc.bench.figures import Row
 
 # As in pyupc.bench.run, which the help need not load.
-NAMES = ("build", "day", "strikes", "griddata", "tick", "disk", "process", "symbols")
+NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "process", "symbols")
 
 
 @click.command(
     epilog=examples(
         "pyupc bench --quick",
         "pyupc bench --only strikes --only griddata --years 1",
-        "pyupc bench --candles btc_1m_2022_2024.csv.gz --json",
+        "pyupc bench --quick --candles btc_1m_2022_2024.csv.gz --json",
     )
 )
 @click.option("--quick", is_flag=True, help="Two months and few rounds: seconds, not minutes.")

@@ -23,10 +23,9 @@ SIMULATED = "simulated"
 
 @click.command(
     epilog=examples(
-        "pyupc demo",
-        "pyupc demo --count 5 --out /tmp/live",
-        "pyupc demo --seed 7 --days 30",
-        "pyupc demo --source btc_1m_2022_2024.csv.gz --symbol BTC",
+        "pyupc demo --count 5",
+        "pyupc demo --count 5 --seed 7 --days 30 --out demo",
+        "pyupc demo --count 5 --source btc_1m_2022_2024.csv.gz --symbol BTC",
     )
 )
 @click.option(
@@ -61,7 +60,7 @@ def command(
     count: int | None,
     out: Path,
 ) -> None:
-    """Set up a database with a history and fingerprints, and tick once a second.
+    """Set up a database with a history and fingerprints, and tick once a second until Ctrl-C.
 
     It works on the embedded PostgreSQL, in a database of its own, pyupc_demo, whatever PYUPC_DSN
     says. A second run goes on with what is there; another source or seed begins anew. Simulated

@@ -39,10 +39,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Build:
-    """`fingerprints` counts those of all symbols that have curves, and the pool's."""
+    """`fingerprints` counts those of all symbols that have curves, and the pool's. `is_shared`
+    tells whether two connections shared the work of a symbol."""
 
     results: tuple[Result, ...]
     fingerprints: int
+    is_shared: bool
     seconds: float
 
     @property
@@ -79,7 +81,7 @@ def build(dsn: str, symbols: Sequence[str], progress: Progress, *, is_reset: boo
         there = control.execute(
             "SELECT count(*) FROM upc.fingerprint_list AS f WHERE f.minutes > 0"
         ).fetchone()
-    return Build(results, there[0] if there else 0, time.monotonic() - since)
+    return Build(results, there[0] if there else 0, bool(large), time.monotonic() - since)
 
 
 def _connection(dsn: str) -> Connection:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from psycopg.conninfo import make_conninfo
 
 from pyupc.database.connect import connect
+from tests.sql import reference
 from tests.sql.reference import Cell, Closes, Curve, Curves, Histogram, Minutes
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -159,3 +160,38 @@ def assert_equal_counts(found: Histogram, expected: Histogram) -> None:
         assert found[key].pairs == cell.pairs, key
         np.testing.assert_array_equal(found[key].positive, cell.positive, str(key))
         np.testing.assert_array_equal(found[key].negative, cell.negative, str(key))
+
+
+# Two hours on both sides of a midnight that ends a year, and an hour at the next one.
+NIGHTS = walk(20, "2025-12-31T22:00", 240, volatility=1e-4) + walk(
+    21, "2026-01-01T23:30", 60, volatility=1e-4
+)
+
+EVERYTHING = (
+    "SELECT h::text FROM upc_data.fingerprint_histogram AS h "
+    "ORDER BY symbol, year, bucket, minutes",
+    "SELECT d::text FROM upc_data.counted_day AS d ORDER BY symbol, day",
+    "SELECT c::text FROM upc.fingerprint_curve AS c ORDER BY symbol, bucket, minutes",
+    "SELECT g::text FROM upc.fingerprint_grid AS g ORDER BY symbol, bucket",
+)
+
+
+def everything(conn: Connection) -> list[list[tuple[str]]]:
+    """All that a build leaves behind."""
+    return [conn.execute(query).fetchall() for query in EVERYTHING]
+
+
+def stored_candles(conn: Connection) -> Candles:
+    rows = conn.execute(
+        "SELECT extract(epoch FROM opened_at)::bigint / 60, close "
+        "FROM upc_data.candle WHERE symbol = 'BTC' ORDER BY opened_at"
+    ).fetchall()
+    return flat([row[0] for row in rows], [row[1] for row in rows])
+
+
+def assert_up_to_date(conn: Connection, candles: Candles) -> None:
+    expected = reference.histogram(candles.minutes, candles.closes)
+    assert_equal_counts(stored_histogram(conn), expected)
+    if len(candles.minutes):
+        newest = int(reference.years_of(candles.minutes).max())
+        assert_equal(stored_curves(conn), reference.curves(expected, newest))

@@ -5,24 +5,21 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import numpy as np
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.sql import reference
 from tests.sql.support import (
+    NIGHTS,
     Candles,
     Connection,
-    assert_equal,
-    assert_equal_counts,
+    assert_up_to_date,
     build,
+    everything,
     flat,
     minute,
     put,
-    scalar,
-    stored_curves,
-    stored_histogram,
+    stored_candles,
     walk,
 )
 
@@ -33,25 +30,8 @@ PROPERTY = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
-# Two hours on both sides of a midnight that ends a year, and an hour at the next one.
-NIGHTS = walk(20, "2025-12-31T22:00", 240, volatility=1e-4) + walk(
-    21, "2026-01-01T23:30", 60, volatility=1e-4
-)
 SIZE = len(NIGHTS.minutes)
-EVERYTHING = (
-    "SELECT h::text FROM upc_data.fingerprint_histogram AS h "
-    "ORDER BY symbol, year, bucket, minutes",
-    "SELECT d::text FROM upc_data.counted_day AS d ORDER BY symbol, day",
-    "SELECT c::text FROM upc.fingerprint_curve AS c ORDER BY symbol, bucket, minutes",
-    "SELECT g::text FROM upc.fingerprint_grid AS g ORDER BY symbol, bucket",
-)
-
 cuts = st.lists(st.integers(1, SIZE - 1), max_size=4, unique=True).map(sorted)
-
-
-def everything(conn: Connection) -> list[list[tuple[str]]]:
-    """All that a build leaves behind."""
-    return [conn.execute(query).fetchall() for query in EVERYTHING]
 
 
 def built_at_once(conn: Connection, candles: Candles) -> list[list[tuple[str]]]:
@@ -60,14 +40,6 @@ def built_at_once(conn: Connection, candles: Candles) -> list[list[tuple[str]]]:
         put(conn, "BTC", candles)
         build(conn)
         return everything(conn)
-
-
-def assert_up_to_date(conn: Connection, candles: Candles) -> None:
-    expected = reference.histogram(candles.minutes, candles.closes)
-    assert_equal_counts(stored_histogram(conn), expected)
-    if len(candles.minutes):
-        newest = int(reference.years_of(candles.minutes).max())
-        assert_equal(stored_curves(conn), reference.curves(expected, newest))
 
 
 def pieces(ends: list[int]) -> list[Candles]:
@@ -116,14 +88,6 @@ def change(conn: Connection, kind: str, first: int, length: int) -> None:
     last = min(SIZE - 1, first + length)
     bounds = (datetime.fromtimestamp(60 * int(NIGHTS.minutes[k]), UTC) for k in (first, last))
     conn.execute(CHANGES[kind].encode(), dict(zip(("first", "last"), bounds, strict=True)))
-
-
-def stored_candles(conn: Connection) -> Candles:
-    rows = conn.execute(
-        "SELECT extract(epoch FROM opened_at)::bigint / 60, close "
-        "FROM upc_data.candle WHERE symbol = 'BTC' ORDER BY opened_at"
-    ).fetchall()
-    return flat([row[0] for row in rows], [row[1] for row in rows])
 
 
 @PROPERTY
@@ -190,103 +154,31 @@ def test_a_correction_counts_its_own_days_only(conn: Connection) -> None:
     assert_up_to_date(conn, stored_candles(conn))
 
 
-@pytest.mark.parametrize("emptied_by", ["TRUNCATE upc_data.candle", "DELETE FROM upc_data.candle"])
-def test_nothing_is_left_of_nothing(conn: Connection, emptied_by: str) -> None:
+@pytest.mark.parametrize(
+    "moment",
+    ["22:30", "23:00", "23:29", "23:30", "23:59", "00:00", "00:29", "00:30", "00:59", "01:00"],
+)
+def test_a_correction_near_midnight_reaches_the_neighbouring_day(
+    conn: Connection, moment: str
+) -> None:
     put(conn, "BTC", NIGHTS)
     build(conn)
-    put(conn, "ETH", NIGHTS)
-    build(conn, "ETH")
-    conn.execute(emptied_by.encode())
-    # The last day was noted for the sake of the pairs that might begin in it.
-    assert build(conn) == scalar(conn, "SELECT count(DISTINCT day) FROM upc_data.candle_change")
-    assert stored_histogram(conn) == {}
-    assert stored_curves(conn) == {}
-    assert scalar(conn, "SELECT count(*) FROM upc_data.counted_day WHERE symbol = 'BTC'") == 0
-    expected = reference.fingerprints(NIGHTS.minutes, NIGHTS.closes)
-    assert_equal(stored_curves(conn, "ETH"), expected)
-    build(conn, "ETH")
-    assert [rows for rows in everything(conn) if rows] == []
+    night = "2026-01-01" if moment < "12" else "2025-12-31"
+    conn.execute("DELETE FROM upc_data.candle WHERE opened_at = %s", (f"{night} {moment}+00",))
+    assert build(conn) >= 1
+    assert_up_to_date(conn, NIGHTS.where(NIGHTS.minutes != minute(f"{night}T{moment}")))
 
 
-def test_truncate_with_a_change_of_candles(conn: Connection) -> None:
-    """Other candles come after TRUNCATE, before anything has been counted."""
+def test_pieces_counted_one_by_one(conn: Connection) -> None:
+    """A piece takes away the notes of its own days and no others."""
     put(conn, "BTC", NIGHTS)
-    build(conn)
-    conn.execute("TRUNCATE upc_data.candle")
-    other = walk(24, "2026-01-01T20:00", 90)
-    put(conn, "BTC", other)
-    build(conn)
-    assert_up_to_date(conn, other)
-
-
-def test_reset_hides_the_symbol_until_it_is_built(conn: Connection) -> None:
-    put(conn, "BTC", NIGHTS)
-    build(conn)
-    before = everything(conn)
-    conn.execute("SELECT upc.reset_fingerprints('BTC')")
-    assert stored_histogram(conn) == {}
+    conn.execute("SELECT upc.begin_build('BTC')")
+    query = "SELECT days FROM upc.build_pieces('BTC')"
+    counted = 0
+    while rows := conn.execute(query).fetchall():
+        conn.execute("SELECT upc.count_days('BTC', %s)", rows[-1])
+        counted += 1
+    assert counted == 2
+    conn.execute("SELECT upc.complete_build('BTC')")
     conn.execute("SELECT upc.refresh_fingerprints()")
-    assert stored_curves(conn) == {}
-    assert build(conn) == 3
-    assert everything(conn) == before
-
-
-def test_an_incomplete_build_is_not_shown(conn: Connection) -> None:
-    eth = walk(25, "2026-02-01", 200)
-    put(conn, "BTC", NIGHTS)
-    build(conn)
-    put(conn, "ETH", eth)
-    conn.execute("SELECT upc.begin_build('ETH')")
-    conn.execute("SELECT upc.count_days('ETH', p.days) FROM upc.build_pieces('ETH') AS p")
-    conn.execute("SELECT upc.refresh_fingerprints()")
-    btc = (reference.histogram(NIGHTS.minutes, NIGHTS.closes), 2026)
-    assert stored_histogram(conn, "ETH") != {}
-    assert stored_curves(conn, "ETH") == {}
-    assert_equal(stored_curves(conn, "*"), reference.pooled([btc]))
-
-    conn.execute("SELECT upc.complete_build('ETH')")
-    conn.execute("SELECT upc.refresh_fingerprints()")
-    assert_equal(stored_curves(conn, "ETH"), reference.fingerprints(eth.minutes, eth.closes))
-    both = [btc, (reference.histogram(eth.minutes, eth.closes), 2026)]
-    assert_equal(stored_curves(conn, "*"), reference.pooled(both))
-
-
-def test_the_pool_weighs_each_symbol_by_its_own_years(conn: Connection) -> None:
-    """A symbol that ends in 2024 counts its last year five times, like one that goes on."""
-    histories = {"BTC": NIGHTS, "ETH": walk(26, "2023-12-31T20:00", 600)}
-    for symbol, candles in histories.items():
-        put(conn, symbol, candles)
-        build(conn, symbol)
-    expected = reference.pooled(
-        (
-            reference.histogram(candles.minutes, candles.closes),
-            int(reference.years_of(candles.minutes).max()),
-        )
-        for candles in histories.values()
-    )
-    assert_equal(stored_curves(conn, "*"), expected)
-
-
-def test_candles_of_one_symbol_leave_the_other_alone(conn: Connection) -> None:
-    put(conn, "BTC", NIGHTS)
-    build(conn)
-    put(conn, "ETH", walk(27, "2026-01-01", 100))
-    assert build(conn) == 0
-    build(conn, "ETH")
     assert_up_to_date(conn, NIGHTS)
-
-
-def test_unknown_symbol(conn: Connection) -> None:
-    for statement in ("build_fingerprints", "begin_build", "reset_fingerprints"):
-        for symbol in ("XYZ", "btc", None):
-            with pytest.raises(psycopg.Error) as caught, conn.transaction():
-                conn.execute(f"SELECT upc.{statement}(%s)".encode(), (symbol,))
-            assert caught.value.sqlstate == "UP002"
-
-
-def test_a_piece_never_crosses_a_year(conn: Connection) -> None:
-    put(conn, "BTC", flat(range(minute("2024-12-30"), minute("2026-01-03"), 720), [1.0] * 738))
-    rows = conn.execute("SELECT days FROM upc.build_pieces('BTC')").fetchall()
-    assert [len({day.year for day in days}) for (days,) in rows] == [1] * len(rows)
-    days = [day for (days,) in rows for day in days]
-    assert len(days) == len(set(days)) == 370
