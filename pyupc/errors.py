@@ -1,4 +1,4 @@
-"""The errors that a user may see. Each is one line, a hint that says what to do, and an exit code."""
+"""The errors that a user may see: each is one line, a hint what to do, and an exit code."""
 
 from __future__ import annotations
 

@@ -92,7 +92,8 @@ ALTER TABLE upc_data.document
 COMMENT ON TABLE upc_data.document IS 'what the last tick of each symbol published';
 COMMENT ON COLUMN upc_data.document.symbol IS 'symbol';
 COMMENT ON COLUMN upc_data.document.tick_id IS 'the tick in upc_data.tick';
-COMMENT ON COLUMN upc_data.document.live_probabilities IS 'content of <symbol>_live_probabilities.json';
+COMMENT ON COLUMN upc_data.document.live_probabilities IS
+    'content of <symbol>_live_probabilities.json';
 COMMENT ON COLUMN upc_data.document.strike_table IS 'content of <symbol>_strike_table.json';
 COMMENT ON COLUMN upc_data.document.watchlist IS 'content of <symbol>_watchlist.json';
 COMMENT ON CONSTRAINT document_symbol_pkey ON upc_data.document IS 'readers ask by symbol';

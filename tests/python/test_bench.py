@@ -40,6 +40,7 @@ def test_a_quick_run_has_every_row(server_dsn: str, monkeypatch: pytest.MonkeyPa
         "strikes_one",
         "strikes_constants",
         "strikes_griddata",
+        "strikes_griddata_at_once",
         "tick_simulated",
         "tick_replay",
         "process_cpu",

@@ -55,6 +55,8 @@ def test_one_build_of_a_symbol_at_a_time(fresh_db: str, own: Connection) -> None
     put(own, "BTC", HISTORY)
     with transaction(fresh_db) as first:
         build(first)
+        # Refused at once; a build that waited would end with another SQLSTATE.
+        own.execute("SET statement_timeout = '5s'")
         with pytest.raises(psycopg.errors.LockNotAvailable) as caught:
             build(own)
         assert caught.value.sqlstate == "55P03"
