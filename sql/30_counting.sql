@@ -271,12 +271,10 @@ BEGIN ATOMIC
         ARRAY(
             SELECT c.pairs - c.up_to[1 + width_bucket(CASE WHEN k = 0 THEN 59 ELSE 60 + k END, c.bins)]
             FROM generate_series(0, 59) AS k
-            ORDER BY k
         ),
         ARRAY(
             SELECT c.up_to[1 + width_bucket(CASE WHEN k = 0 THEN 60 ELSE 59 - k END, c.bins)]
             FROM generate_series(0, 59) AS k
-            ORDER BY k
         )
     FROM curve AS c;
 END;

@@ -40,16 +40,29 @@ COMMENT ON FUNCTION upc.affected_starts IS
     'the places, in windows laid end to end, of the starting minutes whose pairs or momentum differ between two states of the closes';
 
 
-CREATE FUNCTION upc.add_counts(counts integer[], others integer[], sign integer)
-RETURNS integer[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ARRAY(
-    SELECT c.a + add_counts.sign * c.b
-    FROM unnest(add_counts.counts, add_counts.others) WITH ORDINALITY AS c (a, b, i)
-    ORDER BY c.i
-);
+-- Element by element in one expression: a tenth of the time that unnesting takes, and a day's build
+-- adds seven thousand of these arrays.
+DO $do$
+BEGIN
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc.add_counts(counts integer[], others integer[], sign integer)
+        RETURNS integer[]
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE
+        RETURN ARRAY[%s]
+        $sql$,
+        (
+            SELECT string_agg(
+                format('add_counts.counts[%1$s] + add_counts.sign * add_counts.others[%1$s]', k),
+                ', ' ORDER BY k
+            )
+            FROM generate_series(1, 60) AS k
+        )
+    );
+END
+$do$;
 COMMENT ON FUNCTION upc.add_counts IS
-    'element by element, counts + sign × others';
+    'element by element, counts + sign × others, for arrays of 60';
 
 
 CREATE FUNCTION upc.count_days(symbol text, days date[])

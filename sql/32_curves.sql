@@ -88,7 +88,6 @@ BEGIN
             ARRAY[%2$s] AS positive,
             ARRAY[%3$s] AS negative
         FROM summed AS s
-        ORDER BY s.symbol, s.bucket, s.minutes
         $sql$,
         v_sums, v_positive, v_negative
     );
@@ -210,6 +209,10 @@ COMMENT ON FUNCTION upc.await_refresh IS
 CREATE FUNCTION upc.refresh_fingerprints()
 RETURNS void
 LANGUAGE plpgsql VOLATILE
+-- All curves pass through memory at once; workers would take longer to start than to help.
+SET work_mem = '64MB'
+SET max_parallel_workers_per_gather = 0
+SET jit = off
 AS $fn$
 BEGIN
     PERFORM upc.await_refresh();
