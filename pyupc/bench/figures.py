@@ -50,18 +50,20 @@ def milliseconds(times: Sequence[float]) -> dict[str, float]:
 
 
 def interleaved(
-    calls: Mapping[str, Callable[[int], object]], rounds: int
+    calls: Mapping[str, Callable[[int], object]], rounds: int, block: int = 20
 ) -> dict[str, list[float]]:
-    """The times in seconds of every call, each once a round, so that all meet the same machine.
+    """The times in seconds of every call, in turns, so that all meet the same machine.
 
-    A call gets the number of the round. A tenth more rounds come first and are not counted.
+    A turn is `block` calls in a row: each is measured warm, whatever the others left in the caches.
+    A call gets the number of the round. The first turn of each is not counted.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for k in range(-(rounds // 10) - 1, rounds):
+    for first in range(-block, rounds, block):
         for name, call in calls.items():
-            began = time.perf_counter()
-            call(k)
-            took = time.perf_counter() - began
-            if k >= 0:
-                times[name].append(took)
+            for k in range(first, min(first + block, rounds)):
+                began = time.perf_counter()
+                call(k)
+                took = time.perf_counter() - began
+                if k >= 0:
+                    times[name].append(took)
     return times

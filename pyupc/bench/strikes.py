@@ -21,7 +21,7 @@ _CONSTANTS = """
     FROM generate_series(1, 21) AS k
 """
 
-_NOTE = "p50; one connection, prepared, rows fetched as Python values"
+_NOTE = "p50; one connection, prepared, binary, rows fetched as Python values"
 
 
 def strikes(plan: Plan) -> Iterator[Row]:
@@ -29,7 +29,7 @@ def strikes(plan: Plan) -> Iterator[Row]:
         questions = _questions(conn)
 
         def ask(query: str, parameters: Any = ()) -> object:
-            return conn.execute(query, parameters, prepare=True).fetchall()
+            return conn.execute(query, parameters, prepare=True, binary=True).fetchall()
 
         times = interleaved(
             {
@@ -67,7 +67,8 @@ def griddata(plan: Plan) -> Iterator[Row]:
         answers: dict[tuple[str, int], Any] = {}
 
         def ours(k: int) -> None:
-            rows = conn.execute(_STRIKES, questions[k % len(questions)], prepare=True).fetchall()
+            question = questions[k % len(questions)]
+            rows = conn.execute(_STRIKES, question, prepare=True, binary=True).fetchall()
             answers["ours", k] = rows
 
         def wanted(k: int) -> Any:
