@@ -199,7 +199,7 @@ def test_files_as_people_have_them(shared: str, tmp_path: Path, text: str, pack:
 def test_gzip_in_parts(shared: str, tmp_path: Path) -> None:
     path = tmp_path / "candles.csv"
     parts = [f"{HEADER}\n{candle(0)}\n2024-01-01T00:0", "1:00Z,100,200,50,100,1.5\n"]
-    path.write_bytes(b"".join(gzip.compress(part.encode()) for part in parts))
+    path.write_bytes(b"".join(gzip.compress(part.encode(), mtime=0) for part in parts))
     assert total(path)["new"] == 2
 
 
@@ -308,7 +308,7 @@ def test_the_first_twenty_bad_lines_are_shown(shared: str, write: Any) -> None:
     refused(load("--skip-bad", path))
 
 
-COMPRESSED = gzip.compress("\n".join([HEADER, *map(candle, range(2000))]).encode())
+COMPRESSED = gzip.compress("\n".join([HEADER, *map(candle, range(2000))]).encode(), mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ COMPRESSED = gzip.compress("\n".join([HEADER, *map(candle, range(2000))]).encode
         f"{HEADER}\n".encode(),
         HEADER.encode(),
         f"{HEADER}\n\n\r\n  \n".encode(),
-        gzip.compress(b""),
+        gzip.compress(b"", mtime=0),
         f"{candle(0)}\n".encode(),
         f"{HEADER.replace('volume', 'vol')}\n{candle(0)}\n".encode(),
         f"{HEADER},Close\n{candle(0)},1\n".encode(),
