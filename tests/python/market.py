@@ -82,10 +82,12 @@ def on_terminal(dsn: str, width: int, height: int, *arguments: str | Path) -> tu
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
     environment = {"PYUPC_DSN": dsn, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color"}
+    # Workers of a test run may carry a size of their own, which would win over the terminal's.
+    inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     output = b""
     with subprocess.Popen(
         [sys.executable, "-m", "pyupc", *map(str, arguments)],
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
