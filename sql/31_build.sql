@@ -142,7 +142,6 @@ BEGIN
         DELETE FROM upc_data.fingerprint_histogram AS h
         WHERE h.symbol = count_days.symbol AND h.year = v_year AND h.pairs = 0;
     END IF;
-
 END
 $fn$;
 COMMENT ON FUNCTION upc.count_days IS

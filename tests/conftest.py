@@ -11,6 +11,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -60,6 +61,9 @@ PROBLEM = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A run that was started in the background may ignore Ctrl-C, and its children would inherit it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # No test may touch the developer's own server, nor start one in his home by mistake.
     os.environ.pop("PYUPC_DSN", None)
     os.environ["PYUPC_HOME"] = "/dev/null/pyupc"
