@@ -11,13 +11,16 @@ FROM (
     CROSS JOIN (SELECT generate_series(-30, 30) UNION ALL SELECT 99) AS b (bucket)
     UNION ALL
     SELECT '*', 99
+    UNION
+    SELECT i.symbol, i.bucket
+    FROM upc_data.imported_fingerprint AS i
 ) AS f (symbol, bucket);
 COMMENT ON VIEW upc.fingerprint_catalogue IS
-    'every fingerprint that the registered symbols call for, built or not: 62 a symbol and the pool';
+    'every fingerprint that the registered symbols call for, there or not: 62 a symbol, imported buckets beyond those, and the pool';
 COMMENT ON COLUMN upc.fingerprint_catalogue.fingerprint IS 'name; also of its view in analytics';
 COMMENT ON COLUMN upc.fingerprint_catalogue.symbol IS 'symbol; * is the pool of all symbols';
 COMMENT ON COLUMN upc.fingerprint_catalogue.bucket IS
-    'momentum bucket, basis points, -30 to 30; 99 is the baseline';
+    'momentum bucket, basis points; 99 is the baseline';
 
 
 -- Creates the views that the catalogue calls for and analytics does not have yet.
@@ -31,11 +34,22 @@ DECLARE
     v_fingerprint record;
     v_columns text;
     v_count integer := 0;
+    -- Which set is in use, and where its thresholds are.
+    v_set text := $sql$
+        SELECT a.curve_symbol, a.curve_origin, a.curve_bucket, a.named_places
+        FROM upc.fingerprint_grid AS a
+        WHERE a.symbol = %L AND a.bucket >= %s
+        ORDER BY a.bucket
+        LIMIT 1
+    $sql$;
+    v_pool text := $sql$
+        SELECT '*', 'built', 99, ARRAY(SELECT generate_series(1, 60))
+    $sql$;
 BEGIN
     SELECT string_agg(
         format(
-            'round(c.positive[%1$s]::numeric, 2)::numeric(5, 2) AS pos_%2$s, '
-            'round(c.negative[%1$s]::numeric, 2)::numeric(5, 2) AS neg_%2$s',
+            'round(c.positive[g.named_places[%1$s]]::numeric, 2)::numeric(5, 2) AS pos_%2$s, '
+            'round(c.negative[g.named_places[%1$s]]::numeric, 2)::numeric(5, 2) AS neg_%2$s',
             k,
             replace(to_char(0.05 * (k - 1), 'FM0.00'), '.', '_')
         ),
@@ -57,16 +71,28 @@ BEGIN
                 m AS minutes_to_close,
                 %2$s
             FROM generate_series(1, 60) AS m
+            LEFT JOIN (%3$s) AS g (curve_symbol, curve_origin, curve_bucket, named_places)
+                ON g.curve_symbol = %4$L AND g.curve_bucket = %5$s
             LEFT JOIN upc.fingerprint_curve AS c
-                ON c.symbol = %3$L AND c.origin = 'built' AND c.bucket = %4$s AND c.minutes = m
+                ON c.symbol = g.curve_symbol
+                AND c.origin = g.curve_origin
+                AND c.bucket = g.curve_bucket
+                AND c.minutes = m
             $sql$,
-            v_fingerprint.fingerprint, v_columns, v_fingerprint.symbol, v_fingerprint.bucket
+            v_fingerprint.fingerprint,
+            v_columns,
+            CASE v_fingerprint.symbol
+                WHEN '*' THEN v_pool
+                ELSE format(v_set, v_fingerprint.symbol, v_fingerprint.bucket)
+            END,
+            v_fingerprint.symbol,
+            v_fingerprint.bucket
         );
         EXECUTE format(
             'COMMENT ON VIEW analytics.%I IS %L',
             v_fingerprint.fingerprint,
             'probabilities in percent of a move of at least +θ % (pos_θ) and at most -θ % (neg_θ) '
-            'within the minutes to the close; NULL where no pair of minutes was seen'
+            'within the minutes to the close, of the set in use; NULL where that has no number'
         );
         v_count := v_count + 1;
     END LOOP;
@@ -87,8 +113,7 @@ BEGIN
     IF upc.create_fingerprint_views() > 0 THEN
         PERFORM upc.record_engine_objects();
     END IF;
-    PERFORM upc.await_refresh();
-    REFRESH MATERIALIZED VIEW CONCURRENTLY upc.fingerprint_grid;
+    PERFORM upc.refresh_grid();
     RETURN NULL;
 END
 $fn$;

@@ -38,40 +38,38 @@ SELECT
     f.fingerprint,
     f.symbol,
     f.bucket,
+    c.origin,
+    coalesce(s.is_in_use, false) AS is_in_use,
     coalesce(c.minutes, 0) AS minutes,
     c.smallest_sample,
     c.largest_sample,
-    CASE WHEN c.minutes > 0 THEN
-        CASE
-            WHEN f.symbol = '*' THEN (SELECT max(b.completed_at) FROM upc_data.fingerprint_build AS b)
-            ELSE (
-                SELECT b.completed_at FROM upc_data.fingerprint_build AS b WHERE b.symbol = f.symbol
-            )
-        END
-    END AS built_at
+    s.made_at
 FROM upc.fingerprint_catalogue AS f
 LEFT JOIN (
     SELECT
         k.symbol,
+        k.origin,
         k.bucket,
         count(*) AS minutes,
         min(k.sample_size)::bigint AS smallest_sample,
         max(k.sample_size)::bigint AS largest_sample
     FROM upc.fingerprint_curve AS k
-    WHERE k.origin = 'built'
-    GROUP BY k.symbol, k.bucket
-) AS c USING (symbol, bucket);
+    GROUP BY k.symbol, k.origin, k.bucket
+) AS c USING (symbol, bucket)
+LEFT JOIN upc.fingerprint_set AS s USING (symbol, origin);
 COMMENT ON VIEW upc.fingerprint_list IS
-    'every fingerprint of the catalogue with how much stands behind it';
+    'every fingerprint of the catalogue, once for each origin that it has numbers of, with how much stands behind it';
 COMMENT ON COLUMN upc.fingerprint_list.fingerprint IS 'name; also of its view in analytics';
 COMMENT ON COLUMN upc.fingerprint_list.symbol IS 'symbol; * is the pool of all symbols';
 COMMENT ON COLUMN upc.fingerprint_list.bucket IS
-    'momentum bucket, basis points, -30 to 30; 99 is the baseline';
-COMMENT ON COLUMN upc.fingerprint_list.minutes IS
-    'how many of the 60 distances in minutes have a curve';
+    'momentum bucket, basis points; 99 is the baseline';
+COMMENT ON COLUMN upc.fingerprint_list.origin IS
+    'built from candles, or imported; NULL where there is no curve';
+COMMENT ON COLUMN upc.fingerprint_list.is_in_use IS 'whether compute_strikes answers from it';
+COMMENT ON COLUMN upc.fingerprint_list.minutes IS 'how many distances in minutes have a curve';
 COMMENT ON COLUMN upc.fingerprint_list.smallest_sample IS
-    'starting minutes behind the distance that has the fewest, unweighted';
+    'starting minutes behind the distance that has the fewest, unweighted; NULL where imported';
 COMMENT ON COLUMN upc.fingerprint_list.largest_sample IS
-    'starting minutes behind the distance that has the most, unweighted';
-COMMENT ON COLUMN upc.fingerprint_list.built_at IS
-    'when the last build of the symbol was completed; NULL where there is no curve';
+    'starting minutes behind the distance that has the most, unweighted; NULL where imported';
+COMMENT ON COLUMN upc.fingerprint_list.made_at IS
+    'when the last build of the symbol was completed, or the set imported; NULL where there is no curve';

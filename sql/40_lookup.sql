@@ -18,48 +18,55 @@ RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     WHEN asked_bucket.momentum IS NULL THEN 99
-    ELSE least(31, greatest(-31, asked_bucket.momentum))::integer
+    ELSE least(98, greatest(-98, asked_bucket.momentum))::integer
 END;
 COMMENT ON FUNCTION upc.asked_bucket IS
-    'the bucket of fingerprint_grid that a momentum in basis points asks for; NULL asks for the baseline, 99';
+    'the bucket that a momentum in basis points asks for: the nearest integer, half to even; NULL asks for the baseline, 99';
 
 
-CREATE VIEW upc.fingerprint_answer AS
-SELECT
-    g.symbol,
-    g.bucket,
-    g.strike_step,
-    g.fingerprint,
-    g.minutes AS grid_minutes,
-    g.ttc_edges,
-    g.thresholds,
-    g.move_edges,
-    c.minutes,
-    c.sample_size,
-    c.positive,
-    c.negative
-FROM upc.fingerprint_grid AS g
-JOIN upc.fingerprint_curve AS c
-    ON c.symbol = g.curve_symbol AND c.origin = g.curve_origin AND c.bucket = g.curve_bucket;
-COMMENT ON VIEW upc.fingerprint_answer IS
-    'the curves that answer for a symbol and a momentum bucket; ask for the one row where minutes = grid_minutes[1 + width_bucket(seconds, ttc_edges)]';
-COMMENT ON COLUMN upc.fingerprint_answer.symbol IS 'symbol asked for';
-COMMENT ON COLUMN upc.fingerprint_answer.bucket IS
-    'momentum bucket asked for, basis points; 99 asks for the baseline';
-COMMENT ON COLUMN upc.fingerprint_answer.strike_step IS 'the symbol''s distance between strikes, USD';
-COMMENT ON COLUMN upc.fingerprint_answer.fingerprint IS 'name of the fingerprint that answers';
-COMMENT ON COLUMN upc.fingerprint_answer.grid_minutes IS 'the fingerprint''s distances in minutes, ascending';
-COMMENT ON COLUMN upc.fingerprint_answer.ttc_edges IS
-    'midpoints between neighbouring distances, seconds, each a hair up';
-COMMENT ON COLUMN upc.fingerprint_answer.thresholds IS 'thresholds, percent, ascending';
-COMMENT ON COLUMN upc.fingerprint_answer.move_edges IS
-    'midpoints between neighbouring thresholds, percent, each a hair up';
-COMMENT ON COLUMN upc.fingerprint_answer.minutes IS 'minutes from now to the later close';
-COMMENT ON COLUMN upc.fingerprint_answer.sample_size IS 'starting minutes behind the row, unweighted';
-COMMENT ON COLUMN upc.fingerprint_answer.positive IS
-    'element k: probability in percent of a move of at least the k-th threshold';
-COMMENT ON COLUMN upc.fingerprint_answer.negative IS
-    'element k: probability in percent of a move of at most minus the k-th threshold';
+-- The curve that answers a question, and the grid on which it is read: one probe of either index.
+--
+-- momentum: basis points; NULL asks the baseline. ttc_seconds: NULL means to the next full hour.
+-- Returns no row where no fingerprint answers. It is part of the query that calls it.
+CREATE FUNCTION upc.fingerprint_answer(
+    symbol text,
+    momentum double precision,
+    ttc_seconds integer
+)
+RETURNS TABLE (
+    strike_step double precision,
+    fingerprint text,
+    move_edges double precision[],
+    sample_size bigint,
+    positive double precision[],
+    negative double precision[]
+)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+    SELECT g.strike_step, g.fingerprint, g.move_edges, c.sample_size, c.positive, c.negative
+    FROM (
+        SELECT a.*
+        FROM upc.fingerprint_grid AS a
+        WHERE a.symbol = fingerprint_answer.symbol
+          AND a.bucket >= upc.asked_bucket(fingerprint_answer.momentum)
+        ORDER BY a.bucket
+        LIMIT 1
+    ) AS g
+    JOIN upc.fingerprint_curve AS c
+        ON c.symbol = g.curve_symbol
+        AND c.origin = g.curve_origin
+        AND c.bucket = g.curve_bucket
+        AND c.minutes = g.minutes[
+            1 + width_bucket(
+                coalesce(
+                    fingerprint_answer.ttc_seconds, upc.seconds_to_hour(statement_timestamp())
+                ),
+                g.ttc_edges
+            )
+        ];
+END;
+COMMENT ON FUNCTION upc.fingerprint_answer IS
+    'the curve that answers for a symbol, a momentum and a time to the close, and the edges between its moves';
 
 
 CREATE FUNCTION upc.is_question(
@@ -126,8 +133,8 @@ BEGIN
     RAISE EXCEPTION 'no fingerprint answers for %', refuse_question.symbol
         USING
             ERRCODE = 'UP006',
-            DETAIL = 'Neither the symbol nor the pool of all symbols has a complete build.',
-            HINT = 'Load candles and run "pyupc fingerprints build".';
+            DETAIL = 'Neither the symbol nor the pool of all symbols has one.',
+            HINT = 'Load candles and run "pyupc fingerprints build", or import fingerprints.';
 END
 $fn$;
 COMMENT ON FUNCTION upc.refuse_question IS
@@ -177,14 +184,7 @@ BEGIN
             a.sample_size,
             a.fingerprint
         INTO positive_prob, negative_prob, sample_size, fingerprint
-        FROM upc.fingerprint_answer AS a
-        WHERE a.symbol = probability.symbol
-          AND a.bucket = upc.asked_bucket(momentum)
-          AND a.minutes = a.grid_minutes[
-              1 + width_bucket(
-                  coalesce(ttc_seconds, upc.seconds_to_hour(statement_timestamp())), a.ttc_edges
-              )
-          ];
+        FROM upc.fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
     END IF;
     IF fingerprint IS NULL THEN
         PERFORM upc.refuse_question(price, momentum, symbol, ttc_seconds, method);

@@ -63,14 +63,7 @@ BEGIN
 
     SELECT a.positive, a.negative, a.sample_size, a.fingerprint, a.move_edges, a.strike_step
     INTO v_curve
-    FROM upc.fingerprint_answer AS a
-    WHERE a.symbol = compute_strikes.symbol
-      AND a.bucket = upc.asked_bucket(momentum)
-      AND a.minutes = a.grid_minutes[
-          1 + width_bucket(
-              coalesce(ttc_seconds, upc.seconds_to_hour(statement_timestamp())), a.ttc_edges
-          )
-      ];
+    FROM upc.fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
     IF NOT FOUND THEN
         PERFORM upc.refuse_question(price, momentum, symbol, ttc_seconds, method);
     END IF;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,8 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from pyupc.candles.files import shown
 from pyupc.candles.load import RejectedLine
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+from pyupc.cli.report import printable
 
 
 class ProgressWatcher:
@@ -39,9 +37,7 @@ class ProgressWatcher:
             self._say(f"… and {count - len(lines):,} more")
 
     def _say(self, text: str) -> None:
-        # What stands in a file must not steer the terminal.
-        text = _CONTROL.sub("�", text)
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

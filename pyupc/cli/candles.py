@@ -8,21 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.options import examples, json_output
+from pyupc.cli.options import examples, json_output, one_symbol
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
     from pyupc.candles.load import Connection, Outcome, Summary
-
-
-# Repeatable as everywhere, so that a second symbol is refused instead of replacing the first.
-symbol_of_files = click.option(
-    "--symbol",
-    "symbols",
-    multiple=True,
-    metavar="SYMBOL",
-    help="The symbol of all files: BTC, ETH, …; may be left out if only one is registered.",
-)
 
 
 @click.group(epilog=examples("pyupc candles load --help"))
@@ -38,10 +28,10 @@ def command() -> None:
     )
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
-@symbol_of_files
+@one_symbol("The symbol of all files: BTC, ETH, …; may be left out if only one is registered.")
 @click.option("--skip-bad", is_flag=True, help="Leave bad lines out and load the others.")
 @json_output
-def load(files: tuple[Path, ...], symbols: tuple[str, ...], skip_bad: bool, as_json: bool) -> None:
+def load(files: tuple[Path, ...], symbol: str | None, skip_bad: bool, as_json: bool) -> None:
     """Load candles from CSV files, plain or compressed by gzip.
 
     The first line names the columns timestamp, open, high, low, close and volume in any order;
@@ -61,13 +51,10 @@ def load(files: tuple[Path, ...], symbols: tuple[str, ...], skip_bad: bool, as_j
     from pyupc.database import schema
     from pyupc.database.connect import connect
 
-    names = list(dict.fromkeys(name.strip().upper() for name in symbols))
-    if len(names) > 1:
-        raise UsageProblem("candles are of one symbol", "load each symbol by a command of its own")
     sizes = [size_of(file) for file in files]
     with connect() as conn:
         schema.check(conn)
-        symbol = names[0] if names else _only_symbol(conn)
+        symbol = symbol or _only_symbol(conn)
         with watching(sum(sizes)) as watcher:
             summary = load_files(conn, symbol, files, watcher, skip_bad=skip_bad)
     click.echo(json.dumps(summary.as_json()) if as_json else _as_text(summary))

@@ -1,4 +1,4 @@
-"""`pyupc fingerprints`: build, list and show them."""
+"""`pyupc fingerprints`: build, list and show them; the commands that move them come along."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyupc.cli import fingerprint_transfer
 from pyupc.cli.columns import print_columns
 from pyupc.cli.options import examples, json_output, symbols
 
@@ -24,7 +25,16 @@ _SHOWN = ("0_00", "0_05", "0_10", "0_25", "0_50", "1_00", "2_00")
 
 @click.group(epilog=examples("pyupc fingerprints build", "pyupc fingerprints list --symbol BTC"))
 def command() -> None:
-    """Build, list and show the fingerprints: how far prices moved from where they were."""
+    """Build, list, show and move the fingerprints: how far prices moved from where they were."""
+
+
+for transfer in (
+    fingerprint_transfer.import_,
+    fingerprint_transfer.export,
+    fingerprint_transfer.validate,
+    fingerprint_transfer.use,
+):
+    command.add_command(transfer)
 
 
 @command.command(
@@ -92,14 +102,19 @@ def list_(symbols: tuple[str, ...], as_json: bool) -> None:
             each["fingerprint"],
             each["symbol"],
             "baseline" if each["bucket"] == 99 else f"{each['bucket']}",
+            each["origin"] or "",
+            "yes" if each["is_in_use"] else "",
             f"{each['minutes']}",
             _count(each["smallest_sample"]),
             _count(each["largest_sample"]),
-            _minute(each["built_at"]),
+            _minute(each["made_at"]),
         )
         for each in found
     ]
-    head = ("fingerprint", "symbol", "bucket", "minutes", "smallest", "largest", "built at")
+    head = (
+        *("fingerprint", "symbol", "bucket", "origin", "in use"),
+        *("minutes", "smallest", "largest", "made at"),
+    )
     print_columns(head, rows, left=2)
     click.echo()
     for state in states:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import click
 
@@ -28,6 +30,29 @@ symbols = click.option(
     callback=_normalise,
     help="BTC, ETH, …; repeatable. Default: every registered symbol.",
 )
+
+
+def _normalise_one(
+    ctx: click.Context, parameter: click.Parameter, symbols: tuple[str, ...]
+) -> str | None:
+    """Repeatable as everywhere: a second symbol is refused instead of replacing the first."""
+    names = _normalise(ctx, parameter, symbols)
+    if len(names) > 1:
+        raise click.BadParameter("one symbol at a time", ctx, parameter)
+    return names[0] if names else None
+
+
+def one_symbol(help: str) -> Callable[[Any], Any]:
+    """--symbol of a command that works on exactly one; None where it may be left out and is."""
+    return click.option(
+        "--symbol",
+        "symbol",
+        multiple=True,
+        metavar="SYMBOL",
+        callback=_normalise_one,
+        help=help,
+    )
+
 
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

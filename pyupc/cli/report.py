@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 
@@ -14,6 +15,8 @@ from pyupc.database.errors import translate
 from pyupc.errors import PyupcError, UsageProblem
 
 INTERRUPTED = 130
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def exit_code_of(error: BaseException) -> int:
@@ -41,9 +44,14 @@ def exit_code_of(error: BaseException) -> int:
 
 def show(problem: PyupcError) -> None:
     """`pyupc: message` and `hint: …`, each on one line."""
-    click.echo(f"pyupc: {' '.join(problem.message.split())}", err=True)
+    click.echo(f"pyupc: {printable(' '.join(problem.message.split()))}", err=True)
     if problem.hint:
-        click.echo(f"hint: {' '.join(problem.hint.split())}", err=True)
+        click.echo(f"hint: {printable(' '.join(problem.hint.split()))}", err=True)
+
+
+def printable(text: str) -> str:
+    """What stands in a file, or in its name, must not steer the terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _problem(error: BaseException) -> PyupcError:

@@ -79,7 +79,7 @@ def build(dsn: str, symbols: Sequence[str], progress: Progress, *, is_reset: boo
             _complete(control, large)
         results = tuple(_result(control, name, counted[name]) for name in names)
         there = control.execute(
-            "SELECT count(*) FROM upc.fingerprint_list AS f WHERE f.minutes > 0"
+            "SELECT count(*) FROM upc.fingerprint_list AS f WHERE f.origin = 'built'"
         ).fetchone()
     return Build(results, there[0] if there else 0, bool(large), time.monotonic() - since)
 
@@ -156,7 +156,7 @@ def _result(control: Connection, symbol: str, days: int) -> Result:
             s.days_counted,
             s.pairs,
             (SELECT count(*) FROM upc.fingerprint_list AS f
-             WHERE f.symbol = s.symbol AND f.minutes > 0)
+             WHERE f.symbol = s.symbol AND f.origin = 'built')
         FROM upc.fingerprint_state AS s
         WHERE s.symbol = %s
         """,

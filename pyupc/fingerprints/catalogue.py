@@ -30,7 +30,7 @@ def fingerprints(conn: Connection, symbols: tuple[str, ...]) -> list[dict[str, A
             """
             SELECT l.* FROM upc.fingerprint_list AS l
             WHERE %(all)s OR l.symbol = ANY (%(symbols)s)
-            ORDER BY l.symbol = '*', l.symbol, l.bucket
+            ORDER BY l.symbol = '*', l.symbol, l.bucket, l.origin
             """,
             {"all": not symbols, "symbols": list(symbols)},
         ).fetchall()
@@ -65,7 +65,7 @@ def table(conn: Connection, name: str, ttc: int | None) -> Table:
     assert cursor.description is not None
     rows = cursor.fetchall()
     if all(value is None for row in rows for value in row[2:]):
-        hint = "load candles, then run: pyupc fingerprints build"
+        hint = "load candles, then run: pyupc fingerprints build; or see: pyupc fingerprints list"
         raise PyupcError(f"{name} has no numbers yet", hint)
     return Table([column.name for column in cursor.description], rows)
 

@@ -19,7 +19,13 @@ from pyupc import embedded
 from pyupc.cli import main
 
 # What an example needs before it makes sense, in the order in which a newcomer meets the commands.
-FIRST = ["pyupc db downgrade", "pyupc db", "pyupc candles", "pyupc fingerprints build"]
+FIRST = [
+    "pyupc db downgrade",
+    "pyupc db",
+    "pyupc candles",
+    "pyupc fingerprints build",
+    "pyupc fingerprints import",
+]
 SLOW = ("pyupc bench", "pyupc demo")
 
 
@@ -73,8 +79,17 @@ def _candles() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _fingerprint() -> str:
+    """Two rows of a file of the predecessor."""
+    return (
+        ",>= +0.00%,<= -0.00%,>= +0.05%,<= -0.05%\n"
+        "1m TTC,51.22,49.08,14.96,14.59\n"
+        "15m TTC,48.3,51.7,37.56,40.93\n"
+    )
+
+
 class Shell:
-    """A shell in an empty folder, with an embedded server of its own and a few files of candles."""
+    """A shell in an empty folder with a few files, and an embedded server of its own."""
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder = folder
@@ -94,6 +109,10 @@ class Shell:
         (folder / "2024-05.csv").write_text(rows)
         (folder / "FILE.csv.gz").write_bytes(gzip.compress(rows.encode()))
         (folder / "btc_1m_2022_2024.csv.gz").write_bytes(gzip.compress(rows.encode()))
+        (folder / "symbol_fingerprints").mkdir()
+        for kind in ("baseline", "momentum_-01", "momentum_000", "momentum_001"):
+            file = folder / "symbol_fingerprints" / f"btc_fingerprint_directional_{kind}.csv"
+            file.write_text(_fingerprint())
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -158,8 +158,9 @@ def test_bodies(fresh_db: str) -> None:
             pytest.skip("the server does not have the extension plpgsql_check")
         connection.execute("CREATE SCHEMA checks")
         connection.execute("CREATE EXTENSION plpgsql_check SCHEMA checks")
-        # Some functions work on the temporary table that this one makes.
+        # Some functions work on the temporary tables that these make.
         connection.execute("SELECT upc.begin_candle_load('BTC')")
+        connection.execute("SELECT upc.begin_fingerprint_import('BTC')")
         problems = connection.execute(
             """
             SELECT p.oid::regprocedure::text, found.level, found.lineno, found.message

@@ -52,7 +52,9 @@ def test_missing_buckets(sparse: Connection, momentum: float, name: str) -> None
 
 
 def test_missing_minutes_are_passed_over(sparse: Connection) -> None:
-    rows = sparse.execute("SELECT bucket, minutes FROM upc.fingerprint_grid WHERE symbol = 'BTC'")
+    rows = sparse.execute(
+        "SELECT curve_bucket, minutes FROM upc.fingerprint_grid WHERE symbol = 'BTC'"
+    )
     stored: dict[int, list[int]] = dict(rows.fetchall())
     assert [stored[bucket] for bucket in (-20, -4, 2, 10)] == [[7], [5, 20, 50], [5, 9], [40]]
     # Each row has one pair; sample sizes of its own tell it from the others.

@@ -1,0 +1,143 @@
+-- Import: fingerprints that somebody else computed, kept with every digit, beside the built ones.
+
+-- Begin to read a set of fingerprints: create the temporary tables pg_temp.staged_fingerprint and
+-- pg_temp.staged_curve, which the caller fills by COPY, for the rest of the transaction. Buckets
+-- and minutes as in upc_data.imported_curve; the arrays go by ascending threshold.
+-- Errors: UP002 for a symbol that is not registered.
+-- Example: SELECT upc.begin_fingerprint_import('BTC');
+CREATE FUNCTION upc.begin_fingerprint_import(symbol text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET client_min_messages = warning
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(begin_fingerprint_import.symbol);
+
+    DROP TABLE IF EXISTS pg_temp.staged_fingerprint, pg_temp.staged_curve;
+
+    CREATE TEMPORARY TABLE staged_fingerprint (
+        bucket smallint PRIMARY KEY,
+        header text[] NOT NULL,
+        minutes smallint[] NOT NULL
+    ) ON COMMIT DROP;
+
+    CREATE TEMPORARY TABLE staged_curve (
+        bucket smallint NOT NULL,
+        minutes smallint NOT NULL,
+        positive numeric[] NOT NULL,
+        negative numeric[] NOT NULL,
+        PRIMARY KEY (bucket, minutes)
+    ) ON COMMIT DROP;
+END
+$fn$;
+COMMENT ON FUNCTION upc.begin_fingerprint_import IS
+    'Begin to read a set of fingerprints: create the temporary tables that the caller fills by COPY';
+
+
+-- Whether the staged set is the imported one, to the last digit and to the order of columns and
+-- rows.
+CREATE FUNCTION upc.is_imported(symbol text, thresholds numeric[])
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+AS $fn$
+BEGIN
+    -- As texts, since 5.0 and 5.00 are equal numbers.
+    RETURN EXISTS (
+            SELECT FROM upc_data.fingerprint_import AS i
+            WHERE i.symbol = is_imported.symbol
+              AND i.thresholds::text = is_imported.thresholds::text
+        )
+        AND NOT EXISTS (
+            SELECT
+            FROM pg_temp.staged_fingerprint AS s
+            FULL JOIN (
+                SELECT f.* FROM upc_data.imported_fingerprint AS f
+                WHERE f.symbol = is_imported.symbol
+            ) AS i USING (bucket)
+            WHERE (s.header, s.minutes) IS DISTINCT FROM (i.header, i.minutes)
+        )
+        AND NOT EXISTS (
+            SELECT
+            FROM pg_temp.staged_curve AS s
+            FULL JOIN (
+                SELECT c.* FROM upc_data.imported_curve AS c
+                WHERE c.symbol = is_imported.symbol
+            ) AS i USING (bucket, minutes)
+            WHERE (s.positive::text, s.negative::text)
+                IS DISTINCT FROM (i.positive::text, i.negative::text)
+        );
+END
+$fn$;
+COMMENT ON FUNCTION upc.is_imported IS
+    'whether the staged set is the imported one, to the last digit and to the order of columns and rows';
+
+
+-- Make the staged set the imported one of a symbol, in place of another if there is one, and
+-- publish it. Where the same set is there already, nothing changes. compute_strikes goes on
+-- answering from fingerprints built from candles if the symbol has them; see use_fingerprints.
+--
+-- source: where the set comes from, in words. thresholds: percent, ascending, one for each element
+-- of the staged arrays.
+-- Returns one row: is_changed; replaced, the number of fingerprints that were there before and are
+-- gone or changed with their set; in_use, the origin that compute_strikes answers from now.
+-- Errors: UP002 symbol; 23514 for a number that is no probability.
+-- Example:
+--   SELECT upc.begin_fingerprint_import('BTC');
+--   INSERT INTO staged_fingerprint VALUES (99, '{">= +0.05%", "<= -0.05%"}', '{15}');
+--   INSERT INTO staged_curve VALUES (99, 15, '{14.96}', '{14.59}');
+--   SELECT is_changed FROM upc.import_fingerprints('BTC', 'by hand', '{0.05}');
+CREATE FUNCTION upc.import_fingerprints(
+    symbol text,
+    source text,
+    thresholds numeric[],
+    OUT is_changed boolean,
+    OUT replaced integer,
+    OUT in_use text
+)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    -- First of all: whoever refreshes now must not see the new thresholds with the old curves.
+    PERFORM upc.await_refresh();
+
+    is_changed := NOT upc.is_imported(symbol, thresholds);
+    replaced := 0;
+    IF is_changed THEN
+        SELECT count(*) INTO replaced
+        FROM upc_data.imported_fingerprint AS f
+        WHERE f.symbol = import_fingerprints.symbol;
+
+        DELETE FROM upc_data.imported_curve AS c WHERE c.symbol = import_fingerprints.symbol;
+        DELETE FROM upc_data.imported_fingerprint AS f
+        WHERE f.symbol = import_fingerprints.symbol;
+
+        INSERT INTO upc_data.fingerprint_import AS i (symbol, thresholds, source, imported_at)
+        VALUES (symbol, thresholds, source, clock_timestamp())
+        ON CONFLICT ON CONSTRAINT fingerprint_import_symbol_pkey
+            DO UPDATE SET
+                thresholds = excluded.thresholds,
+                source = excluded.source,
+                imported_at = excluded.imported_at;
+        INSERT INTO upc_data.imported_fingerprint (symbol, bucket, header, minutes)
+        SELECT import_fingerprints.symbol, s.bucket, s.header, s.minutes
+        FROM pg_temp.staged_fingerprint AS s
+        ORDER BY s.bucket;
+        INSERT INTO upc_data.imported_curve (symbol, bucket, minutes, positive, negative)
+        SELECT import_fingerprints.symbol, s.bucket, s.minutes, s.positive, s.negative
+        FROM pg_temp.staged_curve AS s
+        ORDER BY s.bucket, s.minutes;
+
+        IF upc.create_fingerprint_views() > 0 THEN
+            PERFORM upc.record_engine_objects();
+        END IF;
+        PERFORM upc.refresh_fingerprints();
+    END IF;
+
+    SELECT f.origin INTO in_use
+    FROM upc.fingerprint_set AS f
+    WHERE f.symbol = import_fingerprints.symbol AND f.is_in_use;
+END
+$fn$;
+COMMENT ON FUNCTION upc.import_fingerprints IS
+    'makes the staged set the imported one of a symbol and publishes it, all in one transaction';
