@@ -66,30 +66,11 @@ COMMENT ON FUNCTION upc.momentum_of IS
     'momentum in basis points and its deltas in percent from a price and the prices 1, 2, 3, 4, 15 and 30 minutes before it; NULL where one of them is';
 
 
-CREATE FUNCTION upc.close_by(symbol text, at timestamptz)
-RETURNS double precision
-LANGUAGE plpgsql STABLE PARALLEL SAFE
-AS $fn$
-BEGIN
-    RETURN (
-        SELECT c.close
-        FROM upc_data.candle AS c
-        WHERE c.symbol = close_by.symbol
-          AND c.opened_at BETWEEN at - interval '2 minutes' AND at - interval '1 minute'
-        ORDER BY c.opened_at DESC
-        LIMIT 1
-    );
-END
-$fn$;
-COMMENT ON FUNCTION upc.close_by IS
-    'the close in USD of the last candle closed by an instant and at most 60 seconds older; NULL without one';
-
-
 -- Momentum of a symbol at an instant, in basis points, with its six deltas in percent.
 --
 -- price: USD at that instant; NULL takes the close of the last candle closed by then. The earlier
--- prices are closes, each at most 60 seconds older than its minute; where one is missing, its delta
--- and momentum are NULL.
+-- prices are those of price_by: logged ones, else closes; where one is missing, its delta and
+-- momentum are NULL.
 -- Errors: UP002 unknown symbol; UP001 price not finite or not above zero.
 --
 -- Example:
@@ -134,12 +115,12 @@ BEGIN
     FROM upc.momentum_of(
         v_price,
         ARRAY[
-            upc.close_by(symbol, at - interval '1 minute'),
-            upc.close_by(symbol, at - interval '2 minutes'),
-            upc.close_by(symbol, at - interval '3 minutes'),
-            upc.close_by(symbol, at - interval '4 minutes'),
-            upc.close_by(symbol, at - interval '15 minutes'),
-            upc.close_by(symbol, at - interval '30 minutes')
+            upc.price_by(symbol, at - interval '1 minute'),
+            upc.price_by(symbol, at - interval '2 minutes'),
+            upc.price_by(symbol, at - interval '3 minutes'),
+            upc.price_by(symbol, at - interval '4 minutes'),
+            upc.price_by(symbol, at - interval '15 minutes'),
+            upc.price_by(symbol, at - interval '30 minutes')
         ]
     ) AS m;
 END

@@ -1,16 +1,52 @@
 -- Feeds: where a tick takes its price from, and how old that price is.
 
+CREATE FUNCTION upc.setting(name text, fallback text)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(
+    nullif(current_setting('upc.' || setting.name, true), ''), setting.fallback
+);
+COMMENT ON FUNCTION upc.setting IS
+    'a setting of the session, role or database (SET upc.name, ALTER DATABASE … SET upc.name), else the fallback';
+
+
 CREATE FUNCTION upc.freshness(age interval)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE
-    WHEN freshness.age <= interval '15 seconds' THEN 'fresh'
-    WHEN freshness.age <= interval '30 seconds' THEN 'warn'
-    WHEN freshness.age <= interval '60 seconds' THEN 'stale'
+    WHEN freshness.age <= upc.setting('fresh_for', '15 s')::interval THEN 'fresh'
+    WHEN freshness.age <= upc.setting('warn_for', '30 s')::interval THEN 'warn'
+    WHEN freshness.age <= upc.setting('stale_for', '60 s')::interval THEN 'stale'
     ELSE 'halted'
 END;
 COMMENT ON FUNCTION upc.freshness IS
-    'the state of a price by its age: fresh up to 15 s, warn to 30 s, stale to 60 s, halted after that or where the age is not known';
+    'the state of a price or quote by its age: fresh up to upc.fresh_for (15 s), warn to upc.warn_for (30 s), stale to upc.stale_for (60 s), halted after that or where the age is not known';
+
+
+CREATE FUNCTION upc.worse_state(state text, other text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN array_position(ARRAY['fresh', 'warn', 'stale', 'halted'], worse_state.state)
+        >= array_position(ARRAY['fresh', 'warn', 'stale', 'halted'], worse_state.other)
+    THEN worse_state.state
+    ELSE worse_state.other
+END;
+COMMENT ON FUNCTION upc.worse_state IS 'the worse of two states of freshness';
+
+
+CREATE FUNCTION upc.price_state(age interval, same_for interval)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN upc.worse_state(
+    upc.freshness(price_state.age),
+    CASE
+        WHEN price_state.same_for >= upc.setting('frozen_after', '30 s')::interval THEN 'stale'
+        ELSE 'fresh'
+    END
+);
+COMMENT ON FUNCTION upc.price_state IS
+    'the state of a logged price by its age and by how long it has been the same: stale from upc.frozen_after (30 s) on';
 
 
 CREATE FUNCTION upc.refuse_feed(symbol text, feed text)
@@ -19,18 +55,33 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
     PERFORM upc.require_symbol(symbol);
-    IF coalesce(feed, '') NOT IN ('replay', 'simulated') THEN
+    IF NOT coalesce(
+        feed IN ('replay', 'simulated', 'database')
+        OR EXISTS (
+            SELECT FROM upc_data.price AS p
+            WHERE p.symbol = refuse_feed.symbol AND p.exchange = feed
+        ),
+        false
+    ) THEN
         RAISE EXCEPTION 'unknown feed %', coalesce(quote_literal(feed), 'NULL')
             USING
                 ERRCODE = 'UP010',
                 DETAIL = 'A feed says where the prices come from.',
-                HINT = 'Use replay or simulated.';
+                HINT = 'Use replay, simulated, database, or an exchange that is in the price log.';
     END IF;
     RAISE EXCEPTION 'the % feed has no price for %', feed, symbol
         USING
             ERRCODE = 'UP011',
-            DETAIL = 'There is no stored candle at or before the instant that is replayed.',
-            HINT = format('Load candles first: pyupc candles load FILE --symbol %s', symbol);
+            DETAIL = CASE feed
+                WHEN 'replay' THEN
+                    'There is no stored candle at or before the instant that is replayed.'
+                ELSE 'There is no price in the log.'
+            END,
+            HINT = CASE feed
+                WHEN 'replay' THEN
+                    format('Load candles first: pyupc candles load FILE --symbol %s', symbol)
+                ELSE format('Start the feed: pyupc feed --symbol %s', symbol)
+            END;
 END
 $fn$;
 COMMENT ON FUNCTION upc.refuse_feed IS

@@ -64,10 +64,12 @@ COMMENT ON FUNCTION upc.iso_utc IS
 -- One tick of a symbol: takes its price from a feed, computes momentum and strikes, logs the tick,
 -- keeps the documents and notifies upc_tick.
 --
--- at: the clock. holder: who ticks, in words; the right to tick is taken or renewed for `lease`.
--- Without a holder the tick only makes sure that no one else has it. replay_from, elapsed: the
--- stored instant at which a replay began, and how much of it has been shown since; NULL begins at
--- replay_start. seed: of the simulated feed. step, levels, method: as in compute_strikes.
+-- feed: replay (stored candles), simulated, database (the price log), or the exchange whose prices
+-- in the log are to be taken. at: the clock. holder: who ticks, in words; the right to tick is
+-- taken or renewed for `lease`. Without a holder the tick only makes sure that no one else has it.
+-- replay_from, elapsed: the stored instant at which a replay began, and how much of it has been
+-- shown since; NULL begins at replay_start. seed: of the simulated feed. step, levels, method: as
+-- in compute_strikes. min_probability, min_differential: what the watchlist asks for, in percent.
 -- Returns one row: what was logged, and the three documents as JSON texts.
 -- Errors: UP002 symbol, UP009 another process ticks, UP010 feed, UP011 no price; those of
 -- compute_strikes.
@@ -85,7 +87,9 @@ CREATE FUNCTION upc.tick(
     seed integer DEFAULT 1,
     step double precision DEFAULT NULL,
     levels integer DEFAULT 10,
-    method text DEFAULT 'nearest'
+    method text DEFAULT 'nearest',
+    min_probability double precision DEFAULT 95,
+    min_differential double precision DEFAULT 0
 )
 RETURNS TABLE (
     tick_id bigint,
@@ -103,12 +107,16 @@ LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
 DECLARE
     v_priced_at timestamptz;
+    v_same_since timestamptz;
     v_momentum record;
+    v_event record;
+    v_quote_state text;
     v_tier double precision;
     v_strikes double precision[];
     v_prob_above double precision[];
     v_probabilities json;
     v_rows json;
+    v_watched json;
 BEGIN
     IF holder IS NOT NULL THEN
         PERFORM upc.renew_lease(symbol, holder, lease);
@@ -136,69 +144,136 @@ BEGIN
         price := upc.simulated_price(symbol, at, seed);
         SELECT m.* INTO v_momentum FROM upc.simulated_momentum(symbol, at, price, seed) AS m;
     ELSE
-        PERFORM upc.refuse_feed(symbol, feed);
+        market_at := at;
+        SELECT p.price, p.priced_at, p.same_since
+        INTO price, v_priced_at, v_same_since
+        FROM upc.logged_price(symbol, at, nullif(feed, 'database')) AS p
+        WHERE feed IS NOT NULL;
+        IF price IS NULL THEN
+            PERFORM upc.refuse_feed(symbol, feed);
+        END IF;
+        SELECT m.* INTO v_momentum FROM upc.momentum(symbol, at, price) AS m;
     END IF;
 
-    state := upc.freshness(market_at - v_priced_at);
+    state := upc.price_state(market_at - v_priced_at, market_at - v_same_since);
     momentum := v_momentum.momentum;
-    ttc_seconds := upc.seconds_to_hour(market_at);
 
-    SELECT coalesce(step, s.strike_step)
+    -- Prices that are not today's have nothing to do with today's markets.
+    SELECT e.*
+    INTO v_event
+    FROM upc.current_event(symbol, market_at) AS e
+    WHERE feed NOT IN ('replay', 'simulated');
+    v_quote_state := CASE
+        WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
+    END;
+    ttc_seconds := coalesce(
+        floor(extract(epoch FROM v_event.closes_at - market_at))::integer,
+        upc.seconds_to_hour(market_at)
+    );
+    SELECT coalesce(step, v_event.step, s.strike_step)
     INTO v_tier
     FROM upc_data.symbol AS s
     WHERE s.symbol = tick.symbol;
 
     WITH answer AS MATERIALIZED (
         SELECT
-            c.strike,
-            c.fingerprint,
-            c.direction,
-            a.is_known,
-            upc.two_decimals(c.buffer) AS buffer,
-            upc.two_decimals(c.buffer / v_tier) AS buffer_pct,
-            upc.two_decimals(c.move_percent) AS move_percent,
-            upc.two_decimals(CASE WHEN a.is_known THEN c.prob_beyond END) AS prob_beyond,
-            upc.two_decimals(CASE WHEN a.is_known THEN c.positive_prob END) AS positive_prob,
-            upc.two_decimals(CASE WHEN a.is_known THEN c.negative_prob END) AS negative_prob,
-            c.prob_above
-        FROM upc.compute_strikes(price, momentum, symbol, ttc_seconds, step, levels, method) AS c
-        CROSS JOIN (SELECT state <> 'halted') AS a (is_known)
+            t.*,
+            100 - upc.two_decimals(t.prob_beyond) AS within,
+            t.direction = 'above' AS is_above,
+            t.yes_edge IS NOT NULL OR t.no_edge IS NOT NULL AS has_edge
+        FROM upc.strike_table(
+            price, momentum, symbol, market_at, ttc_seconds, v_tier, levels, method, state,
+            v_event.event_ticker IS NOT NULL
+        ) AS t
+    ),
+    listed AS MATERIALIZED (
+        SELECT
+            a.strike,
+            a.buffer,
+            a.volume,
+            a.within,
+            a.yes_ask,
+            a.no_ask,
+            -- From stale on there is no difference to act on either.
+            CASE WHEN a.has_edge THEN
+                CASE WHEN a.is_above THEN 100 - a.within ELSE a.within END - a.yes_ask
+            END AS yes_diff,
+            CASE WHEN a.has_edge THEN
+                CASE WHEN a.is_above THEN a.within ELSE 100 - a.within END - a.no_ask
+            END AS no_diff,
+            a.buffer_pct,
+            a.ticker,
+            a.active_side,
+            a.yes_ask_dollars,
+            a.no_ask_dollars,
+            a.yes_bid_dollars,
+            a.no_bid_dollars,
+            a.yes_edge,
+            a.no_edge,
+            a.prob_above,
+            a.sample_size
+        FROM answer AS a
+    ),
+    shown AS MATERIALIZED (
+        SELECT
+            l.*,
+            json_build_object(
+                'strike', l.strike,
+                'buffer', upc.two_decimals(l.buffer),
+                'buffer_pct', upc.two_decimals(l.buffer_pct),
+                'probability', l.within,
+                'yes_ask', l.yes_ask,
+                'no_ask', l.no_ask,
+                'yes_diff', l.yes_diff,
+                'no_diff', l.no_diff,
+                'volume', trim_scale(l.volume),
+                'ticker', l.ticker,
+                'active_side', l.active_side,
+                'yes_ask_dollars', l.yes_ask_dollars::text,
+                'no_ask_dollars', l.no_ask_dollars::text,
+                'yes_bid_dollars', l.yes_bid_dollars::text,
+                'no_bid_dollars', l.no_bid_dollars::text,
+                'yes_edge', upc.two_decimals(l.yes_edge),
+                'no_edge', upc.two_decimals(l.no_edge),
+                'prob_above', upc.two_decimals(l.prob_above),
+                'sample_size', l.sample_size
+            ) AS document
+        FROM listed AS l
     )
     SELECT
-        min(a.fingerprint),
-        array_agg(a.strike ORDER BY a.strike),
-        array_agg(a.prob_above ORDER BY a.strike) FILTER (WHERE a.is_known),
-        json_agg(
-            json_build_object(
-                'strike', a.strike,
-                'buffer', a.buffer,
-                'move_percent', a.move_percent,
-                'prob_beyond', a.prob_beyond,
-                'prob_within', 100 - a.prob_beyond,
-                'direction', a.direction,
-                'positive_prob', a.positive_prob,
-                'negative_prob', a.negative_prob
-            )
-            ORDER BY a.strike
+        (SELECT min(a.fingerprint) FROM answer AS a),
+        (SELECT array_agg(a.strike ORDER BY a.strike) FROM answer AS a),
+        (
+            SELECT array_agg(a.prob_above ORDER BY a.strike) FILTER (WHERE state <> 'halted')
+            FROM answer AS a
         ),
-        json_agg(
-            json_build_object(
-                'strike', a.strike,
-                'buffer', a.buffer,
-                'buffer_pct', a.buffer_pct,
-                'probability', 100 - a.prob_beyond,
-                'yes_ask', NULL,
-                'no_ask', NULL,
-                'yes_diff', NULL,
-                'no_diff', NULL,
-                'volume', NULL,
-                'ticker', NULL,
-                'active_side', CASE a.direction WHEN 'above' THEN 'no' ELSE 'yes' END
+        (
+            SELECT json_agg(
+                json_build_object(
+                    'strike', a.strike,
+                    'buffer', upc.two_decimals(a.buffer),
+                    'move_percent', upc.two_decimals(a.move_percent),
+                    'prob_beyond', upc.two_decimals(a.prob_beyond),
+                    'prob_within', a.within,
+                    'direction', a.direction,
+                    'positive_prob', upc.two_decimals(a.positive_prob),
+                    'negative_prob', upc.two_decimals(a.negative_prob)
+                )
+                ORDER BY a.strike
             )
-            ORDER BY abs(a.strike - price), a.strike
+            FROM answer AS a
+        ),
+        (SELECT json_agg(r.document ORDER BY r.buffer, r.strike) FROM shown AS r),
+        (
+            SELECT coalesce(json_agg(r.document ORDER BY r.within DESC, r.buffer), '[]')
+            FROM shown AS r
+            WHERE r.volume >= 1000
+              AND r.within > min_probability - 5
+              AND r.yes_ask <= 98
+              AND r.no_ask <= 98
+              AND (r.yes_diff >= min_differential - 3 OR r.no_diff >= min_differential - 3)
         )
-    INTO fingerprint, v_strikes, v_prob_above, v_probabilities, v_rows
-    FROM answer AS a;
+    INTO fingerprint, v_strikes, v_prob_above, v_probabilities, v_rows, v_watched;
 
     live_probabilities := json_build_object(
         'timestamp', upc.iso_utc(at),
@@ -218,7 +293,7 @@ BEGIN
         'market_at', upc.iso_utc(market_at)
     );
 
-    -- The watchlist has the strike table's header. Without quotes no strike is worth watching.
+    -- The watchlist has the strike table's header.
     SELECT
         max(d.document) FILTER (WHERE d.name = 'strike_table'),
         max(d.document) FILTER (WHERE d.name = 'watchlist')
@@ -231,10 +306,10 @@ BEGIN
                 'current_price', price,
                 'ttc', ttc_seconds,
                 'broker', 'Kalshi',
-                'event_ticker', NULL,
-                'market_title', NULL,
+                'event_ticker', v_event.event_ticker,
+                'market_title', v_event.title,
                 'strike_tier', v_tier,
-                'market_status', NULL,
+                'market_status', v_event.status,
                 'last_updated', upc.iso_utc(at),
                 'strikes', r.strikes,
                 'momentum', json_build_object(
@@ -250,19 +325,22 @@ BEGIN
                 ),
                 'fingerprint', fingerprint,
                 'state', state,
+                'quote_state', v_quote_state,
+                'quotes_read_at', upc.iso_utc(v_event.read_at),
                 'feed', feed,
                 'market_at', upc.iso_utc(market_at)
             )::text AS document
-        FROM (VALUES ('strike_table', v_rows), ('watchlist', '[]')) AS r (name, strikes)
+        FROM (VALUES ('strike_table', v_rows), ('watchlist', v_watched)) AS r (name, strikes)
     ) AS d;
 
     INSERT INTO upc_data.tick AS t (
         symbol, ticked_at, feed, state, market_at, price, priced_at, momentum, ttc_seconds,
-        method, fingerprint, strikes, prob_above
+        method, fingerprint, strikes, prob_above, event_ticker
     )
     VALUES (
         tick.symbol, at, tick.feed, tick.state, tick.market_at, tick.price, v_priced_at,
-        tick.momentum, tick.ttc_seconds, tick.method, tick.fingerprint, v_strikes, v_prob_above
+        tick.momentum, tick.ttc_seconds, tick.method, tick.fingerprint, v_strikes, v_prob_above,
+        v_event.event_ticker
     )
     RETURNING t.tick_id INTO tick_id;
 

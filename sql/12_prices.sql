@@ -1,0 +1,136 @@
+-- Prices: the log of what an exchange said, and when.
+
+-- Log a price. A price that is older on the exchange's clock than the one logged last has been
+-- overtaken on its way, and is left out.
+--
+-- exchange_at: NULL where the exchange does not say when it was so.
+-- Returns whether it was logged.
+-- Errors: UP001 price, UP002 symbol.
+-- Example: SELECT upc.record_price('BTC', 'coinbase', 97250.5);
+CREATE FUNCTION upc.record_price(
+    symbol text,
+    exchange text,
+    price double precision,
+    exchange_at timestamptz DEFAULT NULL,
+    received_at timestamptz DEFAULT clock_timestamp()
+)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    IF NOT coalesce(price > 0 AND price < 'Infinity', false) THEN
+        RAISE EXCEPTION 'price must be a positive number, got %', coalesce(price::text, 'NULL')
+            USING
+                ERRCODE = 'UP001',
+                DETAIL = 'A price is in quote currency per unit, finite and above zero.',
+                HINT = 'What the exchange does not say is not logged.';
+    END IF;
+    INSERT INTO upc_data.price AS p (symbol, exchange, received_at, price, exchange_at)
+    SELECT record_price.symbol, record_price.exchange, record_price.received_at,
+        record_price.price, record_price.exchange_at
+    WHERE NOT EXISTS (
+        SELECT
+        FROM (
+            SELECT l.exchange_at
+            FROM upc_data.price AS l
+            WHERE l.symbol = record_price.symbol AND l.exchange = record_price.exchange
+            ORDER BY l.received_at DESC
+            LIMIT 1
+        ) AS last
+        WHERE last.exchange_at > record_price.exchange_at
+    )
+    ON CONFLICT ON CONSTRAINT price_symbol_exchange_received_at_pkey DO NOTHING;
+    RETURN FOUND;
+END
+$fn$;
+COMMENT ON FUNCTION upc.record_price IS
+    'logs a price of an exchange, unless a newer one is logged already';
+
+
+CREATE FUNCTION upc.logged_price(
+    symbol text,
+    at timestamptz,
+    exchange text DEFAULT NULL,
+    OUT price double precision,
+    OUT priced_at timestamptz,
+    OUT same_since timestamptz
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_exchange text := exchange;
+    v_received_at timestamptz;
+BEGIN
+    IF v_exchange IS NULL THEN
+        SELECT p.exchange
+        INTO v_exchange
+        FROM upc_data.price AS p
+        WHERE p.symbol = logged_price.symbol AND p.received_at <= at
+        ORDER BY p.received_at DESC
+        LIMIT 1;
+    END IF;
+    SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
+    INTO price, v_received_at, priced_at
+    FROM upc_data.price AS p
+    WHERE p.symbol = logged_price.symbol AND p.exchange = v_exchange AND p.received_at <= at
+    ORDER BY p.received_at DESC
+    LIMIT 1;
+    IF price IS NULL THEN
+        RETURN;
+    END IF;
+
+    -- Older ones than an hour say no more about a price that does not move.
+    SELECT min(s.received_at)
+    INTO same_since
+    FROM upc_data.price AS s
+    WHERE s.symbol = logged_price.symbol
+      AND s.exchange = v_exchange
+      AND s.received_at <= v_received_at
+      AND s.received_at > coalesce(
+          (
+              SELECT d.received_at
+              FROM upc_data.price AS d
+              WHERE d.symbol = logged_price.symbol
+                AND d.exchange = v_exchange
+                AND d.received_at <= v_received_at
+                AND d.received_at > v_received_at - interval '1 hour'
+                AND d.price <> logged_price.price
+              ORDER BY d.received_at DESC
+              LIMIT 1
+          ),
+          v_received_at - interval '1 hour'
+      );
+END
+$fn$;
+COMMENT ON FUNCTION upc.logged_price IS
+    'the newest logged price in USD by an instant, of one exchange or of any, when it was so, and since when it has been the same; NULL without one';
+
+
+CREATE FUNCTION upc.price_by(symbol text, at timestamptz)
+RETURNS double precision
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN coalesce(
+        (
+            SELECT p.price
+            FROM upc_data.price AS p
+            WHERE p.symbol = price_by.symbol
+              AND p.received_at BETWEEN at - interval '5 seconds' AND at
+            ORDER BY p.received_at DESC
+            LIMIT 1
+        ),
+        (
+            SELECT c.close
+            FROM upc_data.candle AS c
+            WHERE c.symbol = price_by.symbol
+              AND c.opened_at BETWEEN at - interval '2 minutes' AND at - interval '1 minute'
+            ORDER BY c.opened_at DESC
+            LIMIT 1
+        )
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc.price_by IS
+    'the price in USD at an instant: the logged one at most 5 seconds older, else the close of the last candle closed by then and at most 60 seconds older; NULL without either';

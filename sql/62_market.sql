@@ -1,0 +1,269 @@
+-- Markets: Kalshi's events and quotes, taken from its own JSON, exact.
+
+CREATE FUNCTION upc.market_number(market jsonb, name text)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- Since 2026 prices are dollars and counts have fractions, both as text; before, they were whole
+-- cents and whole contracts.
+RETURN CASE
+    WHEN market_number.market ->> (market_number.name || '_dollars') <> ''
+        THEN (market_number.market ->> (market_number.name || '_dollars'))::numeric
+    WHEN market_number.market ->> (market_number.name || '_fp') <> ''
+        THEN (market_number.market ->> (market_number.name || '_fp'))::numeric
+    WHEN market_number.name LIKE '%_bid' OR market_number.name LIKE '%_ask'
+        THEN (market_number.market ->> market_number.name)::numeric * 0.01
+    ELSE (market_number.market ->> market_number.name)::numeric
+END;
+COMMENT ON FUNCTION upc.market_number IS
+    'a number of a market from Kalshi''s JSON, prices in USD per contract; NULL where it is not said';
+
+
+CREATE FUNCTION upc.refuse_markets(markets jsonb)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_bad record;
+BEGIN
+    SELECT m.market ->> 'ticker' AS ticker, f.key, f.value #>> '{}' AS text
+    INTO v_bad
+    FROM jsonb_array_elements(markets) AS m (market)
+    CROSS JOIN LATERAL jsonb_each(
+        CASE jsonb_typeof(m.market) WHEN 'object' THEN m.market ELSE '{}' END
+    ) AS f
+    WHERE f.key ~ '^((yes|no)_(bid|ask)(_dollars)?|volume(_fp)?|floor_strike)$'
+      AND f.value NOT IN ('null', '""')
+      AND NOT coalesce(
+          (f.value #>> '{}') ~ '^[0-9]{1,15}(\.[0-9]{1,10})?$'
+          AND CASE
+              WHEN f.key LIKE '%\_dollars' THEN left(f.value #>> '{}', 17)::numeric <= 1
+              WHEN f.key ~ '_(bid|ask)$' THEN left(f.value #>> '{}', 17)::numeric <= 100
+              ELSE true
+          END,
+          false
+      )
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% of % is not as Kalshi writes it: %',
+            v_bad.key, coalesce(v_bad.ticker, 'a market'), left(v_bad.text, 40)
+            USING
+                ERRCODE = 'UP014',
+                DETAIL = 'A price is from 0 to 1 dollar, or 100 cents; counts and strikes are not negative.',
+                HINT = 'Nothing of the document was taken.';
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc.refuse_markets IS
+    'raises UP014 for the first number of Kalshi''s markets that is none';
+
+
+-- Take an event with its markets from Kalshi's JSON: an answer of GET /events/{ticker}, with the
+-- markets inside the event or beside it, or a stored snapshot with both under "data".
+--
+-- The document has to hold all markets of the event: what it does not hold is deleted. Markets that
+-- do not ask whether the price ends above something are left out. An older reading than the one
+-- that is stored changes nothing.
+-- symbol: NULL takes the one whose series it is. read_at: NULL takes the snapshot's own time, or
+-- now.
+-- Returns one row: the event, how many markets were taken, and whether anything was.
+-- Errors: UP002 symbol, UP014 what is not as Kalshi writes it.
+--
+-- Example:
+--   SELECT markets FROM upc.load_market(
+--     '{"event": {"event_ticker": "E", "series_ticker": "KXBTCD"}, "markets":
+--       [{"ticker": "E-T1", "close_time": "2026-01-01T15:00:00Z", "strike_type": "greater",
+--         "floor_strike": 97499.99, "yes_ask_dollars": "0.5600"}]}');
+CREATE FUNCTION upc.load_market(
+    document jsonb,
+    symbol text DEFAULT NULL,
+    read_at timestamptz DEFAULT NULL,
+    OUT event_symbol text,
+    OUT event_ticker text,
+    OUT closes_at timestamptz,
+    OUT markets integer,
+    OUT is_stored boolean
+)
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_data jsonb := coalesce(document -> 'data', document);
+    v_event jsonb := v_data -> 'event';
+    v_markets jsonb := coalesce(v_event -> 'markets', v_data -> 'markets');
+    v_read_at timestamptz;
+    v_series text;
+BEGIN
+    event_ticker := v_event ->> 'event_ticker';
+    IF event_ticker IS NULL OR jsonb_typeof(v_markets) IS DISTINCT FROM 'array' THEN
+        RAISE EXCEPTION 'this is no event with markets'
+            USING
+                ERRCODE = 'UP014',
+                DETAIL = 'It has to hold "event" with "event_ticker", and a list of "markets".',
+                HINT = 'Save what GET /events/{event_ticker} answers.';
+    END IF;
+    v_series := coalesce(v_event ->> 'series_ticker', split_part(event_ticker, '-', 1));
+    event_symbol := coalesce(
+        symbol,
+        (
+            SELECT s.symbol FROM upc_data.symbol AS s
+            WHERE s.kalshi_series = v_series
+            ORDER BY s.symbol
+            LIMIT 1
+        )
+    );
+    IF event_symbol IS NULL THEN
+        RAISE EXCEPTION 'no symbol has the series %', v_series
+            USING
+                ERRCODE = 'UP002',
+                DETAIL = 'A symbol''s series is in upc_data.symbol.kalshi_series.',
+                HINT = 'Name the symbol.';
+    END IF;
+    PERFORM upc.require_symbol(event_symbol);
+
+    BEGIN
+        v_read_at := coalesce(
+            read_at, (document ->> 'cloud_timestamp')::timestamptz, clock_timestamp()
+        );
+        SELECT coalesce(max((m.market ->> 'close_time')::timestamptz),
+            (v_event ->> 'strike_date')::timestamptz)
+        INTO closes_at
+        FROM jsonb_array_elements(v_markets) AS m (market);
+    EXCEPTION
+        WHEN data_exception THEN
+            RAISE EXCEPTION 'a time of % is not one: %', event_ticker, SQLERRM
+                USING
+                    ERRCODE = 'UP014',
+                    DETAIL = 'Times are ISO 8601.',
+                    HINT = 'Nothing of the document was taken.';
+    END;
+    IF closes_at IS NULL THEN
+        RAISE EXCEPTION '% does not say when it closes', event_ticker
+            USING
+                ERRCODE = 'UP014',
+                DETAIL = 'Neither its markets have a close_time nor the event a strike_date.',
+                HINT = 'Nothing of the document was taken.';
+    END IF;
+
+    PERFORM upc.refuse_markets(v_markets);
+
+    INSERT INTO upc_data.market_event AS e
+        (symbol, event_ticker, series_ticker, title, closes_at, read_at)
+    VALUES (
+        event_symbol, load_market.event_ticker, v_series, v_event ->> 'title',
+        load_market.closes_at, v_read_at
+    )
+    ON CONFLICT ON CONSTRAINT market_event_symbol_event_ticker_pkey
+        DO UPDATE SET
+            title = excluded.title,
+            closes_at = excluded.closes_at,
+            read_at = excluded.read_at
+        WHERE e.read_at <= excluded.read_at;
+    is_stored := FOUND;
+    markets := 0;
+    IF NOT is_stored THEN
+        RETURN;
+    END IF;
+
+    WITH told AS (
+        SELECT
+            m.market ->> 'ticker' AS ticker,
+            upc.market_number(m.market, 'floor_strike') + 0.01 AS strike,
+            m.market ->> 'status' AS status,
+            upc.market_number(m.market, 'yes_bid') AS yes_bid,
+            -- Nobody sells for nothing: an ask of zero says that there is none.
+            nullif(upc.market_number(m.market, 'yes_ask'), 0) AS yes_ask,
+            upc.market_number(m.market, 'no_bid') AS no_bid,
+            nullif(upc.market_number(m.market, 'no_ask'), 0) AS no_ask,
+            upc.market_number(m.market, 'volume') AS volume,
+            nullif(m.market ->> 'result', '') AS result
+        FROM jsonb_array_elements(v_markets) AS m (market)
+        WHERE m.market ->> 'strike_type' IN ('greater', 'greater_or_equal')
+          AND m.market ->> 'floor_strike' IS NOT NULL
+          AND m.market ->> 'ticker' IS NOT NULL
+    ),
+    gone AS (
+        DELETE FROM upc_data.market_quote AS q
+        WHERE q.symbol = event_symbol
+          AND q.event_ticker = load_market.event_ticker
+          AND q.ticker NOT IN (SELECT t.ticker FROM told AS t)
+    ),
+    stored AS (
+        INSERT INTO upc_data.market_quote AS q
+            (symbol, event_ticker, ticker, strike, status, yes_bid, yes_ask, no_bid, no_ask,
+             volume, result)
+        SELECT DISTINCT ON (t.ticker) event_symbol, load_market.event_ticker, t.*
+        FROM told AS t
+        ON CONFLICT ON CONSTRAINT market_quote_symbol_event_ticker_ticker_pkey
+            DO UPDATE SET
+                strike = excluded.strike,
+                status = excluded.status,
+                yes_bid = excluded.yes_bid,
+                yes_ask = excluded.yes_ask,
+                no_bid = excluded.no_bid,
+                no_ask = excluded.no_ask,
+                volume = excluded.volume,
+                result = excluded.result
+            -- Most markets stay as they are from one second to the next.
+            WHERE (q.strike, q.status, q.yes_bid, q.yes_ask, q.no_bid, q.no_ask, q.volume, q.result)
+                IS DISTINCT FROM (
+                    excluded.strike, excluded.status, excluded.yes_bid, excluded.yes_ask,
+                    excluded.no_bid, excluded.no_ask, excluded.volume, excluded.result
+                )
+    )
+    SELECT count(DISTINCT t.ticker) INTO markets FROM told AS t;
+END
+$fn$;
+COMMENT ON FUNCTION upc.load_market IS
+    'takes a Kalshi event with all of its markets from Kalshi''s own JSON';
+
+
+CREATE FUNCTION upc.current_event(
+    symbol text,
+    at timestamptz,
+    OUT event_ticker text,
+    OUT title text,
+    OUT closes_at timestamptz,
+    OUT status text,
+    OUT step double precision,
+    OUT read_at timestamptz
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    SELECT e.event_ticker, e.title, e.closes_at, e.read_at
+    INTO event_ticker, title, closes_at, read_at
+    FROM upc_data.market_event AS e
+    WHERE e.symbol = current_event.symbol
+      AND e.closes_at > at
+      AND e.closes_at <= at + interval '1 hour'
+    ORDER BY e.closes_at, e.read_at DESC
+    LIMIT 1;
+    IF event_ticker IS NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT mode() WITHIN GROUP (ORDER BY m.status), mode() WITHIN GROUP (ORDER BY m.gap)
+    INTO status, step
+    FROM (
+        SELECT q.status, (q.strike - lag(q.strike) OVER (ORDER BY q.strike))::double precision AS gap
+        FROM upc_data.market_quote AS q
+        WHERE q.symbol = current_event.symbol AND q.event_ticker = current_event.event_ticker
+    ) AS m;
+END
+$fn$;
+COMMENT ON FUNCTION upc.current_event IS
+    'the event of a symbol that closes next, within the hour, with the status and the distance in USD that most of its markets have; NULL without one';
+
+
+-- What a taker pays Kalshi for one contract, in cents.
+--
+-- price: USD per contract. multiplier: of the series.
+-- Returns 0.07 · P · (1 − P) dollars times the multiplier, rounded up to the cent.
+-- Example: SELECT upc.taker_fee(0.56) = 2;
+CREATE FUNCTION upc.taker_fee(price numeric, multiplier numeric DEFAULT 1)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ceil(
+    100 * 0.07 * taker_fee.multiplier * taker_fee.price * (1 - taker_fee.price)
+);
+COMMENT ON FUNCTION upc.taker_fee IS
+    'what a taker pays Kalshi for one contract at a price in USD, in whole cents';

@@ -1,0 +1,137 @@
+-- The strike table: every strike's probability beside what its contracts cost.
+
+-- The strikes around a price, each with the market of the event that closes next.
+--
+-- price, momentum, symbol, levels, method: as in compute_strikes. at: the clock; it chooses the
+-- event, and is what the ages of price and quotes are told by. ttc_seconds: NULL means to the
+-- event's close, or to the next full hour where there is no event. step: NULL means the distance
+-- between most of the event's strikes, or the symbol's own. price_state: freshness of the price.
+-- has_market: false leaves the event out, as for prices that are not today's.
+-- Returns one row per strike, nearest to the price first: probabilities in percent, asks and bids
+-- in USD per contract, exact; yes_edge and no_edge in cents per contract: what it pays on average,
+-- less its ask and the taker fee. What is not known is NULL; from halted on that is every
+-- probability, from stale on (price or quotes) every edge, and from halted quotes on every quote.
+-- Errors: those of compute_strikes.
+--
+-- Example:
+--   SELECT strike, probability FROM strike_table(97250, 7, at => '2024-01-01 12:45+00');
+CREATE FUNCTION upc.strike_table(
+    price double precision,
+    momentum double precision DEFAULT NULL,
+    symbol text DEFAULT 'BTC',
+    at timestamptz DEFAULT clock_timestamp(),
+    ttc_seconds integer DEFAULT NULL,
+    step double precision DEFAULT NULL,
+    levels integer DEFAULT 10,
+    method text DEFAULT 'nearest',
+    price_state text DEFAULT 'fresh',
+    has_market boolean DEFAULT true
+)
+RETURNS TABLE (
+    strike double precision,
+    buffer double precision,
+    buffer_pct double precision,
+    probability double precision,
+    yes_ask integer,
+    no_ask integer,
+    volume numeric,
+    ticker text,
+    active_side text,
+    yes_ask_dollars numeric,
+    no_ask_dollars numeric,
+    yes_bid_dollars numeric,
+    no_bid_dollars numeric,
+    yes_edge double precision,
+    no_edge double precision,
+    prob_above double precision,
+    sample_size bigint,
+    move_percent double precision,
+    direction text,
+    prob_beyond double precision,
+    positive_prob double precision,
+    negative_prob double precision,
+    fingerprint text
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 21
+AS $fn$
+DECLARE
+    v_event record;
+    v_step double precision;
+    v_multiplier numeric;
+    v_quote_state text;
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    IF has_market THEN
+        SELECT e.* INTO v_event FROM upc.current_event(symbol, at) AS e;
+    ELSE
+        SELECT NULL::text AS event_ticker, NULL::timestamptz AS closes_at,
+            NULL::double precision AS step, NULL::timestamptz AS read_at
+        INTO v_event;
+    END IF;
+    v_quote_state := upc.freshness(at - v_event.read_at);
+    SELECT coalesce(step, v_event.step, s.strike_step), s.fee_multiplier
+    INTO v_step, v_multiplier
+    FROM upc_data.symbol AS s
+    WHERE s.symbol = strike_table.symbol;
+
+    RETURN QUERY
+    SELECT
+        c.strike,
+        c.buffer,
+        c.buffer / v_step,
+        k.within,
+        ceil(100 * q.yes_ask)::integer,
+        ceil(100 * q.no_ask)::integer,
+        q.volume,
+        q.ticker,
+        CASE c.direction WHEN 'above' THEN 'no' ELSE 'yes' END,
+        q.yes_ask,
+        q.no_ask,
+        q.yes_bid,
+        q.no_bid,
+        CASE WHEN k.has_edge THEN
+            k.above - (100 * q.yes_ask + upc.taker_fee(q.yes_ask, v_multiplier))::double precision
+        END,
+        CASE WHEN k.has_edge THEN
+            100 - k.above
+            - (100 * q.no_ask + upc.taker_fee(q.no_ask, v_multiplier))::double precision
+        END,
+        k.above,
+        c.sample_size,
+        c.move_percent,
+        c.direction,
+        CASE WHEN k.is_known THEN c.prob_beyond END,
+        CASE WHEN k.is_known THEN c.positive_prob END,
+        CASE WHEN k.is_known THEN c.negative_prob END,
+        c.fingerprint
+    FROM upc.compute_strikes(
+        price,
+        momentum,
+        symbol,
+        coalesce(
+            ttc_seconds,
+            floor(extract(epoch FROM v_event.closes_at - at))::integer,
+            upc.seconds_to_hour(at)
+        ),
+        v_step,
+        levels,
+        method
+    ) AS c
+    CROSS JOIN LATERAL (
+        SELECT
+            price_state <> 'halted' AS is_known,
+            price_state IN ('fresh', 'warn') AND v_quote_state IN ('fresh', 'warn') AS has_edge,
+            CASE WHEN price_state <> 'halted' THEN c.prob_within END AS within,
+            CASE WHEN price_state <> 'halted' THEN c.prob_above END AS above
+    ) AS k
+    LEFT JOIN upc_data.market_quote AS q
+        ON q.symbol = strike_table.symbol
+        AND q.event_ticker = v_event.event_ticker
+        AND q.strike = c.strike::numeric
+        AND q.status = 'active'
+        AND v_quote_state <> 'halted'
+    ORDER BY c.buffer, c.strike;
+END
+$fn$;
+COMMENT ON FUNCTION upc.strike_table IS
+    'every strike around a price with its probability, what its contracts cost and the edge, nearest to the price first';
