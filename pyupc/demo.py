@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,16 @@ from pyupc.errors import PyupcError
 from pyupc.fingerprints.build import Build, Progress, build
 from pyupc.fingerprints.workers import Work, together
 
+logger = logging.getLogger("pyupc.demo")
+
 DATABASE = "pyupc_demo"
 SYMBOLS = ("BTC", "ETH")
 
 # In the comment on the database: that it is the demo's, and what its history is made from.
 _MARK = "pyupc demo: "
+
+# What to do where an exchange cannot be had.
+WITHOUT_HINT = "pyupc demo, without --source, simulates prices and needs no exchange"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -117,7 +123,71 @@ class File:
                 return load(conn, self.symbol, [self.path], watcher).total.new
 
 
-Source = Simulation | File
+@dataclass(frozen=True)
+class Live:
+    """The last days of an exchange, and its prices as they come in."""
+
+    exchange: str
+    symbols: tuple[str, ...] = SYMBOLS
+    days: int = 3
+
+    @property
+    def feed(self) -> str:
+        return self.exchange
+
+    def identity(self) -> dict[str, Any]:
+        """A longer history is the same one, so the days are no part of it."""
+        return {"exchange": self.exchange}
+
+    def reach(self) -> None:
+        """Raise PyupcError unless the exchange answers and lists the symbols."""
+        import asyncio
+
+        from pyupc.feed.exchange import Exchange, ExchangeProblem
+
+        async def pairs() -> dict[str, str]:
+            exchange = Exchange(self.exchange)
+            try:
+                return await exchange.pairs(dict.fromkeys(self.symbols))
+            finally:
+                await exchange.close()
+
+        try:
+            listed = asyncio.run(pairs())
+        except ExchangeProblem as problem:
+            raise PyupcError(f"{self.exchange} {problem.reason}", WITHOUT_HINT) from problem
+        if missing := [symbol for symbol in self.symbols if symbol not in listed]:
+            raise PyupcError(f"{self.exchange} does not list {' and '.join(missing)}", WITHOUT_HINT)
+
+    def fill(self, dsn: str, watching: Watching) -> int:
+        """Fetch the candles that are missing; returns the number of new ones."""
+        from pyupc.candles.backfill import Job, Tally, backfill
+        from pyupc.candles.exchange import Exchange
+
+        since = datetime.now(UTC) - timedelta(days=self.days)
+        tally = Tally()
+        with (
+            Exchange(self.exchange, logger.warning) as exchange,
+            connect(dsn, application_name="pyupc demo") as conn,
+        ):
+            for symbol in self.symbols:
+                job = Job(symbol, exchange.pair(symbol, None), since, None)
+                backfill(conn, exchange, job, tally, _Unwatched())
+        return tally.new
+
+
+class _Unwatched:
+    def on_plan(self, symbol: str, minutes: int) -> None:
+        pass
+
+    def on_minutes(self, count: int) -> None:
+        pass
+
+    def on_problems(self, problems: Sequence[str]) -> None:
+        pass
+
+
+Source = Simulation | File | Live
 Watching = Callable[[int], AbstractContextManager[Watcher]]
 
 

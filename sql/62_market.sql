@@ -11,8 +11,8 @@ RETURN CASE
     WHEN market_number.market ->> (market_number.name || '_fp') <> ''
         THEN (market_number.market ->> (market_number.name || '_fp'))::numeric
     WHEN market_number.name LIKE '%_bid' OR market_number.name LIKE '%_ask'
-        THEN (market_number.market ->> market_number.name)::numeric * 0.01
-    ELSE (market_number.market ->> market_number.name)::numeric
+        THEN nullif(market_number.market ->> market_number.name, '')::numeric * 0.01
+    ELSE nullif(market_number.market ->> market_number.name, '')::numeric
 END;
 COMMENT ON FUNCTION upc.market_number IS
     'a number of a market from Kalshi''s JSON, prices in USD per contract; NULL where it is not said';
@@ -135,15 +135,20 @@ BEGIN
                     DETAIL = 'Times are ISO 8601.',
                     HINT = 'Nothing of the document was taken.';
     END;
-    IF closes_at IS NULL THEN
-        RAISE EXCEPTION '% does not say when it closes', event_ticker
+    -- An endless reading would be newer than all that follow.
+    IF closes_at IS NULL OR NOT isfinite(closes_at) OR NOT isfinite(v_read_at) THEN
+        RAISE EXCEPTION '% does not say when it closes, or when it was read', event_ticker
             USING
                 ERRCODE = 'UP014',
-                DETAIL = 'Neither its markets have a close_time nor the event a strike_date.',
+                DETAIL = 'Its markets have a close_time, or the event has a strike_date; neither is endless.',
                 HINT = 'Nothing of the document was taken.';
     END IF;
 
     PERFORM upc.refuse_markets(v_markets);
+    IF read_at IS NULL THEN
+        -- A snapshot from the future would look fresh until then.
+        v_read_at := least(v_read_at, clock_timestamp());
+    END IF;
 
     INSERT INTO upc_data.market_event AS e
         (symbol, event_ticker, series_ticker, title, closes_at, read_at)
@@ -166,7 +171,14 @@ BEGIN
     WITH told AS (
         SELECT
             m.market ->> 'ticker' AS ticker,
-            upc.market_number(m.market, 'floor_strike') + 0.01 AS strike,
+            -- Above 117,999.99 is at or above the next cent.
+            upc.market_number(m.market, 'floor_strike')
+                + CASE
+                    WHEN m.market ->> 'strike_type' = 'greater_or_equal'
+                        AND upc.market_number(m.market, 'floor_strike') % 1 = 0
+                    THEN 0
+                    ELSE 0.01
+                END AS strike,
             m.market ->> 'status' AS status,
             upc.market_number(m.market, 'yes_bid') AS yes_bid,
             -- Nobody sells for nothing: an ask of zero says that there is none.
@@ -176,8 +188,9 @@ BEGIN
             upc.market_number(m.market, 'volume') AS volume,
             nullif(m.market ->> 'result', '') AS result
         FROM jsonb_array_elements(v_markets) AS m (market)
-        WHERE m.market ->> 'strike_type' IN ('greater', 'greater_or_equal')
-          AND m.market ->> 'floor_strike' IS NOT NULL
+        WHERE coalesce(nullif(m.market ->> 'strike_type', ''), 'greater')
+                IN ('greater', 'greater_or_equal')
+          AND m.market ->> 'floor_strike' <> ''
           AND m.market ->> 'ticker' IS NOT NULL
     ),
     gone AS (

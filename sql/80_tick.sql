@@ -45,22 +45,6 @@ COMMENT ON FUNCTION upc.release_lease IS
     'gives the right to tick a symbol back, if the holder has it';
 
 
-CREATE FUNCTION upc.two_decimals(value double precision)
-RETURNS numeric
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN round(two_decimals.value::numeric, 2);
-COMMENT ON FUNCTION upc.two_decimals IS
-    'a number as it stands in the JSON documents: two decimals';
-
-
-CREATE FUNCTION upc.iso_utc(at timestamptz)
-RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN to_char(iso_utc.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
-COMMENT ON FUNCTION upc.iso_utc IS
-    'an instant as it stands in the JSON documents: ISO 8601, UTC, microseconds';
-
-
 -- One tick of a symbol: takes its price from a feed, computes momentum and strikes, logs the tick,
 -- keeps the documents and notifies upc_tick.
 --
@@ -106,17 +90,11 @@ RETURNS TABLE (
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
 DECLARE
-    v_priced_at timestamptz;
-    v_same_since timestamptz;
-    v_momentum record;
+    v_seen record;
     v_event record;
     v_quote_state text;
     v_tier double precision;
-    v_strikes double precision[];
-    v_prob_above double precision[];
-    v_probabilities json;
-    v_rows json;
-    v_watched json;
+    v_strikes record;
 BEGIN
     IF holder IS NOT NULL THEN
         PERFORM upc.renew_lease(symbol, holder, lease);
@@ -127,36 +105,13 @@ BEGIN
         PERFORM upc.renew_lease(symbol, format('session %s', pg_backend_pid()), lease);
     END IF;
 
-    IF feed = 'replay' THEN
-        market_at := upc.replay_instant(
-            symbol, coalesce(replay_from, upc.replay_start(symbol, at)), elapsed
-        );
-        SELECT p.price, p.priced_at
-        INTO price, v_priced_at
-        FROM upc.replay_price(symbol, market_at) AS p;
-        IF price IS NULL THEN
-            PERFORM upc.refuse_feed(symbol, feed);
-        END IF;
-        SELECT m.* INTO v_momentum FROM upc.momentum(symbol, market_at, price) AS m;
-    ELSIF feed = 'simulated' THEN
-        market_at := at;
-        v_priced_at := at;
-        price := upc.simulated_price(symbol, at, seed);
-        SELECT m.* INTO v_momentum FROM upc.simulated_momentum(symbol, at, price, seed) AS m;
-    ELSE
-        market_at := at;
-        SELECT p.price, p.priced_at, p.same_since
-        INTO price, v_priced_at, v_same_since
-        FROM upc.logged_price(symbol, at, nullif(feed, 'database')) AS p
-        WHERE feed IS NOT NULL;
-        IF price IS NULL THEN
-            PERFORM upc.refuse_feed(symbol, feed);
-        END IF;
-        SELECT m.* INTO v_momentum FROM upc.momentum(symbol, at, price) AS m;
-    END IF;
-
-    state := upc.price_state(market_at - v_priced_at, market_at - v_same_since);
-    momentum := v_momentum.momentum;
+    SELECT f.*
+    INTO v_seen
+    FROM upc.feed_price(symbol, feed, at, replay_from, elapsed, seed) AS f;
+    market_at := v_seen.market_at;
+    price := v_seen.price;
+    momentum := v_seen.momentum;
+    state := upc.price_state(market_at - v_seen.priced_at, market_at - v_seen.same_since);
 
     -- Prices that are not today's have nothing to do with today's markets.
     SELECT e.*
@@ -175,105 +130,12 @@ BEGIN
     FROM upc_data.symbol AS s
     WHERE s.symbol = tick.symbol;
 
-    WITH answer AS MATERIALIZED (
-        SELECT
-            t.*,
-            100 - upc.two_decimals(t.prob_beyond) AS within,
-            t.direction = 'above' AS is_above,
-            t.yes_edge IS NOT NULL OR t.no_edge IS NOT NULL AS has_edge
-        FROM upc.strike_table(
-            price, momentum, symbol, market_at, ttc_seconds, v_tier, levels, method, state,
-            v_event.event_ticker IS NOT NULL
-        ) AS t
-    ),
-    listed AS MATERIALIZED (
-        SELECT
-            a.strike,
-            a.buffer,
-            a.volume,
-            a.within,
-            a.yes_ask,
-            a.no_ask,
-            -- From stale on there is no difference to act on either.
-            CASE WHEN a.has_edge THEN
-                CASE WHEN a.is_above THEN 100 - a.within ELSE a.within END - a.yes_ask
-            END AS yes_diff,
-            CASE WHEN a.has_edge THEN
-                CASE WHEN a.is_above THEN a.within ELSE 100 - a.within END - a.no_ask
-            END AS no_diff,
-            a.buffer_pct,
-            a.ticker,
-            a.active_side,
-            a.yes_ask_dollars,
-            a.no_ask_dollars,
-            a.yes_bid_dollars,
-            a.no_bid_dollars,
-            a.yes_edge,
-            a.no_edge,
-            a.prob_above,
-            a.sample_size
-        FROM answer AS a
-    ),
-    shown AS MATERIALIZED (
-        SELECT
-            l.*,
-            json_build_object(
-                'strike', l.strike,
-                'buffer', upc.two_decimals(l.buffer),
-                'buffer_pct', upc.two_decimals(l.buffer_pct),
-                'probability', l.within,
-                'yes_ask', l.yes_ask,
-                'no_ask', l.no_ask,
-                'yes_diff', l.yes_diff,
-                'no_diff', l.no_diff,
-                'volume', trim_scale(l.volume),
-                'ticker', l.ticker,
-                'active_side', l.active_side,
-                'yes_ask_dollars', l.yes_ask_dollars::text,
-                'no_ask_dollars', l.no_ask_dollars::text,
-                'yes_bid_dollars', l.yes_bid_dollars::text,
-                'no_bid_dollars', l.no_bid_dollars::text,
-                'yes_edge', upc.two_decimals(l.yes_edge),
-                'no_edge', upc.two_decimals(l.no_edge),
-                'prob_above', upc.two_decimals(l.prob_above),
-                'sample_size', l.sample_size
-            ) AS document
-        FROM listed AS l
-    )
-    SELECT
-        (SELECT min(a.fingerprint) FROM answer AS a),
-        (SELECT array_agg(a.strike ORDER BY a.strike) FROM answer AS a),
-        (
-            SELECT array_agg(a.prob_above ORDER BY a.strike) FILTER (WHERE state <> 'halted')
-            FROM answer AS a
-        ),
-        (
-            SELECT json_agg(
-                json_build_object(
-                    'strike', a.strike,
-                    'buffer', upc.two_decimals(a.buffer),
-                    'move_percent', upc.two_decimals(a.move_percent),
-                    'prob_beyond', upc.two_decimals(a.prob_beyond),
-                    'prob_within', a.within,
-                    'direction', a.direction,
-                    'positive_prob', upc.two_decimals(a.positive_prob),
-                    'negative_prob', upc.two_decimals(a.negative_prob)
-                )
-                ORDER BY a.strike
-            )
-            FROM answer AS a
-        ),
-        (SELECT json_agg(r.document ORDER BY r.buffer, r.strike) FROM shown AS r),
-        (
-            SELECT coalesce(json_agg(r.document ORDER BY r.within DESC, r.buffer), '[]')
-            FROM shown AS r
-            WHERE r.volume >= 1000
-              AND r.within > min_probability - 5
-              AND r.yes_ask <= 98
-              AND r.no_ask <= 98
-              AND (r.yes_diff >= min_differential - 3 OR r.no_diff >= min_differential - 3)
-        )
-    INTO fingerprint, v_strikes, v_prob_above, v_probabilities, v_rows, v_watched;
+    SELECT d.* INTO v_strikes
+    FROM upc.strike_documents(
+        price, momentum, symbol, market_at, ttc_seconds, v_tier, levels, method, state,
+        v_event.event_ticker IS NOT NULL, min_probability, min_differential
+    ) AS d;
+    fingerprint := v_strikes.fingerprint;
 
     live_probabilities := json_build_object(
         'timestamp', upc.iso_utc(at),
@@ -281,8 +143,8 @@ BEGIN
         'base_strike', round(price / v_tier) * v_tier,
         'ttc_seconds', ttc_seconds,
         'momentum_score', momentum / 100,
-        'strikes', v_strikes,
-        'probabilities', v_probabilities,
+        'strikes', v_strikes.strikes,
+        'probabilities', v_strikes.probabilities,
         'fingerprint_csv', fingerprint || '.csv',
         'symbol', symbol,
         'momentum_bps', momentum,
@@ -315,12 +177,12 @@ BEGIN
                 'momentum', json_build_object(
                     'weighted_score', momentum / 100,
                     'deltas', json_build_object(
-                        'delta_1m', v_momentum.delta_1m,
-                        'delta_2m', v_momentum.delta_2m,
-                        'delta_3m', v_momentum.delta_3m,
-                        'delta_4m', v_momentum.delta_4m,
-                        'delta_15m', v_momentum.delta_15m,
-                        'delta_30m', v_momentum.delta_30m
+                        'delta_1m', v_seen.delta_1m,
+                        'delta_2m', v_seen.delta_2m,
+                        'delta_3m', v_seen.delta_3m,
+                        'delta_4m', v_seen.delta_4m,
+                        'delta_15m', v_seen.delta_15m,
+                        'delta_30m', v_seen.delta_30m
                     )
                 ),
                 'fingerprint', fingerprint,
@@ -330,7 +192,11 @@ BEGIN
                 'feed', feed,
                 'market_at', upc.iso_utc(market_at)
             )::text AS document
-        FROM (VALUES ('strike_table', v_rows), ('watchlist', v_watched)) AS r (name, strikes)
+        FROM (
+            VALUES
+                ('strike_table', v_strikes.strike_rows),
+                ('watchlist', v_strikes.watched_rows)
+        ) AS r (name, strikes)
     ) AS d;
 
     INSERT INTO upc_data.tick AS t (
@@ -338,9 +204,9 @@ BEGIN
         method, fingerprint, strikes, prob_above, event_ticker
     )
     VALUES (
-        tick.symbol, at, tick.feed, tick.state, tick.market_at, tick.price, v_priced_at,
-        tick.momentum, tick.ttc_seconds, tick.method, tick.fingerprint, v_strikes, v_prob_above,
-        v_event.event_ticker
+        tick.symbol, at, tick.feed, tick.state, tick.market_at, tick.price, v_seen.priced_at,
+        tick.momentum, tick.ttc_seconds, tick.method, tick.fingerprint, v_strikes.strikes,
+        v_strikes.prob_above, v_event.event_ticker
     )
     RETURNING t.tick_id INTO tick_id;
 

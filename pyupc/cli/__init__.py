@@ -16,11 +16,13 @@ from pyupc.cli.report import exit_code_of
 # Each module defines `command` and is imported when it is asked for.
 COMMANDS = {
     "candles": "pyupc.cli.candles",
+    "market": "pyupc.cli.market",
     "db": "pyupc.cli.db",
     "fingerprints": "pyupc.cli.fingerprints",
     "demo": "pyupc.cli.demo",
     "bench": "pyupc.cli.bench",
     "strikes": "pyupc.cli.strikes",
+    "feed": "pyupc.cli.feed",
     "tick": "pyupc.cli.tick",
 }
 

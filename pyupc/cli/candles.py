@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pyupc.cli import candle_backfill
 from pyupc.cli.options import examples, json_output, one_symbol
 from pyupc.errors import PyupcError, UsageProblem
 
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
     from pyupc.candles.load import Connection, Outcome, Summary
 
 
-@click.group(epilog=examples("pyupc candles load --help"))
+@click.group(epilog=examples("pyupc candles load --help", "pyupc candles gaps"))
 def command() -> None:
     """Bring the price history, candles of one minute, into the database."""
+
+
+command.add_command(candle_backfill.backfill)
+command.add_command(candle_backfill.gaps)
 
 
 @command.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -26,14 +27,16 @@ SIMULATED = "simulated"
         "pyupc demo --count 5",
         "pyupc demo --count 5 --seed 7 --days 30 --out demo",
         "pyupc demo --count 5 --source btc_1m_2022_2024.csv.gz --symbol BTC",
+        "# pyupc demo --source coinbase",
     )
 )
 @click.option(
     "--source",
     default=SIMULATED,
     show_default=True,
-    metavar="simulated|FILE",
-    help="Where the history comes from: made up, or a CSV file of candles, which is replayed.",
+    metavar="simulated|FILE|EXCHANGE",
+    help="Where the history comes from: made up; a CSV file of candles, which is replayed; or an"
+    " exchange by its ccxt id, as coinbase, whose prices are then ticked as they come in.",
 )
 @symbols
 @click.option("--seed", type=int, metavar="N", help="Seed of the simulation.  [default: 1]")
@@ -41,7 +44,7 @@ SIMULATED = "simulated"
     "--days",
     type=click.IntRange(1, 3660),
     metavar="N",
-    help="Days of simulated history.  [default: 90]",
+    help="Days of history.  [default: 90 simulated, 3 of an exchange]",
 )
 @click.option("--count", type=click.IntRange(min=1), help="End after so many ticks.")
 @click.option(
@@ -95,7 +98,7 @@ def command(
 
 
 def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int | None) -> Source:
-    from pyupc.demo import SYMBOLS, File, Simulation
+    from pyupc.demo import SYMBOLS, File, Live, Simulation
 
     if source == SIMULATED:
         return Simulation(
@@ -103,13 +106,20 @@ def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int |
             days=90 if days is None else days,
             seed=1 if seed is None else seed,
         )
-    if seed is not None or days is not None:
-        raise UsageProblem("--seed and --days are for --source simulated", "leave them out")
+    if seed is not None:
+        raise UsageProblem("--seed is for --source simulated", "leave it out")
+    path = Path(source)
+    if re.fullmatch("[a-z0-9]+", source) and not path.exists():
+        from pyupc.feed.one_exchange import require_exchange
+
+        require_exchange(source)
+        return Live(source, symbols or SYMBOLS, days=3 if days is None else days)
+    if days is not None:
+        raise UsageProblem("--days is not for a file, of which all is taken", "leave it out")
     if len(symbols) != 1:
         raise UsageProblem(
             "the file does not say which symbol it is of", "add --symbol, as --symbol BTC"
         )
-    path = Path(source)
     if not path.is_file():
         raise PyupcError(f"there is no file {path}", "name one, or leave --source out")
     return File(path, symbols[0])
@@ -118,12 +128,17 @@ def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int |
 def _set_up(source: Source) -> str:
     from pyupc.cli.candle_progress import watching
     from pyupc.database import migrate, schema
-    from pyupc.demo import build_fingerprints, open_database
+    from pyupc.demo import Live, build_fingerprints, open_database
     from pyupc.embedded import default_home
     from pyupc.fingerprints.progress import for_stderr
 
     if source.feed == SIMULATED:
         click.echo("The prices of this demo are simulated: made up, not a market's.", err=True)
+    if isinstance(source, Live):
+        # Before another history is dropped for it.
+        with _step(f"asking {source.exchange}") as done:
+            source.reach()
+            done.append(f"{source.exchange} answers")
     with _step("starting PostgreSQL") as done:
         dsn, is_new = open_database(source)
         done.append(f"database pyupc_demo, {'new' if is_new else 'as it was'}, in {default_home()}")
@@ -131,7 +146,7 @@ def _set_up(source: Source) -> str:
         migrate.upgrade(dsn)
         done.append(f"schema {schema.HEAD}")
     names = " and ".join(source.symbols)
-    with _step(f"history of {names}", is_shown=source.feed == SIMULATED) as done:
+    with _step(f"history of {names}", is_shown=source.feed != "replay") as done:
         added = source.fill(dsn, watching)
         kind = "simulated candles" if source.feed == SIMULATED else "candles"
         done.append(f"{added:,} {kind} of {names} added")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,17 @@ def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
+def _feed(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    name = value.strip().lower()
+    if not re.fullmatch("[a-z0-9]+", name):
+        raise click.BadParameter(
+            f"{value!r} is neither replay, simulated, database nor the name of an exchange",
+            ctx,
+            parameter,
+        )
+    return name
+
+
 def _positive(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
     if value is not None and not 0 < value < math.inf:
         raise click.BadParameter(f"{value} is not a number above zero", ctx, parameter)
@@ -45,14 +57,17 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
         "pyupc tick --feed replay --symbol BTC --from 2024-05-01T12:00Z --speed 60 --count 3",
         "pyupc tick --feed simulated --seed 7 --interval 0.5 --count 4 --out live",
         "pyupc tick --feed simulated --once --json",
+        "# pyupc tick --feed coinbase --symbol BTC",
     )
 )
 @click.option(
     "--feed",
-    type=click.Choice(["replay", "simulated"]),
+    callback=_feed,
     default="replay",
     show_default=True,
-    help="Where prices come from: stored candles, or made up.",
+    metavar="replay|simulated|database|EXCHANGE",
+    help="Where prices come from: stored candles, made up, the price log, or the ccxt id of an"
+    " exchange, as coinbase.",
 )
 @symbols
 @click.option(
@@ -108,6 +123,9 @@ def command(
     SYMBOL_watchlist.json in DIR, and is logged in the database. One process ticks a symbol at a
     time. A lost database is waited for.
 
+    With an exchange, `pyupc feed` is run beside it unless somebody feeds already: it needs the
+    extra `feeds`. With database it ticks from the newest prices in the log, whoever writes them.
+
     On a terminal the strikes are shown as they change; elsewhere there is a log line a minute on
     stderr, and with --json the last round's live probabilities on stdout, as an array. SIGTERM and
     Ctrl-C end it after the tick under way.
@@ -120,7 +138,12 @@ def command(
         raise UsageProblem("--seed is for --feed simulated")
 
     from pyupc.database.connect import resolve_dsn
-    from pyupc.tick.run import Job
+    from pyupc.tick.run import STORED, Job
+
+    if feed not in STORED:
+        from pyupc.feed.one_exchange import require_exchange
+
+        require_exchange(feed)
 
     job = Job(
         dsn=resolve_dsn(),

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from pyupc.tick.session import Tick
 
-FEEDS = {"replay": "REPLAY", "simulated": "SIMULATED"}
+FEEDS = {"replay": "REPLAY", "simulated": "SIMULATED", "database": "DATABASE"}
 STYLES = {"fresh": "green", "warn": "yellow", "stale": "red", "halted": "bold red"}
 
 _PANEL_WIDTH = 44
@@ -110,7 +110,7 @@ def panel(symbol: str, tick: Tick, feed: str, strikes: int | None = None) -> Pan
     source.append(f"  {document['fingerprint']}", "dim")
     return Panel(
         Group(head, source, _table(document, json.loads(tick.strike_table), strikes)),
-        title=f"{symbol} · {FEEDS.get(feed, feed)}",
+        title=f"{symbol} · {FEEDS.get(feed, f'{feed} LIVE')}",
         height=None if strikes is None else strikes + _PANEL_FRAME,
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyupc.errors import PyupcError, SchemaOutOfDate
 from pyupc.tick.files import Folder
@@ -18,9 +19,19 @@ from pyupc.tick.report import Report, View
 from pyupc.tick.session import HeldByAnother, Lost, Question, Session, Tick
 from pyupc.tick.stop import Stop
 
+if TYPE_CHECKING:
+    from pyupc.tick.feeder import Feeder
+
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 0.8
 _JITTER = 0.2
+
+# Feeds that need no process beside the tick.
+STORED = ("replay", "simulated", "database")
+
+# A price that came in shortly before the start does for a beginning.
+_RECENT = timedelta(seconds=5)
+_LOOK_SECONDS = 0.1
 
 
 def _name_of_this_process() -> str:
@@ -33,7 +44,8 @@ def _name_of_this_process() -> str:
 class Job:
     """What to do. No symbols: all that are registered.
 
-    `replay_from` and `speed` are for the feed replay, `seed` is for simulated.
+    `replay_from` and `speed` are for the feed replay, `seed` is for simulated. A feed that is an
+    exchange has `patience` seconds to bring a first price.
     """
 
     dsn: str = field(repr=False)
@@ -45,6 +57,7 @@ class Job:
     replay_from: datetime | None = None
     speed: float = 1.0
     seed: int = 1
+    patience: float = 15.0
     holder: str = field(default_factory=_name_of_this_process)
 
     @property
@@ -100,15 +113,22 @@ class _Run:
 
     def run(self) -> Outcome:
         symbols = self._symbols()
+        feeder = self._feeder(symbols)
         try:
+            if feeder is not None and not self._is_fed(feeder, symbols):
+                return Outcome({}, self._stop.exit_code)
             for k in self._rounds:
                 try:
+                    if feeder is not None:
+                        feeder.tend()
                     self._round(symbols, k)
                 except Lost as error:
                     self._rounds.lose()
                     self._wait_for_the_database(error.problem)
         finally:
             self._session.release(symbols, self._job.holder)
+            if feeder is not None:
+                feeder.end()
         self._report.end(self._rounds.missed)
         return Outcome(self._ticks, self._stop.exit_code)
 
@@ -117,6 +137,42 @@ class _Run:
         if not symbols:
             raise PyupcError("no symbol is registered", "add one to upc_data.symbol")
         return symbols
+
+    def _feeder(self, symbols: tuple[str, ...]) -> Feeder | None:
+        job = self._job
+        if job.feed in STORED:
+            return None
+        from pyupc.tick.feeder import Feeder
+
+        return Feeder(job.dsn, job.feed, symbols, lambda: self._session.unfed(symbols, job.feed))
+
+    def _is_fed(self, feeder: Feeder, symbols: tuple[str, ...]) -> bool:
+        """Wait for first prices; false if a signal came first. PyupcError if there are none."""
+        job = self._job
+        since = self._began_at - _RECENT
+        deadline = time.monotonic() + job.patience
+        while True:
+            try:
+                feeder.tend()
+                priced = self._session.priced(symbols, job.feed, since)
+                unfed = self._session.unfed(symbols, job.feed) if feeder.refusal else ()
+            except Lost as error:
+                raise error.problem from error
+            if len(priced) == len(symbols):
+                return True
+            if feeder.refusal is not None and unfed:
+                raise feeder.refusal
+            if time.monotonic() >= deadline:
+                if priced and not job.symbols:
+                    return True
+                raise PyupcError(
+                    f"{job.feed} cannot be reached: no price of "
+                    f"{' and '.join(s for s in symbols if s not in priced)} "
+                    f"in {job.patience:g} s",
+                    "try again later, or tick stored candles: pyupc tick --feed replay",
+                )
+            if self._stop.wait(_LOOK_SECONDS):
+                return False
 
     def _or_unreachable(self, ask: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
         """Before the first round there is nothing to wait for yet."""

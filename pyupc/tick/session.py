@@ -22,7 +22,7 @@ APPLICATION_NAME = "pyupc tick"
 
 # What a session meets whose functions or tables were rebuilt since it prepared its statements, or
 # whose server has become a standby, or that gave way to an upgrade. A new session does not.
-_OUTDATED = frozenset(
+OUTDATED = frozenset(
     {"0A000", "25006", "26000", "3F000", "40001", "40P01"}
     | {"42703", "42704", "42883", "42P01", "XX000"}
 )
@@ -85,7 +85,7 @@ class Session:
     """One connection. `limit` is how long the server may work on a statement, in seconds."""
 
     def __init__(self, dsn: str, limit: float) -> None:
-        self._dsn = _watchful(dsn, limit)
+        self._dsn = watchful(dsn, limit)
         self._limit = limit
         self._conn: psycopg.Connection[tuple[Any, ...]] | None = None
 
@@ -114,6 +114,23 @@ class Session:
         """Every registered symbol."""
         rows = self._fetch("SELECT s.symbol FROM upc_data.symbol AS s ORDER BY s.symbol")
         return tuple(row[0] for row in rows)
+
+    def unfed(self, symbols: Sequence[str], exchange: str) -> tuple[str, ...]:
+        """Those of the symbols that no process feeds from the exchange."""
+        query = (
+            "SELECT s.symbol FROM unnest(%s::text[]) AS s (symbol)"
+            " WHERE NOT upc.is_fed(symbol => s.symbol, exchange => %s::text)"
+        )
+        return tuple(row[0] for row in self._fetch(query, (list(symbols), exchange)))
+
+    def priced(self, symbols: Sequence[str], exchange: str, since: datetime) -> tuple[str, ...]:
+        """Those of the symbols of which the exchange has said a price since then."""
+        query = (
+            "SELECT s.symbol FROM unnest(%s::text[]) AS s (symbol) WHERE EXISTS ("
+            " SELECT FROM upc_data.price AS p WHERE p.symbol = s.symbol"
+            " AND p.exchange = %s::text AND p.received_at >= %s::timestamptz)"
+        )
+        return tuple(row[0] for row in self._fetch(query, (list(symbols), exchange, since)))
 
     def replay_start(self, symbol: str, at: datetime) -> datetime:
         """Where a replay that begins at `at` begins by default."""
@@ -149,7 +166,7 @@ class Session:
         try:
             return self._execute(query, parameters)
         except psycopg.Error as error:
-            if error.sqlstate not in _OUTDATED:
+            if error.sqlstate not in OUTDATED:
                 raise self._meaning(error) from error
         try:
             self.open(code=False)
@@ -182,7 +199,7 @@ def _no_answer() -> DatabaseUnreachable:
     return DatabaseUnreachable("the server does not answer", "see whether it hangs")
 
 
-def _watchful(dsn: str, limit: float) -> str:
+def watchful(dsn: str, limit: float) -> str:
     """The DSN with settings that notice a host that has vanished, where it has none of its own."""
     given = conninfo_to_dict(dsn)
     wanted = {

@@ -88,6 +88,15 @@ def _fingerprint() -> str:
     )
 
 
+def _event() -> str:
+    """An event as Kalshi answers today; one of its asks is missing."""
+    return """{"event": {"event_ticker": "KXBTCD-26JUN0111", "series_ticker": "KXBTCD",
+        "title": "Bitcoin price on Jun 1, 2026 at 11am EDT?", "markets": [
+        {"ticker": "KXBTCD-26JUN0111-T97499.99", "strike_type": "greater", "status": "active",
+         "floor_strike": 97499.99, "close_time": "2026-06-01T15:00:00Z", "volume_fp": "0.00",
+         "yes_ask_dollars": "0.5600", "no_ask_dollars": "0.0000"}]}}"""
+
+
 class Shell:
     """A shell in an empty folder with a few files, and an embedded server of its own."""
 
@@ -105,6 +114,7 @@ class Shell:
             "PYUPC_HOME": str(home),
         }
         rows = _candles()
+        (folder / "event.json").write_text(_event())
         (folder / "eth.csv").write_text(rows)
         (folder / "2024-05.csv").write_text(rows)
         (folder / "FILE.csv.gz").write_bytes(gzip.compress(rows.encode()))

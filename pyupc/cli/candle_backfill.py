@@ -1,0 +1,293 @@
+"""`pyupc candles backfill` and `pyupc candles gaps`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from pyupc.cli.options import examples, json_output, symbols
+from pyupc.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from pyupc.candles.backfill import Summary, Tally
+    from pyupc.candles.exchange import Exchange
+    from pyupc.candles.gaps import Gap
+    from pyupc.candles.load import Connection
+
+# Of what is wrong with an exchange's candles.
+SHOWN_PROBLEMS = 20
+
+# A clock that is off by less does no harm.
+SKEW_SECONDS = 2.0
+
+
+def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    """ISO 8601, UTC without an offset; not before 1970, not in the future."""
+    if value is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+        instant = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{value!r} is neither a date such as 2022-01-01 nor a time such as 2022-01-01T12:00Z",
+            ctx,
+            parameter,
+        ) from None
+    if instant.year < 1970:
+        raise click.BadParameter(f"{value} is before 1970", ctx, parameter)
+    if instant > datetime.now(UTC):
+        raise click.BadParameter(f"{value} is in the future", ctx, parameter)
+    return instant
+
+
+def _bounds(since: str, until: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """--since and --until with these texts about their defaults."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for name, help in (
+            ("--until", f"Up to here, exclusive. Default: {until}."),
+            ("--since", f"From here on, UTC unless it has an offset. Default: {since}."),
+        ):
+            command = click.option(name, callback=_instant, metavar="TIME", help=help)(command)
+        return command
+
+    return decorate
+
+
+def _refuse_reversed(since: datetime | None, until: datetime | None) -> None:
+    if since is not None and until is not None and since >= until:
+        raise UsageProblem("--since is not before --until", "exchange the two")
+
+
+@click.command(
+    epilog=examples(
+        "# pyupc candles backfill --exchange coinbase --symbol BTC --since 2022-01-01",
+        "# pyupc candles backfill --exchange kraken --symbol BTC --symbol ETH --json",
+        "# pyupc candles backfill --since 2024-03-01 --until 2024-03-02T12:00Z --retry-holes",
+        "pyupc candles backfill --help",
+    )
+)
+@click.option(
+    "--exchange", default="coinbase", show_default=True, metavar="ID", help="As ccxt calls it."
+)
+@symbols
+@_bounds("the symbol's first stored candle", "the last full minute")
+@click.option("--retry-holes", is_flag=True, help="Ask again for what the exchange did not have.")
+@json_output
+def backfill(
+    exchange: str,
+    symbols: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    retry_holes: bool,
+    as_json: bool,
+) -> None:
+    """Fetch the candles that are missing from an exchange.
+
+    Only minutes without a candle are asked for, the newest first. Each page is stored when it
+    has come: what was interrupted goes on where it was. Minutes that the exchange has no candle
+    of are remembered, and not asked for again without --retry-holes.
+
+    A bad answer is asked for again, with pauses of 0.5 s to 30 s, and 8 times at most.
+    """
+    _refuse_reversed(since, until)
+
+    from pyupc.candles.backfill import Job, Tally
+    from pyupc.candles.backfill import backfill as fill
+    from pyupc.candles.exchange import Exchange
+    from pyupc.database import schema
+    from pyupc.database.connect import connect
+
+    tallies: dict[str, Tally] = {}
+    summaries: list[Summary] = []
+    with connect() as conn:
+        schema.check(conn)
+        pairs = _pairs(conn, symbols)
+        try:
+            with _watching() as watcher, Exchange(exchange, watcher.say) as source:
+                chosen = {s: _pair(source, s, wanted, watcher) for s, wanted in pairs.items()}
+                for symbol, pair in chosen.items():
+                    job = Job(symbol, pair, since, until, retry_holes)
+                    tally = tallies[symbol] = Tally()
+                    summaries.append(fill(conn, source, job, tally, watcher))
+        except BaseException:
+            for symbol, tally in tallies.items():
+                if tally.pages:
+                    click.echo(_kept(symbol, tally), err=True)
+            raise
+    if as_json:
+        click.echo(json.dumps([summary.as_json() for summary in summaries]))
+        return
+    for summary in summaries:
+        click.echo(_as_text(summary))
+
+
+@click.command(
+    epilog=examples(
+        "pyupc candles gaps --symbol BTC",
+        "pyupc candles gaps --since 2023-03-24 --until 2023-03-25 --json",
+    )
+)
+@symbols
+@_bounds("the symbol's first stored candle", "after its last one")
+@json_output
+def gaps(
+    symbols: tuple[str, ...], since: datetime | None, until: datetime | None, as_json: bool
+) -> None:
+    """List the gaps: the minutes without a candle.
+
+    A gap is open, or a hole: minutes of which an exchange that was asked has no candle.
+    """
+    _refuse_reversed(since, until)
+
+    from pyupc.candles.gaps import find_gaps
+    from pyupc.candles.load import registered_symbols
+    from pyupc.database import schema
+    from pyupc.database.connect import connect
+
+    with connect() as conn:
+        schema.check(conn)
+        chosen = symbols or tuple(registered_symbols(conn))
+        found = {symbol: find_gaps(conn, symbol, since, until) for symbol in chosen}
+    if as_json:
+        rows = [{"symbol": s, **gap.as_json()} for s, each in found.items() for gap in each]
+        click.echo(json.dumps(rows))
+    else:
+        _print_gaps(found)
+
+
+def _pairs(conn: Connection, symbols: Sequence[str]) -> dict[str, str | None]:
+    """The pair of each symbol as it is registered; of all symbols without any."""
+    for symbol in symbols:
+        conn.execute("SELECT upc.require_symbol(%s)", [symbol])
+    rows = conn.execute(
+        "SELECT s.symbol, s.exchange_pair FROM upc_data.symbol AS s ORDER BY s.symbol"
+    ).fetchall()
+    registered: dict[str, str | None] = dict(rows)
+    return {symbol: registered[symbol] for symbol in symbols or registered}
+
+
+def _pair(source: Exchange, symbol: str, wanted: str | None, watcher: _Watcher) -> str:
+    pair = source.pair(symbol, wanted)
+    if wanted is not None and pair != wanted:
+        watcher.say(f"{source.name} has no {wanted}: taking {pair}")
+    return pair
+
+
+def _kept(symbol: str, tally: Tally) -> str:
+    from pyupc.candles.load import count_of
+
+    stored = count_of(tally.new + tally.changed, "candle")
+    return f"{symbol}: {stored} stored, and kept: the same command goes on from there"
+
+
+def _as_text(summary: Summary) -> str:
+    from pyupc.candles.load import as_text, count_of
+
+    tally = summary.tally
+    lines = [
+        f"{summary.symbol}: {tally.new:,} new, {tally.changed:,} changed,"
+        f" {tally.refused:,} refused; {count_of(tally.pages, 'page')} of {summary.pair}"
+        f" from {summary.exchange};"
+        f" {as_text(summary.since)} to {as_text(summary.until)},"
+        f" {count_of(tally.holes, 'minute')} found to be holes,"
+        f" {summary.still_missing:,} still missing"
+    ]
+    if tally.passed_over:
+        lines.append(
+            f"{summary.symbol}: {count_of(tally.passed_over, 'minute')} not asked for: for days"
+            f" after them {summary.exchange} has nothing, as if its history began later"
+        )
+    skew = summary.clock_skew
+    if skew is not None and abs(skew) > SKEW_SECONDS:
+        direction = "behind" if skew > 0 else "ahead of"
+        lines.append(
+            f"this clock is {abs(skew):,.0f} s {direction} that of {summary.exchange}: set it"
+        )
+    return "\n".join(lines)
+
+
+def _print_gaps(found: dict[str, list[Gap]]) -> None:
+    from pyupc.candles.load import as_text, count_of
+    from pyupc.cli.columns import print_columns
+
+    rows = [
+        (
+            symbol,
+            as_text(gap.opened_from) or "",
+            as_text(gap.opened_until) or "",
+            f"hole of {', '.join(gap.exchanges)}" if gap.exchanges else "open",
+            f"{gap.minutes:,}",
+        )
+        for symbol, gaps in found.items()
+        for gap in gaps
+    ]
+    if rows:
+        print_columns(("symbol", "from", "until", "state", "minutes"), rows, left=4)
+        click.echo()
+    for symbol, gaps in found.items():
+        missing = count_of(sum(gap.minutes for gap in gaps), "minute")
+        click.echo(f"{symbol}: {missing} missing")
+
+
+class _Watcher:
+    """Moves a bar by the minutes that are done, and writes lines above it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._problems = 0
+
+    def on_plan(self, symbol: str, minutes: int) -> None:
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._task = self._progress.add_task(symbol, total=minutes, rate="")
+
+    def on_minutes(self, count: int) -> None:
+        self._progress.advance(self._task, count)
+        task = self._progress.tasks[0]
+        if task.elapsed:
+            self._progress.update(self._task, rate=f"{task.completed / task.elapsed:,.0f}/s")
+
+    def on_problems(self, problems: Sequence[str]) -> None:
+        for problem in problems:
+            self._problems += 1
+            if self._problems <= SHOWN_PROBLEMS:
+                self.say(f"refused: {problem}")
+            elif self._problems == SHOWN_PROBLEMS + 1:
+                self.say("more are refused, and counted only")
+
+    def say(self, text: str) -> None:
+        from pyupc.cli.report import printable
+
+        console = self._progress.console
+        console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _watching() -> Iterator[_Watcher]:
+    """A bar on a terminal; elsewhere only what has to be said."""
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("candles, {task.fields[rate]}"),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        yield _Watcher(bar)

@@ -1,0 +1,66 @@
+"""The fingerprints grow with the candles: a small build a minute after each hour."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from pyupc.errors import PyupcError
+from pyupc.feed.report import Report
+from pyupc.fingerprints.build import build
+from pyupc.fingerprints.progress import Silent
+
+logger = logging.getLogger("pyupc.feed")
+
+SUBJECT = "fingerprints"
+
+# The hour's last candle is there by then.
+BUILD_AFTER = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+
+async def build_hourly(
+    dsn: str, symbols: Sequence[str], report: Report, stop: asyncio.Event
+) -> None:
+    """Count the new candles once an hour, until it is cancelled."""
+    while True:
+        now = datetime.now(UTC)
+        await asyncio.sleep((next_build(now) - now).total_seconds())
+        await build_once(dsn, symbols, report, stop)
+
+
+def next_build(now: datetime) -> datetime:
+    """The first minute after a full hour that is later than `now`."""
+    at = now.replace(minute=0, second=0, microsecond=0) + BUILD_AFTER
+    return at if now < at else at + HOUR
+
+
+async def build_once(dsn: str, symbols: Sequence[str], report: Report, stop: asyncio.Event) -> None:
+    """Count the new candles and publish the fingerprints; what fails is reported."""
+    try:
+        done = await asyncio.to_thread(build, dsn, symbols, _Stoppable(stop))
+    except _Stopped:
+        return
+    except PyupcError as problem:
+        report.failed(SUBJECT, problem.message)
+        return
+    except Exception as error:
+        report.failed(SUBJECT, " ".join(str(error).split()) or type(error).__name__)
+        return
+    report.works(SUBJECT)
+    logger.info("%s: %d days counted in %.1f s", SUBJECT, done.days, done.seconds)
+
+
+class _Stopped(Exception):
+    """It is time to end; what was counted is kept."""
+
+
+class _Stoppable(Silent):
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+
+    def advance(self, symbol: str, days: int) -> None:
+        if self._stop.is_set():
+            raise _Stopped

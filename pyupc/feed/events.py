@@ -1,0 +1,237 @@
+"""Following a symbol's events: the one that closes next is read once a second, hour after hour."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from pyupc.errors import PyupcError
+from pyupc.feed.backoff import Backoff
+from pyupc.feed.kalshi import HOUR, Kalshi, Reading, Upcoming
+from pyupc.feed.kalshi_http import KalshiError, utc_now
+from pyupc.feed.report import Report
+
+logger = logging.getLogger("pyupc.feed")
+
+NO_EVENT = "no event closes within the hour"
+
+_NOT_FOUND = 404
+_TOO_MANY = 429
+
+T = TypeVar("T")
+
+
+class Store(Protocol):
+    """Where documents go. A document that is refused is a PyupcError."""
+
+    async def market(self, symbol: str, document: str, read_at: datetime) -> object: ...
+
+
+@dataclass(frozen=True)
+class Times:
+    """How often things happen beside reading, in seconds.
+
+    Without an event there is a look for one every `look_again`; for `eager` after a close it is at
+    every interval, since the next event may be listed a little late. The next event is looked for
+    `ahead` of the close. After its close an event is read every `settle_every`, until it has
+    results or for `settle_for`.
+    """
+
+    look_again: float = 10.0
+    eager: float = 30.0
+    ahead: float = 30.0
+    ahead_again: float = 5.0
+    settle_every: float = 30.0
+    settle_for: float = 900.0
+
+
+async def follow_event(
+    client: Kalshi,
+    symbol: str,
+    series: str,
+    store: Store,
+    report: Report,
+    stop: asyncio.Event,
+    now: Callable[[], datetime] = utc_now,
+    interval: float = 1.0,
+    *,
+    times: Times | None = None,
+    backoff: Backoff | None = None,
+) -> None:
+    """Read the event of the symbol that closes next every `interval` seconds, until `stop`.
+
+    Reads begin an interval apart; what a slow answer makes it miss is skipped. One answer at a time
+    is waited for, so that none overtakes another. What fails is reported and tried again after a
+    pause. A write under way is finished before it stops, a request is not.
+    """
+    if times is None:
+        times = Times()
+    await _Follower(
+        client, symbol, series, store, report, stop, now, interval, times, backoff or Backoff()
+    ).run()
+
+
+class _Stopped(Exception):
+    """It is time to stop."""
+
+
+@dataclass
+class _Follower:
+    client: Kalshi
+    symbol: str
+    series: str
+    store: Store
+    report: Report
+    stop: asyncio.Event
+    now: Callable[[], datetime]
+    interval: float
+    times: Times
+    backoff: Backoff
+
+    def __post_init__(self) -> None:
+        self._subject = f"Kalshi {self.symbol}"
+        self._clock = asyncio.get_running_loop().time
+        self._event: Upcoming | None = None
+        self._following: Upcoming | None = None
+        self._closed: dict[str, datetime] = {}
+        self._eager_until = -math.inf
+        self._ahead_at = -math.inf
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        due = self._clock()
+        try:
+            with suppress(_Stopped):
+                while True:
+                    pause = await self._round()
+                    if pause is None:
+                        due = next_start(due, self._clock(), self.interval * self.backoff.slowdown)
+                    else:
+                        due = self._clock() + pause
+                    await self._sleep(due - self._clock())
+                    self._raise_from_tasks()
+        finally:
+            if not self.stop.is_set():
+                for task in self._tasks:
+                    task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _round(self) -> float | None:
+        """One look; None if it went well, else the pause in seconds before the next one."""
+        try:
+            if self._event is None or self._event.closes_at <= self.now():
+                await self._roll_over()
+            if self._event is None:
+                return self._nothing()
+            await self._read(self._event)
+        except KalshiError as error:
+            if error.status == _NOT_FOUND:
+                self._event = None
+            self.report.failed(self._subject, error.message)
+            return self.backoff.failed(is_limited=error.status == _TOO_MANY)
+        except PyupcError as error:
+            self.report.failed(self._subject, error.message)
+            return self.backoff.failed()
+        self.report.works(self._subject)
+        self.backoff.succeeded()
+        return None
+
+    def _nothing(self) -> float:
+        self.backoff.succeeded()
+        if self._clock() < self._eager_until:
+            return self.interval
+        self.report.failed(self._subject, NO_EVENT)
+        return self.times.look_again
+
+    async def _roll_over(self) -> None:
+        """Follow the event that closes next; what was followed until now is left to settle."""
+        at = self.now()
+        if self._event is not None:
+            self._closed = {k: v for k, v in self._closed.items() if v > at - 2 * HOUR}
+            self._closed[self._event.ticker] = self._event.closes_at
+            self._eager_until = self._clock() + self.times.eager
+            self._spawn(self._settle(self._event.ticker))
+        self._event, found, self._following = None, self._following, None
+        if found is None or found.closes_at <= at:
+            found = await self._answer(self.client.next_event(self.series, at))
+        # Its markets may have closed before the date of the event.
+        if found is None or self._closed.get(found.ticker, found.closes_at) <= at:
+            return
+        self._event = found
+        closes = found.closes_at.strftime("%H:%M:%SZ")
+        logger.info("%s: %s, closes at %s", self._subject, found.ticker, closes)
+
+    async def _read(self, event: Upcoming) -> None:
+        reading = await self._take(event.ticker)
+        closes_at = min(reading.closes_at or event.closes_at, event.closes_at)
+        self._event = Upcoming(event.ticker, closes_at)
+        left = (closes_at - self.now()).total_seconds()
+        if self._following is None and left <= self.times.ahead and self._clock() >= self._ahead_at:
+            self._ahead_at = self._clock() + self.times.ahead_again
+            self._spawn(self._look_ahead(closes_at))
+
+    async def _take(self, ticker: str) -> Reading:
+        reading = await self._answer(self.client.event(ticker))
+        await self.store.market(self.symbol, reading.text, reading.received_at)
+        return reading
+
+    async def _look_ahead(self, closes_at: datetime) -> None:
+        """Find the event that follows the one which closes then, so that no second is lost."""
+        found = await self._answer(self.client.next_event(self.series, closes_at))
+        if self._event is not None and self._event.closes_at == closes_at:
+            self._following = found
+
+    async def _settle(self, ticker: str) -> None:
+        """Read an event that has closed, now and then, until its markets have results."""
+        until = self._clock() + self.times.settle_for
+        while self._clock() < until:
+            await self._sleep(self.times.settle_every)
+            with suppress(PyupcError):
+                if (await self._take(ticker)).is_settled:
+                    return
+
+    async def _sleep(self, seconds: float) -> None:
+        """Raises _Stopped as soon as it is time to stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self.stop.wait()
+        if self.stop.is_set():
+            raise _Stopped
+
+    async def _answer(self, request: Coroutine[Any, Any, T]) -> T:
+        """What the request answers; it is given up, with _Stopped, when it is time to stop."""
+        asked = asyncio.create_task(request)
+        stopped = asyncio.create_task(self.stop.wait())
+        try:
+            await asyncio.wait((asked, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise _Stopped
+            return asked.result()
+        finally:
+            for task in (asked, stopped):
+                task.cancel()
+            await asyncio.gather(asked, stopped, return_exceptions=True)
+
+    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        async def quietly() -> None:
+            # The next read of the event that is followed tells what is wrong.
+            with suppress(PyupcError, _Stopped):
+                await job
+
+        self._tasks.append(asyncio.create_task(quietly()))
+
+    def _raise_from_tasks(self) -> None:
+        for task in [each for each in self._tasks if each.done()]:
+            self._tasks.remove(task)
+            task.result()
+
+
+def next_start(due: float, at: float, interval: float) -> float:
+    """The first of due + interval, due + 2 * interval, … that is not over at `at`."""
+    return due + interval * max(1, math.ceil((at - due) / interval))

@@ -1,0 +1,148 @@
+"""One symbol's candles: what is missing when the feed starts, then each minute that closes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pyupc.candles.answer import Candle
+from pyupc.errors import PyupcError
+from pyupc.feed.backoff import Backoff
+from pyupc.feed.exchange import Exchange, ExchangeProblem
+from pyupc.feed.report import Report
+from pyupc.feed.store import Lost, Store
+
+logger = logging.getLogger("pyupc.feed")
+
+MINUTE = timedelta(minutes=1)
+
+# Momentum looks back 30 minutes, at closes up to a minute older.
+NEEDED = 35
+
+# Late trades may still change a candle that has closed; it is asked for again with the next ones.
+AGAIN = 5
+
+NO_CANDLE = "it has no candle of a minute that has closed"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Times:
+    """In seconds: a candle that is not there yet is asked for every `pause`, for so long."""
+
+    pause: float = 1.0
+    patience: float = 10.0
+
+
+class Minutes:
+    """`run` stores candles until it is cancelled. What fails is reported and tried again.
+
+    `now` is the time on the exchange's clock, at most; `sleep` sleeps so many seconds.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        symbol: str,
+        pair: str,
+        store: Store,
+        report: Report,
+        *,
+        times: Times | None = None,
+        now: Callable[[], datetime] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._exchange = exchange
+        self._symbol = symbol
+        self._pair = pair
+        self._store = store
+        self._report = report
+        self._times = times or Times()
+        self._now = now or exchange.now
+        self._sleep = sleep
+        self._subject = f"{exchange.name} {symbol} candles"
+        self._is_filled = False
+        self._said: set[str] = set()
+
+    async def run(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                await self._minute()
+            except ExchangeProblem as problem:
+                self._report.failed(self._subject, problem.reason)
+                await self._sleep(backoff.failed(is_limited=problem.is_limit))
+            except Lost:
+                await self._sleep(self._times.pause)
+            except PyupcError as problem:
+                # They would be refused once more; the next ones may not be.
+                self._report.failed(self._subject, problem.message)
+                await self._sleep(self._until(self._newest() + 2 * MINUTE))
+            else:
+                backoff.succeeded()
+
+    async def _minute(self) -> None:
+        """Store what has closed, the newest one as soon as it is there; sleep until the next."""
+        newest = self._newest()
+        if not await self._store.leads(self._symbol):
+            self._say(f"another feed of {self._symbol} stores its own")
+            await self._sleep(self._until(newest + 2 * MINUTE))
+            return
+        deadline = self._now() + timedelta(seconds=self._times.patience)
+        while newest not in await self._fill(newest):
+            if self._now() >= deadline:
+                self._report.failed(self._subject, NO_CANDLE)
+                break
+            await self._sleep(self._times.pause)
+        else:
+            self._report.works(self._subject)
+        await self._sleep(self._until(newest + 2 * MINUTE))
+
+    async def _fill(self, newest: datetime) -> set[datetime]:
+        """Ask for the candles up to one that has closed, and store them; when they opened."""
+        first = await self._first(newest)
+        count = (newest - first) // MINUTE + 1
+        answer = await self._exchange.candles(self._pair, first, count)
+        if answer.refused:
+            self._report.failed(self._subject, answer.problems[0])
+        closed = {_opened_at(each): each for each in answer.candles if _opened_at(each) <= newest}
+        changed = await self._store.candles(self._symbol, list(closed.values()))
+        logger.debug("%s: %d of %d stored", self._subject, changed, len(closed))
+        self._is_filled = True
+        return set(closed)
+
+    async def _first(self, newest: datetime) -> datetime:
+        """From where on to ask: what momentum needs, or what is missing since the last one."""
+        enough = newest - ((AGAIN if self._is_filled else NEEDED) - 1) * MINUTE
+        last = await self._store.last_candle(self._symbol)
+        page = newest - (self._exchange.page_size - 1) * MINUTE
+        if last is not None and last >= page - MINUTE:
+            return min(enough, last + MINUTE)
+        command = f"pyupc candles backfill --exchange {self._exchange.name} --symbol {self._symbol}"
+        if last is None:
+            gap, command = "none are stored", f"{command} --since DATE"
+        else:
+            gap = f"none are stored after {last:%Y-%m-%d %H:%MZ}"
+        self._say(gap, f"; for those before {page:%Y-%m-%d %H:%MZ}: {command}")
+        return page
+
+    def _say(self, what: str, more: str = "") -> None:
+        """Once, though it is found every minute."""
+        if what not in self._said:
+            self._said.add(what)
+            logger.warning("%s: %s%s", self._subject, what, more)
+
+    def _newest(self) -> datetime:
+        """When the newest candle that has closed opened."""
+        return _EPOCH + MINUTE * ((self._now() - _EPOCH) // MINUTE - 1)
+
+    def _until(self, instant: datetime) -> float:
+        return max(0.0, (instant - self._now()).total_seconds())
+
+
+def _opened_at(candle: Candle) -> datetime:
+    return _EPOCH + MINUTE * candle.minute

@@ -1,0 +1,142 @@
+"""One symbol's prices into the price log: through a websocket, else by a request a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyupc.errors import PyupcError
+from pyupc.feed.backoff import Backoff
+from pyupc.feed.exchange import Exchange, ExchangeProblem, Quote
+from pyupc.feed.report import Report
+from pyupc.feed.store import Store
+
+NO_PRICE = "it does not say a price"
+SILENT = "it is silent while requests bring newer prices"
+
+
+@dataclass(frozen=True)
+class Times:
+    """In seconds: a request after so long without a price (`interval`), prices at least `gap`
+    apart, and a new websocket after `silence`."""
+
+    interval: float = 1.0
+    gap: float = 0.25
+    silence: float = 15.0
+
+
+@dataclass
+class Flow:
+    """What has come in for a symbol: how many prices in all, and the newest one."""
+
+    logged: int = 0
+    price: float | None = None
+    priced_at: datetime | None = None
+
+
+class Prices:
+    """`run` logs prices until it is cancelled. What fails is reported and tried again."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        symbol: str,
+        pair: str,
+        store: Store,
+        report: Report,
+        flow: Flow,
+        *,
+        times: Times | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._exchange = exchange
+        self._symbol = symbol
+        self._pair = pair
+        self._store = store
+        self._report = report
+        self._flow = flow
+        self._times = times or Times()
+        self._now = now
+        self._subject = f"{exchange.name} {symbol}"
+        self._socket = f"{exchange.name} {symbol} websocket"
+        # A first request at once: a websocket takes longer to open.
+        self._heard = now() - self._times.interval
+        self._listened = now()
+        self._told: Quote | None = None
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._ask())
+            if self._exchange.has_websocket:
+                group.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                quote = await self._exchange.watch(self._pair)
+            except ExchangeProblem as problem:
+                self._report.failed(self._socket, problem.reason)
+                await asyncio.sleep(backoff.failed(is_limited=problem.is_limit))
+                continue
+            backoff.succeeded()
+            self._report.works(self._socket)
+            self._listened = self._now()
+            self._told = quote
+            if await self._take(quote):
+                self._heard = self._now()
+            # What comes meanwhile is passed over: the log holds a few prices a second, not each.
+            await asyncio.sleep(self._times.gap)
+
+    async def _ask(self) -> None:
+        """A price that is not repeated by anybody would be old, and nobody would know."""
+        backoff = Backoff()
+        while True:
+            pause = self._heard + self._times.interval * backoff.slowdown - self._now()
+            if pause > 0:
+                await asyncio.sleep(pause)
+                continue
+            began = self._now()
+            try:
+                quote = await self._exchange.ask(self._pair)
+            except ExchangeProblem as problem:
+                self._report.failed(self._subject, problem.reason)
+                await asyncio.sleep(backoff.failed(is_limited=problem.is_limit))
+                continue
+            backoff.succeeded()
+            self._heard = max(self._heard, began)
+            await self._take(quote)
+            await self._see_to_silence(quote)
+
+    async def _take(self, quote: Quote) -> bool:
+        """Log it, if it is a price; whether it was one."""
+        if quote.price is None:
+            self._report.failed(self._subject, NO_PRICE)
+            return False
+        received_at = datetime.now(UTC)
+        try:
+            is_logged = await self._store.price(self._symbol, quote.price, quote.at, received_at)
+        except PyupcError as problem:
+            self._report.failed(self._subject, problem.message)
+            return True
+        self._report.works(self._subject)
+        if is_logged:
+            self._flow.logged += 1
+            self._flow.price = quote.price
+            self._flow.priced_at = min(received_at, quote.at or received_at)
+        return True
+
+    async def _see_to_silence(self, quote: Quote) -> None:
+        """A websocket may stay open and say nothing any more, though the price moves."""
+        if (
+            self._exchange.has_websocket
+            and self._now() - self._listened > self._times.silence
+            and quote.price is not None
+            and (self._told is None or quote.price != self._told.price)
+        ):
+            self._report.failed(self._socket, SILENT)
+            self._listened = self._now()
+            await self._exchange.disconnect()

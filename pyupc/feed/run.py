@@ -1,0 +1,229 @@
+"""The run of `pyupc feed`: prices, candles and Kalshi's events of some symbols, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pyupc.errors import PyupcError
+from pyupc.feed.backoff import Backoff
+from pyupc.feed.builds import build_hourly
+from pyupc.feed.clock import Skew
+from pyupc.feed.exchange import Exchange, ExchangeProblem, candidates
+from pyupc.feed.minutes import Minutes
+from pyupc.feed.prices import Flow, Prices
+from pyupc.feed.report import Report
+from pyupc.feed.stop import signals, until
+from pyupc.feed.store import Store
+from pyupc.tick.stop import INTERRUPTED
+
+logger = logging.getLogger("pyupc.feed")
+
+MINUTE_SECONDS = 60.0
+CLOSE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to feed. No symbols: all that are registered and listed.
+
+    `kalshi` is production, demo or a URL, None what PYUPC_KALSHI_URL says. `url` names a server to
+    ask in place of the exchange's own. With `is_attached` it ends with its standard input, and
+    leaves out symbols that are not listed. `seconds` ends it after so many.
+    """
+
+    dsn: str = field(repr=False)
+    exchange: str = "coinbase"
+    symbols: tuple[str, ...] = ()
+    has_kalshi: bool = True
+    kalshi: str | None = None
+    is_building: bool = True
+    url: str | None = None
+    is_attached: bool = False
+    seconds: float | None = None
+
+
+def run(job: Job) -> int:
+    """Feed until a signal comes; the exit code. Only the main thread can do it.
+
+    Raises PyupcError for what cannot heal: an unknown exchange or symbol, a pair that is not
+    listed, another feed of the same, another schema.
+    """
+    return asyncio.run(_Run(job).run())
+
+
+class _Run:
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._report = Report(time.monotonic)
+        self._flows: dict[str, Flow] = {}
+        self._skews: dict[str, Skew] = {}
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        job = self._job
+        with signals(self._stop, job.is_attached) as received:
+            async with AsyncExitStack() as stack:
+                exchange = Exchange(job.exchange, job.url)
+                stack.push_async_callback(_close, exchange)
+                self._skews[exchange.name] = exchange.skew
+                self._see_to_broken_websockets(exchange)
+                store = Store(job.dsn, exchange.name, self._report)
+                stack.push_async_callback(store.close)
+                await store.open()
+                registered = await store.symbols()
+                symbols = _chosen(job.symbols, registered)
+                await store.take(symbols)
+                work: list[Coroutine[Any, Any, object]] = []
+                if job.has_kalshi:
+                    series = {name: registered[name][1] for name in symbols}
+                    work += await self._markets(stack, store, series)
+                if job.is_building:
+                    work.append(build_hourly(job.dsn, symbols, self._report, self._stop))
+                pairs = {name: registered[name][0] for name in symbols}
+                work += [store.keep(), self._tell(), self._trade(exchange, store, pairs)]
+                await until(self._stop, work, job.seconds)
+        return INTERRUPTED if signal.SIGINT in received else 0
+
+    async def _markets(
+        self, stack: AsyncExitStack, store: Store, series: dict[str, str | None]
+    ) -> list[Coroutine[Any, Any, object]]:
+        from pyupc.feed.events import follow_event
+        from pyupc.feed.kalshi import Kalshi
+
+        client = await stack.enter_async_context(Kalshi(self._job.kalshi))
+        self._skews["Kalshi"] = client.skew
+        return [
+            follow_event(client, symbol, name, store, self._report, self._stop)
+            for symbol, name in series.items()
+            if name is not None
+        ]
+
+    async def _trade(self, exchange: Exchange, store: Store, wanted: dict[str, str | None]) -> None:
+        """Prices and candles, as soon as the exchange can be reached."""
+        pairs = await self._pairs(exchange, wanted)
+        self._refuse_unlisted(exchange.name, wanted, pairs)
+        async with asyncio.TaskGroup() as group:
+            for symbol, pair in pairs.items():
+                if pair != wanted[symbol]:
+                    logger.warning(
+                        "%s lists no %s; prices of %s are those of %s",
+                        exchange.name,
+                        wanted[symbol] or f"{symbol}/USD",
+                        symbol,
+                        pair,
+                    )
+                # Candles first: momentum needs them, and prices come through the websocket.
+                group.create_task(Minutes(exchange, symbol, pair, store, self._report).run())
+            for symbol, pair in pairs.items():
+                flow = self._flows[symbol] = Flow()
+                prices = Prices(exchange, symbol, pair, store, self._report, flow)
+                group.create_task(prices.run())
+
+    async def _pairs(self, exchange: Exchange, wanted: dict[str, str | None]) -> dict[str, str]:
+        backoff = Backoff()
+        while True:
+            try:
+                pairs = await exchange.pairs(wanted)
+            except ExchangeProblem as problem:
+                self._report.failed(exchange.name, problem.reason)
+                await asyncio.sleep(backoff.failed(is_limited=problem.is_limit))
+            else:
+                self._report.works(exchange.name)
+                return pairs
+
+    def _refuse_unlisted(
+        self, exchange: str, wanted: dict[str, str | None], pairs: dict[str, str]
+    ) -> None:
+        """A symbol asked for by name must be listed; of all that are registered, one must."""
+        unlisted = [symbol for symbol in wanted if symbol not in pairs]
+        for symbol in unlisted:
+            names = ", ".join(candidates(symbol, wanted[symbol]))
+            is_named = bool(self._job.symbols) and not self._job.is_attached
+            if is_named or not pairs:
+                raise PyupcError(
+                    f"{exchange} lists none of {names}", "try another exchange with --exchange"
+                )
+            logger.warning("%s lists none of %s: %s is left out", exchange, names, symbol)
+
+    async def _tell(self) -> None:
+        """A line a minute."""
+        logged: dict[str, int] = {}
+        since = time.monotonic()
+        while True:
+            await asyncio.sleep(MINUTE_SECONDS)
+            seconds = time.monotonic() - since
+            parts = [
+                _line(symbol, flow, (flow.logged - logged.get(symbol, 0)) / seconds)
+                for symbol, flow in self._flows.items()
+            ]
+            logged = {symbol: flow.logged for symbol, flow in self._flows.items()}
+            since += seconds
+            parts += [
+                f"clock of {name} {skew.seconds:+.1f} s"
+                for name, skew in self._skews.items()
+                if skew.seconds is not None
+            ]
+            logger.info("%s", "; ".join([*parts, f"{_resident_bytes() / 1e6:.0f} MB"]))
+
+    def _see_to_broken_websockets(self, exchange: Exchange) -> None:
+        """What ccxt cannot parse ends its reader of the websocket, which then stays silent: it is
+        closed, and whoever listens to it opens another."""
+
+        def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            logger.debug("%s: %r", context["message"], context.get("exception"))
+            if "handle" in context and not self._stop.is_set():
+                closing.add(loop.create_task(disconnect()))
+
+        async def disconnect() -> None:
+            with suppress(ExchangeProblem):
+                await exchange.disconnect()
+            closing.difference_update({task for task in closing if task.done()})
+
+        closing: set[asyncio.Task[None]] = set()
+        asyncio.get_running_loop().set_exception_handler(handle)
+
+
+async def _close(exchange: Exchange) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await exchange.close()
+
+
+def _chosen(
+    symbols: Sequence[str], registered: dict[str, tuple[str | None, str | None]]
+) -> list[str]:
+    for symbol in symbols:
+        if symbol not in registered:
+            raise PyupcError(
+                f"unknown symbol {symbol!r}", f"registered: {', '.join(registered) or 'none'}"
+            )
+    if not registered:
+        raise PyupcError("no symbol is registered", "add one to upc_data.symbol")
+    return list(symbols or registered)
+
+
+def _line(symbol: str, flow: Flow, rate: float) -> str:
+    if flow.price is None or flow.priced_at is None:
+        return f"{symbol} no price"
+    age = (datetime.now(UTC) - flow.priced_at).total_seconds()
+    return f"{symbol} {flow.price:.2f}, {rate:.1f} prices/s, {age:.1f} s old"
+
+
+def _resident_bytes() -> int:
+    """Of this process; where there is no /proc, the most that it ever had."""
+    with suppress(OSError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,119 @@
+"""Loading events that were saved as JSON: all files or, on any error, none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import psycopg
+
+from pyupc.database.errors import translate
+from pyupc.errors import PyupcError
+
+MOST_BYTES = 64 << 20
+
+HINT = "save what GET /events/{event_ticker}?with_nested_markets=true answers"
+
+_LOAD = """
+    SELECT m.event_symbol, m.event_ticker, m.closes_at, m.markets, m.is_stored
+    FROM upc.load_market(document => %s::jsonb, symbol => %s::text) AS m
+"""
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of a file; `is_stored` is false if a newer reading is stored already."""
+
+    file: Path
+    symbol: str
+    event: str
+    closes_at: datetime
+    markets: int
+    is_stored: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "file": str(self.file), "closes_at": as_text(self.closes_at)}
+
+
+def as_text(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def load(conn: Connection, paths: Sequence[Path], symbol: str | None) -> list[Loaded]:
+    """Load the files in their order. Without a symbol their series say whose events they are."""
+    with conn.transaction():
+        in_utc(conn)
+        return [_load(conn, path, symbol) for path in paths]
+
+
+def in_utc(conn: Connection) -> None:
+    """Until the transaction ends, times without an offset are UTC, and all are told in ISO 8601."""
+    conn.execute(
+        """
+        SELECT
+            pg_catalog.set_config('DateStyle', 'ISO', true),
+            pg_catalog.set_config('TimeZone', 'UTC', true)
+        """
+    )
+
+
+def _load(conn: Connection, path: Path, symbol: str | None) -> Loaded:
+    text = read_document(path)
+    try:
+        row = conn.execute(_LOAD, (text, symbol)).fetchone()
+    except psycopg.Error as error:
+        problem = translate(error)
+        if type(problem) is PyupcError:
+            raise _problem(path, problem.message, problem.hint or HINT) from error
+        raise problem from error
+    assert row is not None
+    return Loaded(path, *row)
+
+
+def read_document(path: Path) -> str:
+    """The text of a file that holds one JSON document; anything else is refused by its name."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        reason = "is a folder" if isinstance(error, IsADirectoryError) else error.strerror
+        raise _problem(path, str(reason), "name files that can be read") from None
+    if len(data) > MOST_BYTES:
+        raise _problem(path, f"more than {MOST_BYTES >> 20} MB: this is no event")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _problem(path, "not JSON: no UTF-8") from None
+    if "\0" in text:
+        raise _problem(path, "not JSON: a NUL byte")
+    _require_json(path, text)
+    return text
+
+
+def _require_json(path: Path, text: str) -> None:
+    """PostgreSQL would refuse it as well, but not tell where."""
+    try:
+        json.loads(text, parse_float=str, parse_int=str, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        if error.msg.startswith("Unterminated") or error.pos >= len(text.rstrip()):
+            raise _problem(path, "not JSON: it ends too early", "fetch the file again") from None
+        raise _problem(path, f"not JSON: {error.msg.lower()} in line {error.lineno}") from None
+    except ValueError as error:
+        raise _problem(path, f"not JSON: {error}") from None
+    except RecursionError:
+        raise _problem(path, "not JSON: nested too deep") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _problem(path: Path, message: str, hint: str = HINT) -> PyupcError:
+    return PyupcError(f"{click.format_filename(path)}: {message}", hint)

@@ -1,0 +1,59 @@
+-- The price that a feed shows at an instant, with its momentum.
+
+-- Arguments as in tick. market_at is the instant that the feed speaks of: `at`, or the stored one
+-- that a replay shows. same_since is known for logged prices only.
+-- Errors: UP002 symbol, UP010 feed, UP011 no price.
+CREATE FUNCTION upc.feed_price(
+    symbol text,
+    feed text,
+    at timestamptz,
+    replay_from timestamptz,
+    elapsed interval,
+    seed integer,
+    OUT market_at timestamptz,
+    OUT price double precision,
+    OUT priced_at timestamptz,
+    OUT same_since timestamptz,
+    OUT momentum double precision,
+    OUT delta_1m double precision,
+    OUT delta_2m double precision,
+    OUT delta_3m double precision,
+    OUT delta_4m double precision,
+    OUT delta_15m double precision,
+    OUT delta_30m double precision
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    market_at := at;
+    IF feed = 'simulated' THEN
+        priced_at := at;
+        price := upc.simulated_price(symbol, at, seed);
+        SELECT m.*
+        INTO momentum, delta_1m, delta_2m, delta_3m, delta_4m, delta_15m, delta_30m
+        FROM upc.simulated_momentum(symbol, at, price, seed) AS m;
+        RETURN;
+    END IF;
+
+    IF feed = 'replay' THEN
+        market_at := upc.replay_instant(
+            symbol, coalesce(replay_from, upc.replay_start(symbol, at)), elapsed
+        );
+        SELECT p.price, p.priced_at
+        INTO price, priced_at
+        FROM upc.replay_price(symbol, market_at) AS p;
+    ELSIF feed IS NOT NULL THEN
+        SELECT p.price, p.priced_at, p.same_since
+        INTO price, priced_at, same_since
+        FROM upc.logged_price(symbol, at, nullif(feed, 'database')) AS p;
+    END IF;
+    IF price IS NULL THEN
+        PERFORM upc.refuse_feed(symbol, feed);
+    END IF;
+    SELECT m.*
+    INTO momentum, delta_1m, delta_2m, delta_3m, delta_4m, delta_15m, delta_30m
+    FROM upc.momentum(symbol, market_at, price) AS m;
+END
+$fn$;
+COMMENT ON FUNCTION upc.feed_price IS
+    'the price in USD that a feed shows at an instant, how old it is, and the momentum that goes with it';

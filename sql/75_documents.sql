@@ -1,0 +1,134 @@
+-- Documents: the strikes as they stand in the JSON files, with the predecessor's keys.
+
+CREATE FUNCTION upc.two_decimals(value double precision)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN round(two_decimals.value::numeric, 2);
+COMMENT ON FUNCTION upc.two_decimals IS
+    'a number as it stands in the JSON documents: two decimals';
+
+
+CREATE FUNCTION upc.iso_utc(at timestamptz)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN to_char(iso_utc.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
+COMMENT ON FUNCTION upc.iso_utc IS
+    'an instant as it stands in the JSON documents: ISO 8601, UTC, microseconds';
+
+
+-- The strikes of a tick as JSON, from one call of strike_table.
+--
+-- Arguments as in strike_table; min_probability and min_differential, in percent, are what the
+-- watchlist asks for. Probabilities, moves, buffers and differences have two decimals; differences
+-- and edges are null from stale on.
+CREATE FUNCTION upc.strike_documents(
+    price double precision,
+    momentum double precision,
+    symbol text,
+    at timestamptz,
+    ttc_seconds integer,
+    step double precision,
+    levels integer,
+    method text,
+    price_state text,
+    has_market boolean,
+    min_probability double precision,
+    min_differential double precision,
+    OUT fingerprint text,
+    OUT strikes double precision[],
+    OUT prob_above double precision[],
+    OUT probabilities json,
+    OUT strike_rows json,
+    OUT watched_rows json
+)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    WITH answer AS MATERIALIZED (
+        SELECT
+            t.*,
+            100 - upc.two_decimals(t.prob_beyond) AS within,
+            t.direction = 'above' AS is_above,
+            t.yes_edge IS NOT NULL OR t.no_edge IS NOT NULL AS has_edge
+        FROM upc.strike_table(
+            strike_documents.price,
+            strike_documents.momentum,
+            strike_documents.symbol,
+            strike_documents.at,
+            strike_documents.ttc_seconds,
+            strike_documents.step,
+            strike_documents.levels,
+            strike_documents.method,
+            strike_documents.price_state,
+            strike_documents.has_market
+        ) AS t
+    ),
+    differing AS MATERIALIZED (
+        SELECT
+            a.*,
+            CASE WHEN a.has_edge THEN
+                CASE WHEN a.is_above THEN 100 - a.within ELSE a.within END - a.yes_ask
+            END AS yes_diff,
+            CASE WHEN a.has_edge THEN
+                CASE WHEN a.is_above THEN a.within ELSE 100 - a.within END - a.no_ask
+            END AS no_diff
+        FROM answer AS a
+    ),
+    shown AS MATERIALIZED (
+        SELECT
+            d.*,
+            json_build_object(
+                'strike', d.strike,
+                'buffer', upc.two_decimals(d.buffer),
+                'buffer_pct', upc.two_decimals(d.buffer_pct),
+                'probability', d.within,
+                'yes_ask', d.yes_ask,
+                'no_ask', d.no_ask,
+                'yes_diff', d.yes_diff,
+                'no_diff', d.no_diff,
+                'volume', trim_scale(d.volume),
+                'ticker', d.ticker,
+                'active_side', d.active_side,
+                'yes_ask_dollars', d.yes_ask_dollars::text,
+                'no_ask_dollars', d.no_ask_dollars::text,
+                'yes_bid_dollars', d.yes_bid_dollars::text,
+                'no_bid_dollars', d.no_bid_dollars::text,
+                'yes_edge', upc.two_decimals(d.yes_edge),
+                'no_edge', upc.two_decimals(d.no_edge),
+                'prob_above', upc.two_decimals(d.prob_above),
+                'sample_size', d.sample_size
+            ) AS table_row,
+            json_build_object(
+                'strike', d.strike,
+                'buffer', upc.two_decimals(d.buffer),
+                'move_percent', upc.two_decimals(d.move_percent),
+                'prob_beyond', upc.two_decimals(d.prob_beyond),
+                'prob_within', d.within,
+                'direction', d.direction,
+                'positive_prob', upc.two_decimals(d.positive_prob),
+                'negative_prob', upc.two_decimals(d.negative_prob)
+            ) AS probability_row
+        FROM differing AS d
+    )
+    SELECT
+        min(s.fingerprint),
+        array_agg(s.strike ORDER BY s.strike),
+        array_agg(s.prob_above ORDER BY s.strike) FILTER (WHERE s.prob_above IS NOT NULL),
+        json_agg(s.probability_row ORDER BY s.strike),
+        json_agg(s.table_row ORDER BY s.buffer, s.strike),
+        coalesce(
+            json_agg(s.table_row ORDER BY s.within DESC, s.buffer) FILTER (
+                WHERE s.volume >= 1000
+                  AND s.within > strike_documents.min_probability - 5
+                  AND s.yes_ask <= 98
+                  AND s.no_ask <= 98
+                  AND (
+                      s.yes_diff >= strike_documents.min_differential - 3
+                      OR s.no_diff >= strike_documents.min_differential - 3
+                  )
+            ),
+            '[]'
+        )
+    FROM shown AS s;
+END;
+COMMENT ON FUNCTION upc.strike_documents IS
+    'the strikes of a tick as they stand in the JSON documents: probabilities, strike table and watchlist';
