@@ -19,6 +19,7 @@ COMMANDS = {
     "db": "pyupc.cli.db",
     "fingerprints": "pyupc.cli.fingerprints",
     "demo": "pyupc.cli.demo",
+    "compare": "pyupc.cli.compare",
     "bench": "pyupc.cli.bench",
     "strikes": "pyupc.cli.strikes",
     "tick": "pyupc.cli.tick",
