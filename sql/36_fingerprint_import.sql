@@ -81,7 +81,7 @@ COMMENT ON FUNCTION upc.is_imported IS
 -- Returns one row: is_changed; replaced, the number of fingerprints that were there before and are
 -- gone or changed with their set; in_use, the origin that compute_strikes answers from now.
 -- Errors: UP002 symbol; 23514 for a number that is no probability, thresholds that do not ascend,
--- or arrays that do not fit them.
+-- arrays that do not fit them, or no curve at all.
 -- Example:
 --   SELECT upc.begin_fingerprint_import('BTC');
 --   INSERT INTO staged_fingerprint VALUES (99, '{">= +0.05%", "<= -0.05%"}', '{15}');
@@ -100,6 +100,7 @@ AS $fn$
 BEGIN
     PERFORM upc.require_symbol(symbol);
     IF thresholds <> ARRAY(SELECT DISTINCT t FROM unnest(thresholds) AS t ORDER BY t)
+        OR NOT EXISTS (SELECT FROM pg_temp.staged_curve)
         OR EXISTS (
             SELECT FROM pg_temp.staged_curve AS s
             WHERE array_dims(s.positive) IS DISTINCT FROM array_dims(thresholds)
@@ -147,8 +148,9 @@ BEGIN
         IF upc.create_fingerprint_views() > 0 THEN
             PERFORM upc.record_engine_objects();
         END IF;
-        PERFORM upc.refresh_fingerprints();
     END IF;
+    -- Of a set that is there already too: whatever became of the views, they show it afterwards.
+    PERFORM upc.refresh_fingerprints();
 
     SELECT f.origin INTO in_use
     FROM upc.fingerprint_set AS f

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -205,12 +206,8 @@ def pipe(path: Path) -> None:
 
 def bound_socket(path: Path) -> None:
     # The whole path may be longer than an address of a socket.
-    here = os.open(path.parent, os.O_RDONLY)
-    try:
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(f"/proc/self/fd/{here}/{path.name}")
-    finally:
-        os.close(here)
+    with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as server:
+        server.bind(path.name)
 
 
 def too_large(path: Path) -> None:

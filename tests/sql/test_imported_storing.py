@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -221,6 +222,7 @@ WRONG = {
     "minutes beyond a day": set_with(FINE, FINE, minutes=1441),
     "bucket 100": set_with(FINE, FINE, bucket=100),
     "bucket -99": set_with(FINE, FINE, bucket=-99),
+    "no curve": ImportedSet(["0.05"], {}),
     "no threshold": ImportedSet([], {(0, 5): ([""], [""])}),
     "threshold NaN": ImportedSet(["0.1", "NaN"], {(0, 5): (FINE, FINE)}),
     "threshold below zero": ImportedSet(["-0.1", "1"], {(0, 5): (FINE, FINE)}),
@@ -239,6 +241,27 @@ def test_what_is_no_set_of_probabilities(db: Connection, case: str, is_replaced:
     before = stored(db)
     with pytest.raises(psycopg.errors.CheckViolation), db.transaction():
         import_set(db, WRONG[case])
+    assert stored(db) == before
+
+
+def test_the_same_set_again_mends_what_is_published(db: Connection) -> None:
+    import_set(db, FOUND)
+    before = stored(db)
+    db.execute(
+        "UPDATE upc_data.imported_curve SET positive = array_fill(0.5, ARRAY[3]) WHERE bucket = 9"
+    )
+    db.execute("SELECT upc.refresh_fingerprints()")
+    curve = published(db)
+    db.execute("DELETE FROM upc_data.imported_curve WHERE bucket = 9")
+    for (bucket, minutes), (up, down) in FOUND.curves.items():
+        if bucket == 9:
+            db.execute(
+                "INSERT INTO upc_data.imported_curve VALUES ('BTC', 9, %s, %s, %s)",
+                (minutes, list(map(Decimal, up)), list(map(Decimal, down))),
+            )
+    assert published(db) == curve != floats(FOUND)
+    assert not import_set(db, FOUND).is_changed
+    assert published(db) == floats(FOUND)
     assert stored(db) == before
 
 
