@@ -80,7 +80,8 @@ COMMENT ON FUNCTION upc.is_imported IS
 -- of the staged arrays.
 -- Returns one row: is_changed; replaced, the number of fingerprints that were there before and are
 -- gone or changed with their set; in_use, the origin that compute_strikes answers from now.
--- Errors: UP002 symbol; 23514 for a number that is no probability.
+-- Errors: UP002 symbol; 23514 for a number that is no probability, thresholds that do not ascend,
+-- arrays that do not fit them, or no curve at all.
 -- Example:
 --   SELECT upc.begin_fingerprint_import('BTC');
 --   INSERT INTO staged_fingerprint VALUES (99, '{">= +0.05%", "<= -0.05%"}', '{15}');
@@ -98,7 +99,23 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $fn$
 BEGIN
     PERFORM upc.require_symbol(symbol);
-    -- First of all: whoever refreshes now must not see the new thresholds with the old curves.
+    IF thresholds <> ARRAY(SELECT DISTINCT t FROM unnest(thresholds) AS t ORDER BY t)
+        OR NOT EXISTS (SELECT FROM pg_temp.staged_curve)
+        OR EXISTS (
+            SELECT FROM pg_temp.staged_curve AS s
+            WHERE array_dims(s.positive) IS DISTINCT FROM array_dims(thresholds)
+               OR array_dims(s.negative) IS DISTINCT FROM array_dims(thresholds)
+        )
+    THEN
+        RAISE EXCEPTION 'the staged fingerprints of % do not fit the thresholds', symbol
+            USING
+                ERRCODE = 'check_violation',
+                DETAIL = 'A curve has as many numbers in each direction as there are thresholds.',
+                HINT = 'Pass the thresholds ascending, each once.';
+    END IF;
+
+    -- Before anything is read or written: whoever refreshes now must not see the new thresholds
+    -- with the old curves.
     PERFORM upc.await_refresh();
 
     is_changed := NOT upc.is_imported(symbol, thresholds);
@@ -131,8 +148,9 @@ BEGIN
         IF upc.create_fingerprint_views() > 0 THEN
             PERFORM upc.record_engine_objects();
         END IF;
-        PERFORM upc.refresh_fingerprints();
     END IF;
+    -- Of a set that is there already too: whatever became of the views, they show it afterwards.
+    PERFORM upc.refresh_fingerprints();
 
     SELECT f.origin INTO in_use
     FROM upc.fingerprint_set AS f

@@ -12,7 +12,8 @@ depends_on = None
 SYMBOL = """
 ALTER TABLE upc_data.symbol
     ADD COLUMN fee_multiplier numeric NOT NULL DEFAULT 1,
-    ADD CONSTRAINT symbol_fee_multiplier_check CHECK (fee_multiplier >= 0 AND fee_multiplier <= 100);
+    ADD CONSTRAINT symbol_fee_multiplier_check
+        CHECK (fee_multiplier >= 0 AND fee_multiplier <= 100);
 COMMENT ON COLUMN upc_data.symbol.fee_multiplier IS
     'What the taker fee of the Kalshi series is multiplied by';
 COMMENT ON CONSTRAINT symbol_fee_multiplier_check ON upc_data.symbol IS
@@ -42,7 +43,7 @@ COMMENT ON CONSTRAINT price_price_check ON upc_data.price IS
     'NaN sorts above infinity, so that it is refused too';
 CREATE INDEX price_symbol_received_at_idx ON upc_data.price (symbol, received_at);
 COMMENT ON INDEX upc_data.price_symbol_received_at_idx IS
-    'the newest price by an instant, whatever exchange it is from; and what is old enough to delete';
+    'the newest price by an instant, of any exchange; and what is old enough to delete';
 """
 
 MARKET_EVENT = """
@@ -93,12 +94,12 @@ CREATE TABLE upc_data.market_quote (
     CONSTRAINT market_quote_volume_check CHECK (volume >= 0 AND volume < 'Infinity')
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE upc_data.market_quote IS
-    'the markets of the events with their quotes as they were read last; NULL where Kalshi says nothing';
+    'the markets of the events as they were read last; NULL where Kalshi says nothing';
 COMMENT ON COLUMN upc_data.market_quote.symbol IS 'symbol';
 COMMENT ON COLUMN upc_data.market_quote.event_ticker IS 'event of the market';
 COMMENT ON COLUMN upc_data.market_quote.ticker IS 'e.g. KXBTCD-25JUL2615-T117999.99';
 COMMENT ON COLUMN upc_data.market_quote.strike IS
-    'the market pays if the price ends at or above it, USD: floor_strike + 0.01';
+    'the market pays if the price ends at or above it, USD: floor_strike + 0.01, unless that pays too';
 COMMENT ON COLUMN upc_data.market_quote.status IS 'as Kalshi words it; active while it is traded';
 COMMENT ON COLUMN upc_data.market_quote.yes_bid IS 'best bid for yes, USD per contract, exact';
 COMMENT ON COLUMN upc_data.market_quote.yes_ask IS 'best ask for yes, USD per contract, exact';

@@ -20,6 +20,7 @@ COMMANDS = {
     "db": "pyupc.cli.db",
     "fingerprints": "pyupc.cli.fingerprints",
     "demo": "pyupc.cli.demo",
+    "compare": "pyupc.cli.compare",
     "bench": "pyupc.cli.bench",
     "strikes": "pyupc.cli.strikes",
     "feed": "pyupc.cli.feed",

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 
-_folder = click.argument("folder", metavar="DIR", required=False, type=click.Path(path_type=Path))
+# Whether it can be read is found out by reading it.
+_FOLDER = click.Path(readable=False, path_type=Path)
+_folder = click.argument("folder", metavar="DIR", required=False, type=_FOLDER)
 
 
 def _source(function: Callable[..., None]) -> Callable[..., None]:
@@ -73,16 +75,14 @@ def import_(
     "pyupc fingerprints use imported".
     """
     from pyupc.transfer import store
+    from pyupc.transfer.fingerprint import Refused
 
     began = time.monotonic()
     with _connected() as conn:
         found = _read(folder, symbol, from_dsn, schema)
         _say(found.warnings, mark="warning: ")
         if strict and found.warnings:
-            raise PyupcError(
-                f"nothing was imported: {_count(len(found.warnings), 'warning')}",
-                "mend the source, or import it without --strict",
-            )
+            raise Refused(found.warnings, "mend the source, or import it without --strict")
         with working("storing and publishing"):
             done = store.import_set(conn, found)
     if as_json:
@@ -166,7 +166,7 @@ def validate(
         "pyupc fingerprints export built/ --symbol BTC --origin built --json",
     )
 )
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=_FOLDER)
 @one_symbol("BTC, ETH, …; may be left out if only one has imported fingerprints.")
 @click.option(
     "--origin",
@@ -186,7 +186,7 @@ def export(
     from pyupc.transfer import store
     from pyupc.transfer.folder import write_folder
 
-    with _connected() as conn:
+    with _connected() as conn, store.snapshot(conn):
         symbol = symbol or _only_imported(conn)
         there = store.origins(conn, symbol)
         chosen = origin or ("imported" if "imported" in there else "built")
@@ -211,7 +211,8 @@ def export(
         return
     same = len(fingerprints) - written
     click.echo(
-        f"{symbol}: {len(fingerprints)} {chosen} fingerprints in {click.format_filename(folder)}"
+        f"{symbol}: {len(fingerprints)} {chosen} fingerprints in"
+        f" {printable(click.format_filename(folder))}"
         + (f", {same} of them there already" if same else "")
     )
 
@@ -353,7 +354,3 @@ def _numbers(row: Comparison) -> dict[str, Any]:
 
 def _points(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""What the commands that move fingerprints show on stderr while they work."""
+"""What the commands that work through fingerprints show on stderr meanwhile."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, moved by how many fingerprints are done of how many; else nothing."""
+def counting(what: str, unit: str = "fingerprints") -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, moved by how many of the unit are done of how many; else nothing."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("fingerprints"),
+        TextColumn(unit),
         TimeElapsedColumn(),
     )
     with Progress(

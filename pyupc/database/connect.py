@@ -60,7 +60,8 @@ def connect(
     if not _is_given(parameters, "connect_timeout", "PGCONNECT_TIMEOUT"):
         defaults["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
     try:
-        return psycopg.connect(dsn, autocommit=autocommit, **defaults)
+        # Whatever the environment prefers: names of folders may hold any character.
+        return psycopg.connect(dsn, autocommit=autocommit, client_encoding="UTF8", **defaults)
     except psycopg.Error as error:
         raise translate(error) from error
 

@@ -2,12 +2,15 @@
 
 The first line names the columns: nothing, then `>= +0.05%` and `<= -0.05%` for each threshold.
 Each further line is a row: its name (`7m TTC`), then percentages as pandas writes them. Columns and
-rows may be in any order. A number below 0.0001 is written with an exponent, as pandas does.
+rows may be in any order. A number below 0.0001 is written with an exponent, as pandas does unless
+all numbers of a file are to have the same decimals. One that would not come back as it is written
+is refused.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from pyupc.transfer.fingerprint import HIGHEST, NUMBER, Fingerprint, Problem, Refused, bad_number
@@ -20,6 +23,7 @@ MOST_THRESHOLDS = 1000
 _COLUMN = re.compile(r"(>= \+|<= -)((?:0|[1-9]\d{0,2})(?:\.\d{1,20})?)%", re.ASCII)
 _ROW = re.compile(f"{NUMBER}(?:,{NUMBER})*")
 _TINY = re.compile(r"0\.0000\d*[1-9]\d*")
+_MAY_BE_TINY = re.compile(r"e|(?:^|,)0\.0000")
 
 
 def parse(content: bytes, name: str, bucket: int) -> Fingerprint:
@@ -36,20 +40,40 @@ def render(fingerprint: Fingerprint) -> bytes:
     }
     order = [places[_column(title)] for title in fingerprint.header]
     is_positive = [_column(title)[0] for title in fingerprint.header]
+    has_exponents = _has_exponents((*fingerprint.positive, *fingerprint.negative))
     lines = [",".join(("", *fingerprint.header))]
     for minutes, positive, negative in zip(
         fingerprint.minutes, fingerprint.positive, fingerprint.negative, strict=True
     ):
-        cells = (
+        cells: Iterable[str] = (
             (positive if above else negative)[place]
             for above, place in zip(is_positive, order, strict=True)
         )
-        lines.append(",".join((row_name(minutes), *map(_written, cells))))
+        if has_exponents:
+            cells = map(_with_exponent, cells)
+        lines.append(",".join((row_name(minutes), *cells)))
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
-def _written(number: str) -> str:
-    return repr(float(number)) if _TINY.fullmatch(number) else number
+def _has_exponents(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether tiny numbers have one: not where all numbers have the same decimals."""
+    are_tiny = {_TINY.fullmatch(number) is not None for row in rows for number in row}
+    if True not in are_tiny:
+        return False
+    decimals = {len(number.partition(".")[2]) for row in rows for number in row}
+    return len(decimals) > 1 or False not in are_tiny
+
+
+def _with_exponent(number: str) -> str:
+    if not _TINY.fullmatch(number):
+        return number
+    digits = number.removeprefix("0.").lstrip("0")
+    exponent = len(number) - len("0.") - len(digits) + 1
+    return f"{digits[0]}{'.' * (len(digits) > 1)}{digits[1:]}e-{exponent:02d}"
+
+
+def _without_exponent(number: str) -> str:
+    return f"{Decimal(number):f}" if "e" in number else number
 
 
 def _column(title: str) -> tuple[bool, Decimal]:
@@ -64,6 +88,8 @@ class _Parser:
     def __init__(self, name: str, bucket: int) -> None:
         self._name = name
         self._bucket = bucket
+        # Numbers as they are written: their row and column come first.
+        self._tiny: list[tuple[str, str, str]] = []
 
     def parse(self, content: bytes) -> Fingerprint:
         title, *lines = self._lines(content)
@@ -78,7 +104,7 @@ class _Parser:
                 if (sign, threshold) not in columns:
                     raise self._refused(
                         "is missing, though the opposite one is there",
-                        column=f"{prefix}{threshold}%",
+                        column=f"{prefix}{threshold:f}%",
                     )
         order = [
             [columns.index((sign, threshold)) for threshold in thresholds] for sign in (True, False)
@@ -92,6 +118,7 @@ class _Parser:
             tuple(tuple(cells[place] for place in places) for cells in rows.values())
             for places in order
         )
+        self._check_tiny((*positive, *negative))
         return Fingerprint(self._bucket, thresholds, tuple(header), tuple(rows), positive, negative)
 
     def _lines(self, content: bytes) -> list[str]:
@@ -152,13 +179,32 @@ class _Parser:
                 + (": the file is cut short" if len(cells) < len(header) else ""),
                 row=name,
             )
-        if not _ROW.fullmatch(rest) or max(map(float, cells)) > HIGHEST:
+        # A number may be so little above that it is equal as a double.
+        if not _ROW.fullmatch(rest) or max(map(float, cells)) >= HIGHEST:
             for cell, title in zip(cells, header, strict=True):
                 if reason := bad_number(cell):
                     raise self._refused(reason, row=name, column=title)
         if minutes in rows:
             raise self._refused("is there twice", row=name)
+        if _MAY_BE_TINY.search(rest):
+            self._tiny += [(name, *each) for each in zip(header, cells, strict=True)]
+            cells = list(map(_without_exponent, cells))
         rows[minutes] = cells
+
+    def _check_tiny(self, rows: Sequence[Sequence[str]]) -> None:
+        if not self._tiny:
+            return
+        has_exponents = _has_exponents(rows)
+        for row, column, number in self._tiny:
+            plain = _without_exponent(number)
+            returned = _with_exponent(plain) if has_exponents else plain
+            reason = None
+            if returned != number:
+                reason = f"{number} would come back as {returned[:40]}"
+            elif float(number) == 0 < Decimal(number):
+                reason = f"{number} is too small for a number"
+            if reason:
+                raise self._refused(reason, row=row, column=column)
 
     def _row_at(self, content: bytes, line: int) -> str:
         """The name of a row by the number of its line, or the number where it has no name."""

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 
 from pyupc.errors import PyupcError
 from pyupc.transfer.names import BASELINE, row_name, stem
 
 # What pandas writes: plain digits, or for less than 0.0001 an exponent.
 NUMBER = r"(?:(?:0|[1-9][0-9]{0,2})(?:\.[0-9]{1,40})?|[1-9](?:\.[0-9]{1,20})?e-[0-9]{2,3})"
-HIGHEST = 100.0
+HIGHEST = 100
 
 # A rise over a whole column of fewer rows may be an accident.
 _MANY_ROWS = 10
@@ -42,7 +43,11 @@ class Problem:
 class Refused(PyupcError):
     """A source that cannot be taken; `problems` says why, one of each file at least."""
 
-    def __init__(self, problems: Sequence[Problem], hint: str | None = None) -> None:
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        hint: str = "nothing was changed; mend the source and try again",
+    ) -> None:
         self.problems = tuple(problems)
         first = str(problems[0])
         more = len(problems) - 1
@@ -101,7 +106,7 @@ def columns_of(thresholds: Iterable[str]) -> tuple[str, ...]:
 def bad_number(text: str) -> str | None:
     """Why a text is no probability in percent, None if it is one."""
     if _NUMBER.fullmatch(text):
-        return None if float(text) <= HIGHEST else f"{text} is not between 0 and 100"
+        return None if Decimal(text) <= HIGHEST else f"{text} is not between 0 and 100"
     try:
         value = float(text)
     except ValueError:
@@ -122,7 +127,7 @@ def assemble(
     def name(fingerprint: Fingerprint) -> str:
         return stem(symbol, fingerprint.bucket) + suffix
 
-    problems = [*_of_other_shape(found, name), *_swapped(found, name)]
+    problems = [*_equal(found, name), *_of_other_shape(found, name), *_swapped(found, name)]
     if not any(each.bucket == BASELINE for each in found):
         problems.append(
             Problem(stem(symbol, BASELINE) + suffix, "is missing: no set is without a baseline")
@@ -151,7 +156,7 @@ def _of_other_shape(found: Sequence[Fingerprint], name: Naming) -> Iterator[Prob
             yield Problem(
                 name(each),
                 "is missing, though others have it" if lacking else "others do not have it",
-                column=f">= +{(lacking or excess)[0]}%",
+                column=f">= +{(lacking or excess)[0]:f}%",
             )
             continue
         missing = sorted(minutes - set(each.minutes))
@@ -162,6 +167,17 @@ def _of_other_shape(found: Sequence[Fingerprint], name: Naming) -> Iterator[Prob
                 "is missing: the file is cut short" if missing else "others do not have it",
                 row=row_name((missing or surplus)[0]),
             )
+
+
+def _equal(found: Sequence[Fingerprint], name: Naming) -> Iterator[Problem]:
+    """Thresholds that differ as written, but are one double: curves are looked up by doubles."""
+    for each in found:
+        for smaller, larger in pairwise(each.thresholds):
+            if float(smaller) == float(larger):
+                yield Problem(
+                    name(each), f"is too close to {smaller:f}%", column=f">= +{larger:f}%"
+                )
+                break
 
 
 def _swapped(found: Sequence[Fingerprint], name: Naming) -> Iterator[Problem]:
@@ -176,8 +192,8 @@ def _swapped(found: Sequence[Fingerprint], name: Naming) -> Iterator[Problem]:
                     smaller, larger = each.thresholds[k - 1], each.thresholds[k]
                     yield Problem(
                         name(each),
-                        f"is above that of {smaller}% in every row: columns are swapped",
-                        column=f"{sign}{larger}%",
+                        f"is above that of {smaller:f}% in every row: columns are swapped",
+                        column=f"{sign}{larger:f}%",
                     )
                     break
 
@@ -195,7 +211,7 @@ def _rises(each: Fingerprint, name: str) -> Iterator[Problem]:
                         name,
                         f"{row[k]} is more than the {row[k - 1]} of the smaller move",
                         row_name(minutes),
-                        f"{sign}{each.thresholds[k]}%",
+                        f"{sign}{each.thresholds[k]:f}%",
                     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,17 +44,25 @@ def read_folder(folder: Path, symbol: str | None, on_file: OnFile) -> Fingerprin
         on_file(done, len(named))
     if problems:
         raise Refused(problems)
-    return assemble(next(iter(named.values()))[0], str(folder.absolute()), found, suffix=SUFFIX)
+    return assemble(next(iter(named.values()))[0], _in_words(folder), found, suffix=SUFFIX)
+
+
+def _in_words(folder: Path) -> str:
+    """Its path; the bytes of a name need not be text, but what the database keeps has to be."""
+    return os.fsencode(folder.absolute()).decode("utf-8", "replace")
 
 
 def _candidates(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        reason = "is not a folder" if folder.exists() else "there is no such folder"
-        raise PyupcError(f"{folder}: {reason}", "name the folder that holds the CSV files")
     try:
+        if not folder.is_dir():
+            reason = "is not a folder" if folder.exists() else "there is no such folder"
+            raise PyupcError(f"{folder}: {reason}", "name the folder that holds the CSV files")
         paths = sorted(folder.iterdir())
     except OSError as error:
-        raise PyupcError(f"{folder} cannot be read: {error.strerror or error}") from error
+        raise PyupcError(
+            f"{folder} cannot be read: {error.strerror or error}",
+            "have the right to read it granted, or name another folder",
+        ) from error
     return [
         path
         for path in paths
@@ -152,11 +160,13 @@ def _changed(folder: Path, files: Mapping[str, bytes]) -> list[str]:
 def _write(folder: Path, files: Mapping[str, bytes], on_file: OnFile) -> None:
     """First all of them aside, then into place; what was in their place goes back on failure."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    # In the same file system, hidden, so that whoever lists CSV files passes it over. It has its
+    # name before it is there, so that an interrupt at any moment finds it.
+    aside = folder / f".pyupc-export-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # In the same file system, hidden, so that whoever lists CSV files passes it over.
-        aside = Path(tempfile.mkdtemp(prefix=".pyupc-export-", dir=folder))
         try:
+            aside.mkdir(0o700)
             for done, (name, content) in enumerate(files.items(), start=1):
                 _write_through(aside / name, content)
                 on_file(done, len(files))
@@ -178,23 +188,41 @@ def _write_through(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _move(aside: Path, folder: Path, names: Mapping[str, bytes]) -> None:
-    replaced = aside / "replaced"
-    replaced.mkdir()
-    moved: list[str] = []
+def _move(aside: Path, folder: Path, names: Iterable[str]) -> None:
+    replaced = aside.with_name(aside.name.replace("export", "replaced"))
     try:
+        replaced.mkdir(0o700)
         for name in names:
             with suppress(FileNotFoundError):
                 os.rename(folder / name, replaced / name)
-            moved.append(name)
             os.rename(aside / name, folder / name)
-    except BaseException:
-        for name in moved:
-            with suppress(OSError):
-                (folder / name).unlink()
-            with suppress(FileNotFoundError):
-                os.rename(replaced / name, folder / name)
+        _sync(folder)
+    except BaseException as error:
+        _put_back(aside, replaced, folder, names)
+        try:
+            replaced.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            raise PyupcError(
+                f"{folder} is half replaced: what it held before is in {replaced}",
+                "move it back, then make room or name another folder",
+            ) from error
         raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _put_back(aside: Path, replaced: Path, folder: Path, names: Iterable[str]) -> None:
+    """What is where says how far it came: an interrupt may come between any two steps."""
+    for name in names:
+        with suppress(OSError):
+            if os.path.lexists(replaced / name):
+                os.rename(replaced / name, folder / name)
+            elif not os.path.lexists(aside / name):
+                (folder / name).unlink()
+
+
+def _sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -65,7 +65,7 @@ def parse_row_name(name: str, *, is_padded: bool = False) -> int:
     """The minutes; `is_padded` also takes the `07m TTC` of the tables. Raises NotAName."""
     match = _ROW.fullmatch(name)
     if match is None or not (is_padded or row_name(int(match[1])) == name):
-        raise NotAName(f"{name!r} is not the name of a row such as '7m TTC'")
+        raise NotAName(f"{name[:40]!r} is not the name of a row such as '7m TTC'")
     minutes = int(match[1])
     if minutes > LONGEST_MINUTES:
         raise NotAName(f"{name!r} is beyond a day")

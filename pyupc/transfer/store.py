@@ -92,6 +92,15 @@ def _staged(conn: Connection, found: FingerprintSet) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def snapshot(conn: Connection) -> Iterator[None]:
+    """A transaction that sees the sets as of one moment, whatever is imported meanwhile."""
+    conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    conn.read_only = True
+    with conn.transaction():
+        yield
+
+
 def use(conn: Connection, origin: str, symbols: Sequence[str]) -> list[str]:
     """Let compute_strikes answer from sets of that origin; returns the symbols chosen for.
 

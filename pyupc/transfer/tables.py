@@ -16,6 +16,7 @@ from pyupc.database.connect import connect
 from pyupc.database.errors import one_line, translate
 from pyupc.errors import DatabaseUnreachable, PyupcError, UsageProblem
 from pyupc.transfer.fingerprint import (
+    HIGHEST,
     Fingerprint,
     FingerprintSet,
     Problem,
@@ -64,7 +65,15 @@ def _read_only(dsn: str) -> Iterator[Connection]:
             conn.read_only = True
             conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             try:
+                # Whatever their server prefers: texts as Python's, and all digits of a double.
+                conn.execute("SET client_encoding = 'UTF8'")
+                conn.execute("SET extra_float_digits = 3")
                 yield conn
+            except psycopg.errors.ReadOnlySqlTransaction as error:
+                raise PyupcError(
+                    f"a view tries to write: {one_line(str(error.diag.message_primary))}",
+                    "name tables or views that can be read without changing anything",
+                ) from error
             except psycopg.Error as error:
                 raise translate(error) from error
     except DatabaseUnreachable as error:
@@ -90,7 +99,7 @@ def _tables(conn: Connection, schema: str, symbol: str | None) -> dict[str, tupl
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname = %s
             AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-            AND c.relname ~ '^[a-z0-9]+_fingerprint_'
+            AND c.relname ~* '^[a-z0-9]+_fingerprint_'
         ORDER BY c.relname COLLATE "C"
         """,
         [schema],
@@ -98,7 +107,7 @@ def _tables(conn: Connection, schema: str, symbol: str | None) -> dict[str, tupl
     named: dict[str, tuple[str, int]] = {}
     problems: list[Problem] = []
     for (table,) in rows:
-        if symbol is not None and not table.startswith(f"{symbol.lower()}_"):
+        if symbol is not None and not table.lower().startswith(f"{symbol.lower()}_"):
             continue
         try:
             named[table] = parse_stem(table)
@@ -128,7 +137,9 @@ def _fingerprint(conn: Connection, schema: str, table: str, bucket: int) -> Fing
     chosen = [(way, t, columns.get((way, t))) for t in thresholds for way in ("pos", "neg")]
     for way, threshold, name in chosen:
         if name is None:
-            raise Refused([Problem(table, f"there is no {way} for {threshold}")])
+            title = f"{way}_{threshold:f}".replace(".", "_")
+            reason = "is missing, though the opposite one is there"
+            raise Refused([Problem(table, reason, column=title)])
     query = sql.SQL("SELECT {} FROM {} LIMIT {}").format(
         sql.SQL(", ").join(
             sql.SQL("{}::text").format(sql.Identifier(name))
@@ -189,6 +200,8 @@ def _thresholds(names: Sequence[str], table: str) -> dict[tuple[str, Decimal], s
         if match is None:
             raise Refused([Problem(table, "is not of the form pos_0_05", column=name)])
         key = match[1], Decimal(f"{int(match[2])}.{match[3]}")
+        if key[1] > HIGHEST:
+            raise Refused([Problem(table, "is beyond 100 %", column=name)])
         if key in columns:
             raise Refused([Problem(table, f"is the same as {columns[key]}", column=name)])
         columns[key] = name

@@ -116,7 +116,9 @@ def test_the_environment_of_libpq_counts(server_dsn: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("PGOPTIONS", "-c geqo=off")
     monkeypatch.setenv("PGAPPNAME", "mine")
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "4")
+    monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
     with connect(server_dsn) as connection:
+        assert connection.execute("SELECT 'θ'").fetchone() == ("θ",)
         assert setting(connection, "geqo") == "off"
         assert setting(connection, "search_path") == SEARCH_PATH
         assert setting(connection, "application_name") == "mine"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+import pytest
 from numpy.typing import NDArray
 from psycopg.conninfo import make_conninfo
 
@@ -115,6 +117,16 @@ def put(conn: Connection, symbol: str, candles: Candles) -> None:
         copy.set_types(["text", "timestamptz", *["float8"] * 5])
         for at, *prices in rows:
             copy.write_row((symbol, epoch + timedelta(minutes=at), *prices, 0.0))
+
+
+def wait_until_blocked(own: Connection, waiter: Connection, future: Future[Any]) -> None:
+    """Return once the other session waits for a lock."""
+    for _ in range(500):
+        assert not future.done(), "it was meant to wait"
+        query = "SELECT cardinality(pg_blocking_pids(%s)) > 0, pg_sleep(0.01)"
+        if own.execute(query, (waiter.info.backend_pid,)).fetchall()[0][0]:
+            return
+    pytest.fail("the other session did not come to wait")
 
 
 def build(conn: Connection, symbol: str = "BTC") -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg
 import pytest
@@ -21,6 +20,7 @@ from tests.sql.support import (
     scalar,
     stored_curves,
     stored_histogram,
+    wait_until_blocked,
     walk,
 )
 
@@ -39,16 +39,6 @@ def transaction(dsn: str) -> Iterator[Connection]:
 def meanwhile() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(max_workers=1) as pool:
         yield pool
-
-
-def wait_until_blocked(own: Connection, waiter: Connection, future: Future[Any]) -> None:
-    """Return once the other session waits for a lock."""
-    for _ in range(500):
-        assert not future.done(), "it was meant to wait"
-        query = "SELECT cardinality(pg_blocking_pids(%s)) > 0, pg_sleep(0.01)"
-        if own.execute(query, (waiter.info.backend_pid,)).fetchall()[0][0]:
-            return
-    pytest.fail("the other session did not come to wait")
 
 
 def test_one_build_of_a_symbol_at_a_time(fresh_db: str, own: Connection) -> None:

@@ -1,0 +1,178 @@
+"""`pyupc compare`: compute_strikes beside what the predecessor calculated."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pyupc.cli.columns import print_columns
+from pyupc.cli.options import examples, json_output, one_symbol
+from pyupc.cli.report import printable
+from pyupc.cli.transfer_progress import counting
+from pyupc.errors import PyupcError
+
+if TYPE_CHECKING:
+    from pyupc.compare.run import Comparison
+    from pyupc.transfer.fingerprint import FingerprintSet
+
+DEFAULT_SYMBOL = "BTC"
+
+_WORDS = {
+    "compute_strikes": "compute_strikes",
+    "nearest_one_by_one": "griddata, nearest, a call a strike and direction",
+    "nearest_at_once": "griddata, nearest, all strikes in two calls",
+    "linear_at_once": "griddata, linear, all strikes in two calls",
+}
+
+
+@click.command(
+    epilog=examples(
+        "pyupc compare --samples 20",
+        "pyupc compare --samples 20 --symbol BTC --json",
+        "# pyupc compare symbol_fingerprints/ --samples 1000   # these files, not the set in use",
+    )
+)
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--samples",
+    "count",
+    type=click.IntRange(1, 100_000),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Random prices, times to the close and momenta; 21 strikes each.",
+)
+@one_symbol("BTC, ETH, …  Default: what the names of the files in DIR say, else BTC.")
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="The same seed, the same samples."
+)
+@json_output
+def command(folder: Path | None, count: int, symbol: str | None, seed: int, as_json: bool) -> None:
+    """Compare compute_strikes with the predecessor's calculation, in answers and in time.
+
+    That is scipy's griddata, nearest and linear, over CSV files read with pandas. Without DIR the
+    files are the set in use, exported with every digit to a folder that is removed afterwards.
+    Both answer the same 21 strikes of every sample in both directions.
+
+    Exits with 1 if griddata's nearest answers anything else. Values in the middle between two
+    cells are left out of that: compute_strikes takes the shorter time and the smaller move there,
+    scipy what its tree comes upon first. Differences are in percentage points. Needs the extra
+    `compare`.
+    """
+    from pyupc.compare.packages import require_packages
+
+    require_packages()
+
+    from pyupc.compare.run import Source, run
+    from pyupc.database import schema
+    from pyupc.database.connect import connect
+
+    with connect(application_name="pyupc compare") as conn:
+        schema.check(conn)
+        source = None
+        if folder is not None:
+            found = _read(folder, symbol)
+            symbol = found.symbol
+            source = Source(folder, [each.bucket for each in found.fingerprints])
+        done = run(
+            conn,
+            symbol or DEFAULT_SYMBOL,
+            source,
+            count=count,
+            seed=seed,
+            progress=counting("comparing", "samples"),
+        )
+    if as_json:
+        click.echo(json.dumps(done.as_json()))
+    else:
+        _print(done)
+    _refuse_mismatches(done)
+
+
+def _read(folder: Path, symbol: str | None) -> FingerprintSet:
+    """Refused as an import of the folder is."""
+    from pyupc.transfer.folder import read_folder
+
+    with counting("reading") as on_file:
+        return read_folder(folder, symbol, on_file)
+
+
+def _refuse_mismatches(done: Comparison) -> None:
+    nearest = done.differences.nearest
+    if not nearest.differing:
+        return
+    folder = shlex.quote(done.folder) if done.folder else "DIR"
+    raise PyupcError(
+        f"{nearest.differing:,} of {nearest.compared:,} values differ from griddata's nearest",
+        "see which numbers the files and the database do not share:"
+        f" pyupc fingerprints validate {folder} --symbol {done.symbol} --against {done.origin}",
+    )
+
+
+def _print(done: Comparison) -> None:
+    found = done.differences
+    files = printable(done.folder) if done.folder else "the same set, exported"
+    click.echo(f"{done.symbol}: compute_strikes answers from {done.origin} fingerprints")
+    click.echo(f"files: {files}; {done.fingerprints} fingerprints")
+    click.echo(f"{done.samples:,} samples, {found.values:,} values")
+    if found.other_fingerprint:
+        click.echo(f"for {found.other_fingerprint:,} samples another fingerprint answered")
+    click.echo()
+    _print_differences(done)
+    click.echo()
+    _print_times(done)
+
+
+def _print_differences(done: Comparison) -> None:
+    nearest, linear = done.differences.nearest, done.differences.linear
+    head = ("difference in points from", "compared", "differ", "mean", "p99", "largest")
+    differing = f"{nearest.differing:,}"
+    print_columns(
+        head,
+        [
+            ("nearest", f"{nearest.compared:,}", differing, "", "", _points(nearest.largest)),
+            (
+                "linear",
+                f"{linear.compared:,}",
+                "",
+                _points(linear.mean),
+                _points(linear.p99),
+                _points(linear.largest),
+            ),
+        ],
+        left=1,
+    )
+    click.echo(
+        f"nearest: {nearest.ties:,} values lie in the middle between two cells and are left out,"
+        f" {nearest.ties_differing:,} of them differ"
+    )
+    click.echo(f"linear: {linear.outside:,} values lie outside of the grid, where it has no answer")
+
+
+def _print_times(done: Comparison) -> None:
+    print_columns(
+        ("21 strikes, both directions", "samples", "p50 ms", "compute_strikes", "ratio"),
+        [
+            (
+                _WORDS[each.name],
+                f"{each.rounds:,}",
+                _milliseconds(each.p50_ms),
+                _milliseconds(each.beside_ms),
+                f"{each.ratio:,.3g}",
+            )
+            for each in done.times
+        ],
+        left=1,
+    )
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:,.3f}" if value < 10 else f"{value:,.1f}"
+
+
+def _points(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
