@@ -188,8 +188,11 @@ BEGIN
             upc.market_number(m.market, 'volume') AS volume,
             nullif(m.market ->> 'result', '') AS result
         FROM jsonb_array_elements(v_markets) AS m (market)
-        WHERE coalesce(nullif(m.market ->> 'strike_type', ''), 'greater')
-                IN ('greater', 'greater_or_equal')
+        WHERE CASE
+                WHEN m.market ->> 'strike_type' <> ''
+                THEN m.market ->> 'strike_type' IN ('greater', 'greater_or_equal')
+                ELSE m.market ->> 'cap_strike' IS NULL
+            END
           AND m.market ->> 'floor_strike' <> ''
           AND m.market ->> 'ticker' IS NOT NULL
     ),

@@ -99,7 +99,7 @@ COMMENT ON COLUMN upc_data.market_quote.symbol IS 'symbol';
 COMMENT ON COLUMN upc_data.market_quote.event_ticker IS 'event of the market';
 COMMENT ON COLUMN upc_data.market_quote.ticker IS 'e.g. KXBTCD-25JUL2615-T117999.99';
 COMMENT ON COLUMN upc_data.market_quote.strike IS
-    'the market pays if the price ends at or above it, USD: floor_strike + 0.01, unless that pays too';
+    'the market pays if the price ends at or above it, USD: mostly floor_strike + 0.01';
 COMMENT ON COLUMN upc_data.market_quote.status IS 'as Kalshi words it; active while it is traded';
 COMMENT ON COLUMN upc_data.market_quote.yes_bid IS 'best bid for yes, USD per contract, exact';
 COMMENT ON COLUMN upc_data.market_quote.yes_ask IS 'best ask for yes, USD per contract, exact';

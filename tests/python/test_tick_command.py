@@ -140,14 +140,17 @@ def test_every_value_of_a_tick_follows_from_the_candles_and_compute_strikes(
 
     strikes = rows(
         market,
-        "SELECT strike, buffer, move_percent, direction, prob_beyond, positive_prob, negative_prob"
+        "SELECT strike, buffer, move_percent, direction, prob_beyond, positive_prob, negative_prob,"
+        " prob_above, sample_size"
         " FROM upc.compute_strikes(%s, %s, 'BTC', %s)",
         price,
         live["momentum_bps"],
         ttc,
     )
     expected = []
-    for strike, buffer, move, direction, beyond, positive, negative in strikes:
+    further = {}
+    for strike, buffer, move, direction, beyond, positive, negative, above, size in strikes:
+        further[strike] = {"prob_above": two_decimals(above), "sample_size": size}
         expected.append(
             {
                 "strike": strike,
@@ -166,7 +169,10 @@ def test_every_value_of_a_tick_follows_from_the_candles_and_compute_strikes(
     assert all(isinstance(strike, int) for strike in live["strikes"])
 
     by_distance = sorted(expected, key=lambda row: (abs(row["strike"] - price), row["strike"]))
-    unknown = ("yes_ask", "no_ask", "yes_diff", "no_diff", "volume", "ticker")
+    unknown = (
+        *("yes_ask", "no_ask", "yes_diff", "no_diff", "volume", "ticker", "yes_edge", "no_edge"),
+        *(f"{side}_{kind}_dollars" for side in ("yes", "no") for kind in ("ask", "bid")),
+    )
     assert table["strikes"] == [
         {
             "strike": row["strike"],
@@ -175,6 +181,7 @@ def test_every_value_of_a_tick_follows_from_the_candles_and_compute_strikes(
             "probability": row["prob_within"],
             **dict.fromkeys(unknown),
             "active_side": "no" if row["strike"] > price else "yes",
+            **further[row["strike"]],
         }
         for row in by_distance
     ]
@@ -194,7 +201,8 @@ def test_the_keys_are_those_of_the_predecessor(
                 for row in new.get(rows_of, []):
                     # Whole strikes of the list are plain numbers.
                     if isinstance(row, dict):
-                        assert list(row) == list(old[rows_of][0])
+                        first = list(old[rows_of][0])
+                        assert list(row)[: len(first)] == first
 
 
 def test_from_halted_on_rows_stay_and_probabilities_are_null(market: str, tmp_path: Path) -> None:

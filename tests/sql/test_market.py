@@ -303,14 +303,15 @@ def test_only_markets_above_a_strike_are_taken(conn: Connection) -> None:
         market(98_000, floor_strike=None),
         market(98_125, floor_strike=""),
         {**market(98_250), "ticker": None},
-        {"ticker": "without a type", "floor_strike": 1, "close_time": "2026-06-01T15:00:00Z"},
+        market(98_500, strike_type=None, cap_strike=98_749.99),
+        market(98_750, strike_type=None),
         "a text",
         7,
         None,
         [],
     )
-    assert load(conn, document)["markets"] == 2
-    assert [row["strike"] for row in quotes(conn)] == [97_000, 97_750]
+    assert load(conn, document)["markets"] == 3
+    assert [row["strike"] for row in quotes(conn)] == [97_000, 97_750, 98_750]
 
 
 def test_the_strike_is_exact(conn: Connection) -> None:
