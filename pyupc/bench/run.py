@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from pyupc.bench import builds, strikes, ticks
+from pyupc.bench import builds, markets, strikes, ticks
 from pyupc.bench.figures import Row
 from pyupc.bench.scratch import Plan, fill, scratch_database
 from pyupc.database import migrate
@@ -18,7 +18,7 @@ from pyupc.fingerprints.build import build
 from pyupc.fingerprints.progress import Silent
 
 # In this order: every refresh leaves dead rows on disk, and every symbol adds 62 views.
-NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "process", "symbols")
+NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "process", "symbols")
 
 Say = Callable[[str], None]
 
@@ -41,6 +41,7 @@ def run(server: str, plan: Plan, names: tuple[str, ...], say: Say) -> Iterator[R
             "strikes": lambda: strikes.strikes(plan),
             "griddata": lambda: strikes.griddata(plan),
             "tick": lambda: ticks.ticks(plan),
+            "market": lambda: markets.markets(plan),
             "disk": lambda: builds.disk(plan),
             "process": lambda: ticks.process(plan),
             "symbols": lambda: ticks.symbols(plan),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyupc.bench.figures import Row
 
 # As in pyupc.bench.run, which the help need not load.
-NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "process", "symbols")
+NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "process", "symbols")
 
 
 @click.command(

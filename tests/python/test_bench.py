@@ -43,6 +43,8 @@ def test_a_quick_run_has_every_row(server_dsn: str, monkeypatch: pytest.MonkeyPa
         "strikes_griddata_at_once",
         "tick_simulated",
         "tick_replay",
+        "market_tick",
+        "market_quotes",
         "process_cpu",
         "process_memory",
         "symbols_1",
