@@ -173,7 +173,8 @@ def test_any_set_comes_through(
             rng.shuffle(minutes)
             content = text(bucket, header=header, minutes=minutes, spell=spell)
             (folder / file_name(bucket)).write_text(content)
-        assert document("import", folder)["is_changed"] is True
+        # Two examples may happen to be the same set.
+        document("import", folder)
         comes_through(module_db, folder, Path(name) / "out")
         assert document("import", Path(name) / "out")["is_changed"] is False
 
