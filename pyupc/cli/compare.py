@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pyupc.cli.columns import print_columns
+from pyupc.cli.fingerprint_source import read
 from pyupc.cli.options import examples, json_output, one_symbol
 from pyupc.cli.report import printable
 from pyupc.cli.transfer_progress import counting
@@ -17,7 +18,6 @@ from pyupc.errors import PyupcError
 
 if TYPE_CHECKING:
     from pyupc.compare.run import Comparison
-    from pyupc.transfer.fingerprint import FingerprintSet
 
 DEFAULT_SYMBOL = "BTC"
 
@@ -75,7 +75,7 @@ def command(folder: Path | None, count: int, symbol: str | None, seed: int, as_j
         schema.check(conn)
         source = None
         if folder is not None:
-            found = _read(folder, symbol)
+            found = read(folder, symbol)
             symbol = found.symbol
             source = Source(folder, [each.bucket for each in found.fingerprints])
         done = run(
@@ -91,14 +91,6 @@ def command(folder: Path | None, count: int, symbol: str | None, seed: int, as_j
     else:
         _print(done)
     _refuse_mismatches(done)
-
-
-def _read(folder: Path, symbol: str | None) -> FingerprintSet:
-    """Refused as an import of the folder is."""
-    from pyupc.transfer.folder import read_folder
-
-    with counting("reading") as on_file:
-        return read_folder(folder, symbol, on_file)
 
 
 def _refuse_mismatches(done: Comparison) -> None:

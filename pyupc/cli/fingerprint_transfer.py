@@ -1,4 +1,4 @@
-"""`pyupc fingerprints import`, `export`, `validate` and `use`: moving fingerprints in and out."""
+"""`pyupc fingerprints import`, `export` and `use`: moving fingerprints in and out."""
 
 from __future__ import annotations
 
@@ -10,39 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyupc.cli.columns import print_columns
+from pyupc.cli.fingerprint_source import FOLDER, connected, read, say, source
 from pyupc.cli.options import examples, json_output, one_symbol, symbols
 from pyupc.cli.report import printable
 from pyupc.cli.transfer_progress import counting, working
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from pyupc.transfer.fingerprint import FingerprintSet, Problem
-    from pyupc.transfer.store import Comparison, Connection
-
-_SHOWN = 20
-
-# Whether it can be read is found out by reading it.
-_FOLDER = click.Path(readable=False, path_type=Path)
-_folder = click.argument("folder", metavar="DIR", required=False, type=_FOLDER)
-
-
-def _source(function: Callable[..., None]) -> Callable[..., None]:
-    """The arguments of a command that reads a set: a folder, or tables on a server."""
-    for option in (
-        click.option("--schema", default="analytics", show_default=True, help="Of the tables."),
-        click.option(
-            "--from-dsn",
-            metavar="DSN",
-            help="Read the predecessor's tables there instead of files; nothing is written there.",
-        ),
-        one_symbol("BTC, ETH, …; may be left out: names of files and tables say it."),
-        _folder,
-    ):
-        function = option(function)
-    return function
+    from pyupc.transfer.store import Connection
 
 
 @click.command(
@@ -53,7 +28,7 @@ def _source(function: Callable[..., None]) -> Callable[..., None]:
         "# pyupc fingerprints import --from-dsn 'host=old dbname=trading' --schema analytics",
     ),
 )
-@_source
+@source
 @click.option("--strict", is_flag=True, help="Refuse what is only warned of.")
 @json_output
 def import_(
@@ -78,9 +53,9 @@ def import_(
     from pyupc.transfer.fingerprint import Refused
 
     began = time.monotonic()
-    with _connected() as conn:
-        found = _read(folder, symbol, from_dsn, schema)
-        _say(found.warnings, mark="warning: ")
+    with connected() as conn:
+        found = read(folder, symbol, from_dsn, schema)
+        say(found.warnings, mark="warning: ")
         if strict and found.warnings:
             raise Refused(found.warnings, "mend the source, or import it without --strict")
         with working("storing and publishing"):
@@ -115,58 +90,11 @@ def import_(
 
 @click.command(
     epilog=examples(
-        "pyupc fingerprints validate symbol_fingerprints/ --symbol BTC",
-        "pyupc fingerprints validate symbol_fingerprints/ --symbol BTC --against built --json",
-        "# pyupc fingerprints validate --from-dsn 'host=old dbname=trading' --symbol BTC",
-    )
-)
-@_source
-@click.option(
-    "--against",
-    type=click.Choice(["imported", "built"]),
-    default="imported",
-    show_default=True,
-    help="What to compare with.",
-)
-@json_output
-def validate(
-    folder: Path | None,
-    symbol: str | None,
-    from_dsn: str | None,
-    schema: str,
-    against: str,
-    as_json: bool,
-) -> None:
-    """Compare every cell of the files with the curves that compute_strikes reads.
-
-    Exits with 1 if a number differs or is missing in the database. Those built from candles come
-    from other years than the predecessor's: --against built reports how far they are apart, and
-    exits with 0. Differences are in percentage points.
-    """
-    from pyupc.transfer import store
-
-    with _connected() as conn:
-        found = _read(folder, symbol, from_dsn, schema)
-        with working("comparing"):
-            *each, total = store.validate_set(conn, found, against)
-        files = {fingerprint.bucket for fingerprint in found.fingerprints}
-        others = [b for b in store.buckets(conn, found.symbol, against) if b not in files]
-    _print_comparison(found, against, each, total, others, as_json=as_json)
-    if against == "imported" and not total.is_equal:
-        raise PyupcError(
-            f"{total.differing:,} of {total.compared:,} cells differ,"
-            f" {total.missing:,} are missing in the database",
-            "import the files again",
-        )
-
-
-@click.command(
-    epilog=examples(
         "pyupc fingerprints export exported/ --symbol BTC",
         "pyupc fingerprints export built/ --symbol BTC --origin built --json",
     )
 )
-@click.argument("folder", metavar="DIR", type=_FOLDER)
+@click.argument("folder", metavar="DIR", type=FOLDER)
 @one_symbol("BTC, ETH, …; may be left out if only one has imported fingerprints.")
 @click.option(
     "--origin",
@@ -186,7 +114,7 @@ def export(
     from pyupc.transfer import store
     from pyupc.transfer.folder import write_folder
 
-    with _connected() as conn, store.snapshot(conn):
+    with connected() as conn, store.snapshot(conn):
         symbol = symbol or _only_imported(conn)
         there = store.origins(conn, symbol)
         chosen = origin or ("imported" if "imported" in there else "built")
@@ -233,56 +161,12 @@ def use(origin: str, symbols: tuple[str, ...], as_json: bool) -> None:
     """
     from pyupc.transfer import store
 
-    with _connected() as conn:
+    with connected() as conn:
         chosen = store.use(conn, origin, symbols)
     if as_json:
         click.echo(json.dumps({"origin": origin, "symbols": chosen}))
     else:
         click.echo(f"{', '.join(chosen)}: compute_strikes answers from {origin} fingerprints")
-
-
-def _connected() -> Connection:
-    from pyupc.database import schema
-    from pyupc.database.connect import connect
-
-    conn = connect(application_name="pyupc fingerprints")
-    try:
-        schema.check(conn)
-    except BaseException:
-        conn.close()
-        raise
-    return conn
-
-
-def _read(
-    folder: Path | None, symbol: str | None, from_dsn: str | None, schema: str
-) -> FingerprintSet:
-    from pyupc.transfer.fingerprint import Refused
-
-    if (folder is None) == (from_dsn is None):
-        raise UsageProblem("name a folder, or a server with --from-dsn", "see --help")
-    try:
-        with counting("reading") as on_file:
-            if folder is not None:
-                from pyupc.transfer.folder import read_folder
-
-                return read_folder(folder, symbol, on_file)
-            from pyupc.transfer.tables import read_tables
-
-            assert from_dsn is not None
-            return read_tables(from_dsn, schema, symbol, on_file)
-    except Refused as refused:
-        if len(refused.problems) > 1:
-            _say(refused.problems)
-        raise
-
-
-def _say(problems: Sequence[Problem], *, mark: str = "") -> None:
-    """The first of them, a line each."""
-    for problem in problems[:_SHOWN]:
-        click.echo(printable(f"{mark}{problem}"), err=True)
-    if len(problems) > _SHOWN:
-        click.echo(f"… and {len(problems) - _SHOWN:,} more", err=True)
 
 
 def _only_imported(conn: Connection) -> str:
@@ -300,57 +184,3 @@ def _became(done: Any) -> str:
     if done.replaced:
         return f"imported in place of the {done.replaced} imported before"
     return "imported"
-
-
-def _print_comparison(
-    found: FingerprintSet,
-    against: str,
-    each: list[Comparison],
-    total: Comparison,
-    others: list[int],
-    *,
-    as_json: bool,
-) -> None:
-    from pyupc.transfer.names import stem
-
-    named = [(stem(found.symbol, row.bucket or 0), row) for row in each]
-    only_there = [stem(found.symbol, bucket) for bucket in others]
-    if as_json:
-        rows = [{"fingerprint": name, **_numbers(row)} for name, row in named]
-        document = {
-            "symbol": found.symbol,
-            "against": against,
-            "fingerprints": rows,
-            "total": _numbers(total),
-            "only_in_database": only_there,
-        }
-        click.echo(json.dumps(document))
-        return
-    head = ("fingerprint", "compared", "differ", "missing", "largest", "mean")
-    print_columns(
-        head,
-        [
-            (
-                name,
-                f"{row.compared:,}",
-                f"{row.differing:,}",
-                f"{row.missing:,}",
-                _points(row.largest),
-                _points(row.mean),
-            )
-            for name, row in [*named, ("all", total)]
-        ],
-        left=1,
-    )
-    if only_there:
-        click.echo(f"in the database only: {', '.join(only_there)}")
-
-
-def _numbers(row: Comparison) -> dict[str, Any]:
-    numbers = asdict(row)
-    del numbers["bucket"]
-    return numbers
-
-
-def _points(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyupc.cli import fingerprint_transfer
+from pyupc.cli import fingerprint_transfer, fingerprint_validation
 from pyupc.cli.columns import print_columns
 from pyupc.cli.options import examples, json_output, symbols
 
@@ -31,7 +31,7 @@ def command() -> None:
 for transfer in (
     fingerprint_transfer.import_,
     fingerprint_transfer.export,
-    fingerprint_transfer.validate,
+    fingerprint_validation.validate,
     fingerprint_transfer.use,
 ):
     command.add_command(transfer)

@@ -1,0 +1,121 @@
+"""`pyupc fingerprints validate`: every cell of a source beside the database."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pyupc.cli.columns import print_columns
+from pyupc.cli.fingerprint_source import connected, read, source
+from pyupc.cli.options import examples, json_output
+from pyupc.cli.transfer_progress import working
+from pyupc.errors import PyupcError
+
+if TYPE_CHECKING:
+    from pyupc.transfer.fingerprint import FingerprintSet
+    from pyupc.transfer.store import Comparison
+
+
+@click.command(
+    epilog=examples(
+        "pyupc fingerprints validate symbol_fingerprints/ --symbol BTC",
+        "pyupc fingerprints validate symbol_fingerprints/ --symbol BTC --against built --json",
+        "# pyupc fingerprints validate --from-dsn 'host=old dbname=trading' --symbol BTC",
+    )
+)
+@source
+@click.option(
+    "--against",
+    type=click.Choice(["imported", "built"]),
+    default="imported",
+    show_default=True,
+    help="What to compare with.",
+)
+@json_output
+def validate(
+    folder: Path | None,
+    symbol: str | None,
+    from_dsn: str | None,
+    schema: str,
+    against: str,
+    as_json: bool,
+) -> None:
+    """Compare every cell of the files with the curves that compute_strikes reads.
+
+    Exits with 1 if a number differs or is missing in the database. Those built from candles come
+    from other years than the predecessor's: --against built reports how far they are apart, and
+    exits with 0. Differences are in percentage points.
+    """
+    from pyupc.transfer import store
+
+    with connected() as conn:
+        found = read(folder, symbol, from_dsn, schema)
+        with working("comparing"):
+            *each, total = store.validate_set(conn, found, against)
+        files = {fingerprint.bucket for fingerprint in found.fingerprints}
+        others = [b for b in store.buckets(conn, found.symbol, against) if b not in files]
+    _print_comparison(found, against, each, total, others, as_json=as_json)
+    if against == "imported" and not total.is_equal:
+        raise PyupcError(
+            f"{total.differing:,} of {total.compared:,} cells differ,"
+            f" {total.missing:,} are missing in the database",
+            "import the files again",
+        )
+
+
+def _print_comparison(
+    found: FingerprintSet,
+    against: str,
+    each: list[Comparison],
+    total: Comparison,
+    others: list[int],
+    *,
+    as_json: bool,
+) -> None:
+    from pyupc.transfer.names import stem
+
+    named = [(stem(found.symbol, row.bucket or 0), row) for row in each]
+    only_there = [stem(found.symbol, bucket) for bucket in others]
+    if as_json:
+        rows = [{"fingerprint": name, **_numbers(row)} for name, row in named]
+        document = {
+            "symbol": found.symbol,
+            "against": against,
+            "fingerprints": rows,
+            "total": _numbers(total),
+            "only_in_database": only_there,
+        }
+        click.echo(json.dumps(document))
+        return
+    head = ("fingerprint", "compared", "differ", "missing", "largest", "mean")
+    print_columns(
+        head,
+        [
+            (
+                name,
+                f"{row.compared:,}",
+                f"{row.differing:,}",
+                f"{row.missing:,}",
+                _points(row.largest),
+                _points(row.mean),
+            )
+            for name, row in [*named, ("all", total)]
+        ],
+        left=1,
+    )
+    if only_there:
+        click.echo(f"in the database only: {', '.join(only_there)}")
+
+
+def _numbers(row: Comparison) -> dict[str, Any]:
+    numbers = asdict(row)
+    del numbers["bucket"]
+    return numbers
+
+
+def _points(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
