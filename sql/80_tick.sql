@@ -53,7 +53,8 @@ COMMENT ON FUNCTION upc.release_lease IS
 -- taken or renewed for `lease`. Without a holder the tick only makes sure that no one else has it.
 -- replay_from, elapsed: the stored instant at which a replay began, and how much of it has been
 -- shown since; NULL begins at replay_start. seed: of the simulated feed. step, levels, method: as
--- in compute_strikes. min_probability, min_differential: what the watchlist asks for, in percent.
+-- in compute_strikes. min_probability, min_differential: what the watchlist asks for, in percent;
+-- NULL takes the settings upc.min_probability (95) and upc.min_differential (0).
 -- Returns one row: what was logged, and the three documents as JSON texts.
 -- Errors: UP002 symbol, UP009 another process ticks, UP010 feed, UP011 no price; those of
 -- compute_strikes.
@@ -72,8 +73,8 @@ CREATE FUNCTION upc.tick(
     step double precision DEFAULT NULL,
     levels integer DEFAULT 10,
     method text DEFAULT 'nearest',
-    min_probability double precision DEFAULT 95,
-    min_differential double precision DEFAULT 0
+    min_probability double precision DEFAULT NULL,
+    min_differential double precision DEFAULT NULL
 )
 RETURNS TABLE (
     tick_id bigint,
@@ -133,7 +134,9 @@ BEGIN
     SELECT d.* INTO v_strikes
     FROM upc.strike_documents(
         price, momentum, symbol, market_at, ttc_seconds, v_tier, levels, method, state,
-        v_event.event_ticker IS NOT NULL, min_probability, min_differential
+        v_event.event_ticker IS NOT NULL,
+        coalesce(min_probability, upc.setting('min_probability', '95')::double precision),
+        coalesce(min_differential, upc.setting('min_differential', '0')::double precision)
     ) AS d;
     fingerprint := v_strikes.fingerprint;
 

@@ -743,3 +743,16 @@ def test_the_watchlist_at_its_limits(conn: Connection) -> None:
     best = max(p, 100 - p) - 50
     assert listed(min_differential=best + 3)
     assert not listed(min_differential=best + Decimal("3.01"))
+
+
+def test_the_limits_of_the_watchlist_are_settings(conn: Connection) -> None:
+    load(conn, event(quoted(97_250, "0.5000", "0.5000", "1000.00")))
+    watched = {}
+    for probability, differential in ((0, -200), (106, -200), (0, 104)):
+        conn.execute(
+            "SELECT set_config('upc.min_probability', %s, true), "
+            "set_config('upc.min_differential', %s, true)",
+            (str(probability), str(differential)),
+        )
+        watched[probability, differential] = len(tick(conn)["watchlist"]["strikes"])
+    assert watched == {(0, -200): 1, (106, -200): 0, (0, 104): 0}
