@@ -41,8 +41,9 @@ CREATE FUNCTION upc.strike_documents(
     OUT strike_rows json,
     OUT watched_rows json
 )
-LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
     WITH answer AS MATERIALIZED (
         SELECT
             t.*,
@@ -128,7 +129,9 @@ BEGIN ATOMIC
             ),
             '[]'
         )
+    INTO fingerprint, strikes, prob_above, probabilities, strike_rows, watched_rows
     FROM shown AS s;
-END;
+END
+$fn$;
 COMMENT ON FUNCTION upc.strike_documents IS
     'the strikes of a tick as they stand in the JSON documents: probabilities, strike table and watchlist';
