@@ -25,6 +25,8 @@ COMMANDS = {
     "strikes": "pyupc.cli.strikes",
     "feed": "pyupc.cli.feed",
     "tick": "pyupc.cli.tick",
+    "notify": "pyupc.cli.notify",
+    "doctor": "pyupc.cli.doctor",
 }
 
 
