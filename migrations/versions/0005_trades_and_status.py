@@ -48,7 +48,8 @@ CREATE TABLE upc_data.trade (
         (ended_at IS NOT NULL) = (status IN ('closed', 'settled'))
         AND (ended_at IS NULL) = (end_price IS NULL)
         AND (ended_at IS NULL) = (end_fee IS NULL)
-        AND (result IN ('yes', 'no')) IS NOT DISTINCT FROM (CASE status WHEN 'settled' THEN true END)
+        AND (result IS NULL) = (status <> 'settled')
+        AND (result IS NULL OR result IN ('yes', 'no'))
     )
 );
 COMMENT ON TABLE upc_data.trade IS 'trades that are watched over; pyupc places no orders';
@@ -74,7 +75,8 @@ COMMENT ON COLUMN upc_data.trade.stop_reason IS 'which stop fired: probability o
 COMMENT ON COLUMN upc_data.trade.stop_numbers IS 'what the stop saw, and its limits';
 COMMENT ON COLUMN upc_data.trade.ended_at IS 'when it was sold or settled';
 COMMENT ON COLUMN upc_data.trade.end_price IS 'what a contract brought, USD';
-COMMENT ON COLUMN upc_data.trade.end_fee IS 'taker fee of the whole sale, USD; a settlement has none';
+COMMENT ON COLUMN upc_data.trade.end_fee IS
+    'taker fee of the whole sale, USD; a settlement has none';
 COMMENT ON COLUMN upc_data.trade.result IS 'yes or no, of the market; NULL unless settled';
 COMMENT ON CONSTRAINT trade_symbol_trade_id_pkey ON upc_data.trade IS 'a trade by its number';
 COMMENT ON CONSTRAINT trade_position_check ON upc_data.trade IS
