@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -208,6 +209,17 @@ def test_odd_values_in_json() -> None:
     assert [json.loads(line) for line in lines] == PLAIN
 
 
+@pytest.fixture
+def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own time is not UTC."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_away")
 def test_odd_values_in_csv() -> None:
     assert printed(listing(ODD), "--csv") == CSV
     assert printed(listing(ODD), "--csv", "--no-headers") == CSV.partition("\n")[2]
