@@ -150,8 +150,7 @@ class Link:
                         "one is enough; end it first, or give this one another --name",
                     )
                 time.sleep(0.1)
-            if not self._from_start:
-                outbox.subscribe(conn, subscriber)
+            outbox.subscribe(conn, subscriber, from_start=self._from_start)
 
     def _listen(self) -> None:
         """Outside of a statement the socket is watched; the next statement reads what it has."""

@@ -29,9 +29,16 @@ def is_taken(conn: Connection, subscriber: str) -> bool:
     return not _value(conn.execute(query, (subscriber,)))
 
 
-def subscribe(conn: Connection, subscriber: str) -> None:
-    """A new subscriber begins at now; one that is known, where it was."""
-    conn.execute("SELECT upc.subscribe(subscriber => %s::text)", (subscriber,))
+def subscribe(conn: Connection, subscriber: str, *, from_start: bool = False) -> None:
+    """A new subscriber begins at now, or before all; one that is known, where it was.
+
+    A symbol that is new to a known one gets a cursor by it too.
+    """
+    conn.execute(
+        "SELECT upc.subscribe(subscriber => %s::text, is_from_start => %s::boolean)",
+        (subscriber, from_start),
+        prepare=True,
+    )
 
 
 def listen(conn: Connection) -> None:

@@ -41,7 +41,7 @@ class Watch:
             try:
                 if not self._link.is_up.is_set():
                     await self._link.open(code=False)
-                await self._link.ask(outbox.announce_silence)
+                await self._link.ask(self._look)
             except SchemaOutOfDate:
                 raise
             except PyupcError as problem:
@@ -51,6 +51,12 @@ class Watch:
                 backoff.succeeded()
                 self._health.works(DATABASE)
                 await self._until_lost(ROUND_SECONDS)
+
+    def _look(self, conn: outbox.Connection) -> None:
+        outbox.announce_silence(conn)
+        for courier in self._couriers:
+            # A symbol may have been registered since.
+            outbox.subscribe(conn, courier.target.subscriber)
 
     async def alarms(self) -> None:
         """Tell of an outage, and of its end."""

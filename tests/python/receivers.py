@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from pyupc.database.connect import connect
 from tests.python.market import REPOSITORY, rows
 
 SECRET = "hunter2secret"
@@ -149,17 +147,9 @@ def announce(dsn: str, message: str, kind: str = "stop", symbol: str = "BTC") ->
         "count": 10,
         "side": None,
     }
-    with connect(dsn) as conn, conn.transaction():
-        row = conn.execute(
-            "INSERT INTO upc_data.announcement"
-            " (symbol, announced_at, kind, subject, message, document)"
-            " VALUES (%s, clock_timestamp(), %s, 'trade', %s, %s) RETURNING announcement_id",
-            (symbol, kind, message, json.dumps(document)),
-        ).fetchone()
-        assert row is not None
-        payload = {"symbol": symbol, "announcement_id": row[0], "kind": kind}
-        conn.execute("SELECT pg_notify('upc_announcement', %s)", (json.dumps(payload),))
-    return int(row[0])
+    query = "SELECT upc.announce(%s, %s, 'trade', %s, %s, clock_timestamp())"
+    [(announced,)] = rows(dsn, query, symbol, kind, message, json.dumps(document))
+    return int(announced["announcement_id"])
 
 
 def cursors(dsn: str) -> dict[tuple[str, str], int]:
@@ -175,7 +165,3 @@ def until(condition: Callable[[], object], seconds: float = 30) -> float:
         assert time.monotonic() - began < seconds
         time.sleep(0.02)
     return time.monotonic() - began
-
-
-def clock_times(text: str) -> list[str]:
-    return re.findall(r"\d\d:\d\d:\d\d UTC", text)
