@@ -72,11 +72,13 @@ def _without_errors(name: str, look: Callable[[], Finding]) -> Finding:
         return _failed(name, translate(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return Finding(name, "fail", f"{where}{error.strerror or error}")
+        return Finding(name, "fail", f"{where}{error.strerror or error}", "see that it can be used")
     except Exception as error:
-        return Finding(name, "fail", f"{type(error).__name__}: {one_line(str(error))}")
+        seen = f"internal error: {type(error).__name__}: {one_line(str(error))}"
+        return Finding(name, "fail", seen, "report it")
 
 
 def _failed(name: str, problem: PyupcError) -> Finding:
     is_unreachable = isinstance(problem, DatabaseUnreachable)
-    return Finding(name, "fail", problem.message, problem.hint, is_unreachable)
+    repair = problem.hint or "see what the server's log says"
+    return Finding(name, "fail", problem.message, repair, is_unreachable)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pyupc import embedded
-from pyupc.database.connect import connect
+from pyupc.database.connect import connect, resolve_dsn
 from pyupc.doctor import clock, machine, outside, rights, server, standing
 from pyupc.doctor.clock import Clock
 from pyupc.doctor.finding import Finding, Running
@@ -177,7 +177,7 @@ def _is_embedded() -> bool:
 def _dsn() -> str:
     """Nothing is started and nothing is created: that would be no look at what there is."""
     if not _is_embedded():
-        return os.environ["PYUPC_DSN"]
+        return resolve_dsn()
     if not embedded.is_running():
         raise DatabaseUnreachable("the embedded PostgreSQL does not run", "pyupc db start")
     return Cluster(Home.at(embedded.default_home())).uri(embedded.DATABASE)
