@@ -16,14 +16,23 @@ CREATE FUNCTION upc.stop_rules(
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
-    on_probability := upc.setting('stop_on_probability', 'on')::boolean;
-    probability := upc.setting('stop_probability', '40')::double precision;
-    ttc := upc.setting('stop_ttc', '60 s')::interval;
-    IF upc.setting('stop_verify', 'off')::boolean THEN
-        verify_for := upc.setting('stop_verify_for', '15 s')::interval;
-    END IF;
-    on_momentum := upc.setting('stop_on_momentum', 'on')::boolean;
-    momentum := upc.setting('stop_momentum', '35')::double precision;
+    BEGIN
+        on_probability := upc.setting('stop_on_probability', 'on')::boolean;
+        probability := upc.setting('stop_probability', '40')::double precision;
+        ttc := upc.setting('stop_ttc', '60 s')::interval;
+        IF upc.setting('stop_verify', 'off')::boolean THEN
+            verify_for := upc.setting('stop_verify_for', '15 s')::interval;
+        END IF;
+        on_momentum := upc.setting('stop_on_momentum', 'on')::boolean;
+        momentum := upc.setting('stop_momentum', '35')::double precision;
+    EXCEPTION
+        WHEN data_exception THEN
+            RAISE EXCEPTION 'a setting of the stops is none: %', SQLERRM
+                USING
+                    ERRCODE = 'invalid_parameter_value',
+                    DETAIL = 'Limits are numbers, times are intervals, and the rest is on or off.',
+                    HINT = 'The settings of the stops are those that begin with upc.stop_.';
+    END;
 
     IF NOT (
         probability BETWEEN 0 AND 100
