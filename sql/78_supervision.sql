@@ -261,7 +261,9 @@ BEGIN
                 AND at - v_below_since >= coalesce(v_rules.verify_for, '0')
             THEN 'probability'
             WHEN v_rules.on_momentum
-                AND momentum * CASE v_trade.side WHEN 'no' THEN 1 ELSE -1 END >= v_rules.momentum
+                -- Prices 35 basis points apart give 34.99999999999999.
+                AND momentum * CASE v_trade.side WHEN 'no' THEN 1 ELSE -1 END
+                    >= v_rules.momentum - 1e-9
             THEN 'momentum'
         END;
         IF v_reason IS NOT NULL THEN
