@@ -106,6 +106,14 @@ BEGIN
             'pyupc market show tells the event that closes next.'
         );
     END IF;
+    IF v_market.strike <= 0 THEN
+        -- It has no probability, and every tick would fail for the want of it.
+        PERFORM upc.refuse_trade(
+            format('%s has the strike %s', ticker, v_market.strike),
+            'A price is always above zero.',
+            'There is nothing to watch over.'
+        );
+    END IF;
 
     INSERT INTO upc_data.trade AS t (
         symbol, event_ticker, ticker, side, strike, closes_at, buy_price, position, buy_fee,
@@ -179,8 +187,10 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT
             coalesce(e.closes_at, t.closes_at) > at AS is_traded,
-            greatest(
-                0, floor(extract(epoch FROM coalesce(e.closes_at, t.closes_at) - at))
+            -- A market that closes after 2094 must not stop the ticks.
+            least(
+                greatest(0, floor(extract(epoch FROM coalesce(e.closes_at, t.closes_at) - at))),
+                2147483647
             )::integer AS ttc_seconds,
             array_position(active_trades.strikes, t.strike::double precision) AS place
     ) AS c
