@@ -168,11 +168,11 @@ BEGIN
         c.ttc_seconds,
         CASE t.side WHEN 'yes' THEN p.above ELSE 100 - p.above END,
         -- As the strike table shows it: complements are those of rounded numbers.
-        CASE WHEN (t.side = 'yes') = (t.strike <= price::numeric)
+        CASE WHEN (t.side = 'yes') = (c.strike <= price)
             THEN 100 - upc.two_decimals(p.beyond)
             ELSE upc.two_decimals(p.beyond)
         END,
-        CASE t.side WHEN 'yes' THEN 1 ELSE -1 END * (price - t.strike::double precision),
+        CASE t.side WHEN 'yes' THEN 1 ELSE -1 END * (price - c.strike),
         v.close_price,
         t.position * (v.close_price - t.buy_price),
         t.position * (v.close_price - t.buy_price) - t.buy_fee
@@ -186,6 +186,8 @@ BEGIN
         ON q.symbol = t.symbol AND q.event_ticker = t.event_ticker AND q.ticker = t.ticker
     CROSS JOIN LATERAL (
         SELECT
+            -- As compute_strikes compares it: a price as numeric has 15 digits only.
+            t.strike::double precision AS strike,
             coalesce(e.closes_at, t.closes_at) > at AS is_traded,
             -- A market that closes after 2094 must not stop the ticks.
             least(
@@ -197,7 +199,7 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT
             a.above,
-            CASE WHEN t.strike > price::numeric THEN a.above ELSE 100 - a.above END AS beyond
+            CASE WHEN c.strike > price THEN a.above ELSE 100 - a.above END AS beyond
         FROM (
             SELECT CASE
                 WHEN coalesce(price_state, 'halted') = 'halted' OR NOT c.is_traded THEN NULL
@@ -206,7 +208,7 @@ BEGIN
                 ELSE (
                     SELECT o.prob_above
                     FROM upc.probability(
-                        price, t.strike::double precision, momentum, t.symbol, c.ttc_seconds, method
+                        price, c.strike, momentum, t.symbol, c.ttc_seconds, method
                     ) AS o
                 )
             END AS above
