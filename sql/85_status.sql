@@ -349,6 +349,8 @@ BEGIN
               WHERE c.symbol = s.symbol AND c.subject = 'tick'
           )
     LOOP
+        -- Of two who ask at once one waits, and then sees that it has been said.
+        PERFORM upc.lock_announcements(v_status.symbol);
         v_told := upc.note_condition(
             v_status.symbol, 'tick', 'halted', clock_timestamp(),
             make_interval(secs => v_status.tick_age_seconds)
