@@ -339,7 +339,11 @@ BEGIN
         ) AS s
         CROSS JOIN LATERAL upc.price_now(s.symbol, at) AS n
         CROSS JOIN LATERAL upc.active_trades(
-            s.symbol, at, n.price, n.momentum, n.price_state
+            s.symbol, at, n.price, n.momentum,
+            -- Without a fingerprint a trade has no probability, and can be listed and closed.
+            CASE WHEN EXISTS (
+                SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = s.symbol
+            ) THEN n.price_state END
         ) AS a
 
         UNION ALL
