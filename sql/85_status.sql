@@ -62,7 +62,7 @@ BEGIN ATOMIC
                     true
                 ),
                 coalesce(
-                    format('the last tick is %s s old', round(status.tick_age_seconds::numeric, 1)),
+                    'the last tick is ' || round(status.tick_age_seconds::numeric, 1) || ' s old',
                     'there is no tick'
                 )
             ),
@@ -70,7 +70,7 @@ BEGIN ATOMIC
                 4, status.price_state = 'halted', status.price_state <> 'fresh',
                 format('the price is %s', status.price_state)
                 || coalesce(
-                    format(', %s s old', round(status.price_age_seconds::numeric, 1)), ''
+                    ', ' || round(status.price_age_seconds::numeric, 1) || ' s old', ''
                 )
             ),
             (
@@ -93,10 +93,8 @@ BEGIN ATOMIC
                 status.feed NOT IN ('replay', 'simulated')
                 AND coalesce(status.candle_age_seconds > 300, true),
                 coalesce(
-                    format(
-                        'the newest candle closed %s ago',
-                        make_interval(mins => (status.candle_age_seconds / 60)::integer)
-                    ),
+                    'the newest candle closed '
+                    || make_interval(mins => (status.candle_age_seconds / 60)::integer) || ' ago',
                     'there are no candles'
                 )
             ),
