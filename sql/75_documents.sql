@@ -47,6 +47,8 @@ BEGIN
     WITH answer AS MATERIALIZED (
         SELECT
             t.*,
+            upc.two_decimals(t.buffer) AS shown_buffer,
+            upc.two_decimals(t.prob_beyond) AS beyond,
             100 - upc.two_decimals(t.prob_beyond) AS within,
             t.direction = 'above' AS is_above,
             t.yes_edge IS NOT NULL OR t.no_edge IS NOT NULL AS has_edge
@@ -82,7 +84,7 @@ BEGIN
                 SELECT r FROM (
                     SELECT
                         d.strike,
-                        upc.two_decimals(d.buffer) AS buffer,
+                        d.shown_buffer AS buffer,
                         upc.two_decimals(d.buffer_pct) AS buffer_pct,
                         d.within AS probability,
                         d.yes_ask,
@@ -106,9 +108,9 @@ BEGIN
                 SELECT r FROM (
                     SELECT
                         d.strike,
-                        upc.two_decimals(d.buffer) AS buffer,
+                        d.shown_buffer AS buffer,
                         upc.two_decimals(d.move_percent) AS move_percent,
-                        upc.two_decimals(d.prob_beyond) AS prob_beyond,
+                        d.beyond AS prob_beyond,
                         d.within AS prob_within,
                         d.direction,
                         upc.two_decimals(d.positive_prob) AS positive_prob,
