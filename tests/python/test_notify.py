@@ -366,3 +366,24 @@ def test_a_document_of_any_shape_makes_a_message() -> None:
         body({"is_open": True, "feed": "a\nb"}) == "old price\nis open yes, feed a b\n12:00:05 UTC"
     )
     assert len(body(json.loads(json.dumps({f"number_{n}": n for n in range(500)})))) == LONGEST_BODY
+
+
+def test_a_reason_has_no_secrets_in_it(receiver: Receiver) -> None:
+    from dataclasses import replace
+
+    from pyupc.notify.message import own
+    from pyupc.notify.target import NotSent, target
+
+    url = f"json://someone:{SECRET}@127.0.0.1:{receiver.port}/path?+X-Token=abcdefgh"
+
+    class Careless:
+        def notify(self, **_: object) -> bool:
+            raise OSError(f"POST {url} to 127.0.0.1\nfailed")
+
+    there = replace(target(url), _apprise=Careless())
+    with pytest.raises(NotSent) as raised:
+        there.send(own("halted", "x", datetime.now(UTC)))
+    assert SECRET not in repr(there)
+    assert not {SECRET, "abcdefgh"} & set(re.split(r"\W+", raised.value.reason))
+    assert "127.0.0.1" in raised.value.reason
+    assert "\n" not in raised.value.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -11,7 +12,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
@@ -22,6 +22,8 @@ from pyupc.database.connect import connect
 from pyupc.database.migrate import upgrade
 from pyupc.embedded.cluster import Cluster
 from pyupc.embedded.home import Home
+from pyupc.notify import outbox
+from pyupc.notify.link import Link
 from tests.python.market import fill, rows
 from tests.python.receivers import Receiver, announce, cursors, notifying, receiving, until
 
@@ -41,24 +43,20 @@ def receiver() -> Iterator[Receiver]:
 def away(server_dsn: str, dsn: str) -> Iterator[None]:
     """The database cannot be connected to for a while."""
     name = str(conninfo_to_dict(dsn)["dbname"])
-    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
     here, gone = sql.Identifier(name), sql.Identifier(f"{name}_gone")
-
-    def leave() -> bool:
-        with connect(server_dsn) as server:
-            server.execute(OURS, (name,))
-            try:
-                server.execute(rename.format(here, gone))
-            except psycopg.errors.ObjectInUse:
-                return False
-        return True
-
-    until(leave)
+    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    with connect(server_dsn) as server:
+        # Whoever is cut off would be back before it can be renamed.
+        server.execute(allow.format(here, sql.SQL("false")))
+        server.execute(OURS, (name,))
+        server.execute(rename.format(here, gone))
     try:
         yield
     finally:
         with connect(server_dsn) as server:
             server.execute(rename.format(gone, here))
+            server.execute(allow.format(here, sql.SQL("true")))
 
 
 def titles(receiver: Receiver) -> list[str]:
@@ -224,3 +222,24 @@ def test_a_server_that_hangs_and_one_that_is_restarted(
         assert notify.end() == 0
     assert titles(receiver)[:2] == ["pyupc halted: database", "pyupc recovered: database"]
     assert receiver.bodies[2:] == ["first", "second"]
+
+
+def test_news_wake_it_without_being_asked_for(fresh_db: str) -> None:
+    async def hears() -> None:
+        heard = asyncio.Event()
+        link = Link(fresh_db, ["phone"], heard.set)
+        try:
+            await link.open(code=True)
+            for ask in (False, True, False):
+                if ask:
+                    await link.ask(outbox.announce_silence)
+                heard.clear()
+                await asyncio.to_thread(announce, fresh_db, "first")
+                async with asyncio.timeout(20):
+                    await heard.wait()
+                # A statement reads what has woken it; until then it is quiet.
+                await link.ask(outbox.announce_silence)
+        finally:
+            await link.close()
+
+    asyncio.run(hears())
