@@ -35,7 +35,7 @@ def kalshi(setting: str | None, symbols: Registered, clocks: list[Clock]) -> Fin
     try:
         import httpx  # noqa: F401
     except ImportError:
-        return Finding("Kalshi", "warn", "httpx is not installed", "pip install 'pyupc[feeds]'")
+        return Finding("kalshi", "warn", "httpx is not installed", "pip install 'pyupc[feeds]'")
     return asyncio.run(_ask_kalshi(setting, symbols, clocks))
 
 
@@ -80,11 +80,11 @@ async def _ask_kalshi(setting: str | None, symbols: Registered, clocks: list[Clo
         except KalshiError as problem:
             where = client.url.partition("://")[2].partition("/")[0]
             seen = f"{where}: {problem.message}"
-            return Finding("Kalshi", "fail", seen, NETWORK_REPAIR)
+            return Finding("kalshi", "fail", seen, NETWORK_REPAIR)
         if clock := of_answers("Kalshi", client.skew):
             clocks.append(clock)
     seen = f"{', '.join(found) or 'no symbol has a series'}, {time.monotonic() - began:.1f} s"
-    return Finding("Kalshi", "ok", seen)
+    return Finding("kalshi", "ok", seen)
 
 
 def registered_without_database(symbols: tuple[str, ...]) -> Registered:

@@ -127,7 +127,7 @@ class Examination:
             found.append(self._begin("exchange", ask, NETWORK_SECONDS))
         if not job.is_offline and job.has_kalshi:
             ask = partial(outside.kalshi, job.kalshi, symbols, self._clocks)
-            found.append(self._begin("Kalshi", ask, NETWORK_SECONDS))
+            found.append(self._begin("kalshi", ask, NETWORK_SECONDS))
         return found
 
     def _begin(

@@ -9,7 +9,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyupc.cli.report import printable
 from pyupc.errors import PyupcError, UsageProblem
 from pyupc.notify.message import Message
 
@@ -67,7 +66,7 @@ class Target:
         for piece in sorted(re.split(r"[/:@?&=,]+", self._url), key=len, reverse=True):
             if len(piece) >= SHORTEST_SECRET and piece not in self.shown:
                 reason = reason.replace(piece, "***")
-        return printable(" ".join(reason.split()))[:LONGEST_REASON]
+        return _printable(" ".join(reason.split()))[:LONGEST_REASON]
 
 
 def target(url: str, name: str | None = None) -> Target:
@@ -78,18 +77,22 @@ def target(url: str, name: str | None = None) -> Target:
     scheme = url.partition("://")[0] if "://" in url else ""
     if service is None:
         raise UsageProblem(
-            f"{printable(scheme)}:// is no complete URL of a service" if scheme else "no URL",
+            f"{_printable(scheme)}:// is no complete URL of a service" if scheme else "no URL",
             SERVICES_HINT,
         )
-    shown = printable(service.url(privacy=True).partition("?")[0])
+    shown = _printable(service.url(privacy=True).partition("?")[0])
     sender = apprise.Apprise(asset=asset)
     sender.add(service)
-    return Target(shown, name or f"{printable(scheme)}-{_digest(url)}", url, sender)
+    return Target(shown, name or f"{_printable(scheme)}-{_digest(url)}", url, sender)
 
 
 def _digest(url: str) -> str:
     """From the URL as it was given: what apprise makes of it differs from release to release."""
     return hashlib.pbkdf2_hmac("sha256", url.encode(), b"pyupc notify", _ROUNDS).hex()[:12]
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _import() -> Any:

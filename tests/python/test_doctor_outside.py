@@ -69,7 +69,7 @@ def test_an_exchange_that_answers_tells_prices_and_its_clock(
     assert found["clock"]["state"] == "ok"
     assert "server" in found["clock"]["seen"]
     assert "coinbase" in found["clock"]["seen"]
-    assert "Kalshi" not in found
+    assert "kalshi" not in found
 
 
 @pytest.mark.parametrize(("ahead", "state"), [(-6, "warn"), (6, "warn"), (3600, "fail")])
@@ -113,9 +113,9 @@ def test_kalshi_tells_its_next_event(
     there = kalshi_server.Exchange([event], lambda: datetime.now(UTC) - timedelta(minutes=1))
     with kalshi(there) as url:
         found = doctor(fresh_db, "--kalshi", url)
-        assert found["Kalshi"]["state"] == "ok"
-        assert "BTC KXBTCD-TEST" in found["Kalshi"]["seen"]
-        assert "ETH no event" in found["Kalshi"]["seen"]
+        assert found["kalshi"]["state"] == "ok"
+        assert "BTC KXBTCD-TEST" in found["kalshi"]["seen"]
+        assert "ETH no event" in found["kalshi"]["seen"]
         # Its clock is a minute behind.
         assert found["clock"]["state"] == "fail"
 
@@ -124,5 +124,5 @@ def test_kalshi_tells_its_next_event(
 
         there.before = refuse
         found = doctor(fresh_db, "--kalshi", url)
-        assert (found["Kalshi"]["state"], "500" in found["Kalshi"]["seen"]) == ("fail", True)
-    assert doctor(fresh_db, "--kalshi", "nonsense")["Kalshi"]["state"] == "fail"
+        assert (found["kalshi"]["state"], "500" in found["kalshi"]["seen"]) == ("fail", True)
+    assert doctor(fresh_db, "--kalshi", "nonsense")["kalshi"]["state"] == "fail"
