@@ -287,7 +287,7 @@ def test_it_ends_although_a_library_waits_on(tmp_path: Path) -> None:
         from pyupc.cli import main
         from pyupc.doctor import outside, run
         def hang(*_):
-            thread = threading.Thread(target=time.sleep, args=(60,))
+            thread = threading.Thread(target=time.sleep, args=(60,), daemon=False)
             thread.start()
             thread.join()
         outside.exchange = hang

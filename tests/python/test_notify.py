@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -161,6 +161,25 @@ def test_a_failed_message_is_sent_again_and_told_once(
     assert receiver.bodies == ["first", "second"]
     assert notify.logged("503") == 1
     assert notify.logged("back after") == 1
+
+
+def test_a_receiver_that_refuses_everything_is_not_stormed(
+    fresh_db: str, receiver: Receiver, tmp_path: Path
+) -> None:
+    receiver.refuses = 1_000_000
+    with notifying(fresh_db, tmp_path, "--to", receiver.url, "--name", "phone") as notify:
+        until(lambda: notify.is_ready)
+        announce(fresh_db, "first")
+        until(lambda: len(receiver.refused) > 1)
+        began, before = time.monotonic(), len(receiver.refused)
+        for number in range(20):
+            # News are no reason to try sooner.
+            announce(fresh_db, f"no. {number}")
+            time.sleep(0.1)
+        attempts = len(receiver.refused) - before
+        assert notify.end() == 0
+    # Pauses of at least 0.5 and 1 s come next.
+    assert attempts <= 1 + (time.monotonic() - began)
 
 
 def test_once_ends_with_1_if_something_did_not_get_through(
@@ -346,42 +365,3 @@ def test_without_apprise_it_says_what_to_install(
     )
     assert done.returncode == 1
     assert "pyupc[notify]" in done.stderr
-
-
-def test_a_document_of_any_shape_makes_a_message() -> None:
-    from pyupc.notify.message import LONGEST_BODY, Announcement
-
-    at = datetime(2026, 3, 5, 12, 0, 5, tzinfo=UTC)
-
-    def body(document: object, seconds: float = 1) -> str:
-        announcement = Announcement("BTC", 7, at, "halted", "price", "old price", document)
-        return announcement.as_message(at + timedelta(seconds=seconds)).body
-
-    assert body(None) == body([]) == body({}) == "old price\n12:00:05 UTC"
-    nested = {"kind": "halted", "age_seconds": 61.25, "limits": {"halted": 60}, "rows": [1]}
-    assert body(nested, 300) == (
-        "old price\nage seconds 61.25, halted 60\n2026-03-05 12:00:05 UTC, 5 min ago"
-    )
-    assert (
-        body({"is_open": True, "feed": "a\nb"}) == "old price\nis open yes, feed a b\n12:00:05 UTC"
-    )
-    assert len(body(json.loads(json.dumps({f"number_{n}": n for n in range(500)})))) == LONGEST_BODY
-
-
-def test_a_reason_has_no_secrets_in_it() -> None:
-    from pyupc.notify.message import own
-    from pyupc.notify.target import NotSent, Target
-
-    url = f"json://someone:{SECRET}@127.0.0.1/path?+X-Token=abcdefgh"
-
-    class Careless:
-        def notify(self, **_: object) -> bool:
-            raise OSError(f"POST {url} to 127.0.0.1\nfailed")
-
-    there = Target("json://someone:****@127.0.0.1/path", "phone", url, Careless())
-    with pytest.raises(NotSent) as raised:
-        there.send(own("halted", "x", datetime.now(UTC)))
-    assert SECRET not in repr(there)
-    assert not {SECRET, "abcdefgh"} & set(re.split(r"\W+", raised.value.reason))
-    assert "127.0.0.1" in raised.value.reason
-    assert "\n" not in raised.value.reason
