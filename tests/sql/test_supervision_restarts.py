@@ -1,4 +1,4 @@
-"""Supervision over restarts and between sessions: what was seen stays, and nothing happens twice."""
+"""Supervision over restarts and between sessions: nothing is forgotten, nothing happens twice."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.sql.trading import (
     NO,
     NOW,
     YES,
+    Row,
     announced,
     beyond,
     live,
@@ -37,7 +38,7 @@ from tests.sql.trading import (
 )
 
 # The lease of the one that has ended has run out by the time that another comes.
-ENDED = {"lease": timedelta(0)}
+ENDED: Row = {"lease": timedelta(0)}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 import psycopg
@@ -52,7 +53,6 @@ FINE = STRIKE * 1.006  # yes: 95 percent
 AT_LIMIT = beyond(0.2)  # yes: 40 percent
 BELOW = beyond(0.3)  # yes: 39.99 percent
 BAD_FOR_NO = beyond(-0.3)  # no: 39.99 percent
-BAD_FOR_ALL = FINE
 
 
 def table(conn: Connection, query: str, parameters: Any = None) -> list[Row]:
@@ -197,6 +197,12 @@ def outbox(conn: Connection, kind: str | None = None) -> list[Row]:
         "ORDER BY announcement_id"
     )
     return table(conn, query, (kind,))
+
+
+def taker_fee(price: Decimal, count: Decimal, multiplier: Decimal = Decimal(1)) -> Decimal:
+    """What Kalshi takes of an order, USD: rounded up to the cent."""
+    exact = Decimal("0.07") * multiplier * count * price * (1 - price)
+    return exact.quantize(Decimal("0.01"), ROUND_CEILING)
 
 
 def set_to(conn: Connection, **settings: Any) -> None:
