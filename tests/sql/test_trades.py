@@ -316,5 +316,3 @@ def test_the_result_is_known_before_it_settles(conn: Connection) -> None:
     load_event(conn, result="no", read_at=CLOSE)
     [row] = trades(conn, at=CLOSE)
     assert (row["status"], row["result"], row["ended_at"]) == ("open", "no", None)
-
-
