@@ -7,7 +7,7 @@ Both are called as the flag is: --skip-bad of `pyupc candles load` is `skip_bad`
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -28,12 +28,15 @@ Words = tuple[str, ...]
 
 def settings_of(command: click.Command) -> dict[str, click.Option]:
     """The options that can be set, by their keys."""
-    found = {
+    return {key: each for key, each in _options(command).items() if key not in _NO_SETTINGS}
+
+
+def _options(command: click.Command) -> dict[str, click.Option]:
+    return {
         _key(parameter): parameter
         for parameter in command.params
         if isinstance(parameter, click.Option) and not parameter.hidden
     }
-    return {key: option for key, option in found.items() if key not in _NO_SETTINGS}
 
 
 def commands_in(command: click.Command, words: Words) -> Iterator[tuple[Words, click.Command]]:
@@ -130,14 +133,20 @@ def _defaults(
             if option.name is not None and plain is not None:
                 found[option.name] = plain
         else:
-            names = [*options, *children]
-            otherwise = f"it has {', '.join(names)}" if names else "it has no settings"
             raise UsageProblem(
-                f"{where} there is no setting {key!r}", suggestion(key, names, otherwise)
+                f"{where} there is no setting {key!r}",
+                "it is a flag of the command line only"
+                if key in _options(command)
+                else _suggestion(key, [*options, *children]),
             )
     for name, child in children.items():
         found[name] = _defaults(child, (*words, name), file, table.get(name, {}))
     return found
+
+
+def _suggestion(key: str, names: Sequence[str]) -> str:
+    otherwise = f"it has {', '.join(names)}" if names else "it has no settings"
+    return suggestion(key, names, otherwise)
 
 
 def _general(option: click.Option, file: ConfigFile) -> Any:
