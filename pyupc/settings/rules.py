@@ -83,7 +83,8 @@ def _interval(value: object) -> str:
 
 
 def _interval_or_infinity(value: object) -> str:
-    return INFINITY if value == INFINITY else _interval(value)
+    is_infinite = isinstance(value, str) and value.strip().lower() == INFINITY
+    return INFINITY if is_infinite else _interval(value)
 
 
 def _switch(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,15 +67,16 @@ def test_a_rule_that_is_set_is_stronger_than_the_databases_own(
     assert setting(fresh_db, "fresh_for") == "20 s"
 
 
+# As the file has it, as PostgreSQL gets it, and another value, which a variable overrules.
 VALUES = {
-    "fresh_for": ("'10 s'", "10 s"),
-    "min_probability": ("97.5", "97.5"),
-    "min_differential": ("-2", "-2"),
-    "stop_on_probability": ("false", "off"),
-    "stop_verify": ("'on'", "on"),
-    "stop_momentum": ("40", "40"),
-    "keep_prices": ("'infinity'", "infinity"),
-    "keep_ticks": ("'1 h 30 min'", "1 h 30 min"),
+    "fresh_for": ("'10 s'", "10 s", "'1 s'"),
+    "min_probability": ("97.5", "97.5", "1"),
+    "min_differential": ("-2", "-2", "1"),
+    "stop_on_probability": ("false", "off", "true"),
+    "stop_verify": ("'on'", "on", "false"),
+    "stop_momentum": ("40", "40", "1"),
+    "keep_prices": ("'infinity'", "infinity", "'1 day'"),
+    "keep_ticks": ("'1 h 30 min'", "1 h 30 min", "'infinity'"),
 }
 
 
@@ -83,16 +85,21 @@ def test_a_rule_of_the_file_and_its_variable(
     name: str, fresh_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYUPC_DSN", fresh_db)
-    written, text = VALUES[name]
+    written, text, other = VALUES[name]
     query = f"SHOW upc.{name}"
     file = tmp_path / "config.toml"
     file.write_text(f"[rules]\n{name} = {written}\n")
-
     assert through_psql(query, "--config", file) == text
     monkeypatch.setenv(RULES[name].variable, f" {text} ")
-    file.write_text(f"[rules]\n{name} = {'true' if text in ('on', 'off') else 1}\n")
-    if RULES[name].is_number or text in ("on", "off"):
-        assert through_psql(query, "--config", file) == text
+    file.write_text(f"[rules]\n{name} = {other}\n")
+    assert through_psql(query, "--config", file) == text
+
+
+def test_every_setting_that_the_database_reads_is_a_rule() -> None:
+    texts = [file.read_text() for file in (REPOSITORY / "sql").glob("*.sql")]
+    read = {name for text in texts for name in re.findall(r"upc\.setting\('(\w+)'", text)}
+    assert "fresh_for" in read
+    assert read <= set(RULES)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pyupc.settings.rules import RULES
 from pyupc.settings.secrets import shown as masked
 from tests.python.settings_files import pyupc, shown, value_and_source
 
@@ -63,7 +64,7 @@ def test_a_part_of_them() -> None:
     assert names("tick.interval") == ["tick.interval"]
     assert "candles.load.skip_bad" in names("candles", "load")
     assert {name.partition(".")[0] for name in names("candles")} == {"candles"}
-    assert len(names("rules")) == 15
+    assert names("rules") == [f"rules.{name}" for name in RULES]
     result = pyupc("config", "show", "tikc")
     assert (result.exit_code, result.stderr.split()[-1]) == (2, "tick")
 
