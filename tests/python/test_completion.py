@@ -60,7 +60,10 @@ def test_no_file_and_no_variable_stands_in_the_way(tmp_path: Path) -> None:
     assert completed("pyupc tick --inter", PYUPC_TICK_INTERVAL="nonsense") == ["--interval"]
 
 
-def test_names_are_completed_without_loading_commands() -> None:
+def test_names_are_completed_without_loading_commands(tmp_path: Path) -> None:
+    """Nor is config.toml read."""
+    file = tmp_path / "config.toml"
+    file.write_text("verbose = 1\n")
     code = (
         "import sys\n"
         "from pyupc.cli import main\n"
@@ -69,6 +72,7 @@ def test_names_are_completed_without_loading_commands() -> None:
         " or name in ('psycopg', 'rich', 'tomllib', 'difflib')], file=sys.stderr)\n"
     )
     environment = {"_PYUPC_COMPLETE": "bash_complete", "COMP_WORDS": "pyupc t", "COMP_CWORD": "1"}
+    environment["PYUPC_CONFIG"] = str(file)
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

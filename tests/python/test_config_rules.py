@@ -167,7 +167,6 @@ def test_the_feed_of_a_tick_has_the_same_settings(
     """Its exchange is on the loopback: were the file not read there, it would ask another."""
     monkeypatch.setenv("NO_PROXY", "*")
     file = tmp_path / "config.toml"
-    monkeypatch.setenv("PYUPC_CONFIG", str(file))
     lines = []
     seen: dict[str, str] = {}
     with serving(Exchange()) as exchange:
@@ -186,7 +185,7 @@ def test_the_feed_of_a_tick_has_the_same_settings(
             out = "{tmp_path}"
             """
         )
-        with start("", "-v", "tick", "--count", "100") as process:
+        with start("", "--config", file, "-v", "tick", "--count", "100") as process:
             assert process.stderr is not None
             for line in process.stderr:
                 lines.append(json.loads(line))
