@@ -1,0 +1,348 @@
+-- Supervision: stops, which tell people to sell, and settlement by the result.
+
+-- What a stop asks for. Each is a setting (SET upc.name, or ALTER DATABASE … SET upc.name):
+-- stop_on_probability (on), stop_probability (40 percent), stop_ttc (60 s: not in the last
+-- minute), stop_verify (off), stop_verify_for (15 s), stop_on_momentum (on), stop_momentum
+-- (35 basis points).
+-- Errors: 22023 for a limit that is no number, or not above zero where it has to be.
+CREATE FUNCTION upc.stop_rules(
+    OUT on_probability boolean,
+    OUT probability double precision,
+    OUT ttc interval,
+    OUT verify_for interval,
+    OUT on_momentum boolean,
+    OUT momentum double precision
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    BEGIN
+        on_probability := upc.setting('stop_on_probability', 'on')::boolean;
+        probability := upc.setting('stop_probability', '40')::double precision;
+        ttc := upc.setting('stop_ttc', '60 s')::interval;
+        IF upc.setting('stop_verify', 'off')::boolean THEN
+            verify_for := upc.setting('stop_verify_for', '15 s')::interval;
+        END IF;
+        on_momentum := upc.setting('stop_on_momentum', 'on')::boolean;
+        momentum := upc.setting('stop_momentum', '35')::double precision;
+    EXCEPTION
+        WHEN data_exception THEN
+            RAISE EXCEPTION 'a setting of the stops is none: %', SQLERRM
+                USING
+                    ERRCODE = 'invalid_parameter_value',
+                    DETAIL = 'Limits are numbers, times are intervals, and the rest is on or off.',
+                    HINT = 'The settings of the stops are those that begin with upc.stop_.';
+    END;
+
+    IF NOT (
+        probability BETWEEN 0 AND 100
+        AND momentum > 0 AND momentum < 'Infinity'
+        AND ttc >= '0'
+        AND coalesce(verify_for >= '0', true)
+    ) THEN
+        RAISE EXCEPTION 'a stop has a limit that makes no sense: probability %, momentum %, ttc %, verify_for %',
+            probability, momentum, ttc, verify_for
+            USING
+                ERRCODE = 'invalid_parameter_value',
+                DETAIL = 'Probabilities are from 0 to 100 percent, momentum is above zero, times are not negative.',
+                HINT = 'They are the settings upc.stop_probability, upc.stop_momentum, upc.stop_ttc, upc.stop_verify_for.';
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc.stop_rules IS
+    'the settings of the stops; verify_for is NULL where a stop fires at once';
+
+
+-- Settle the trades of a symbol whose market has a result, from its close on.
+CREATE FUNCTION upc.settle_trades(symbol text, at timestamptz)
+RETURNS json[]
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_announced json[] := '{}';
+    v_trade upc_data.trade;
+    v_pnl numeric;
+BEGIN
+    FOR v_trade IN
+        UPDATE upc_data.trade AS t
+        SET
+            status = 'settled',
+            ended_at = at,
+            end_price = CASE WHEN q.result = t.side THEN 1 ELSE 0 END,
+            end_fee = 0,
+            result = q.result
+        FROM upc_data.market_quote AS q
+        JOIN upc_data.market_event AS e
+            ON e.symbol = q.symbol AND e.event_ticker = q.event_ticker
+        WHERE t.symbol = settle_trades.symbol
+          AND t.ended_at IS NULL
+          AND q.symbol = t.symbol
+          AND q.event_ticker = t.event_ticker
+          AND q.ticker = t.ticker
+          AND q.result IN ('yes', 'no')
+          AND e.closes_at <= at
+          -- Somebody who is about to close it comes first.
+          AND t.trade_id IN (
+              SELECT f.trade_id
+              FROM upc_data.trade AS f
+              WHERE f.symbol = settle_trades.symbol AND f.ended_at IS NULL
+              FOR UPDATE SKIP LOCKED
+          )
+        RETURNING t.*
+    LOOP
+        v_pnl := v_trade.position * (v_trade.end_price - v_trade.buy_price) - v_trade.buy_fee;
+        v_announced := v_announced || upc.announce(
+            symbol,
+            'settled',
+            'trade',
+            format(
+                '%s: trade %s, %s %s %s, settled as %s: %s USD after fees',
+                symbol, v_trade.trade_id, trim_scale(v_trade.position), v_trade.side,
+                v_trade.ticker, v_trade.result, to_char(v_pnl, 'FMS999999999990.00')
+            ),
+            json_build_object(
+                'id', v_trade.trade_id,
+                'ticker', v_trade.ticker,
+                'side', v_trade.side,
+                'position', trim_scale(v_trade.position),
+                'buy_price', v_trade.buy_price,
+                'result', v_trade.result,
+                'pnl_after_fees', v_pnl
+            ),
+            at
+        );
+    END LOOP;
+    RETURN v_announced;
+END
+$fn$;
+COMMENT ON FUNCTION upc.settle_trades IS
+    'settles the trades whose market has closed and has a result; returns the announcements';
+
+
+-- What a look at a trade has changed: since when its probability is below, and whether a stop has
+-- fired, which is announced.
+CREATE FUNCTION upc.change_trade(
+    symbol text,
+    trade_id bigint,
+    below_since timestamptz,
+    reason text,
+    numbers json,
+    at timestamptz
+)
+RETURNS json[]
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_trade upc_data.trade;
+BEGIN
+    UPDATE upc_data.trade AS t
+    SET
+        below_since = change_trade.below_since,
+        status = CASE WHEN reason IS NULL THEN t.status ELSE 'stopped' END,
+        stopped_at = CASE WHEN reason IS NULL THEN t.stopped_at ELSE at END,
+        stop_reason = coalesce(reason, t.stop_reason),
+        stop_numbers = CASE WHEN reason IS NULL THEN t.stop_numbers ELSE numbers END
+    WHERE t.symbol = change_trade.symbol
+      AND t.trade_id = (
+          SELECT f.trade_id
+          FROM upc_data.trade AS f
+          WHERE f.symbol = change_trade.symbol
+            AND f.trade_id = change_trade.trade_id
+            AND f.ended_at IS NULL
+            AND (reason IS NULL OR f.status = 'open')
+          -- Whoever is closing it makes the stop pointless; else the next tick tries again.
+          FOR UPDATE SKIP LOCKED
+      )
+    RETURNING t.* INTO v_trade;
+    IF NOT FOUND OR reason IS NULL THEN
+        RETURN '{}';
+    END IF;
+    RETURN ARRAY[upc.announce(
+        symbol,
+        'stop',
+        'trade',
+        format(
+            '%s: stop of trade %s, %s %s %s: %s',
+            symbol, trade_id, trim_scale(v_trade.position), v_trade.side, v_trade.ticker,
+            CASE reason
+                WHEN 'probability' THEN format(
+                    'probability %s %% is below %s %%, %s s to the close',
+                    upc.two_decimals((numbers ->> 'probability')::double precision),
+                    numbers #>> '{limits,probability}',
+                    numbers ->> 'ttc_seconds'
+                )
+                ELSE format(
+                    'momentum is %s bp',
+                    upc.two_decimals((numbers ->> 'momentum_bps')::double precision)
+                )
+            END
+        ),
+        numbers,
+        at
+    )];
+END
+$fn$;
+COMMENT ON FUNCTION upc.change_trade IS
+    'keeps since when the probability of a trade is below the stop''s, and marks it as stopped and announces it if there is a reason, once; returns the announcements';
+
+
+-- What a tick does for the trades of its symbol: settle, look at the stops, and tell.
+--
+-- Arguments as in active_trades. seen_at: the tick before. A stop acts on fresh prices and those in
+-- warn. A probability counts as below without a break as long as no two looks at it are further
+-- apart than a price stays fresh.
+CREATE FUNCTION upc.supervise(
+    symbol text,
+    at timestamptz,
+    seen_at timestamptz,
+    price double precision,
+    momentum double precision,
+    price_state text,
+    method text,
+    strikes double precision[],
+    prob_above double precision[],
+    event_ticker text,
+    OUT active json[],
+    OUT announced json[]
+)
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_rules record;
+    v_is_known boolean := price_state IN ('fresh', 'warn');
+    v_is_unbroken boolean;
+    v_changes json[];
+    v_change json;
+BEGIN
+    active := '{}';
+    announced := '{}';
+    IF NOT EXISTS (
+        SELECT FROM upc_data.trade AS t
+        WHERE t.symbol = supervise.symbol AND t.ended_at IS NULL
+    ) THEN
+        RETURN;
+    END IF;
+
+    announced := upc.settle_trades(symbol, at);
+    SELECT r.* INTO v_rules FROM upc.stop_rules() AS r;
+    v_is_unbroken := coalesce(
+        at - seen_at BETWEEN '0' AND upc.setting('fresh_for', '15 s')::interval, false
+    );
+
+    -- A second look only where the first one has changed something, which is rare.
+    FOR v_look IN 1..2 LOOP
+        SELECT
+            coalesce(
+                array_agg(
+                    row_to_json((
+                        SELECT r FROM (
+                            SELECT
+                                (a.trade).trade_id AS id,
+                                (a.trade).ticker AS ticker,
+                                (a.trade).symbol AS symbol,
+                                (a.trade).side AS side,
+                                (a.trade).strike AS strike,
+                                (a.trade).buy_price AS buy_price,
+                                trim_scale((a.trade).position) AS position,
+                                price AS current_symbol_price,
+                                a.shown_probability AS current_probability,
+                                upc.two_decimals(a.buffer) AS buffer_from_entry,
+                                a.close_price AS current_close_price,
+                                a.pnl AS current_pnl,
+                                floor(extract(epoch FROM at - (a.trade).opened_at))::bigint
+                                    AS time_since_entry,
+                                (a.trade).status AS status,
+                                (a.trade).stop_reason AS stop_reason,
+                                upc.iso_utc((a.trade).stopped_at) AS stopped_at,
+                                round(a.pnl / (a.trade).position, 6) AS current_pnl_per_contract,
+                                a.pnl_after_fees AS current_pnl_after_fees,
+                                round(a.pnl_after_fees / (a.trade).position, 6)
+                                    AS current_pnl_per_contract_after_fees,
+                                a.ttc_seconds,
+                                (a.trade).event_ticker AS event_ticker,
+                                upc.iso_utc((a.trade).opened_at) AS opened_at
+                        ) AS r
+                    ))
+                    ORDER BY (a.trade).trade_id
+                ),
+                '{}'
+            ),
+            array_agg(
+                json_build_object(
+                    'trade_id', (a.trade).trade_id,
+                    'below_since', b.below_since,
+                    'reason', w.reason,
+                    'numbers', json_build_object(
+                        'id', (a.trade).trade_id,
+                        'ticker', (a.trade).ticker,
+                        'side', (a.trade).side,
+                        'strike', (a.trade).strike,
+                        'position', trim_scale((a.trade).position),
+                        'reason', w.reason,
+                        'price', price,
+                        'probability', a.probability,
+                        'momentum_bps', momentum,
+                        'ttc_seconds', a.ttc_seconds,
+                        'buffer', a.buffer,
+                        'close_price', a.close_price,
+                        'pnl_after_fees', a.pnl_after_fees,
+                        'below_since', upc.iso_utc(b.below_since),
+                        'limits', CASE w.reason
+                            WHEN 'probability' THEN json_build_object(
+                                'probability', v_rules.probability,
+                                'ttc_seconds', extract(epoch FROM v_rules.ttc),
+                                'verify_for_seconds', extract(epoch FROM v_rules.verify_for)
+                            )
+                            ELSE json_build_object('momentum_bps', v_rules.momentum)
+                        END
+                    )
+                )
+            ) FILTER (
+                WHERE w.reason IS NOT NULL
+                   OR b.below_since IS DISTINCT FROM (a.trade).below_since
+            )
+        INTO active, v_changes
+        FROM upc.active_trades(
+            symbol, at, price, momentum, price_state, method, strikes, prob_above, event_ticker
+        ) AS a
+        CROSS JOIN LATERAL (
+            SELECT CASE
+                WHEN NOT v_is_known OR coalesce(a.probability >= v_rules.probability, true)
+                    THEN NULL
+                WHEN v_is_unbroken AND (a.trade).below_since <= at THEN (a.trade).below_since
+                ELSE at
+            END AS below_since
+            OFFSET 0
+        ) AS b
+        CROSS JOIN LATERAL (
+            SELECT CASE
+                WHEN (a.trade).status <> 'open' OR NOT a.is_traded OR NOT v_is_known THEN NULL
+                WHEN v_rules.on_probability
+                    AND make_interval(secs => a.ttc_seconds) > v_rules.ttc
+                    AND at - b.below_since >= coalesce(v_rules.verify_for, '0')
+                THEN 'probability'
+                WHEN v_rules.on_momentum
+                    -- Prices 35 basis points apart give 34.99999999999999.
+                    AND momentum * CASE (a.trade).side WHEN 'no' THEN 1 ELSE -1 END
+                        >= v_rules.momentum - 1e-9
+                THEN 'momentum'
+            END AS reason
+            OFFSET 0
+        ) AS w;
+        EXIT WHEN v_changes IS NULL OR v_look = 2;
+
+        FOREACH v_change IN ARRAY v_changes LOOP
+            announced := announced || upc.change_trade(
+                symbol,
+                (v_change ->> 'trade_id')::bigint,
+                (v_change ->> 'below_since')::timestamptz,
+                v_change ->> 'reason',
+                v_change -> 'numbers',
+                at
+            );
+        END LOOP;
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc.supervise IS
+    'settles and stops the trades of a symbol where that is due; returns those that are held, as they stand in the JSON document, and the announcements';
