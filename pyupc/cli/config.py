@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyupc.cli.columns import print_columns
-from pyupc.cli.options import examples, json_output
+from pyupc.cli.options import examples
+from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.cli.report import printable
 from pyupc.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from pyupc.settings.effective import Setting
 
 logger = logging.getLogger("pyupc.settings")
 
@@ -31,13 +35,13 @@ def command() -> None:
     )
 )
 @click.argument("names", metavar="[NAME]…", nargs=-1)
-@json_output
+@output_options
 @click.pass_context
-def show(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+def show(ctx: click.Context, names: tuple[str, ...], output: Output) -> None:
     """Show every setting with its value and where it comes from, or those of NAME.
 
-    NAME is a setting as tick.interval, a table as rules, or a command as candles load. With --json
-    each has the name of its variable too. Secrets are masked.
+    NAME is a setting as tick.interval, a table as rules, or a command as candles load. With -t, or
+    as JSON and CSV, each has the name of its variable too. Secrets are masked.
 
     A flag is stronger than a variable, a variable than config.toml. A rule that neither sets is
     the database's own (ALTER DATABASE … SET upc.name) or its default.
@@ -60,13 +64,11 @@ def show(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
         hint = f"; the nearest name is {meant}" if meant else ""
         logger.warning("%s is not a variable of pyupc%s", printable(name), hint)
     chosen = _chosen(settings, ".".join(names))
-    if as_json:
-        click.echo(json.dumps([setting.as_json() for setting in chosen]))
-        return
-    print_columns(
-        ("setting", "value", "from"),
-        [(each.name, _text(each.value), printable(each.source)) for each in chosen],
-        left=3,
+    print_rows(
+        [setting.as_json() for setting in chosen],
+        output,
+        human=lambda: _print(chosen),
+        columns=[field.name for field in fields(effective.Setting)],
     )
 
 
@@ -89,7 +91,15 @@ def path(ctx: click.Context) -> None:
         click.echo(str(found))
 
 
-def _chosen(settings: list[Any], wanted: str) -> list[Any]:
+def _print(settings: list[Setting]) -> None:
+    print_columns(
+        ("setting", "value", "from"),
+        [(each.name, _text(each.value), printable(each.source)) for each in settings],
+        left=3,
+    )
+
+
+def _chosen(settings: list[Setting], wanted: str) -> list[Setting]:
     chosen = [
         each
         for each in settings

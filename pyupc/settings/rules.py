@@ -30,6 +30,8 @@ _UNITS = {
     **dict.fromkeys(("y", "yr", "yrs", "year", "years"), 31_557_600.0),
 }
 _LONGEST_SECONDS = 1000 * _UNITS["years"]
+# What upc.delete_expired asks for.
+_SHORTEST_KEPT_SECONDS = 2 * _UNITS["days"]
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII | re.IGNORECASE)
 _INTERVAL = re.compile(rf"{_PART.pattern}(?:\s+{_PART.pattern})*", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
@@ -63,28 +65,36 @@ class Rule:
 
 
 def seconds(interval: str) -> float:
-    """As PostgreSQL counts them: a number with a unit, or several; more than none."""
+    """As PostgreSQL counts them: a number with a unit, or several."""
     if not _INTERVAL.fullmatch(interval.strip()):
         raise ValueError(interval)
     total = sum(
         float(number) * _UNITS.get(unit.lower(), math.nan)
         for number, unit in _PART.findall(interval)
     )
-    if not 0 < total <= _LONGEST_SECONDS:
+    if not total <= _LONGEST_SECONDS:
         raise ValueError(interval)
     return total
 
 
-def _interval(value: object) -> str:
-    if not isinstance(value, str):
+def _interval(value: object, least: float) -> str:
+    if not isinstance(value, str) or seconds(value) < least:
         raise ValueError(value)
-    seconds(value)
     return " ".join(value.split())
 
 
-def _interval_or_infinity(value: object) -> str:
+def _above_zero(value: object) -> str:
+    # A microsecond is what PostgreSQL can tell from nothing.
+    return _interval(value, 1e-6)
+
+
+def _from_zero(value: object) -> str:
+    return _interval(value, 0)
+
+
+def _kept(value: object) -> str:
     is_infinite = isinstance(value, str) and value.strip().lower() == INFINITY
-    return INFINITY if is_infinite else _interval(value)
+    return INFINITY if is_infinite else _interval(value, _SHORTEST_KEPT_SECONDS)
 
 
 def _switch(value: object) -> str:
@@ -107,12 +117,17 @@ def _number(least: float, most: float) -> Callable[[object], str]:
 
 def _intervals(*names: str) -> list[Rule]:
     expected = 'an interval above zero such as "15 s" or "2 min"'
-    return [Rule(name, expected, _interval) for name in names]
+    return [Rule(name, expected, _above_zero) for name in names]
+
+
+def _delays(*names: str) -> list[Rule]:
+    expected = 'an interval such as "15 s", "2 min" or "0 s"'
+    return [Rule(name, expected, _from_zero) for name in names]
 
 
 def _periods(*names: str) -> list[Rule]:
-    expected = f'an interval above zero such as "30 days", nor "{INFINITY}"'
-    return [Rule(name, expected, _interval_or_infinity) for name in names]
+    expected = f'an interval of two days or more such as "30 days", nor "{INFINITY}"'
+    return [Rule(name, expected, _kept) for name in names]
 
 
 def _switches(*names: str) -> list[Rule]:
@@ -130,9 +145,9 @@ _ALL = (
     *_numbers(-100, 100, "min_differential"),
     *_switches("stop_on_probability"),
     *_numbers(0, 100, "stop_probability"),
-    *_intervals("stop_ttc"),
+    *_delays("stop_ttc"),
     *_switches("stop_verify"),
-    *_intervals("stop_verify_for"),
+    *_delays("stop_verify_for"),
     *_switches("stop_on_momentum"),
     *_numbers(1, 10_000, "stop_momentum"),
     *_periods("keep_prices", "keep_ticks"),

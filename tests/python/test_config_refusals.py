@@ -132,6 +132,8 @@ RULES = [
     ("fresh_for", "true"),
     ("keep_prices", "'inf'"),
     ("keep_prices", "30"),
+    ("keep_ticks", "'47 h'"),
+    ("stop_ttc", "'-1 s'"),
     ("min_probability", "'95'"),
     ("min_probability", "101"),
     ("min_probability", "-0.5"),

@@ -75,8 +75,9 @@ VALUES = {
     "stop_on_probability": ("false", "off", "true"),
     "stop_verify": ("'on'", "on", "false"),
     "stop_momentum": ("40", "40", "1"),
-    "keep_prices": ("'infinity'", "infinity", "'1 day'"),
-    "keep_ticks": ("'1 h 30 min'", "1 h 30 min", "'infinity'"),
+    "keep_prices": ("'infinity'", "infinity", "'2 days'"),
+    "keep_ticks": ("'2 days 30 min'", "2 days 30 min", "'infinity'"),
+    "stop_ttc": ("'0 s'", "0 s", "'1 min'"),
 }
 
 
@@ -95,11 +96,34 @@ def test_a_rule_of_the_file_and_its_variable(
     assert through_psql(query, "--config", file) == text
 
 
-def test_every_setting_that_the_database_reads_is_a_rule() -> None:
+def test_the_rules_are_the_settings_that_the_database_reads() -> None:
     texts = [file.read_text() for file in (REPOSITORY / "sql").glob("*.sql")]
-    read = {name for text in texts for name in re.findall(r"upc\.setting\('(\w+)'", text)}
-    assert "fresh_for" in read
-    assert read <= set(RULES)
+    pattern = r"upc\.(?:setting|kept_since)\('(\w+)'"
+    assert {name for text in texts for name in re.findall(pattern, text)} == set(RULES)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["SELECT upc.stop_rules()", "SELECT upc.delete_expired()", "SELECT upc.freshness('1 s')"],
+)
+def test_the_database_takes_what_is_taken_here(
+    query: str, fresh_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The least of every rule, and the most of it."""
+    least = {"interval above": "1 ms", "interval such": "0 s", "interval of": "2 days"}
+    most = {
+        "interval above": "1000 years",
+        "interval such": "1000 years",
+        "interval of": "infinity",
+    }
+    for extreme, index in ((least, 0), (most, 1)):
+        for rule in RULES.values():
+            kind = " ".join(rule.expected.split()[1:3])
+            bounds = [word for word in rule.expected.split() if word.lstrip("-").isdigit()]
+            value = extreme.get(kind) or (bounds[index] if rule.is_number else "on")
+            monkeypatch.setenv(rule.variable, value)
+        with connect(fresh_db) as conn:
+            conn.execute(query.encode())
 
 
 @pytest.mark.parametrize(
