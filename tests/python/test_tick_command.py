@@ -523,7 +523,7 @@ def test_a_tick_that_waits_for_a_lock_gives_up(market: str) -> None:
     session = Session(market, 0.2)
     session.open(code=False)
     lease = timedelta(seconds=3)
-    question = Question("BTC", "simulated", "me", lease, None, timedelta(0), 1)
+    question = Question("BTC", "simulated", "me", lease, lease, None, timedelta(0), 1)
     with connect(market, autocommit=False) as conn:
         conn.execute("LOCK TABLE upc_data.tick_lease")
         with pytest.raises(PyupcError) as caught:
