@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pyupc.cli.columns import print_columns
-from pyupc.cli.options import examples, json_output
+from pyupc.cli.options import examples
+from pyupc.cli.output import Output, output_options, print_rows
 
 if TYPE_CHECKING:
     from pyupc.bench.figures import Row
@@ -45,9 +46,9 @@ NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "proce
     metavar="NAME",
     help=f"One of {', '.join(NAMES)}; repeatable. Default: all.",
 )
-@json_output
+@output_options
 def command(
-    quick: bool, years: float | None, candles: Path | None, only: tuple[str, ...], as_json: bool
+    quick: bool, years: float | None, candles: Path | None, only: tuple[str, ...], output: Output
 ) -> None:
     """Measure pyupc, in one run and side by side with the alternatives.
 
@@ -64,9 +65,10 @@ def command(
     days = round(365.25 * years) if years else 60 if quick else 1826
     plan = Plan("", days, quick, candles, end_of_history(days))
     rows = list(run(resolve_dsn(), plan, only, lambda line: click.echo(line, err=True)))
-    if as_json:
-        click.echo(json.dumps([row.as_json() for row in rows]))
-        return
+    print_rows([row.as_json() for row in rows], output, human=lambda: _print(rows))
+
+
+def _print(rows: Sequence[Row]) -> None:
     notes = list(dict.fromkeys(row.note for row in rows if row.note))
     head = ("what", "note", "figure", "compared with", "its figure", "ratio")
     print_columns(head, [_cells(row, notes) for row in rows], left=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.options import examples, json_output, symbols
+from pyupc.cli.options import examples, symbols
+from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pyupc.candles.exchange import Exchange
     from pyupc.candles.gaps import Gap
     from pyupc.candles.load import Connection
+
+GAP_COLUMNS = ("symbol", "from", "until", "minutes", "exchanges")
 
 # Of what is wrong with an exchange's candles.
 SHOWN_PROBLEMS = 20
@@ -81,14 +83,14 @@ def _refuse_reversed(since: datetime | None, until: datetime | None) -> None:
 @symbols
 @_bounds("the symbol's first stored candle", "the last full minute")
 @click.option("--retry-holes", is_flag=True, help="Ask again for what the exchange did not have.")
-@json_output
+@output_options
 def backfill(
     exchange: str,
     symbols: tuple[str, ...],
     since: datetime | None,
     until: datetime | None,
     retry_holes: bool,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Fetch the candles that are missing from an exchange.
 
@@ -123,24 +125,22 @@ def backfill(
                 if tally.pages:
                     click.echo(_kept(symbol, tally), err=True)
             raise
-    if as_json:
-        click.echo(json.dumps([summary.as_json() for summary in summaries]))
-        return
-    for summary in summaries:
-        click.echo(_as_text(summary))
+    rows = [summary.as_json() for summary in summaries]
+    print_rows(rows, output, human=lambda: _print_summaries(summaries))
 
 
 @click.command(
     epilog=examples(
         "pyupc candles gaps --symbol BTC",
         "pyupc candles gaps --since 2023-03-24 --until 2023-03-25 --json",
+        "pyupc candles gaps --csv > gaps.csv",
     )
 )
 @symbols
 @_bounds("the symbol's first stored candle", "after its last one")
-@json_output
+@output_options
 def gaps(
-    symbols: tuple[str, ...], since: datetime | None, until: datetime | None, as_json: bool
+    symbols: tuple[str, ...], since: datetime | None, until: datetime | None, output: Output
 ) -> None:
     """List the gaps: the minutes without a candle.
 
@@ -157,11 +157,8 @@ def gaps(
         schema.check(conn)
         chosen = symbols or tuple(registered_symbols(conn))
         found = {symbol: find_gaps(conn, symbol, since, until) for symbol in chosen}
-    if as_json:
-        rows = [{"symbol": s, **gap.as_json()} for s, each in found.items() for gap in each]
-        click.echo(json.dumps(rows))
-    else:
-        _print_gaps(found)
+    rows = [{"symbol": s, **gap.as_json()} for s, each in found.items() for gap in each]
+    print_rows(rows, output, human=lambda: _print_gaps(found), columns=GAP_COLUMNS)
 
 
 def _pairs(conn: Connection, symbols: Sequence[str]) -> dict[str, str | None]:
@@ -187,6 +184,11 @@ def _kept(symbol: str, tally: Tally) -> str:
 
     stored = count_of(tally.new + tally.changed, "candle")
     return f"{symbol}: {stored} stored, and kept: the same command goes on from there"
+
+
+def _print_summaries(summaries: Sequence[Summary]) -> None:
+    for summary in summaries:
+        click.echo(_as_text(summary))
 
 
 def _as_text(summary: Summary) -> str:

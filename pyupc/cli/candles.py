@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pyupc.cli import candle_backfill
-from pyupc.cli.options import examples, json_output, one_symbol
+from pyupc.cli.options import examples, one_symbol
+from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ command.add_command(candle_backfill.gaps)
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
 @one_symbol("The symbol of all files: BTC, ETH, …; may be left out if only one is registered.")
 @click.option("--skip-bad", is_flag=True, help="Leave bad lines out and load the others.")
-@json_output
-def load(files: tuple[Path, ...], symbol: str | None, skip_bad: bool, as_json: bool) -> None:
+@output_options
+def load(files: tuple[Path, ...], symbol: str | None, skip_bad: bool, output: Output) -> None:
     """Load candles from CSV files, plain or compressed by gzip.
 
     The first line names the columns timestamp, open, high, low, close and volume in any order;
@@ -62,7 +63,11 @@ def load(files: tuple[Path, ...], symbol: str | None, skip_bad: bool, as_json: b
         symbol = symbol or _only_symbol(conn)
         with watching(sum(sizes)) as watcher:
             summary = load_files(conn, symbol, files, watcher, skip_bad=skip_bad)
-    click.echo(json.dumps(summary.as_json()) if as_json else _as_text(summary))
+    document = summary.as_json()
+    if output.is_json:
+        click.echo(json.dumps(document))
+    else:
+        print_rows(document["files"], output, human=lambda: click.echo(_as_text(summary)))
 
 
 def _only_symbol(conn: Connection) -> str:

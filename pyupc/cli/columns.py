@@ -9,10 +9,17 @@ import click
 
 def print_columns(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> None:
     """Columns as wide as their longest entry, the first `left` of them flush left."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        cells = [
-            cell.ljust(width) if place < left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        click.echo("  ".join(cells).rstrip())
+    for line in aligned([head, *rows], [place < left for place in range(len(head))]):
+        click.echo(line)
+
+
+def aligned(rows: Sequence[Sequence[str]], is_left: Sequence[bool]) -> list[str]:
+    """A line a row, its columns as wide as their longest entry, flush left or right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if left else cell.rjust(width)
+            for cell, width, left in zip(row, widths, is_left, strict=True)
+        ).rstrip()
+        for row in rows
+    ]

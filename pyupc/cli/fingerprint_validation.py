@@ -11,7 +11,8 @@ import click
 
 from pyupc.cli.columns import print_columns
 from pyupc.cli.fingerprint_source import connected, read, source
-from pyupc.cli.options import examples, json_output
+from pyupc.cli.options import examples
+from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.cli.transfer_progress import working
 from pyupc.errors import PyupcError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "pyupc fingerprints validate symbol_fingerprints/ --symbol BTC",
         "pyupc fingerprints validate symbol_fingerprints/ --symbol BTC --against built --json",
+        "pyupc fingerprints validate symbol_fingerprints/ --symbol BTC --csv > differences.csv",
         "# pyupc fingerprints validate --from-dsn 'host=old dbname=trading' --symbol BTC",
     )
 )
@@ -35,14 +37,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="What to compare with.",
 )
-@json_output
+@output_options
 def validate(
     folder: Path | None,
     symbol: str | None,
     from_dsn: str | None,
     schema: str,
     against: str,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Compare every cell of the files with the curves that compute_strikes reads.
 
@@ -58,7 +60,7 @@ def validate(
             *each, total = store.validate_set(conn, found, against)
         files = {fingerprint.bucket for fingerprint in found.fingerprints}
         others = [b for b in store.buckets(conn, found.symbol, against) if b not in files]
-    _print_comparison(found, against, each, total, others, as_json=as_json)
+    _print_comparison(found, against, each, total, others, output)
     if against == "imported" and not total.is_equal:
         raise PyupcError(
             f"{total.differing:,} of {total.compared:,} cells differ,"
@@ -73,15 +75,14 @@ def _print_comparison(
     each: list[Comparison],
     total: Comparison,
     others: list[int],
-    *,
-    as_json: bool,
+    output: Output,
 ) -> None:
     from pyupc.transfer.names import stem
 
     named = [(stem(found.symbol, row.bucket or 0), row) for row in each]
     only_there = [stem(found.symbol, bucket) for bucket in others]
-    if as_json:
-        rows = [{"fingerprint": name, **_numbers(row)} for name, row in named]
+    rows = [{"fingerprint": name, **_numbers(row)} for name, row in named]
+    if output.is_json:
         document = {
             "symbol": found.symbol,
             "against": against,
@@ -90,7 +91,12 @@ def _print_comparison(
             "only_in_database": only_there,
         }
         click.echo(json.dumps(document))
-        return
+    else:
+        every = [*named, ("all", total)]
+        print_rows(rows, output, human=lambda: _print_every(every, only_there))
+
+
+def _print_every(every: list[tuple[str, Comparison]], only_there: list[str]) -> None:
     head = ("fingerprint", "compared", "differ", "missing", "largest", "mean")
     print_columns(
         head,
@@ -103,7 +109,7 @@ def _print_comparison(
                 _points(row.largest),
                 _points(row.mean),
             )
-            for name, row in [*named, ("all", total)]
+            for name, row in every
         ],
         left=1,
     )

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from pyupc.cli import fingerprint_transfer, fingerprint_validation
 from pyupc.cli.columns import print_columns
-from pyupc.cli.options import examples, json_output, symbols
+from pyupc.cli.options import examples, symbols
+from pyupc.cli.output import Output, Row, output_options, print_rows
 
 if TYPE_CHECKING:
+    from pyupc.fingerprints.build import Build
     from pyupc.fingerprints.catalogue import Table
 
 # Of the 60 thresholds, those that fit on a line.
@@ -46,8 +47,8 @@ for transfer in (
 )
 @symbols
 @click.option("--rebuild", is_flag=True, help="Forget all counts and count the whole history.")
-@json_output
-def build(symbols: tuple[str, ...], rebuild: bool, as_json: bool) -> None:
+@output_options
+def build(symbols: tuple[str, ...], rebuild: bool, output: Output) -> None:
     """Count what is new or corrected in the candles and publish the fingerprints.
 
     Two connections count half a year at a time and commit it. A build that was interrupted is
@@ -67,9 +68,14 @@ def build(symbols: tuple[str, ...], rebuild: bool, as_json: bool) -> None:
     except KeyboardInterrupt:
         click.echo("what was counted is kept: the next build goes on from there", err=True)
         raise
-    if as_json:
-        click.echo(json.dumps(asdict(done)))
-        return
+    document = asdict(done)
+    if output.is_json:
+        click.echo(json.dumps(document))
+    else:
+        print_rows(document["results"], output, human=lambda: _print_results(done))
+
+
+def _print_results(done: Build) -> None:
     for result in done.results:
         click.echo(
             f"{result.symbol}: {result.days:,} days counted; {result.fingerprints} fingerprints"
@@ -80,12 +86,19 @@ def build(symbols: tuple[str, ...], rebuild: bool, as_json: bool) -> None:
 
 @command.command(
     name="list",
-    epilog=examples("pyupc fingerprints list", "pyupc fingerprints list --symbol BTC --json"),
+    epilog=examples(
+        "pyupc fingerprints list",
+        "pyupc fingerprints list --symbol BTC --json",
+        "pyupc fingerprints list --nl",
+    ),
 )
 @symbols
-@json_output
-def list_(symbols: tuple[str, ...], as_json: bool) -> None:
-    """List the fingerprints, with what stands behind them, and the state of the builds."""
+@output_options
+def list_(symbols: tuple[str, ...], output: Output) -> None:
+    """List the fingerprints, with what stands behind them, and the state of the builds.
+
+    --nl, --csv and -t have a row a fingerprint, without the builds.
+    """
     from pyupc.database import schema
     from pyupc.database.connect import connect
     from pyupc.fingerprints import catalogue
@@ -94,9 +107,13 @@ def list_(symbols: tuple[str, ...], as_json: bool) -> None:
         schema.check(conn)
         states = catalogue.states(conn, symbols)
         found = catalogue.fingerprints(conn, symbols)
-    if as_json:
+    if output.is_json:
         click.echo(json.dumps({"builds": states, "fingerprints": found}, default=_plain))
-        return
+    else:
+        print_rows(found, output, human=lambda: _print_list(found, states))
+
+
+def _print_list(found: Sequence[Row], states: Sequence[Row]) -> None:
     rows = [
         (
             each["fingerprint"],
@@ -130,31 +147,24 @@ def list_(symbols: tuple[str, ...], as_json: bool) -> None:
 )
 @click.argument("name")
 @click.option("--ttc", type=click.IntRange(1, 60), metavar="MINUTES", help="One row only.")
-@json_output
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-def show(name: str, ttc: int | None, as_json: bool, as_csv: bool) -> None:
+@output_options
+def show(name: str, ttc: int | None, output: Output) -> None:
     """Show a fingerprint: the chance in percent of a move of at least +θ % and -θ %.
 
-    A terminal has room for some of the 60 thresholds; --json and --csv print them all.
+    A terminal has room for some of the 60 thresholds; --json, --nl, --csv and -t print them all.
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
     from pyupc.fingerprints import catalogue
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other")
     with connect() as conn:
         schema.check(conn)
         table = catalogue.table(conn, name, ttc)
-    if as_json:
-        rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    if output.is_json:
         click.echo(json.dumps({"fingerprint": name, "rows": rows}, default=_plain))
-    elif as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(table.columns)
-        writer.writerows(table.rows)
     else:
-        _print_selection(table)
+        print_rows(rows, output, human=lambda: _print_selection(table))
 
 
 def _print_selection(table: Table) -> None:
@@ -168,7 +178,7 @@ def _print_selection(table: Table) -> None:
     print_columns(("", *head), rows, left=1)
 
 
-def _state(state: dict[str, Any]) -> str:
+def _state(state: Row) -> str:
     if state["is_complete"]:
         words = f"complete since {_minute(state['completed_at'])}"
     elif state["started_at"] is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pyupc.cli.columns import print_columns
-from pyupc.cli.options import examples, json_output, one_symbol, symbols
+from pyupc.cli.options import examples, one_symbol, symbols
+from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.cli.report import printable
 
 if TYPE_CHECKING:
@@ -31,8 +34,8 @@ def command() -> None:
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
 @one_symbol("The symbol of all files: BTC, ETH, …; may be left out if their series tell it.")
-@json_output
-def load(files: tuple[Path, ...], symbol: str | None, as_json: bool) -> None:
+@output_options
+def load(files: tuple[Path, ...], symbol: str | None, output: Output) -> None:
     """Load events with their markets from JSON: all files or, if anything is wrong, none.
 
     A file is an answer of Kalshi's GET /events/{event_ticker}, of today or of years when prices
@@ -49,31 +52,45 @@ def load(files: tuple[Path, ...], symbol: str | None, as_json: bool) -> None:
     with connect(application_name="pyupc market") as conn:
         schema.check(conn)
         loaded = load_files(conn, files, symbol)
-    if as_json:
-        click.echo(json.dumps({"files": [each.as_json() for each in loaded]}))
+    rows = [each.as_json() for each in loaded]
+    if output.is_json:
+        click.echo(json.dumps({"files": rows}))
     else:
-        for each in loaded:
-            click.echo(printable(_sentence(each)))
+        print_rows(rows, output, human=lambda: _print_loaded(loaded))
 
 
-@command.command(epilog=examples("pyupc market show", "pyupc market show --symbol BTC --json"))
+@command.command(
+    epilog=examples(
+        "pyupc market show",
+        "pyupc market show --symbol BTC --json",
+        "pyupc market show -t",
+    )
+)
 @symbols
-@json_output
-def show(symbols: tuple[str, ...], as_json: bool) -> None:
+@output_options
+def show(symbols: tuple[str, ...], output: Output) -> None:
     """Show the event of every symbol that closes next, within the hour, and how old its quotes are.
 
     A state is that of the quotes: fresh, warn, stale or halted. Without an event there is none.
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
-    from pyupc.markets.show import current_events
+    from pyupc.markets.show import Current, current_events
 
     with connect(application_name="pyupc market") as conn:
         schema.check(conn)
         events = current_events(conn, symbols)
-    if as_json:
-        click.echo(json.dumps([each.as_json() for each in events]))
-        return
+    rows = [each.as_json() for each in events]
+    columns = [field.name for field in fields(Current)]
+    print_rows(rows, output, human=lambda: _print_events(events), columns=columns)
+
+
+def _print_loaded(loaded: Sequence[Loaded]) -> None:
+    for each in loaded:
+        click.echo(printable(_sentence(each)))
+
+
+def _print_events(events: Sequence[Current]) -> None:
     head = ("symbol", "event", "status", "state", "closes", "markets", "step", "age")
     print_columns(head, [_cells(each) for each in events], left=4)
 

@@ -14,7 +14,8 @@ import click
 import psycopg
 from psycopg.rows import dict_row
 
-from pyupc.cli.options import NegativeNumbers, examples, json_output, symbols
+from pyupc.cli.options import NegativeNumbers, examples, symbols
+from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.errors import PyupcError, UsageProblem
 
 Row = dict[str, Any]
@@ -95,6 +96,7 @@ class Basis:
         "pyupc strikes 97250 7",
         "pyupc strikes 97250 -7 --ttc 900 --levels 3",
         "pyupc strikes 3120.5 --symbol ETH --json",
+        "pyupc strikes --csv > strikes.csv",
         "pyupc strikes   # at the last stored close of every symbol",
     ),
 )
@@ -109,7 +111,7 @@ class Basis:
     "--levels", type=int, default=10, show_default=True, help="Strikes below and above the nearest."
 )
 @click.option("--method", default="nearest", show_default=True, help="How the grid is read.")
-@json_output
+@output_options
 def command(
     price: float | None,
     momentum: float | None,
@@ -118,7 +120,7 @@ def command(
     step: float | None,
     levels: int,
     method: str,
-    as_json: bool,
+    output: Output,
 ) -> None:
     """Print the probability of every strike around PRICE, in percent.
 
@@ -142,11 +144,12 @@ def command(
 
     for basis in bases:
         _tell(basis)
-    if as_json:
-        rows = [{**basis.document(), **row} for basis, rows in answers for row in rows]
+    rows = [{**basis.document(), **row} for basis, found in answers for row in found]
+    if output.is_json:
         click.echo(json.dumps(rows, indent=1))
     else:
-        _print(answers)
+        columns = (*bases[0].document(), *_NAMES, "fingerprint")
+        print_rows(rows, output, human=lambda: _print(answers), columns=columns)
 
 
 def _last_closes(conn: psycopg.Connection[Any], symbols: tuple[str, ...]) -> list[Basis]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import random
@@ -273,6 +274,16 @@ def test_an_empty_table_is_filled(server: Coinbase, dsn: str) -> None:
         (START + 100, START + 400),
         (START, START + 100),
     ]
+
+
+def test_the_summaries_are_rows(server: Coinbase, dsn: str) -> None:
+    backfill(START, START + 5)
+    again = backfill(START, START + 5)
+    [line] = run(*arguments(START, START + 5, "--nl")).stdout.splitlines()
+    [row] = csv.DictReader(run(*arguments(START, START + 5, "--csv")).stdout.splitlines())
+    skew = "clock_skew_seconds"
+    assert {**json.loads(line), skew: None} == {**again, skew: None}
+    assert {**row, skew: ""} == {name: str(value) for name, value in {**again, skew: ""}.items()}
 
 
 def test_only_gaps_are_asked_for(server: Coinbase, dsn: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -106,6 +107,27 @@ def test_without_numpy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("arguments", [["--only", "x"], ["--years", "0"], ["--candles", "/none"]])
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(main, ["bench", *arguments]).exit_code == 2
+
+
+def test_the_figures_are_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        figures.Row("a", "one, two", 2.0, "ms", "it", 0.5, details={"same": True, "of": [1, 2]}),
+        figures.Row("b", "three", 3.0, "s"),
+    ]
+    monkeypatch.setenv("PYUPC_DSN", "host=/nowhere")
+    monkeypatch.setattr(run, "run", lambda *_: iter(found))
+    printed = {
+        option: CliRunner().invoke(main, ["bench", option]).stdout
+        for option in ("--json", "--nl", "--csv")
+    }
+    rows = json.loads(printed["--json"])
+    assert [(row["name"], row["ratio"]) for row in rows] == [("a", 4.0), ("b", None)]
+    assert rows[0]["details"] == {"same": True, "of": [1, 2]}
+    assert [json.loads(line) for line in printed["--nl"].splitlines()] == rows
+    first, second = csv.DictReader(printed["--csv"].splitlines())
+    assert json.loads(first.pop("details")) == rows[0].pop("details")
+    assert first == {name: str(value) for name, value in rows[0].items()}
+    assert (second["what"], second["ratio"], second["details"]) == ("three", "", "{}")
 
 
 def test_the_help_names_every_measurement() -> None:
