@@ -226,6 +226,25 @@ BEGIN
                 )
     )
     SELECT count(DISTINCT t.ticker) INTO markets FROM told AS t;
+
+    -- Asked for by every tick, so that it is worked out here.
+    UPDATE upc_data.market_event AS e
+    SET status = m.status, strike_step = m.step
+    FROM (
+        SELECT
+            mode() WITHIN GROUP (ORDER BY g.status) AS status,
+            mode() WITHIN GROUP (ORDER BY g.gap) AS step
+        FROM (
+            SELECT
+                q.status,
+                (q.strike - lag(q.strike) OVER (ORDER BY q.strike))::double precision AS gap
+            FROM upc_data.market_quote AS q
+            WHERE q.symbol = event_symbol AND q.event_ticker = load_market.event_ticker
+        ) AS g
+    ) AS m
+    WHERE e.symbol = event_symbol
+      AND e.event_ticker = load_market.event_ticker
+      AND (e.status, e.strike_step) IS DISTINCT FROM (m.status, m.step);
 END
 $fn$;
 COMMENT ON FUNCTION upc.load_market IS
@@ -245,41 +264,31 @@ CREATE FUNCTION upc.current_event(
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
-    SELECT e.event_ticker, e.title, e.closes_at, e.read_at
-    INTO event_ticker, title, closes_at, read_at
+    SELECT e.event_ticker, e.title, e.closes_at, e.status, e.strike_step, e.read_at
+    INTO event_ticker, title, closes_at, status, step, read_at
     FROM upc_data.market_event AS e
     WHERE e.symbol = current_event.symbol
       AND e.closes_at > at
       AND e.closes_at <= at + interval '1 hour'
     ORDER BY e.closes_at, e.read_at DESC
     LIMIT 1;
-    IF event_ticker IS NULL THEN
-        RETURN;
-    END IF;
-
-    SELECT mode() WITHIN GROUP (ORDER BY m.status), mode() WITHIN GROUP (ORDER BY m.gap)
-    INTO status, step
-    FROM (
-        SELECT q.status, (q.strike - lag(q.strike) OVER (ORDER BY q.strike))::double precision AS gap
-        FROM upc_data.market_quote AS q
-        WHERE q.symbol = current_event.symbol AND q.event_ticker = current_event.event_ticker
-    ) AS m;
 END
 $fn$;
 COMMENT ON FUNCTION upc.current_event IS
     'the event of a symbol that closes next, within the hour, with the status and the distance in USD that most of its markets have; NULL without one';
 
 
--- What a taker pays Kalshi for one contract, in cents.
+-- What a taker pays Kalshi for an order, in cents.
 --
--- price: USD per contract. multiplier: of the series.
--- Returns 0.07 · P · (1 − P) dollars times the multiplier, rounded up to the cent.
+-- price: USD per contract. multiplier: of the series. contracts: how many.
+-- Returns 0.07 · contracts · P · (1 − P) dollars times the multiplier, rounded up to the cent.
 -- Example: SELECT upc.taker_fee(0.56) = 2;
-CREATE FUNCTION upc.taker_fee(price numeric, multiplier numeric DEFAULT 1)
+CREATE FUNCTION upc.taker_fee(price numeric, multiplier numeric DEFAULT 1, contracts numeric DEFAULT 1)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ceil(
-    100 * 0.07 * taker_fee.multiplier * taker_fee.price * (1 - taker_fee.price)
+    100 * 0.07 * taker_fee.multiplier * taker_fee.contracts
+    * taker_fee.price * (1 - taker_fee.price)
 );
 COMMENT ON FUNCTION upc.taker_fee IS
-    'what a taker pays Kalshi for one contract at a price in USD, in whole cents';
+    'what a taker pays Kalshi for an order of some contracts at a price in USD, in whole cents';

@@ -1,50 +1,5 @@
 -- The tick: one call a second and symbol that does everything and returns what is to be published.
 
-CREATE FUNCTION upc.renew_lease(symbol text, holder text, lease interval)
-RETURNS void
-LANGUAGE plpgsql VOLATILE
-AS $fn$
-DECLARE
-    v_now timestamptz := clock_timestamp();
-    v_held upc_data.tick_lease;
-BEGIN
-    INSERT INTO upc_data.tick_lease AS l (symbol, holder, taken_at, expires_at)
-    VALUES (renew_lease.symbol, renew_lease.holder, v_now, v_now + lease)
-    ON CONFLICT ON CONSTRAINT tick_lease_symbol_pkey
-        DO UPDATE SET
-            holder = excluded.holder,
-            taken_at = CASE
-                WHEN l.holder = excluded.holder THEN l.taken_at ELSE excluded.taken_at
-            END,
-            expires_at = excluded.expires_at
-        WHERE l.holder = excluded.holder OR l.expires_at <= v_now;
-    IF FOUND THEN
-        RETURN;
-    END IF;
-
-    SELECT l.* INTO v_held FROM upc_data.tick_lease AS l WHERE l.symbol = renew_lease.symbol;
-    RAISE EXCEPTION '% is ticked by %', symbol, v_held.holder
-        USING
-            ERRCODE = 'UP009',
-            DETAIL = format('It has been ticking since %s.', date_trunc('second', v_held.taken_at)),
-            HINT = 'Stop it first; the right to tick ends a few seconds after its last tick.';
-END
-$fn$;
-COMMENT ON FUNCTION upc.renew_lease IS
-    'takes or renews the right to tick a symbol; raises UP009 while another holder has it';
-
-
-CREATE FUNCTION upc.release_lease(symbol text, holder text)
-RETURNS void
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    DELETE FROM upc_data.tick_lease AS l
-    WHERE l.symbol = release_lease.symbol AND l.holder = release_lease.holder;
-END;
-COMMENT ON FUNCTION upc.release_lease IS
-    'gives the right to tick a symbol back, if the holder has it';
-
-
 -- One tick of a symbol: takes its price from a feed, computes momentum and strikes, logs the tick,
 -- keeps the documents and notifies upc_tick.
 --
@@ -54,10 +9,12 @@ COMMENT ON FUNCTION upc.release_lease IS
 -- replay_from, elapsed: the stored instant at which a replay began, and how much of it has been
 -- shown since; NULL begins at replay_start. seed: of the simulated feed. step, levels, method: as
 -- in compute_strikes. min_probability, min_differential: what the watchlist asks for, in percent;
--- NULL takes the settings upc.min_probability (95) and upc.min_differential (0).
--- Returns one row: what was logged, and the three documents as JSON texts.
+-- NULL takes the settings upc.min_probability (95) and upc.min_differential (0). every: how far apart
+-- ticks are due, for the count of those that were missed.
+-- Returns one row: what was logged, the four documents as JSON texts, and what was announced as a
+-- JSON array, NULL where nothing was.
 -- Errors: UP002 symbol, UP009 another process ticks, UP010 feed, UP011 no price; those of
--- compute_strikes.
+-- compute_strikes; 22023 for a setting that makes no sense.
 --
 -- Example:
 --   SELECT state, ttc_seconds, fingerprint FROM tick('BTC', 'simulated');
@@ -74,7 +31,8 @@ CREATE FUNCTION upc.tick(
     levels integer DEFAULT 10,
     method text DEFAULT 'nearest',
     min_probability double precision DEFAULT NULL,
-    min_differential double precision DEFAULT NULL
+    min_differential double precision DEFAULT NULL,
+    every interval DEFAULT '1 second'
 )
 RETURNS TABLE (
     tick_id bigint,
@@ -86,7 +44,9 @@ RETURNS TABLE (
     fingerprint text,
     live_probabilities text,
     strike_table text,
-    watchlist text
+    watchlist text,
+    active_trades text,
+    announced text
 )
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
@@ -96,14 +56,20 @@ DECLARE
     v_quote_state text;
     v_tier double precision;
     v_strikes record;
+    v_is_live boolean := feed NOT IN ('replay', 'simulated');
+    v_count upc_data.tick_count;
+    v_trades record;
+    v_announced json[] := '{}';
 BEGIN
     IF holder IS NOT NULL THEN
-        PERFORM upc.renew_lease(symbol, holder, lease);
+        PERFORM upc.renew_lease(symbol, holder, lease, feed, every);
     ELSIF EXISTS (
         SELECT FROM upc_data.tick_lease AS l
         WHERE l.symbol = tick.symbol AND l.expires_at > clock_timestamp()
     ) THEN
-        PERFORM upc.renew_lease(symbol, format('session %s', pg_backend_pid()), lease);
+        PERFORM upc.renew_lease(
+            symbol, format('session %s', pg_backend_pid()), lease, feed, every
+        );
     END IF;
 
     SELECT f.*
@@ -118,7 +84,7 @@ BEGIN
     SELECT e.*
     INTO v_event
     FROM upc.current_event(symbol, market_at) AS e
-    WHERE feed NOT IN ('replay', 'simulated');
+    WHERE v_is_live;
     v_quote_state := CASE
         WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
     END;
@@ -154,6 +120,37 @@ BEGIN
         'fingerprint', fingerprint,
         'method', method,
         'state', state,
+        'feed', feed,
+        'market_at', upc.iso_utc(market_at)
+    );
+
+    IF v_is_live THEN
+        v_count := upc.count_tick(symbol, at, every, state <> 'halted');
+        SELECT s.*
+        INTO v_trades
+        FROM upc.supervise(
+            symbol, market_at, v_count.previous_at, price, momentum, state, method,
+            v_strikes.strikes, v_strikes.prob_above, v_event.event_ticker
+        ) AS s;
+        v_announced := v_trades.announced || upc.note_conditions(
+            symbol, market_at, state, market_at - v_seen.priced_at, v_quote_state,
+            market_at - v_event.read_at
+        );
+    ELSE
+        -- Made-up prices, and those of another day, say nothing about a trade.
+        SELECT '{}'::json[] AS active INTO v_trades;
+    END IF;
+    announced := CASE
+        WHEN cardinality(v_announced) > 0 THEN array_to_json(v_announced)
+    END;
+    active_trades := json_build_object(
+        'symbol', symbol,
+        'timestamp', upc.iso_utc(at),
+        'active_trades', array_to_json(v_trades.active),
+        'count', cardinality(v_trades.active),
+        'current_price', price,
+        'state', state,
+        'quote_state', v_quote_state,
         'feed', feed,
         'market_at', upc.iso_utc(market_at)
     );
@@ -204,27 +201,30 @@ BEGIN
 
     INSERT INTO upc_data.tick AS t (
         symbol, ticked_at, feed, state, market_at, price, priced_at, momentum, ttc_seconds,
-        method, fingerprint, strikes, prob_above, event_ticker
+        method, fingerprint, strikes, prob_above, event_ticker, done_count, missed_count,
+        answered_count
     )
     VALUES (
         tick.symbol, at, tick.feed, tick.state, tick.market_at, tick.price, v_seen.priced_at,
         tick.momentum, tick.ttc_seconds, tick.method, tick.fingerprint, v_strikes.strikes,
-        v_strikes.prob_above, v_event.event_ticker
+        v_strikes.prob_above, v_event.event_ticker, v_count.done, v_count.missed,
+        v_count.answered
     )
     RETURNING t.tick_id INTO tick_id;
 
     INSERT INTO upc_data.document AS d
-        (symbol, tick_id, live_probabilities, strike_table, watchlist)
+        (symbol, tick_id, live_probabilities, strike_table, watchlist, active_trades)
     VALUES (
         tick.symbol, tick.tick_id, tick.live_probabilities::json, tick.strike_table::json,
-        tick.watchlist::json
+        tick.watchlist::json, tick.active_trades::json
     )
     ON CONFLICT ON CONSTRAINT document_symbol_pkey
         DO UPDATE SET
             tick_id = excluded.tick_id,
             live_probabilities = excluded.live_probabilities,
             strike_table = excluded.strike_table,
-            watchlist = excluded.watchlist;
+            watchlist = excluded.watchlist,
+            active_trades = excluded.active_trades;
 
     -- The names only: a payload holds no more than 8,000 bytes.
     PERFORM pg_notify('upc_tick', json_build_object('symbol', symbol, 'tick_id', tick_id)::text);
@@ -232,4 +232,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.tick IS
-    'one tick of a symbol: price, momentum, strikes, tick log, documents and notification; returns the documents as JSON texts';
+    'one tick of a symbol: price, momentum, strikes, trades, tick log, documents and notifications; returns the documents as JSON texts';

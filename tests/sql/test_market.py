@@ -112,6 +112,8 @@ def test_what_is_said_of_an_event(conn: Connection) -> None:
             "title": "Bitcoin?",
             "closes_at": CLOSE,
             "read_at": NOW,
+            "status": "active",
+            "strike_step": 250.0,
         }
     ]
 

@@ -1,0 +1,117 @@
+-- Availability: which ticks came, and which were due and did not.
+
+-- Ticks that were due between two instants without any, the later one being a tick or now: those
+-- that are late by half of their interval or more.
+CREATE FUNCTION upc.missed_ticks(since timestamptz, until timestamptz, every interval)
+RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN greatest(
+    0,
+    floor(
+        extract(epoch FROM missed_ticks.until - missed_ticks.since)
+        / extract(epoch FROM missed_ticks.every) - 0.5
+    )
+)::bigint;
+COMMENT ON FUNCTION upc.missed_ticks IS
+    'how many ticks were due after one and before another instant, half an interval being close enough';
+
+
+CREATE FUNCTION upc.count_tick(
+    symbol text,
+    at timestamptz,
+    every interval,
+    is_answered boolean
+)
+RETURNS upc_data.tick_count
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_count upc_data.tick_count;
+BEGIN
+    INSERT INTO upc_data.tick_count AS k (symbol, done, missed, answered, every, last_at)
+    VALUES (
+        count_tick.symbol, 1, 0, count_tick.is_answered::integer, count_tick.every, count_tick.at
+    )
+    ON CONFLICT ON CONSTRAINT tick_count_symbol_pkey
+        DO UPDATE SET
+            done = k.done + 1,
+            missed = k.missed + upc.missed_ticks(k.last_at, excluded.last_at, excluded.every),
+            answered = k.answered + excluded.answered,
+            every = excluded.every,
+            last_at = excluded.last_at,
+            previous_at = k.last_at
+    RETURNING k.* INTO v_count;
+    RETURN v_count;
+END
+$fn$;
+COMMENT ON FUNCTION upc.count_tick IS
+    'counts a tick of a live feed, and those that were due since the one before it';
+
+
+-- The ticks of a symbol's live feeds in a window that ends at an instant.
+--
+-- Returns one row: what was done, missed and answered (with probabilities), and since when: the
+-- beginning of the window or, where the log is younger, its first tick. NULL without a tick.
+CREATE FUNCTION upc.availability(
+    symbol text,
+    over_last interval,
+    at timestamptz DEFAULT clock_timestamp(),
+    OUT since timestamptz,
+    OUT done bigint,
+    OUT missed bigint,
+    OUT answered bigint,
+    OUT available double precision
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_from timestamptz := at - over_last;
+    v_first record;
+    v_last record;
+    v_every interval;
+BEGIN
+    SELECT t.ticked_at, t.done_count, t.missed_count, t.answered_count
+    INTO v_last
+    FROM upc_data.tick AS t
+    WHERE t.symbol = availability.symbol AND t.ticked_at <= at AND t.done_count IS NOT NULL
+    ORDER BY t.ticked_at DESC
+    LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT k.every INTO v_every FROM upc_data.tick_count AS k WHERE k.symbol = availability.symbol;
+
+    SELECT t.ticked_at, t.done_count, t.missed_count, t.answered_count
+    INTO v_first
+    FROM upc_data.tick AS t
+    WHERE t.symbol = availability.symbol AND t.ticked_at <= v_from AND t.done_count IS NOT NULL
+    ORDER BY t.ticked_at DESC
+    LIMIT 1;
+    IF FOUND THEN
+        since := v_from;
+        done := v_last.done_count - v_first.done_count;
+        answered := v_last.answered_count - v_first.answered_count;
+        -- Without those that were due before the window.
+        missed := v_last.missed_count - v_first.missed_count
+            + upc.missed_ticks(v_last.ticked_at, at, v_every)
+            - upc.missed_ticks(v_first.ticked_at, v_from, v_every);
+    ELSE
+        SELECT t.ticked_at, t.done_count, t.missed_count, t.answered_count, t.state
+        INTO v_first
+        FROM upc_data.tick AS t
+        WHERE t.symbol = availability.symbol AND t.done_count IS NOT NULL
+        ORDER BY t.ticked_at
+        LIMIT 1;
+        since := v_first.ticked_at;
+        done := v_last.done_count - v_first.done_count + 1;
+        answered := v_last.answered_count - v_first.answered_count
+            + (v_first.state <> 'halted')::integer;
+        missed := v_last.missed_count - v_first.missed_count
+            + upc.missed_ticks(v_last.ticked_at, at, v_every);
+    END IF;
+    missed := greatest(missed, 0);
+    available := 100.0 * done / nullif(done + missed, 0);
+END
+$fn$;
+COMMENT ON FUNCTION upc.availability IS
+    'the ticks of a symbol in a window that ends at an instant: done, missed, with probabilities, and the share that was done in percent';

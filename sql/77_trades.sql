@@ -1,0 +1,431 @@
+-- Trades: what was bought, what it is worth now, and what became of it. No orders are placed.
+
+CREATE FUNCTION upc.refuse_trade(reason text, detail text, hint text)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RAISE EXCEPTION '%', reason USING ERRCODE = 'UP015', DETAIL = detail, HINT = hint;
+END
+$fn$;
+COMMENT ON FUNCTION upc.refuse_trade IS 'raises UP015: a trade that cannot be';
+
+
+CREATE FUNCTION upc.dollars_fee(symbol text, price numeric, contracts numeric)
+RETURNS numeric
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (
+    SELECT upc.taker_fee(dollars_fee.price, s.fee_multiplier, dollars_fee.contracts) * 0.01
+    FROM upc_data.symbol AS s
+    WHERE s.symbol = dollars_fee.symbol
+);
+COMMENT ON FUNCTION upc.dollars_fee IS
+    'what a taker pays Kalshi for an order of a symbol''s contracts, in USD';
+
+
+-- Record a trade that was made, so that it is watched over until it ends.
+--
+-- ticker: the market. side: yes or no. price: what one contract cost, USD, between 0 and 1, exact.
+-- count: contracts, above zero. symbol: NULL takes the one whose market it is. at: when.
+-- Returns the number of the trade.
+-- Errors: UP002 symbol, UP015 side, price or count, or a market that has closed by then, UP016 no
+-- such market.
+--
+-- Example:
+--   SELECT load_market('{"event": {"event_ticker": "E", "series_ticker": "KXBTCD"}, "markets":
+--       [{"ticker": "E-T1", "close_time": "2226-01-01T15:00:00Z", "strike_type": "greater",
+--         "floor_strike": 97499.99}]}');
+--   SELECT open_trade('E-T1', 'yes', 0.85, 10) > 0;
+CREATE FUNCTION upc.open_trade(
+    ticker text,
+    side text,
+    price numeric,
+    count numeric,
+    symbol text DEFAULT NULL,
+    at timestamptz DEFAULT clock_timestamp()
+)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_market record;
+    v_id bigint;
+BEGIN
+    IF symbol IS NOT NULL THEN
+        PERFORM upc.require_symbol(symbol);
+    END IF;
+    IF NOT coalesce(side IN ('yes', 'no'), false) THEN
+        PERFORM upc.refuse_trade(
+            format('side must be yes or no, got %s', coalesce(quote_literal(side), 'NULL')),
+            'A contract pays one dollar if its side comes true.',
+            'Pass ''yes'' or ''no''.'
+        );
+    END IF;
+    IF NOT coalesce(price > 0 AND price < 1, false) THEN
+        PERFORM upc.refuse_trade(
+            format('price must be between 0 and 1 dollar, got %s', coalesce(price::text, 'NULL')),
+            'It is what one contract cost, in USD.',
+            'Write 85 cents as 0.85.'
+        );
+    END IF;
+    IF NOT coalesce(count > 0 AND count < 1e12, false) THEN
+        PERFORM upc.refuse_trade(
+            format('count must be above zero, got %s', coalesce(count::text, 'NULL')),
+            'It is the number of contracts that were bought.',
+            'Selling what you have is closing the trade.'
+        );
+    END IF;
+    IF NOT coalesce(isfinite(at), false) THEN
+        PERFORM upc.refuse_trade(
+            format('a trade is made at some time, got %s', coalesce(at::text, 'NULL')),
+            'It is when the contracts were bought.',
+            'Leave it out for now.'
+        );
+    END IF;
+
+    SELECT q.symbol, q.event_ticker, q.ticker, q.strike, q.result, e.closes_at
+    INTO v_market
+    FROM upc_data.symbol AS s
+    JOIN upc_data.market_event AS e ON e.symbol = s.symbol
+    JOIN upc_data.market_quote AS q
+        ON q.symbol = e.symbol AND q.event_ticker = e.event_ticker
+    WHERE s.symbol = coalesce(open_trade.symbol, s.symbol) AND q.ticker = open_trade.ticker
+    ORDER BY e.closes_at DESC
+    LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no market is called %', coalesce(quote_literal(ticker), 'NULL')
+            USING
+                ERRCODE = 'UP016',
+                DETAIL = 'The markets are those of the events that were read.',
+                HINT = 'Run pyupc feed, or load the event: pyupc market load FILE.';
+    END IF;
+    IF v_market.closes_at <= at OR v_market.result IS NOT NULL THEN
+        PERFORM upc.refuse_trade(
+            format('%s closed at %s', ticker, v_market.closes_at),
+            'Nothing can be bought any more.',
+            'pyupc market show tells the event that closes next.'
+        );
+    END IF;
+
+    INSERT INTO upc_data.trade AS t (
+        symbol, event_ticker, ticker, side, strike, closes_at, buy_price, position, buy_fee,
+        opened_at
+    )
+    VALUES (
+        v_market.symbol, v_market.event_ticker, v_market.ticker, open_trade.side, v_market.strike,
+        v_market.closes_at, price, count, upc.dollars_fee(v_market.symbol, price, count), at
+    )
+    RETURNING t.trade_id INTO v_id;
+    RETURN v_id;
+END
+$fn$;
+COMMENT ON FUNCTION upc.open_trade IS
+    'records a trade that was made, so that it is watched over until it ends';
+
+
+-- The trades that are held, and what they are worth. price, momentum, price_state: of the symbol.
+-- strikes, prob_above, event_ticker: what is known already, for one event; the rest is looked up.
+-- Returns USD and percent; what is not known is NULL: probabilities from halted prices on and after
+-- the close, close prices from halted quotes on.
+CREATE FUNCTION upc.active_trades(
+    symbol text,
+    at timestamptz,
+    price double precision,
+    momentum double precision,
+    price_state text,
+    method text DEFAULT 'nearest',
+    strikes double precision[] DEFAULT NULL,
+    prob_above double precision[] DEFAULT NULL,
+    event_ticker text DEFAULT NULL
+)
+RETURNS TABLE (
+    trade upc_data.trade,
+    is_traded boolean,
+    ttc_seconds integer,
+    probability double precision,
+    shown_probability numeric,
+    buffer double precision,
+    close_price numeric,
+    pnl numeric,
+    pnl_after_fees numeric,
+    result text
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
+AS $fn$
+BEGIN
+    RETURN QUERY
+    SELECT
+        t,
+        c.is_traded,
+        c.ttc_seconds,
+        CASE t.side WHEN 'yes' THEN p.above ELSE 100 - p.above END,
+        -- As the strike table shows it: complements are those of rounded numbers.
+        CASE WHEN (t.side = 'yes') = (t.strike <= price::numeric)
+            THEN 100 - upc.two_decimals(p.beyond)
+            ELSE upc.two_decimals(p.beyond)
+        END,
+        CASE t.side WHEN 'yes' THEN 1 ELSE -1 END * (price - t.strike::double precision),
+        v.close_price,
+        t.position * (v.close_price - t.buy_price),
+        t.position * (v.close_price - t.buy_price) - t.buy_fee
+            - upc.taker_fee(v.close_price, s.fee_multiplier, t.position) * 0.01,
+        q.result
+    FROM upc_data.trade AS t
+    JOIN upc_data.symbol AS s ON s.symbol = t.symbol
+    LEFT JOIN upc_data.market_event AS e
+        ON e.symbol = t.symbol AND e.event_ticker = t.event_ticker
+    LEFT JOIN upc_data.market_quote AS q
+        ON q.symbol = t.symbol AND q.event_ticker = t.event_ticker AND q.ticker = t.ticker
+    CROSS JOIN LATERAL (
+        SELECT
+            coalesce(e.closes_at, t.closes_at) > at AS is_traded,
+            greatest(
+                0, floor(extract(epoch FROM coalesce(e.closes_at, t.closes_at) - at))
+            )::integer AS ttc_seconds,
+            array_position(active_trades.strikes, t.strike::double precision) AS place
+    ) AS c
+    CROSS JOIN LATERAL (
+        SELECT
+            a.above,
+            CASE WHEN t.strike > price::numeric THEN a.above ELSE 100 - a.above END AS beyond
+        FROM (
+            SELECT CASE
+                WHEN coalesce(price_state, 'halted') = 'halted' OR NOT c.is_traded THEN NULL
+                WHEN t.event_ticker = active_trades.event_ticker AND c.place IS NOT NULL
+                    THEN active_trades.prob_above[c.place]
+                ELSE (
+                    SELECT o.prob_above
+                    FROM upc.probability(
+                        price, t.strike::double precision, momentum, t.symbol, c.ttc_seconds, method
+                    ) AS o
+                )
+            END AS above
+        ) AS a
+    ) AS p
+    CROSS JOIN LATERAL (
+        SELECT CASE
+            WHEN q.status = 'active'
+                AND c.is_traded
+                AND upc.freshness(at - e.read_at) <> 'halted'
+            THEN 1 - CASE t.side WHEN 'yes' THEN q.no_ask ELSE q.yes_ask END
+        END AS close_price
+    ) AS v
+    WHERE t.symbol = active_trades.symbol AND t.ended_at IS NULL
+    ORDER BY t.trade_id;
+END
+$fn$;
+COMMENT ON FUNCTION upc.active_trades IS
+    'the trades of a symbol that are held, with their probability in percent, buffer, close price and profit in USD';
+
+
+-- What is known of every symbol right now, from the price log.
+CREATE FUNCTION upc.price_now(
+    symbol text,
+    at timestamptz,
+    OUT price double precision,
+    OUT momentum double precision,
+    OUT price_state text
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_seen record;
+BEGIN
+    SELECT p.* INTO v_seen FROM upc.logged_price(symbol, at) AS p;
+    price := v_seen.price;
+    IF price IS NULL THEN
+        RETURN;
+    END IF;
+    price_state := upc.price_state(at - v_seen.priced_at, at - v_seen.same_since);
+    SELECT m.momentum INTO momentum FROM upc.momentum(symbol, at, price) AS m;
+END
+$fn$;
+COMMENT ON FUNCTION upc.price_now IS
+    'the newest logged price of a symbol in USD, its momentum in basis points and its state; NULL without one';
+
+
+CREATE TYPE upc.trade_row AS (
+    trade_id bigint,
+    symbol text,
+    event_ticker text,
+    ticker text,
+    side text,
+    strike numeric,
+    status text,
+    "position" numeric,
+    buy_price numeric,
+    opened_at timestamptz,
+    closes_at timestamptz,
+    symbol_price double precision,
+    probability double precision,
+    buffer double precision,
+    close_price numeric,
+    pnl_per_contract numeric,
+    pnl numeric,
+    pnl_per_contract_after_fees numeric,
+    pnl_after_fees numeric,
+    stop_reason text,
+    stopped_at timestamptz,
+    ended_at timestamptz,
+    result text
+);
+COMMENT ON TYPE upc.trade_row IS
+    'a trade with what it is worth now or brought in the end: prices and profits in USD, its probability in percent';
+
+
+-- Trades with what they are worth now or brought in the end.
+--
+-- symbol: NULL takes all. has_ended: also those that were sold or settled.
+-- Returns one row a trade, oldest first; prices and profits in USD, probabilities in percent. What
+-- is not known is NULL.
+-- Errors: UP002 symbol.
+CREATE FUNCTION upc.trade_list(
+    symbol text DEFAULT NULL,
+    has_ended boolean DEFAULT false,
+    at timestamptz DEFAULT clock_timestamp()
+)
+RETURNS SETOF upc.trade_row
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
+AS $fn$
+BEGIN
+    IF symbol IS NOT NULL THEN
+        PERFORM upc.require_symbol(symbol);
+    END IF;
+    RETURN QUERY
+    SELECT
+        (l.trade).trade_id,
+        (l.trade).symbol,
+        (l.trade).event_ticker,
+        (l.trade).ticker,
+        (l.trade).side,
+        (l.trade).strike,
+        (l.trade).status,
+        (l.trade).position,
+        (l.trade).buy_price,
+        (l.trade).opened_at,
+        (l.trade).closes_at,
+        l.price,
+        l.probability,
+        l.buffer,
+        l.close_price,
+        round(l.pnl / (l.trade).position, 6),
+        l.pnl,
+        round(l.pnl_after_fees / (l.trade).position, 6),
+        l.pnl_after_fees,
+        (l.trade).stop_reason,
+        (l.trade).stopped_at,
+        (l.trade).ended_at,
+        l.result
+    FROM (
+        SELECT
+            a.trade, n.price, a.probability, a.buffer, a.close_price, a.pnl, a.pnl_after_fees,
+            a.result
+        FROM (
+            SELECT DISTINCT t.symbol
+            FROM upc_data.trade AS t
+            WHERE t.symbol = coalesce(trade_list.symbol, t.symbol) AND t.ended_at IS NULL
+        ) AS s
+        CROSS JOIN LATERAL upc.price_now(s.symbol, at) AS n
+        CROSS JOIN LATERAL upc.active_trades(
+            s.symbol, at, n.price, n.momentum, n.price_state
+        ) AS a
+
+        UNION ALL
+
+        SELECT
+            t, NULL, NULL, NULL, t.end_price,
+            t.position * (t.end_price - t.buy_price),
+            t.position * (t.end_price - t.buy_price) - t.buy_fee - t.end_fee,
+            t.result
+        FROM upc_data.trade AS t
+        WHERE has_ended
+          AND t.symbol = coalesce(trade_list.symbol, t.symbol)
+          AND t.ended_at IS NOT NULL
+    ) AS l
+    ORDER BY (l.trade).trade_id;
+END
+$fn$;
+COMMENT ON FUNCTION upc.trade_list IS
+    'trades with what they are worth now or brought in the end, oldest first';
+
+
+-- Record that a trade was sold.
+--
+-- price: what one contract brought, USD, from 0 to 1; NULL takes what it is worth now, as trade_list
+-- tells it.
+-- Returns the trade.
+-- Errors: UP015 price, or a trade that has ended, UP017 no such trade.
+CREATE FUNCTION upc.close_trade(
+    trade_id bigint,
+    price numeric DEFAULT NULL,
+    at timestamptz DEFAULT clock_timestamp()
+)
+RETURNS upc_data.trade
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_trade upc_data.trade;
+    v_price numeric := price;
+BEGIN
+    SELECT t.*
+    INTO v_trade
+    FROM upc_data.trade AS t
+    WHERE t.symbol IN (SELECT s.symbol FROM upc_data.symbol AS s)
+      AND t.trade_id = close_trade.trade_id
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no trade %', coalesce(trade_id::text, 'NULL')
+            USING
+                ERRCODE = 'UP017',
+                DETAIL = 'A trade has the number that it was given when it was opened.',
+                HINT = 'pyupc trades list --all shows all of them.';
+    END IF;
+    IF v_trade.ended_at IS NOT NULL THEN
+        PERFORM upc.refuse_trade(
+            format('trade %s was %s at %s', trade_id, v_trade.status, v_trade.ended_at),
+            'It can end once.',
+            'pyupc trades list --all shows what it brought.'
+        );
+    END IF;
+    IF NOT coalesce(isfinite(at) AND at >= v_trade.opened_at, false) THEN
+        PERFORM upc.refuse_trade(
+            format('trade %s was opened at %s', trade_id, v_trade.opened_at),
+            'It cannot end before.',
+            'Leave the time out for now.'
+        );
+    END IF;
+    IF NOT coalesce(price BETWEEN 0 AND 1, true) THEN
+        PERFORM upc.refuse_trade(
+            format('price must be from 0 to 1 dollar, got %s', price),
+            'It is what one contract brought, in USD.',
+            'Write 85 cents as 0.85.'
+        );
+    END IF;
+
+    IF v_price IS NULL THEN
+        SELECT l.close_price
+        INTO v_price
+        FROM upc.trade_list(v_trade.symbol, at => close_trade.at) AS l
+        WHERE l.trade_id = close_trade.trade_id;
+    END IF;
+    IF v_price IS NULL THEN
+        PERFORM upc.refuse_trade(
+            format('nobody says what trade %s is worth now', trade_id),
+            'There is no ask for the other side, or the quotes are too old.',
+            'Say what it brought: --price.'
+        );
+    END IF;
+
+    UPDATE upc_data.trade AS t
+    SET
+        status = 'closed',
+        ended_at = at,
+        end_price = v_price,
+        end_fee = upc.dollars_fee(v_trade.symbol, v_price, v_trade.position)
+    WHERE t.symbol = v_trade.symbol AND t.trade_id = v_trade.trade_id
+    RETURNING t.* INTO v_trade;
+    RETURN v_trade;
+END
+$fn$;
+COMMENT ON FUNCTION upc.close_trade IS
+    'records that a trade was sold, at a price or at what it is worth now';

@@ -1,0 +1,326 @@
+-- Supervision: stops, which tell people to sell, and settlement by the result.
+
+-- What a stop asks for. Each is a setting (SET upc.name, or ALTER DATABASE … SET upc.name):
+-- stop_on_probability (on), stop_probability (40 percent), stop_ttc (60 s: not in the last
+-- minute), stop_verify (off), stop_verify_for (15 s), stop_on_momentum (on), stop_momentum
+-- (35 basis points).
+-- Errors: 22023 for a limit that is no number, or not above zero where it has to be.
+CREATE FUNCTION upc.stop_rules(
+    OUT on_probability boolean,
+    OUT probability double precision,
+    OUT ttc interval,
+    OUT verify_for interval,
+    OUT on_momentum boolean,
+    OUT momentum double precision
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    on_probability := upc.setting('stop_on_probability', 'on')::boolean;
+    probability := upc.setting('stop_probability', '40')::double precision;
+    ttc := upc.setting('stop_ttc', '60 s')::interval;
+    IF upc.setting('stop_verify', 'off')::boolean THEN
+        verify_for := upc.setting('stop_verify_for', '15 s')::interval;
+    END IF;
+    on_momentum := upc.setting('stop_on_momentum', 'on')::boolean;
+    momentum := upc.setting('stop_momentum', '35')::double precision;
+
+    IF NOT (
+        probability BETWEEN 0 AND 100
+        AND momentum > 0 AND momentum < 'Infinity'
+        AND ttc >= '0'
+        AND coalesce(verify_for >= '0', true)
+    ) THEN
+        RAISE EXCEPTION 'a stop has a limit that makes no sense: probability %, momentum %, ttc %, verify_for %',
+            probability, momentum, ttc, verify_for
+            USING
+                ERRCODE = 'invalid_parameter_value',
+                DETAIL = 'Probabilities are from 0 to 100 percent, momentum is above zero, times are not negative.',
+                HINT = 'They are the settings upc.stop_probability, upc.stop_momentum, upc.stop_ttc, upc.stop_verify_for.';
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc.stop_rules IS
+    'the settings of the stops; verify_for is NULL where a stop fires at once';
+
+
+-- Settle the trades of a symbol whose market has a result, from its close on.
+CREATE FUNCTION upc.settle_trades(symbol text, at timestamptz)
+RETURNS json[]
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_announced json[] := '{}';
+    v_trade upc_data.trade;
+    v_pnl numeric;
+BEGIN
+    FOR v_trade IN
+        UPDATE upc_data.trade AS t
+        SET
+            status = 'settled',
+            ended_at = at,
+            end_price = CASE WHEN q.result = t.side THEN 1 ELSE 0 END,
+            end_fee = 0,
+            result = q.result
+        FROM upc_data.market_quote AS q
+        JOIN upc_data.market_event AS e
+            ON e.symbol = q.symbol AND e.event_ticker = q.event_ticker
+        WHERE t.symbol = settle_trades.symbol
+          AND t.ended_at IS NULL
+          AND q.symbol = t.symbol
+          AND q.event_ticker = t.event_ticker
+          AND q.ticker = t.ticker
+          AND q.result IN ('yes', 'no')
+          AND e.closes_at <= at
+          -- Somebody who is about to close it comes first.
+          AND t.trade_id IN (
+              SELECT f.trade_id
+              FROM upc_data.trade AS f
+              WHERE f.symbol = settle_trades.symbol AND f.ended_at IS NULL
+              FOR UPDATE SKIP LOCKED
+          )
+        RETURNING t.*
+    LOOP
+        v_pnl := v_trade.position * (v_trade.end_price - v_trade.buy_price) - v_trade.buy_fee;
+        v_announced := v_announced || upc.announce(
+            symbol,
+            'settled',
+            'trade',
+            format(
+                '%s: trade %s, %s %s %s, settled as %s: %s USD after fees',
+                symbol, v_trade.trade_id, trim_scale(v_trade.position), v_trade.side,
+                v_trade.ticker, v_trade.result, to_char(v_pnl, 'FMS999999999990.00')
+            ),
+            json_build_object(
+                'id', v_trade.trade_id,
+                'ticker', v_trade.ticker,
+                'side', v_trade.side,
+                'position', trim_scale(v_trade.position),
+                'buy_price', v_trade.buy_price,
+                'result', v_trade.result,
+                'pnl_after_fees', v_pnl
+            ),
+            at
+        );
+    END LOOP;
+    RETURN v_announced;
+END
+$fn$;
+COMMENT ON FUNCTION upc.settle_trades IS
+    'settles the trades whose market has closed and has a result; returns the announcements';
+
+
+-- One of the stops has told what it sees: mark the trade and announce it.
+CREATE FUNCTION upc.fire_stop(
+    symbol text,
+    trade_id bigint,
+    reason text,
+    numbers json,
+    at timestamptz
+)
+RETURNS json
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_trade upc_data.trade;
+BEGIN
+    UPDATE upc_data.trade AS t
+    SET
+        status = 'stopped',
+        stopped_at = at,
+        stop_reason = reason,
+        stop_numbers = numbers
+    WHERE t.symbol = fire_stop.symbol
+      AND t.trade_id = (
+          SELECT f.trade_id
+          FROM upc_data.trade AS f
+          WHERE f.symbol = fire_stop.symbol
+            AND f.trade_id = fire_stop.trade_id
+            AND f.status = 'open'
+          -- Whoever is closing it makes the stop pointless; else the next tick tries again.
+          FOR UPDATE SKIP LOCKED
+      )
+    RETURNING t.* INTO v_trade;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN upc.announce(
+        symbol,
+        'stop',
+        'trade',
+        format(
+            '%s: stop of trade %s, %s %s %s: %s',
+            symbol, trade_id, trim_scale(v_trade.position), v_trade.side, v_trade.ticker,
+            CASE reason
+                WHEN 'probability' THEN format(
+                    'probability %s %% is below %s %%, %s s to the close',
+                    upc.two_decimals((numbers ->> 'probability')::double precision),
+                    numbers #>> '{limits,probability}',
+                    numbers ->> 'ttc_seconds'
+                )
+                ELSE format(
+                    'momentum is %s bp',
+                    upc.two_decimals((numbers ->> 'momentum_bps')::double precision)
+                )
+            END
+        ),
+        numbers,
+        at
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc.fire_stop IS
+    'marks an open trade as stopped and announces it, once; NULL where it is not open';
+
+
+-- What a tick does for the trades of its symbol: settle, look at the stops, and tell.
+--
+-- Arguments as in active_trades. seen_at: the tick before. A stop acts on fresh prices and those in
+-- warn. A probability counts as below without a break as long as no two looks at it are further
+-- apart than a price stays fresh.
+CREATE FUNCTION upc.supervise(
+    symbol text,
+    at timestamptz,
+    seen_at timestamptz,
+    price double precision,
+    momentum double precision,
+    price_state text,
+    method text,
+    strikes double precision[],
+    prob_above double precision[],
+    event_ticker text,
+    OUT active json[],
+    OUT announced json[]
+)
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_rules record;
+    v_is_known boolean := price_state IN ('fresh', 'warn');
+    v_is_unbroken boolean;
+    v_row record;
+    v_trade upc_data.trade;
+    v_below_since timestamptz;
+    v_reason text;
+    v_told json;
+BEGIN
+    active := '{}';
+    announced := '{}';
+    IF NOT EXISTS (
+        SELECT FROM upc_data.trade AS t
+        WHERE t.symbol = supervise.symbol AND t.ended_at IS NULL
+    ) THEN
+        RETURN;
+    END IF;
+
+    announced := upc.settle_trades(symbol, at);
+    SELECT r.* INTO v_rules FROM upc.stop_rules() AS r;
+    v_is_unbroken := coalesce(
+        at - seen_at BETWEEN '0' AND upc.setting('fresh_for', '15 s')::interval, false
+    );
+
+    FOR v_row IN
+        SELECT a.*
+        FROM upc.active_trades(
+            symbol, at, price, momentum, price_state, method, strikes, prob_above, event_ticker
+        ) AS a
+    LOOP
+        v_trade := v_row.trade;
+        v_below_since := CASE
+            WHEN v_is_known AND v_row.probability < v_rules.probability THEN
+                CASE
+                    WHEN v_is_unbroken AND v_trade.below_since <= at THEN v_trade.below_since
+                    ELSE at
+                END
+        END;
+        IF v_below_since IS DISTINCT FROM v_trade.below_since THEN
+            UPDATE upc_data.trade AS t
+            SET below_since = v_below_since
+            WHERE t.symbol = supervise.symbol
+              AND t.trade_id = (
+                  SELECT f.trade_id
+                  FROM upc_data.trade AS f
+                  WHERE f.symbol = supervise.symbol AND f.trade_id = v_trade.trade_id
+                  FOR UPDATE SKIP LOCKED
+              );
+        END IF;
+
+        v_reason := CASE
+            WHEN v_trade.status <> 'open' OR NOT v_row.is_traded OR NOT v_is_known THEN NULL
+            WHEN v_rules.on_probability
+                AND make_interval(secs => v_row.ttc_seconds) > v_rules.ttc
+                AND at - v_below_since >= coalesce(v_rules.verify_for, '0')
+            THEN 'probability'
+            WHEN v_rules.on_momentum
+                AND momentum * CASE v_trade.side WHEN 'no' THEN 1 ELSE -1 END >= v_rules.momentum
+            THEN 'momentum'
+        END;
+        IF v_reason IS NOT NULL THEN
+            v_told := upc.fire_stop(
+                symbol,
+                v_trade.trade_id,
+                v_reason,
+                json_build_object(
+                    'id', v_trade.trade_id,
+                    'ticker', v_trade.ticker,
+                    'side', v_trade.side,
+                    'strike', v_trade.strike,
+                    'position', trim_scale(v_trade.position),
+                    'reason', v_reason,
+                    'price', price,
+                    'probability', v_row.probability,
+                    'momentum_bps', momentum,
+                    'ttc_seconds', v_row.ttc_seconds,
+                    'buffer', v_row.buffer,
+                    'close_price', v_row.close_price,
+                    'pnl_after_fees', v_row.pnl_after_fees,
+                    'below_since', upc.iso_utc(v_below_since),
+                    'limits', CASE v_reason
+                        WHEN 'probability' THEN json_build_object(
+                            'probability', v_rules.probability,
+                            'ttc_seconds', extract(epoch FROM v_rules.ttc),
+                            'verify_for_seconds', extract(epoch FROM v_rules.verify_for)
+                        )
+                        ELSE json_build_object('momentum_bps', v_rules.momentum)
+                    END
+                ),
+                at
+            );
+            IF v_told IS NOT NULL THEN
+                announced := announced || v_told;
+                v_trade.status := 'stopped';
+                v_trade.stop_reason := v_reason;
+                v_trade.stopped_at := at;
+            END IF;
+        END IF;
+
+        active := active || json_build_object(
+            'id', v_trade.trade_id,
+            'ticker', v_trade.ticker,
+            'symbol', v_trade.symbol,
+            'side', v_trade.side,
+            'strike', v_trade.strike,
+            'buy_price', v_trade.buy_price,
+            'position', trim_scale(v_trade.position),
+            'current_symbol_price', price,
+            'current_probability', v_row.shown_probability,
+            'buffer_from_entry', upc.two_decimals(v_row.buffer),
+            'current_close_price', v_row.close_price,
+            'current_pnl', v_row.pnl,
+            'time_since_entry', floor(extract(epoch FROM at - v_trade.opened_at))::bigint,
+            'status', v_trade.status,
+            'stop_reason', v_trade.stop_reason,
+            'stopped_at', upc.iso_utc(v_trade.stopped_at),
+            'current_pnl_per_contract', round(v_row.pnl / v_trade.position, 6),
+            'current_pnl_after_fees', v_row.pnl_after_fees,
+            'current_pnl_per_contract_after_fees',
+            round(v_row.pnl_after_fees / v_trade.position, 6),
+            'ttc_seconds', v_row.ttc_seconds,
+            'event_ticker', v_trade.event_ticker,
+            'opened_at', upc.iso_utc(v_trade.opened_at)
+        );
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc.supervise IS
+    'settles and stops the trades of a symbol where that is due; returns those that are held, as they stand in the JSON document, and the announcements';

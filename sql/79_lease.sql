@@ -1,0 +1,98 @@
+-- The lease: who may tick a symbol.
+
+CREATE FUNCTION upc.renew_lease(
+    symbol text,
+    holder text,
+    lease interval,
+    feed text DEFAULT NULL,
+    every interval DEFAULT NULL
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_held upc_data.tick_lease;
+BEGIN
+    INSERT INTO upc_data.tick_lease AS l (symbol, holder, taken_at, expires_at, feed, every)
+    VALUES (
+        renew_lease.symbol, renew_lease.holder, v_now, v_now + lease, renew_lease.feed,
+        renew_lease.every
+    )
+    ON CONFLICT ON CONSTRAINT tick_lease_symbol_pkey
+        DO UPDATE SET
+            holder = excluded.holder,
+            taken_at = CASE
+                WHEN l.holder = excluded.holder THEN l.taken_at ELSE excluded.taken_at
+            END,
+            expires_at = excluded.expires_at,
+            feed = excluded.feed,
+            every = excluded.every,
+            problem = CASE WHEN l.holder = excluded.holder THEN l.problem END
+        WHERE l.holder = excluded.holder OR l.expires_at <= v_now;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
+    SELECT l.* INTO v_held FROM upc_data.tick_lease AS l WHERE l.symbol = renew_lease.symbol;
+    RAISE EXCEPTION '% is ticked by %', symbol, v_held.holder
+        USING
+            ERRCODE = 'UP009',
+            DETAIL = format('It has been ticking since %s.', date_trunc('second', v_held.taken_at)),
+            HINT = 'Stop it first; the right to tick ends a few seconds after its last tick.';
+END
+$fn$;
+COMMENT ON FUNCTION upc.renew_lease IS
+    'takes or renews the right to tick a symbol; raises UP009 while another holder has it';
+
+
+CREATE FUNCTION upc.release_lease(symbol text, holder text)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    DELETE FROM upc_data.tick_lease AS l
+    WHERE l.symbol = release_lease.symbol AND l.holder = release_lease.holder;
+END;
+COMMENT ON FUNCTION upc.release_lease IS
+    'gives the right to tick a symbol back, if the holder has it';
+
+
+CREATE FUNCTION upc.lease_of(symbol text, OUT holder text, OUT expires_at timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT l.holder, l.expires_at
+    FROM upc_data.tick_lease AS l
+    WHERE l.symbol = lease_of.symbol;
+END;
+COMMENT ON FUNCTION upc.lease_of IS
+    'who has the right to tick a symbol, and until when unless it is renewed; NULL where nobody has';
+
+
+CREATE FUNCTION upc.break_lease(symbol text, holder text, expires_at timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    DELETE FROM upc_data.tick_lease AS l
+    WHERE l.symbol = break_lease.symbol
+      AND l.holder = break_lease.holder
+      AND l.expires_at = break_lease.expires_at;
+    RETURN FOUND;
+END
+$fn$;
+COMMENT ON FUNCTION upc.break_lease IS
+    'ends a lease that has not been renewed since it was looked at: for who has seen it unchanged for its whole length, whatever the server''s clock says; whether it did';
+
+
+CREATE FUNCTION upc.report_problem(symbol text, holder text, problem text)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    UPDATE upc_data.tick_lease AS l
+    SET problem = report_problem.problem
+    WHERE l.symbol = report_problem.symbol
+      AND l.holder = report_problem.holder
+      AND l.problem IS DISTINCT FROM report_problem.problem;
+END;
+COMMENT ON FUNCTION upc.report_problem IS
+    'keeps what fails beside the database, as the holder of the lease says it; NULL where nothing does';

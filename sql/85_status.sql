@@ -1,0 +1,363 @@
+-- Status: what runs, how fresh what it depends on is, and how much of the time it did.
+
+CREATE TYPE upc.symbol_status AS (
+    symbol text,
+    light text,
+    problems text[],
+    is_expected boolean,
+    feed text,
+    holder text,
+    lease_state text,
+    ticked_at timestamptz,
+    tick_age_seconds double precision,
+    price_state text,
+    price_age_seconds double precision,
+    quote_state text,
+    quote_age_seconds double precision,
+    event_ticker text,
+    candle_at timestamptz,
+    candle_age_seconds double precision,
+    fingerprint_origin text,
+    fingerprint_through date,
+    is_momentum_known boolean,
+    open_trades integer,
+    minute_done bigint,
+    minute_missed bigint,
+    minute_availability double precision,
+    hour_done bigint,
+    hour_missed bigint,
+    hour_availability double precision,
+    day_done bigint,
+    day_missed bigint,
+    day_availability double precision,
+    day_answered double precision
+);
+COMMENT ON TYPE upc.symbol_status IS
+    'what stands behind the ticks of a symbol: ages in seconds, availability in percent';
+
+
+-- What is the matter with a symbol, worst first. A problem makes its light red if there is no
+-- probability to be had, else yellow.
+CREATE FUNCTION upc.status_problems(status upc.symbol_status, every interval, holder_problem text)
+RETURNS TABLE (is_red boolean, problem text)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT p.is_red, p.problem
+    FROM (
+        VALUES
+            (
+                1, true, status.lease_state = 'none',
+                'nothing ticks it'
+            ),
+            (
+                2, true, status.lease_state = 'expired',
+                format('%s has stopped ticking without a word', status.holder)
+            ),
+            (
+                3, true,
+                status.lease_state = 'held'
+                AND coalesce(
+                    make_interval(secs => status.tick_age_seconds)
+                        > greatest(interval '3 s', 3 * status_problems.every),
+                    true
+                ),
+                coalesce(
+                    format('the last tick is %s s old', round(status.tick_age_seconds::numeric, 1)),
+                    'there is no tick'
+                )
+            ),
+            (
+                4, status.price_state = 'halted', status.price_state <> 'fresh',
+                format(
+                    'the price is %s, %s s old',
+                    status.price_state, round(status.price_age_seconds::numeric, 1)
+                )
+            ),
+            (
+                5, false, status.price_state IS NULL,
+                'there is no price'
+            ),
+            (
+                6, false, status.quote_state <> 'fresh',
+                format(
+                    'the quotes are %s, %s s old',
+                    status.quote_state, round(status.quote_age_seconds::numeric, 1)
+                )
+            ),
+            (
+                7, false, NOT status.is_momentum_known,
+                'momentum is not known: the baseline answers'
+            ),
+            (
+                8, false,
+                status.feed NOT IN ('replay', 'simulated')
+                AND coalesce(status.candle_age_seconds > 300, true),
+                coalesce(
+                    format(
+                        'the newest candle closed %s ago',
+                        make_interval(mins => (status.candle_age_seconds / 60)::integer)
+                    ),
+                    'there are no candles'
+                )
+            ),
+            (
+                9, true, status.fingerprint_origin IS NULL,
+                'no fingerprint answers'
+            ),
+            (
+                10, false,
+                status.fingerprint_origin = 'built'
+                AND status.feed NOT IN ('replay', 'simulated')
+                AND status.fingerprint_through < (status.candle_at - interval '1 day')::date,
+                format('the fingerprints count candles to %s only', status.fingerprint_through)
+            ),
+            (
+                11, false, status_problems.holder_problem IS NOT NULL,
+                status_problems.holder_problem
+            )
+    ) AS p (place, is_red, is_so, problem)
+    WHERE p.is_so
+    ORDER BY NOT p.is_red, p.place;
+END;
+COMMENT ON FUNCTION upc.status_problems IS
+    'what is the matter with a symbol, worst first, and whether it leaves no probability';
+
+
+-- The state of the symbols that are ticked, of all that are registered, or of one.
+--
+-- Returns one row a symbol. light: green if everything that its ticks depend on is well; yellow if
+-- something fails or ages and they answer all the same; red if there is no probability to be had.
+-- is_expected: a process ticks it or has died without giving it back, or it had live ticks in the
+-- last hour. Availability is of live feeds, in percent of the ticks that were due; NULL without any.
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT symbol, light, problems FROM status();
+CREATE FUNCTION upc.status(
+    symbol text DEFAULT NULL,
+    at timestamptz DEFAULT clock_timestamp()
+)
+RETURNS SETOF upc.symbol_status
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+AS $fn$
+DECLARE
+    v upc.symbol_status;
+    v_symbol text;
+    v_lease upc_data.tick_lease;
+    v_tick record;
+    v_every interval;
+    v_window record;
+    v_is_live boolean;
+    v_same_since timestamptz;
+    v_priced_at timestamptz;
+BEGIN
+    IF symbol IS NOT NULL THEN
+        PERFORM upc.require_symbol(symbol);
+    END IF;
+    FOR v_symbol IN
+        SELECT s.symbol
+        FROM upc_data.symbol AS s
+        WHERE s.symbol = coalesce(status.symbol, s.symbol)
+        ORDER BY s.symbol
+    LOOP
+        v := NULL;
+        v.symbol := v_symbol;
+
+        SELECT l.* INTO v_lease FROM upc_data.tick_lease AS l WHERE l.symbol = v_symbol;
+        v.holder := v_lease.holder;
+        v.lease_state := CASE
+            WHEN v_lease.holder IS NULL THEN 'none'
+            WHEN v_lease.expires_at <= at THEN 'expired'
+            ELSE 'held'
+        END;
+        SELECT t.ticked_at, t.feed, t.momentum
+        INTO v_tick
+        FROM upc_data.tick AS t
+        JOIN upc_data.document AS d ON d.symbol = t.symbol AND d.tick_id = t.tick_id
+        WHERE t.symbol = v_symbol;
+        v.feed := coalesce(v_lease.feed, v_tick.feed);
+        v.ticked_at := v_tick.ticked_at;
+        -- On a clock that has been put back the last tick is no less old for being ahead.
+        v.tick_age_seconds := abs(extract(epoch FROM at - v.ticked_at));
+        v.is_momentum_known := v_tick.momentum IS NOT NULL;
+        v_is_live := coalesce(v.feed NOT IN ('replay', 'simulated'), true);
+
+        IF v_is_live THEN
+            SELECT p.priced_at, p.same_since
+            INTO v_priced_at, v_same_since
+            FROM upc.logged_price(v_symbol, at, nullif(v.feed, 'database')) AS p;
+            IF v_priced_at IS NOT NULL THEN
+                v.price_age_seconds := extract(epoch FROM at - v_priced_at);
+                v.price_state := upc.price_state(at - v_priced_at, at - v_same_since);
+            END IF;
+            SELECT e.event_ticker, extract(epoch FROM at - e.read_at)
+            INTO v.event_ticker, v.quote_age_seconds
+            FROM upc.current_event(v_symbol, at) AS e;
+            IF v.event_ticker IS NULL THEN
+                -- Whoever has read quotes within the last day wants them still.
+                SELECT extract(epoch FROM at - max(e.read_at))
+                INTO v.quote_age_seconds
+                FROM upc_data.market_event AS e
+                WHERE e.symbol = v_symbol AND e.closes_at > at - interval '1 day';
+            END IF;
+            IF v.quote_age_seconds IS NOT NULL THEN
+                v.quote_state := upc.freshness(make_interval(secs => v.quote_age_seconds));
+            END IF;
+        ELSE
+            v.price_state := 'fresh';
+        END IF;
+
+        SELECT max(c.opened_at) + interval '1 minute'
+        INTO v.candle_at
+        FROM upc_data.candle AS c
+        WHERE c.symbol = v_symbol;
+        v.candle_age_seconds := extract(epoch FROM at - v.candle_at);
+        SELECT CASE g.curve_symbol WHEN v_symbol THEN g.curve_origin ELSE 'pooled' END
+        INTO v.fingerprint_origin
+        FROM upc.fingerprint_grid AS g
+        WHERE g.symbol = v_symbol AND g.bucket = 99;
+        SELECT max(d.day)
+        INTO v.fingerprint_through
+        FROM upc_data.counted_day AS d
+        WHERE d.symbol = v_symbol;
+        SELECT count(*) INTO v.open_trades
+        FROM upc_data.trade AS t
+        WHERE t.symbol = v_symbol AND t.ended_at IS NULL;
+
+        SELECT a.* INTO v_window FROM upc.availability(v_symbol, interval '1 minute', at) AS a;
+        v.minute_done := v_window.done;
+        v.minute_missed := v_window.missed;
+        v.minute_availability := v_window.available;
+        SELECT a.* INTO v_window FROM upc.availability(v_symbol, interval '1 hour', at) AS a;
+        v.hour_done := v_window.done;
+        v.hour_missed := v_window.missed;
+        v.hour_availability := v_window.available;
+        SELECT a.* INTO v_window FROM upc.availability(v_symbol, interval '1 day', at) AS a;
+        v.day_done := v_window.done;
+        v.day_missed := v_window.missed;
+        v.day_availability := v_window.available;
+        v.day_answered := 100.0 * v_window.answered / nullif(v_window.done + v_window.missed, 0);
+        v.is_expected := v.lease_state <> 'none' OR coalesce(v.hour_done > 0, false);
+
+        SELECT k.every INTO v_every FROM upc_data.tick_count AS k WHERE k.symbol = v_symbol;
+        SELECT
+            coalesce(array_agg(p.problem), '{}'),
+            CASE
+                WHEN bool_or(p.is_red) THEN 'red'
+                WHEN count(*) > 0 THEN 'yellow'
+                ELSE 'green'
+            END
+        INTO v.problems, v.light
+        FROM upc.status_problems(
+            v, coalesce(v_lease.every, v_every), v_lease.problem
+        ) AS p;
+        RETURN NEXT v;
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc.status IS
+    'the state of symbols: what ticks them, how fresh what they depend on is, and how many ticks were done and missed';
+
+
+-- The status as it stands in upc_status.json.
+--
+-- symbols: which have to be well; NULL asks for those that are expected, at least one.
+-- Errors: UP002 symbol.
+CREATE FUNCTION upc.status_document(
+    symbols text[] DEFAULT NULL,
+    at timestamptz DEFAULT clock_timestamp()
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_rows json;
+    v_problems text[];
+    v_light text;
+BEGIN
+    PERFORM upc.require_symbol(s) FROM unnest(symbols) AS s;
+    SELECT
+        json_agg(to_json(r) ORDER BY r.symbol),
+        array_agg(format('%s: %s', r.symbol, p.problem) ORDER BY r.symbol)
+            FILTER (WHERE r.counts AND p.problem IS NOT NULL),
+        CASE
+            WHEN bool_or(r.light = 'red') FILTER (WHERE r.counts) THEN 'red'
+            WHEN bool_or(r.light = 'yellow') FILTER (WHERE r.counts) THEN 'yellow'
+            WHEN bool_or(r.counts) THEN 'green'
+            ELSE 'red'
+        END
+    INTO v_rows, v_problems, v_light
+    FROM (
+        SELECT s.*, s.is_expected OR symbols IS NOT NULL AS counts
+        FROM upc.status(at => status_document.at) AS s
+        WHERE symbols IS NULL OR s.symbol = ANY (symbols)
+    ) AS r
+    LEFT JOIN LATERAL (SELECT r.problems[1] AS problem) AS p ON true;
+    RETURN json_build_object(
+        'timestamp', upc.iso_utc(at),
+        'state', v_light,
+        'problems', coalesce(v_problems, '{}'),
+        'symbols', coalesce(v_rows, '[]')
+    )::text;
+END
+$fn$;
+COMMENT ON FUNCTION upc.status_document IS
+    'the status as JSON: green, yellow or red, the problems, and a row a symbol';
+
+
+CREATE FUNCTION upc.prove_write()
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    INSERT INTO upc_data.write_probe AS w (written_at, filler)
+    VALUES (
+        clock_timestamp(),
+        (
+            SELECT string_agg(decode(md5(random()::text), 'hex'), '')
+            FROM generate_series(1, 2048)
+        )
+    )
+    ON CONFLICT ON CONSTRAINT write_probe_is_only_pkey
+        DO UPDATE SET written_at = excluded.written_at, filler = excluded.filler;
+END
+$fn$;
+COMMENT ON FUNCTION upc.prove_write IS
+    'writes 32 kB in place of those that were written last, to see that the server can; the proof is the commit';
+
+
+-- Ticks that have stopped cannot say so themselves; whoever passes announcements on asks for it.
+CREATE FUNCTION upc.announce_silence(
+    symbol text DEFAULT NULL,
+    after interval DEFAULT '10 seconds'
+)
+RETURNS SETOF json
+LANGUAGE plpgsql VOLATILE ROWS 1
+AS $fn$
+DECLARE
+    v_status upc.symbol_status;
+    v_told json;
+BEGIN
+    FOR v_status IN
+        SELECT s.*
+        FROM upc.status(announce_silence.symbol) AS s
+        WHERE s.is_expected
+          AND s.feed NOT IN ('replay', 'simulated')
+          AND s.tick_age_seconds > extract(epoch FROM after)
+          AND NOT EXISTS (
+              SELECT FROM upc_data.condition AS c
+              WHERE c.symbol = s.symbol AND c.subject = 'tick'
+          )
+    LOOP
+        v_told := upc.note_condition(
+            v_status.symbol, 'tick', 'halted', clock_timestamp(),
+            make_interval(secs => v_status.tick_age_seconds)
+        );
+        IF v_told IS NOT NULL THEN
+            RETURN NEXT v_told;
+        END IF;
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc.announce_silence IS
+    'announces that symbols which ought to be ticked are not, once; their next tick announces that it is back';
