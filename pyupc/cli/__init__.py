@@ -25,6 +25,7 @@ COMMANDS = {
     "strikes": "pyupc.cli.strikes",
     "feed": "pyupc.cli.feed",
     "tick": "pyupc.cli.tick",
+    "status": "pyupc.cli.status",
 }
 
 

@@ -39,7 +39,7 @@ class Health:
         failing: Mapping[str, PyupcError],
         clock_problem: str | None,
     ) -> None:
-        """After a round. `states` are those of the chosen symbols, `failing` has no tick."""
+        """After a round. `states` are those of the chosen symbols, `failing` should tick."""
         self._report(states, clock_problem)
         key = (dict(states), self.folder.problem is None, clock_problem is None)
         if key == self._key and not self._is_due():
@@ -106,7 +106,7 @@ class Health:
 
     def _from_database(self, symbols: Sequence[str], problems: list[str]) -> str:
         try:
-            text = self.session.status(symbols)
+            text = self.session.status(self.job.symbols)
         except PyupcError as error:
             if not problems and error.message != self._told:
                 logger.error("the status cannot be computed: %s", error.message)

@@ -233,9 +233,10 @@ class _Run:
             self._report.failed(symbol, problem)
         self._aging.tend({symbol: error.message for symbol, error in failing.items()})
         states = self._report.states
-        self._health.round(states, failing, self._clocks.problem)
+        missing = {name: failing[name] for name in self._must_tick(symbols) if name in failing}
+        self._health.round(states, missing, self._clocks.problem)
         self._report.files(self._folder.problem, self._folder.failed)
-        if not failing.keys() & self._must_tick(symbols):
+        if not missing:
             self._notifier.ticked()
         self._notifier.status(", ".join(f"{name} {state}" for name, state in states.items()))
         self._report.round(self._rounds.missed)
@@ -245,9 +246,9 @@ class _Run:
             feeder.tend()
         self._upkeep.tend(self._rounds.left())
 
-    def _must_tick(self, symbols: tuple[str, ...]) -> set[str]:
+    def _must_tick(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
         """Of all that are registered, those that could tick once."""
-        return set(self._job.symbols or (s for s in symbols if self._report.has_ticked(s)))
+        return self._job.symbols or tuple(s for s in symbols if self._report.has_ticked(s))
 
     def _wait_for_the_database(self, problem: PyupcError, symbols: tuple[str, ...]) -> None:
         self._report.lost(problem)

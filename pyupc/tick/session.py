@@ -125,7 +125,8 @@ class Session(Link):
     def leases(self, symbols: Sequence[str]) -> list[Lease]:
         """Those that there are."""
         query = (
-            "SELECT l.symbol, l.holder, l.expires_at, l.expires_at <= clock_timestamp(), l.every"
+            "SELECT l.symbol, l.holder, l.expires_at, l.expires_at <= clock_timestamp(),"
+            " coalesce(l.every, interval '1 second')"
             " FROM upc_data.tick_lease AS l WHERE l.symbol = ANY (%s::text[])"
         )
         return [Lease(*row) for row in self.fetch(query, (list(symbols),))]
@@ -147,9 +148,9 @@ class Session(Link):
                     self.fetch(query, (symbol, holder))
 
     def status(self, symbols: Sequence[str]) -> str:
-        """The document that becomes `upc_status.json`."""
+        """The document that becomes `upc_status.json`. No symbols: those that ought to tick."""
         query = "SELECT upc.status_document(symbols => %s::text[])"
-        document: str = self.fetch(query, (list(symbols),))[0][0]
+        document: str = self.fetch(query, (list(symbols) or None,))[0][0]
         return document
 
     def report_problem(self, symbol: str, holder: str, problem: str | None) -> None:

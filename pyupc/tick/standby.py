@@ -97,6 +97,7 @@ class Standby:
                 continue
             if not has_waited:
                 self._report.waits({lease.symbol: lease.holder for lease in standing or leases})
+                self._notifier.status("standing by")
                 has_waited = True
             self._notifier.waits()
             if self._stop.wait(LOOK_SECONDS):
