@@ -97,9 +97,9 @@ class Standby:
                 continue
             if not has_waited:
                 self._report.waits({lease.symbol: lease.holder for lease in standing or leases})
-                self._notifier.status("standing by")
                 has_waited = True
             self._notifier.waits()
+            self._notifier.status("standing by")
             if self._stop.wait(LOOK_SECONDS):
                 return None
 
