@@ -55,7 +55,7 @@ def command(symbols: tuple[str, ...], out: Path | None, output: Output) -> None:
     if out is not None:
         from pyupc.status.folder import look
 
-        status = status.and_problems(*look(out))
+        status = status.after(*look(out))
     if output.is_json:
         click.echo(json.dumps(status.as_json()))
     else:

@@ -39,10 +39,10 @@ class Status:
     def is_green(self) -> bool:
         return self.state == "green"
 
-    def and_problems(self, state: str, problems: Sequence[str]) -> Status:
-        """With what somebody else says: the worse state, the problems of both."""
+    def after(self, state: str, problems: Sequence[str]) -> Status:
+        """With what somebody else says put first: the worse state, the problems of both."""
         worse = max(self.state, state, key=COLORS.index)
-        return Status(self.timestamp, worse, (*self.problems, *problems), self.symbols)
+        return Status(self.timestamp, worse, (*problems, *self.problems), self.symbols)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -73,7 +73,7 @@ def ask(symbols: Sequence[str]) -> Status:
         raise no_answer() from error
     except psycopg.Error as error:
         raise translate(error) from error
-    return status if problem is None else status.and_problems("red", [problem])
+    return status if problem is None else status.after("red", [problem])
 
 
 def _connected() -> Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ def look(folder: Path, now: Callable[[], datetime] = _utc_now) -> tuple[str, lis
         return "red", [f"there is no {path}"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return "red", [f"{path} cannot be read: {_reason(error)}"]
-    if abs(age) > valid_for:
+    if not abs(age) <= valid_for < math.inf:
         return "red", [f"{path} is {age:,.1f} s old"]
     if state not in COLORS:
         return "red", [f"{path} has the state {state!r}"]
