@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pyupc import embedded
 from pyupc.database.connect import connect
+from pyupc.database.migrate import upgrade
+from pyupc.tick import aging
 from pyupc.tick.aging import Aging, aged_documents, state_at
 from pyupc.tick.files import Folder
+from pyupc.tick.job import Job
+from pyupc.tick.run import run
 from pyupc.tick.session import Tick
 from tests.python.market import WRITTEN, Document, clone, fill, read
+from tests.python.ticking import home_of_its_own, in_place, kill_server, until
 
 ORDER = ("fresh", "warn", "stale", "halted")
 
@@ -219,3 +226,35 @@ def test_a_tick_names_all_its_documents() -> None:
     tick = Tick(1, "fresh", 1.0, None, "f", "live", "table", "watch", "trades")
     assert tuple(tick.documents()) == WRITTEN
     assert list(tick.documents().values()) == ["live", "table", "watch", "trades"]
+
+
+def test_documents_grow_old_while_the_database_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, so that a second may count for fifty."""
+    ends = tuple((age / 50, state) for age, state in ((15, "fresh"), (30, "warn"), (60, "stale")))
+    monkeypatch.setattr(aging, "_ENDS", ends)
+    seen: list[str] = []
+
+    def state() -> str:
+        return str(read(tmp_path, "BTC", "live_probabilities")["state"])
+
+    def outage(home: Path) -> None:
+        until(lambda: in_place(tmp_path, ("BTC",)))
+        kill_server(home)
+        until(lambda: state() == "halted")
+        seen.extend(read(tmp_path, "BTC", name)["problem"] for name in WRITTEN)
+        embedded.ensure_running(home)
+
+    with home_of_its_own() as home:
+        dsn = embedded.ensure_running(home)
+        upgrade(dsn)
+        fill(dsn, ("BTC",))
+        thread = threading.Thread(target=outage, args=(home,))
+        thread.start()
+        job = Job(dsn, "simulated", tmp_path, ("BTC",), interval=0.1, count=40)
+        assert run(job).exit_code == 0
+        thread.join()
+    assert len(seen) == len(WRITTEN)
+    assert all("database" in problem for problem in seen)
+    assert state() == "fresh"
