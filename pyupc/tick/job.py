@@ -44,7 +44,7 @@ class Job:
     seed: int = 1
     standby: bool = False
     patience: float = 15.0
-    status_seconds: float = 3.0
+    status_seconds: float = 2.0
     upkeep_seconds: float = 60.0
     holder: str = field(default_factory=_name_of_this_process)
 

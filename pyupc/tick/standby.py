@@ -16,14 +16,16 @@ from pyupc.tick.session import Lease, Session
 from pyupc.tick.stop import Stop
 from pyupc.tick.systemd import Notifier
 
-LOOK_SECONDS = 0.1
+# From look to look: while the holder is in time, and while it is late.
+LOOK_SECONDS = 0.2
+LATE_LOOK_SECONDS = 0.1
 
 # Looks that lie further apart have missed something, and so may the holder have.
-_GAP_SECONDS = 0.5
+_GAP_SECONDS = 0.75
 
 # An expiry by the server's clock is believed once the row has stood almost as long by our own: a
 # renewal is seen up to a look late.
-_SLACK_SECONDS = 2 * LOOK_SECONDS
+_SLACK_SECONDS = LOOK_SECONDS + 0.1
 
 
 @dataclass
@@ -36,6 +38,8 @@ class Watch:
     """
 
     now: Callable[[], float]
+    is_late: bool = False
+    """Whether a lease was not renewed when its holder's next tick was due."""
     _since: dict[str, tuple[tuple[str, datetime], float]] = field(default_factory=dict)
     _looked_at: float | None = None
 
@@ -50,6 +54,7 @@ class Watch:
         if self._looked_at is not None and at - self._looked_at > _GAP_SECONDS:
             self.interrupt()
         self._looked_at = at
+        self.is_late = False
         standing = []
         for lease in leases:
             row = (lease.holder, lease.expires_at)
@@ -57,13 +62,11 @@ class Watch:
             if known != row:
                 since = -math.inf if is_first and lease.is_expired else at
                 self._since[lease.symbol] = (row, since)
-            if at - since < _length(lease) - (_SLACK_SECONDS if lease.is_expired else 0):
+            every = lease.every.total_seconds()
+            self.is_late |= at - since > every
+            if at - since < every + LATE_SECONDS - (_SLACK_SECONDS if lease.is_expired else 0):
                 standing.append(lease)
         return standing
-
-
-def _length(lease: Lease) -> float:
-    return lease.every.total_seconds() + LATE_SECONDS
 
 
 class Standby:
@@ -100,7 +103,7 @@ class Standby:
                 has_waited = True
             self._notifier.waits()
             self._notifier.status("standing by")
-            if self._stop.wait(LOOK_SECONDS):
+            if self._stop.wait(LATE_LOOK_SECONDS if watch.is_late else LOOK_SECONDS):
                 return None
 
     def _break(self, leases: Sequence[Lease]) -> bool:
