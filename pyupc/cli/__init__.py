@@ -35,6 +35,7 @@ COMMANDS = {
     "strikes": "pyupc.cli.strikes",
     "feed": "pyupc.cli.feed",
     "tick": "pyupc.cli.tick",
+    "status": "pyupc.cli.status",
     "config": "pyupc.cli.config",
     "completion": "pyupc.cli.completion",
 }

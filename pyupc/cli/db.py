@@ -8,6 +8,7 @@ import shutil
 
 import click
 
+from pyupc.cli import prune
 from pyupc.cli.options import NegativeNumbers, examples, json_output, yes
 from pyupc.errors import PyupcError
 
@@ -124,6 +125,9 @@ def stop() -> None:
 
     _refuse_foreign_server()
     click.echo("stopped" if embedded.stop() else "nothing ran")
+
+
+command.add_command(prune.command)
 
 
 def _print_change(before: str | None, after: str | None) -> None:
