@@ -21,7 +21,7 @@ from pyupc.tick.session import Question, Session, Tick
 from pyupc.tick.standby import Standby
 from pyupc.tick.stop import Stop
 from pyupc.tick.systemd import Notifier
-from pyupc.tick.upkeep import Upkeep
+from pyupc.tick.upkeep import Revision, Upkeep
 
 if TYPE_CHECKING:
     from pyupc.tick.feeder import Feeder
@@ -67,7 +67,7 @@ class _Run:
         self._stop = stop
         self._view = view
         self._notifier = notifier
-        self._report = Report(time.monotonic, job.feed)
+        self._report = Report(time.monotonic, job.feed, job.interval)
         self._rounds = Rounds(job.interval, time.monotonic, stop.wait, job.count)
         self._health = Health(job, session, folder, time.monotonic)
         self._aging = Aging(folder, time.monotonic)
@@ -75,6 +75,8 @@ class _Run:
         self._upkeep = Upkeep(
             session.delete_expired, job.upkeep_seconds, job.interval, time.monotonic
         )
+        self._revision = Revision(session.check, time.monotonic)
+        self._ticked_at: dict[str, float] = {}
         self._replay: dict[str, datetime] = {}
         self._replay_at: datetime | None = None
         self._ticks: dict[str, Tick] = {}
@@ -118,6 +120,7 @@ class _Run:
         reason = "the process has ended"
         self._replay.clear()
         self._replay_at = None
+        self._ticked_at.clear()
         try:
             if feeder is None or is_successor or self._is_fed(feeder, symbols):
                 self._loop(symbols, feeder, is_successor)
@@ -185,6 +188,8 @@ class _Run:
 
     def _tick(self, symbol: str, k: int) -> Tick:
         job = self._job
+        began = time.monotonic()
+        last = self._ticked_at.get(symbol)
         question = Question(
             symbol,
             job.feed,
@@ -194,9 +199,10 @@ class _Run:
             self._replay_from(symbol),
             timedelta(seconds=k * job.interval * job.speed),
             job.seed,
+            None if last is None else timedelta(seconds=began - last),
         )
-        began = time.monotonic()
         tick = self._session.tick(question)
+        self._ticked_at[symbol] = began
         seconds = time.monotonic() - began
         if seconds > job.lease.total_seconds():
             self._make_sure_of(symbol)
@@ -244,6 +250,7 @@ class _Run:
             self._view.show(self._ticks, self._report.status(self._rounds.missed))
         if feeder is not None:
             feeder.tend()
+        self._revision.tend()
         self._upkeep.tend(self._rounds.left())
 
     def _must_tick(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
