@@ -35,6 +35,8 @@ COMMANDS = {
     "strikes": "pyupc.cli.strikes",
     "feed": "pyupc.cli.feed",
     "tick": "pyupc.cli.tick",
+    "notify": "pyupc.cli.notify",
+    "doctor": "pyupc.cli.doctor",
     "status": "pyupc.cli.status",
     "config": "pyupc.cli.config",
     "completion": "pyupc.cli.completion",
