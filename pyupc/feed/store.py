@@ -58,6 +58,11 @@ _MARKET = """
     ) AS m
 """
 
+_UNSETTLED = """
+    SELECT u.event_ticker, u.closes_at
+    FROM upc.unsettled_events(symbol => %s::text, at => %s::timestamptz) AS u
+"""
+
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
@@ -152,6 +157,15 @@ class Store:
         except Lost:
             return False
         return bool(rows[0][0])
+
+    async def unsettled(self, symbol: str, at: datetime) -> list[tuple[str, datetime]]:
+        """Events that have closed and have no results, with their close; none while there is no
+        connection."""
+        try:
+            rows = await self._ask(_UNSETTLED, symbol, at)
+        except Lost:
+            return []
+        return [(ticker, closes_at) for ticker, closes_at in rows]
 
     async def keep(self) -> None:
         """Connect anew whenever the connection is lost. Raises SchemaOutOfDate, nothing else."""
