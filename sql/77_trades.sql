@@ -183,6 +183,8 @@ BEGIN
                 0, floor(extract(epoch FROM coalesce(e.closes_at, t.closes_at) - at))
             )::integer AS ttc_seconds,
             array_position(active_trades.strikes, t.strike::double precision) AS place
+        -- Worked out once: without this the expressions are copied to wherever they are used.
+        OFFSET 0
     ) AS c
     CROSS JOIN LATERAL (
         SELECT
@@ -200,7 +202,9 @@ BEGIN
                     ) AS o
                 )
             END AS above
+            OFFSET 0
         ) AS a
+        OFFSET 0
     ) AS p
     CROSS JOIN LATERAL (
         SELECT CASE
@@ -209,6 +213,7 @@ BEGIN
                 AND upc.freshness(at - e.read_at) <> 'halted'
             THEN 1 - CASE t.side WHEN 'yes' THEN q.no_ask ELSE q.yes_ask END
         END AS close_price
+        OFFSET 0
     ) AS v
     WHERE t.symbol = active_trades.symbol AND t.ended_at IS NULL
     ORDER BY t.trade_id;

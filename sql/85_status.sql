@@ -62,15 +62,14 @@ BEGIN ATOMIC
                     true
                 ),
                 coalesce(
-                    format('the last tick is %s s old', round(status.tick_age_seconds::numeric, 1)),
+                    'the last tick is ' || round(status.tick_age_seconds::numeric, 1) || ' s old',
                     'there is no tick'
                 )
             ),
             (
                 4, status.price_state = 'halted', status.price_state <> 'fresh',
-                format(
-                    'the price is %s, %s s old',
-                    status.price_state, round(status.price_age_seconds::numeric, 1)
+                'the price is ' || status.price_state || coalesce(
+                    ', ' || round(status.price_age_seconds::numeric, 1) || ' s old', ''
                 )
             ),
             (
@@ -93,10 +92,8 @@ BEGIN ATOMIC
                 status.feed NOT IN ('replay', 'simulated')
                 AND coalesce(status.candle_age_seconds > 300, true),
                 coalesce(
-                    format(
-                        'the newest candle closed %s ago',
-                        make_interval(mins => (status.candle_age_seconds / 60)::integer)
-                    ),
+                    'the newest candle closed '
+                    || make_interval(mins => (status.candle_age_seconds / 60)::integer) || ' ago',
                     'there are no candles'
                 )
             ),
@@ -170,7 +167,7 @@ BEGIN
             WHEN v_lease.expires_at <= at THEN 'expired'
             ELSE 'held'
         END;
-        SELECT t.ticked_at, t.feed, t.momentum
+        SELECT t.ticked_at, t.feed, t.momentum, t.state
         INTO v_tick
         FROM upc_data.tick AS t
         JOIN upc_data.document AS d ON d.symbol = t.symbol AND d.tick_id = t.tick_id
@@ -204,7 +201,7 @@ BEGIN
                 v.quote_state := upc.freshness(make_interval(secs => v.quote_age_seconds));
             END IF;
         ELSE
-            v.price_state := 'fresh';
+            v.price_state := v_tick.state;
         END IF;
 
         SELECT max(c.opened_at) + interval '1 minute'
