@@ -17,6 +17,7 @@ from pyupc.cli.report import exit_code_of
 COMMANDS = {
     "candles": "pyupc.cli.candles",
     "market": "pyupc.cli.market",
+    "trades": "pyupc.cli.trades",
     "db": "pyupc.cli.db",
     "fingerprints": "pyupc.cli.fingerprints",
     "demo": "pyupc.cli.demo",
