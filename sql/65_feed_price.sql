@@ -1,4 +1,4 @@
--- The price that a feed shows at an instant, with its momentum.
+-- The price that a feed shows at an instant, with its momentum and its state.
 
 -- Arguments as in tick. market_at is the instant that the feed speaks of: `at`, or the stored one
 -- that a replay shows. same_since is known for logged prices only.
@@ -57,3 +57,47 @@ END
 $fn$;
 COMMENT ON FUNCTION upc.feed_price IS
     'the price in USD that a feed shows at an instant, how old it is, and the momentum that goes with it';
+
+
+-- The state of a logged price at the present: also of one that is only taken because the prices that
+-- came after it carry a later time than the server's clock shows, which then is wrong.
+CREATE FUNCTION upc.logged_state(
+    symbol text,
+    feed text,
+    at timestamptz,
+    priced_at timestamptz,
+    same_since timestamptz
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_state text := upc.price_state(at - priced_at, at - same_since);
+    v_newest_at timestamptz;
+BEGIN
+    IF at < clock_timestamp() - interval '1 minute' THEN
+        RETURN v_state;
+    END IF;
+    IF feed = 'database' THEN
+        SELECT p.received_at
+        INTO v_newest_at
+        FROM upc_data.price AS p
+        WHERE p.symbol = logged_state.symbol AND p.received_at > at
+        ORDER BY p.received_at DESC
+        LIMIT 1;
+    ELSE
+        SELECT p.received_at
+        INTO v_newest_at
+        FROM upc_data.price AS p
+        WHERE p.symbol = logged_state.symbol AND p.exchange = feed AND p.received_at > at
+        ORDER BY p.received_at DESC
+        LIMIT 1;
+    END IF;
+    RETURN CASE
+        WHEN v_newest_at IS NULL THEN v_state
+        ELSE upc.worse_state(v_state, upc.freshness(v_newest_at - at))
+    END;
+END
+$fn$;
+COMMENT ON FUNCTION upc.logged_state IS
+    'the state of the price that a live feed shows at an instant, by its age, by how long it has been the same, and by how far ahead of the instant the newest price is';

@@ -70,16 +70,28 @@ DECLARE
     v_last record;
     v_every interval;
 BEGIN
-    SELECT t.ticked_at, t.done_count, t.missed_count, t.answered_count
+    -- The log is in the order of a clock, which may have been put back since.
+    SELECT
+        k.last_at AS ticked_at,
+        k.done AS done_count,
+        k.missed AS missed_count,
+        k.answered AS answered_count,
+        k.every
     INTO v_last
-    FROM upc_data.tick AS t
-    WHERE t.symbol = availability.symbol AND t.ticked_at <= at AND t.done_count IS NOT NULL
-    ORDER BY t.ticked_at DESC
-    LIMIT 1;
-    IF NOT FOUND THEN
+    FROM upc_data.tick_count AS k
+    WHERE k.symbol = availability.symbol;
+    v_every := v_last.every;
+    IF v_last.ticked_at > at THEN
+        SELECT t.ticked_at, t.done_count, t.missed_count, t.answered_count
+        INTO v_last
+        FROM upc_data.tick AS t
+        WHERE t.symbol = availability.symbol AND t.ticked_at <= at AND t.done_count IS NOT NULL
+        ORDER BY t.ticked_at DESC
+        LIMIT 1;
+    END IF;
+    IF v_last.ticked_at IS NULL THEN
         RETURN;
     END IF;
-    SELECT k.every INTO v_every FROM upc_data.tick_count AS k WHERE k.symbol = availability.symbol;
 
     SELECT t.ticked_at, t.done_count, t.missed_count, t.answered_count
     INTO v_first
@@ -102,6 +114,9 @@ BEGIN
         WHERE t.symbol = availability.symbol AND t.done_count IS NOT NULL
         ORDER BY t.ticked_at
         LIMIT 1;
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
         since := v_first.ticked_at;
         done := v_last.done_count - v_first.done_count + 1;
         answered := v_last.answered_count - v_first.answered_count
@@ -109,6 +124,8 @@ BEGIN
         missed := v_last.missed_count - v_first.missed_count
             + upc.missed_ticks(v_last.ticked_at, at, v_every);
     END IF;
+    done := greatest(done, 0);
+    answered := greatest(answered, 0);
     missed := greatest(missed, 0);
     available := 100.0 * done / nullif(done + missed, 0);
 END

@@ -1,5 +1,17 @@
 -- Announcements: what people are to be told, kept until every subscriber has passed it on.
 
+CREATE FUNCTION upc.lock_announcements(symbol text)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT pg_advisory_xact_lock(
+        hashtextextended('upc announcement ' || lock_announcements.symbol, 0)
+    );
+END;
+COMMENT ON FUNCTION upc.lock_announcements IS
+    'holds back all others that have to announce something of a symbol, to the end of the transaction';
+
+
 CREATE FUNCTION upc.announce(
     symbol text,
     kind text,
@@ -15,7 +27,7 @@ DECLARE
     v_id bigint;
 BEGIN
     -- Numbers of a symbol become visible in their order, so that a cursor passes none over.
-    PERFORM pg_advisory_xact_lock(hashtextextended('upc announcement ' || symbol, 0));
+    PERFORM upc.lock_announcements(symbol);
     INSERT INTO upc_data.announcement AS a
         (symbol, announced_at, kind, subject, message, document)
     VALUES (

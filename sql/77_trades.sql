@@ -106,6 +106,14 @@ BEGIN
             'pyupc market show tells the event that closes next.'
         );
     END IF;
+    IF v_market.strike <= 0 THEN
+        -- It has no probability, and every tick would fail for the want of it.
+        PERFORM upc.refuse_trade(
+            format('%s has the strike %s', ticker, v_market.strike),
+            'A price is always above zero.',
+            'There is nothing to watch over.'
+        );
+    END IF;
 
     INSERT INTO upc_data.trade AS t (
         symbol, event_ticker, ticker, side, strike, closes_at, buy_price, position, buy_fee,
@@ -160,11 +168,11 @@ BEGIN
         c.ttc_seconds,
         CASE t.side WHEN 'yes' THEN p.above ELSE 100 - p.above END,
         -- As the strike table shows it: complements are those of rounded numbers.
-        CASE WHEN (t.side = 'yes') = (t.strike <= price::numeric)
+        CASE WHEN (t.side = 'yes') = (c.strike <= price)
             THEN 100 - upc.two_decimals(p.beyond)
             ELSE upc.two_decimals(p.beyond)
         END,
-        CASE t.side WHEN 'yes' THEN 1 ELSE -1 END * (price - t.strike::double precision),
+        CASE t.side WHEN 'yes' THEN 1 ELSE -1 END * (price - c.strike),
         v.close_price,
         t.position * (v.close_price - t.buy_price),
         t.position * (v.close_price - t.buy_price) - t.buy_fee
@@ -178,9 +186,13 @@ BEGIN
         ON q.symbol = t.symbol AND q.event_ticker = t.event_ticker AND q.ticker = t.ticker
     CROSS JOIN LATERAL (
         SELECT
+            -- As compute_strikes compares it: a price as numeric has 15 digits only.
+            t.strike::double precision AS strike,
             coalesce(e.closes_at, t.closes_at) > at AS is_traded,
-            greatest(
-                0, floor(extract(epoch FROM coalesce(e.closes_at, t.closes_at) - at))
+            -- A market that closes after 2094 must not stop the ticks.
+            least(
+                greatest(0, floor(extract(epoch FROM coalesce(e.closes_at, t.closes_at) - at))),
+                2147483647
             )::integer AS ttc_seconds,
             array_position(active_trades.strikes, t.strike::double precision) AS place
         -- Worked out once: without this the expressions are copied to wherever they are used.
@@ -189,7 +201,7 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT
             a.above,
-            CASE WHEN t.strike > price::numeric THEN a.above ELSE 100 - a.above END AS beyond
+            CASE WHEN c.strike > price THEN a.above ELSE 100 - a.above END AS beyond
         FROM (
             SELECT CASE
                 WHEN coalesce(price_state, 'halted') = 'halted' OR NOT c.is_traded THEN NULL
@@ -198,7 +210,7 @@ BEGIN
                 ELSE (
                     SELECT o.prob_above
                     FROM upc.probability(
-                        price, t.strike::double precision, momentum, t.symbol, c.ttc_seconds, method
+                        price, c.strike, momentum, t.symbol, c.ttc_seconds, method
                     ) AS o
                 )
             END AS above
@@ -241,7 +253,7 @@ BEGIN
     IF price IS NULL THEN
         RETURN;
     END IF;
-    price_state := upc.price_state(at - v_seen.priced_at, at - v_seen.same_since);
+    price_state := upc.logged_state(symbol, 'database', at, v_seen.priced_at, v_seen.same_since);
     SELECT m.momentum INTO momentum FROM upc.momentum(symbol, at, price) AS m;
 END
 $fn$;
@@ -332,7 +344,11 @@ BEGIN
         ) AS s
         CROSS JOIN LATERAL upc.price_now(s.symbol, at) AS n
         CROSS JOIN LATERAL upc.active_trades(
-            s.symbol, at, n.price, n.momentum, n.price_state
+            s.symbol, at, n.price, n.momentum,
+            -- Without a fingerprint a trade has no probability, and can be listed and closed.
+            CASE WHEN EXISTS (
+                SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = s.symbol
+            ) THEN n.price_state END
         ) AS a
 
         UNION ALL

@@ -16,14 +16,23 @@ CREATE FUNCTION upc.stop_rules(
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
-    on_probability := upc.setting('stop_on_probability', 'on')::boolean;
-    probability := upc.setting('stop_probability', '40')::double precision;
-    ttc := upc.setting('stop_ttc', '60 s')::interval;
-    IF upc.setting('stop_verify', 'off')::boolean THEN
-        verify_for := upc.setting('stop_verify_for', '15 s')::interval;
-    END IF;
-    on_momentum := upc.setting('stop_on_momentum', 'on')::boolean;
-    momentum := upc.setting('stop_momentum', '35')::double precision;
+    BEGIN
+        on_probability := upc.setting('stop_on_probability', 'on')::boolean;
+        probability := upc.setting('stop_probability', '40')::double precision;
+        ttc := upc.setting('stop_ttc', '60 s')::interval;
+        IF upc.setting('stop_verify', 'off')::boolean THEN
+            verify_for := upc.setting('stop_verify_for', '15 s')::interval;
+        END IF;
+        on_momentum := upc.setting('stop_on_momentum', 'on')::boolean;
+        momentum := upc.setting('stop_momentum', '35')::double precision;
+    EXCEPTION
+        WHEN data_exception THEN
+            RAISE EXCEPTION 'a setting of the stops is none: %', SQLERRM
+                USING
+                    ERRCODE = 'invalid_parameter_value',
+                    DETAIL = 'Limits are numbers, times are intervals, and the rest is on or off.',
+                    HINT = 'The settings of the stops are those that begin with upc.stop_.';
+    END;
 
     IF NOT (
         probability BETWEEN 0 AND 100
@@ -313,8 +322,9 @@ BEGIN
                     AND at - b.below_since >= coalesce(v_rules.verify_for, '0')
                 THEN 'probability'
                 WHEN v_rules.on_momentum
+                    -- Prices 35 basis points apart give 34.99999999999999.
                     AND momentum * CASE (a.trade).side WHEN 'no' THEN 1 ELSE -1 END
-                        >= v_rules.momentum
+                        >= v_rules.momentum - 1e-9
                 THEN 'momentum'
             END AS reason
             OFFSET 0

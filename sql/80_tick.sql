@@ -82,7 +82,11 @@ BEGIN
     market_at := v_seen.market_at;
     price := v_seen.price;
     momentum := v_seen.momentum;
-    state := upc.price_state(market_at - v_seen.priced_at, market_at - v_seen.same_since);
+    state := CASE
+        WHEN v_is_live
+        THEN upc.logged_state(symbol, feed, market_at, v_seen.priced_at, v_seen.same_since)
+        ELSE upc.price_state(market_at - v_seen.priced_at, market_at - v_seen.same_since)
+    END;
 
     -- Prices that are not today's have nothing to do with today's markets.
     SELECT e.*

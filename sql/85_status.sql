@@ -73,7 +73,7 @@ BEGIN ATOMIC
                 )
             ),
             (
-                5, false, status.price_state IS NULL,
+                5, true, status.price_state IS NULL,
                 'there is no price'
             ),
             (
@@ -105,12 +105,20 @@ BEGIN ATOMIC
                 10, false,
                 status.fingerprint_origin = 'built'
                 AND status.feed NOT IN ('replay', 'simulated')
-                AND status.fingerprint_through < (status.candle_at - interval '1 day')::date,
+                AND status.fingerprint_through
+                    < ((status.candle_at - interval '1 day') AT TIME ZONE 'UTC')::date,
                 format('the fingerprints count candles to %s only', status.fingerprint_through)
             ),
             (
                 11, false, status_problems.holder_problem IS NOT NULL,
                 status_problems.holder_problem
+            ),
+            (
+                12, false, status.minute_availability < 95,
+                format(
+                    '%s of %s ticks of the last minute were missed',
+                    status.minute_missed, status.minute_done + status.minute_missed
+                )
             )
     ) AS p (place, is_red, is_so, problem)
     WHERE p.is_so
@@ -185,7 +193,9 @@ BEGIN
             FROM upc.logged_price(v_symbol, at, nullif(v.feed, 'database')) AS p;
             IF v_priced_at IS NOT NULL THEN
                 v.price_age_seconds := extract(epoch FROM at - v_priced_at);
-                v.price_state := upc.price_state(at - v_priced_at, at - v_same_since);
+                v.price_state := upc.logged_state(
+                    v_symbol, coalesce(v.feed, 'database'), at, v_priced_at, v_same_since
+                );
             END IF;
             SELECT e.event_ticker, extract(epoch FROM at - e.read_at)
             INTO v.event_ticker, v.quote_age_seconds
@@ -201,7 +211,7 @@ BEGIN
                 v.quote_state := upc.freshness(make_interval(secs => v.quote_age_seconds));
             END IF;
         ELSE
-            v.price_state := v_tick.state;
+            v.price_state := coalesce(v_tick.state, 'fresh');
         END IF;
 
         SELECT max(c.opened_at) + interval '1 minute'
@@ -293,7 +303,9 @@ BEGIN
     RETURN json_build_object(
         'timestamp', upc.iso_utc(at),
         'state', v_light,
-        'problems', coalesce(v_problems, '{}'),
+        'problems', coalesce(
+            v_problems, CASE v_light WHEN 'green' THEN '{}' ELSE '{nothing is ticked}' END::text[]
+        ),
         'symbols', coalesce(v_rows, '[]')
     )::text;
 END
@@ -346,6 +358,8 @@ BEGIN
               WHERE c.symbol = s.symbol AND c.subject = 'tick'
           )
     LOOP
+        -- Of two who ask at once one waits, and then sees that it has been said.
+        PERFORM upc.lock_announcements(v_status.symbol);
         v_told := upc.note_condition(
             v_status.symbol, 'tick', 'halted', clock_timestamp(),
             make_interval(secs => v_status.tick_age_seconds)
