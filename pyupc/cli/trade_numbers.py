@@ -10,8 +10,8 @@ import click
 from pyupc.errors import UsageProblem
 
 # Twelve digits each way are more than any price or count has.
-_DECIMAL = re.compile(r"[+-]?(\d{1,12}\.?\d{0,12}|\.\d{1,12})", re.ASCII)
-_CENTS = re.compile(r"(\d{1,2}\.?\d{0,10}) ?[c¢]", re.ASCII | re.IGNORECASE)
+_DECIMAL = re.compile(r"[+-]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
+_CENTS = re.compile(r"(\d{1,2}(?:\.\d{0,10})?) ?[c¢]", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 
 

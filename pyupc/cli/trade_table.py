@@ -17,16 +17,18 @@ Row = dict[str, Any]
 
 def dollars(amount: Decimal | None) -> str:
     """At least two decimals, and all that there are."""
-    if amount is None:
-        return "-"
-    exact = amount.normalize()
-    exponent = exact.as_tuple().exponent
-    assert isinstance(exponent, int)
-    return f"{exact:,.{max(2, -exponent)}f}"
+    return "-" if amount is None else _exact(amount, 2)
 
 
 def contracts(position: Decimal) -> str:
-    return f"{position.normalize():,f}"
+    return _exact(position, 0)
+
+
+def _exact(number: Decimal, decimals: int) -> str:
+    """As text: arithmetic would round what has more figures than its context."""
+    whole, _, fraction = f"{number:,f}".partition(".")
+    fraction = fraction.rstrip("0").ljust(decimals, "0")
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def _rounded(decimals: int) -> Callable[[Any], str]:
@@ -76,7 +78,9 @@ def print_trades(rows: Sequence[Row]) -> None:
 
 
 def _cells(row: Row, names: Sequence[str]) -> list[str]:
-    return [_COLUMNS[name][1](row[_COLUMNS[name][0]]) for name in names]
+    # What a market ended as says more than that it has ended.
+    told = {**row, "status": f"settled {row['result']}"} if row["status"] == "settled" else row
+    return [_COLUMNS[name][1](told[_COLUMNS[name][0]]) for name in names]
 
 
 def _print_rich(rows: Sequence[Row]) -> None:
