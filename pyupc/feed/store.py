@@ -21,7 +21,7 @@ from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
 from pyupc.feed import statements
 from pyupc.feed.backoff import Backoff
 from pyupc.feed.report import Report
-from pyupc.tick.session import OUTDATED, watchful
+from pyupc.tick.link import OUTDATED, watchful
 
 APPLICATION_NAME = "pyupc feed"
 STATEMENT_SECONDS = 5.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,6 +15,9 @@ logger = logging.getLogger("pyupc.tick")
 
 MINUTE = 60.0
 FAILING = "failing"
+
+# What is worth a line among warnings.
+_LOUD = frozenset({"stop", "halted"})
 
 
 class View(Protocol):
@@ -56,6 +60,14 @@ class Report:
     def __post_init__(self) -> None:
         self._minute_since = self.now()
 
+    @property
+    def states(self) -> dict[str, str]:
+        """The state of every symbol, or why it is not ticked."""
+        return dict(self._states)
+
+    def has_ticked(self, symbol: str) -> bool:
+        return symbol in self._prices
+
     def ticked(self, symbol: str, tick: Tick, seconds: float) -> None:
         self.ticks += 1
         self._minute_ticks += 1
@@ -66,6 +78,8 @@ class Report:
             change = tick.state if before is None else f"{before} -> {tick.state}"
             logger.info("%s %s at %.2f (%s)", symbol, change, tick.price, self.feed)
             self._states[symbol] = tick.state
+        if tick.announced is not None:
+            _tell(symbol, tick.announced)
 
     def failed(self, symbol: str, problem: PyupcError) -> None:
         """Told once for each reason in a row, not every second."""
@@ -96,6 +110,17 @@ class Report:
         if self._lost_at is not None:
             logger.warning("the database is back after %.1f s", self.now() - self._lost_at)
             self._lost_at = None
+
+    def waits(self, holders: Mapping[str, str]) -> None:
+        """Once, when a standby begins to wait."""
+        held = "; ".join(f"{symbol} is ticked by {holder}" for symbol, holder in holders.items())
+        logger.info("standing by: %s", held)
+
+    def took_over(self, symbols: Sequence[str]) -> None:
+        logger.warning("took over: this process ticks %s now", " and ".join(symbols))
+
+    def stood_down(self, problem: PyupcError) -> None:
+        logger.warning("standing by again: %s", problem.message)
 
     def round(self, missed: int) -> None:
         """After every round; `missed` is the sum since the start."""
@@ -140,3 +165,17 @@ class Report:
 
     def _trouble(self) -> str:
         return f"; {self._file_problem}" if self._file_problem else ""
+
+
+def _tell(symbol: str, announced: str) -> None:
+    """What a tick has announced, a line each; the fields go along for a log that has fields."""
+    for each in json.loads(announced):
+        logger.log(
+            logging.WARNING if each["kind"] in _LOUD else logging.INFO,
+            "%s",
+            each["message"],
+            extra={
+                "symbol": symbol,
+                **{name: each.get(name) for name in ("announcement_id", "kind", "subject")},
+            },
+        )

@@ -396,7 +396,8 @@ def test_an_exchange_that_cannot_be_reached(
     market: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Said in a line, with what to do instead."""
-    from pyupc.tick.run import Job, run
+    from pyupc.tick.job import Job
+    from pyupc.tick.run import run
 
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("PYUPC_NO_KALSHI", "1")

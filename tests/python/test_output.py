@@ -38,6 +38,8 @@ WITHOUT_ROWS = {
     "pyupc demo": "a live table",
     "pyupc feed": "nothing",
     "pyupc tick": "the documents that it writes to files",
+    "pyupc config path": "one line",
+    "pyupc completion": "a script",
 }
 
 

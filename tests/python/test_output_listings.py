@@ -107,6 +107,7 @@ COMMANDS = [
     ["strikes", "97250.3", "-7", "--ttc", "900"],
     ["strikes", "--symbol", "BTC", "--ttc", "900"],
     ["strikes", "1", "--levels", "0", "--ttc", "900"],
+    ["config", "show"],
 ]
 
 

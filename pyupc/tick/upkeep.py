@@ -1,0 +1,45 @@
+"""Between two rounds: rows that are older than they are kept are deleted, a batch at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyupc.errors import PyupcError
+
+logger = logging.getLogger("pyupc.tick")
+
+ENOUGH_SECONDS = 0.25
+
+
+@dataclass
+class Upkeep:
+    """`delete` removes a batch and says how many rows it was; it comes once in `every` seconds."""
+
+    delete: Callable[[], int]
+    every: float
+    interval: float
+    now: Callable[[], float]
+    _told: str | None = None
+
+    def __post_init__(self) -> None:
+        self._due = self.now() + self.every
+
+    def tend(self, left: float) -> None:
+        """After a round, with so many seconds left until the next. A failure is only logged."""
+        if self.now() < self._due or left < min(ENOUGH_SECONDS, self.interval / 2):
+            return
+        self._due = self.now() + self.every
+        try:
+            rows = self.delete()
+        except PyupcError as error:
+            if error.message != self._told:
+                logger.error("old rows cannot be deleted: %s", error.message)
+            self._told = error.message
+        else:
+            if self._told is not None:
+                logger.warning("old rows can be deleted again")
+            self._told = None
+            if rows:
+                logger.info("%d old rows deleted", rows)
