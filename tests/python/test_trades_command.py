@@ -265,6 +265,20 @@ def test_a_trade_that_is_none(place: Place, number: str, code: int) -> None:
     place.refused(code, "close", number, "--price", "0.9")
 
 
+def test_what_a_trade_is_comes_from_nowhere_else(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is a price of yesterday taken for that of today."""
+    for name, value in (("TICKER", TICKER), ("SIDE", "yes"), ("PRICE", "0.5")):
+        monkeypatch.setenv(f"PYUPC_TRADES_OPEN_{name}", value)
+        monkeypatch.setenv(f"PYUPC_TRADES_CLOSE_{name}", value)
+    place.refused(2, "open", "--count", "1")
+    place.refused(2, "open", *YES, "--count", "1")
+    place.told("open", *YES, "--price", "0.85", "--count", "10")
+    result = place.run("close", "1", "--json")
+    assert json.loads(result.stdout)["end_price"] == 0.84
+
+
 @pytest.mark.parametrize("price", ["85", "1.01", "-0.1"])
 def test_it_cannot_have_brought_that(place: Place, price: str) -> None:
     place.told("open", *YES, "--price", "0.85", "--count", "10")

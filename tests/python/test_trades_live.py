@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,17 @@ def ticker(strike: int) -> str:
 class Place:
     dsn: str
     folder: Path
+    log: list[str] = field(default_factory=list)
 
     def run(self, *arguments: str | Path) -> str:
         done = pyupc(self.dsn, *arguments)
         assert done.returncode == 0, done.stderr
+        self.log.extend(done.stderr.splitlines())
         return done.stdout
+
+    def logged(self, *words: str) -> int:
+        """How many lines have all of them."""
+        return sum(all(word in line for word in words) for line in self.log)
 
     def document(self, *arguments: str) -> Any:
         return json.loads(self.run(*arguments, "--json"))
@@ -48,14 +54,15 @@ class Place:
         self.run("market", "load", file)
 
     def tick(self, price: float, rounds: int = 1) -> dict[int, dict[str, Any]]:
-        """Real ticks at that price; the trades that are held by then, as the document has them."""
+        """Real ticks at that price; the trades that are held by then, as the file has them."""
         with connect(self.dsn) as conn:
             conn.execute("SELECT upc.record_price('BTC', 'by hand', %s)", (price,))
         self.run(
             *("tick", "--feed", "database", "--symbol", "BTC", "--interval", "0.05"),
             *("--count", str(rounds), "--out", self.folder / "live"),
         )
-        [(document,)] = rows(self.dsn, "SELECT active_trades FROM upc_data.document")
+        document = read(self.folder / "live", "BTC", "active_trades")
+        assert rows(self.dsn, "SELECT active_trades FROM upc_data.document") == [(document,)]
         assert document["count"] == len(document["active_trades"])
         return {each["id"]: each for each in document["active_trades"]}
 
@@ -120,6 +127,7 @@ def test_the_life_of_two_trades(
     place.tick(BELOW + 1)
     place.tick(BETWEEN)
     assert place.announced() == [("stop", low)]
+    assert place.logged("stop", f"trade {low}", ticker(LOW), "probability") == 1
     listed = place.document("trades", "list", "--symbol", "BTC")
     assert [(each["trade_id"], each["status"]) for each in listed] == [
         (low, "stopped"),
@@ -160,6 +168,7 @@ def test_the_life_of_two_trades(
     assert place.announced() == [("stop", low), ("settled", high)]
     place.tick(BETWEEN + 4)
     assert len(place.announced()) == 2
+    assert place.logged(f"trade {high}", ticker(HIGH), "settled") == 1
     last = {each["trade_id"]: each for each in place.document("trades", "list", "--all")}
     assert (last[low]["status"], last[low]["stop_reason"]) == ("closed", "probability")
     assert (last[high]["status"], last[high]["result"]) == ("settled", "no")
