@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "candles": "pyupc.cli.candles",
     "market": "pyupc.cli.market",
+    "trades": "pyupc.cli.trades",
     "db": "pyupc.cli.db",
     "fingerprints": "pyupc.cli.fingerprints",
     "demo": "pyupc.cli.demo",

@@ -19,8 +19,12 @@ from pyupc.settings.file import ConfigFile
 from pyupc.settings.names import suggestion
 from pyupc.settings.sources import Sources
 
-# What is asked for each time anew: help, consent, a single round, and the file itself.
-_NO_SETTINGS = ("help", "version", "yes", "force", "once", "config")
+# What is asked for each time anew: help, consent, a single round, the file itself, and what a trade
+# is: a price that somebody has forgotten to unset would be taken for what it brought.
+_NO_SETTINGS = (
+    *("help", "version", "yes", "force", "once", "config"),
+    *("ticker", "side", "price"),
+)
 
 Words = tuple[str, ...]
 """A command without `pyupc`: ("candles", "load")."""

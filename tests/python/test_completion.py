@@ -71,7 +71,7 @@ def test_names_are_completed_without_loading_commands(tmp_path: Path) -> None:
         "print([name for name in sys.modules if name.startswith('pyupc.cli.')"
         " or name in ('psycopg', 'rich', 'tomllib', 'difflib')], file=sys.stderr)\n"
     )
-    environment = {"_PYUPC_COMPLETE": "bash_complete", "COMP_WORDS": "pyupc t", "COMP_CWORD": "1"}
+    environment = {"_PYUPC_COMPLETE": "bash_complete", "COMP_WORDS": "pyupc ti", "COMP_CWORD": "1"}
     environment["PYUPC_CONFIG"] = str(file)
     done = subprocess.run(
         [sys.executable, "-c", code],
