@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 # Each module defines `command` and is imported when it is asked for.
 COMMANDS = {
-    "candles": "pyupc.cli.candles",
-    "market": "pyupc.cli.market",
-    "trades": "pyupc.cli.trades",
     "db": "pyupc.cli.db",
+    "candles": "pyupc.cli.candles",
     "fingerprints": "pyupc.cli.fingerprints",
-    "demo": "pyupc.cli.demo",
-    "compare": "pyupc.cli.compare",
-    "bench": "pyupc.cli.bench",
-    "strikes": "pyupc.cli.strikes",
+    "market": "pyupc.cli.market",
     "feed": "pyupc.cli.feed",
     "tick": "pyupc.cli.tick",
-    "notify": "pyupc.cli.notify",
-    "doctor": "pyupc.cli.doctor",
+    "strikes": "pyupc.cli.strikes",
+    "trades": "pyupc.cli.trades",
     "status": "pyupc.cli.status",
+    "doctor": "pyupc.cli.doctor",
+    "notify": "pyupc.cli.notify",
     "config": "pyupc.cli.config",
     "completion": "pyupc.cli.completion",
+    "compare": "pyupc.cli.compare",
+    "bench": "pyupc.cli.bench",
+    "demo": "pyupc.cli.demo",
 }
 
 
