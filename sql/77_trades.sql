@@ -243,7 +243,7 @@ CREATE FUNCTION upc.price_now(
     OUT momentum double precision,
     OUT price_state text
 )
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
 DECLARE
     v_seen record;
@@ -253,7 +253,7 @@ BEGIN
     IF price IS NULL THEN
         RETURN;
     END IF;
-    price_state := upc.price_state(at - v_seen.priced_at, at - v_seen.same_since);
+    price_state := upc.logged_state(symbol, 'database', at, v_seen.priced_at, v_seen.same_since);
     SELECT m.momentum INTO momentum FROM upc.momentum(symbol, at, price) AS m;
 END
 $fn$;
@@ -302,7 +302,7 @@ CREATE FUNCTION upc.trade_list(
     at timestamptz DEFAULT clock_timestamp()
 )
 RETURNS SETOF upc.trade_row
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 20
 AS $fn$
 BEGIN
     IF symbol IS NOT NULL THEN
