@@ -19,7 +19,7 @@ from pyupc.doctor.server import Connection
 from pyupc.embedded.cluster import Cluster
 from pyupc.embedded.home import Home
 from pyupc.errors import DatabaseUnreachable
-from pyupc.tick.session import watchful
+from pyupc.tick.link import watchful
 
 APPLICATION_NAME = "pyupc doctor"
 
