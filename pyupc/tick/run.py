@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyupc.errors import PyupcError, SchemaOutOfDate
@@ -16,6 +16,7 @@ from pyupc.tick.job import STORED, Job, Outcome
 from pyupc.tick.link import HeldByAnother, Lost
 from pyupc.tick.loop import Rounds
 from pyupc.tick.outage import reconnect
+from pyupc.tick.replay import Replay
 from pyupc.tick.report import Report, View
 from pyupc.tick.session import Question, Session, Tick
 from pyupc.tick.standby import Standby
@@ -75,8 +76,7 @@ class _Run:
         self._upkeep = Upkeep(
             session.delete_expired, job.upkeep_seconds, job.interval, time.monotonic
         )
-        self._replay: dict[str, datetime] = {}
-        self._replay_at: datetime | None = None
+        self._replay = Replay(job, session)
         self._ticks: dict[str, Tick] = {}
 
     def run(self) -> Outcome:
@@ -116,8 +116,7 @@ class _Run:
         """
         feeder = self._feeder(symbols)
         reason = "the process has ended"
-        self._replay.clear()
-        self._replay_at = None
+        self._replay.forget()
         try:
             if feeder is None or is_successor or self._is_fed(feeder, symbols):
                 self._loop(symbols, feeder, is_successor)
@@ -191,7 +190,7 @@ class _Run:
             job.holder,
             job.lease,
             job.every,
-            self._replay_from(symbol),
+            self._replay.start(symbol),
             timedelta(seconds=k * job.interval * job.speed),
             job.seed,
         )
@@ -213,17 +212,6 @@ class _Run:
         """After an answer that came so late that the files may be another's by now."""
         if all(each.holder != self._job.holder for each in self._session.leases((symbol,))):
             raise HeldByAnother(f"the right to tick {symbol} was lost while a tick took too long")
-
-    def _replay_from(self, symbol: str) -> datetime | None:
-        """The same beginning for every tick; asked of the database once, with one `at` for all."""
-        job = self._job
-        if job.feed != "replay" or job.replay_from is not None:
-            return job.replay_from
-        if self._replay_at is None:
-            self._replay_at = self._session.now()
-        if symbol not in self._replay:
-            self._replay[symbol] = self._session.replay_start(symbol, self._replay_at)
-        return self._replay[symbol]
 
     def _after(
         self, symbols: tuple[str, ...], failing: dict[str, PyupcError], feeder: Feeder | None
