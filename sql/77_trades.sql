@@ -243,7 +243,7 @@ CREATE FUNCTION upc.price_now(
     OUT momentum double precision,
     OUT price_state text
 )
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
 DECLARE
     v_seen record;
@@ -302,7 +302,7 @@ CREATE FUNCTION upc.trade_list(
     at timestamptz DEFAULT clock_timestamp()
 )
 RETURNS SETOF upc.trade_row
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 20
 AS $fn$
 BEGIN
     IF symbol IS NOT NULL THEN

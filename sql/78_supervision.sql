@@ -13,7 +13,7 @@ CREATE FUNCTION upc.stop_rules(
     OUT on_momentum boolean,
     OUT momentum double precision
 )
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $fn$
 BEGIN
     BEGIN

@@ -10,7 +10,8 @@
 -- shown since; NULL begins at replay_start. seed: of the simulated feed. step, levels, method: as
 -- in compute_strikes. min_probability, min_differential: what the watchlist asks for, in percent;
 -- NULL takes the settings upc.min_probability (95) and upc.min_differential (0). every: how far apart
--- ticks are due, for the count of those that were missed.
+-- ticks are due, and since_last how long ago the holder ticked last, by a clock that does not jump: for
+-- the count of those that were missed.
 -- Returns one row: what was logged, the four documents as JSON texts, and what was announced as a
 -- JSON array, NULL where nothing was.
 -- Errors: UP002 symbol, UP009 another process ticks, UP010 feed, UP011 no price; those of
@@ -32,7 +33,8 @@ CREATE FUNCTION upc.tick(
     method text DEFAULT 'nearest',
     min_probability double precision DEFAULT NULL,
     min_differential double precision DEFAULT NULL,
-    every interval DEFAULT '1 second'
+    every interval DEFAULT '1 second',
+    since_last interval DEFAULT NULL
 )
 RETURNS TABLE (
     tick_id bigint,
@@ -133,7 +135,7 @@ BEGIN
     );
 
     IF v_is_live THEN
-        v_count := upc.count_tick(symbol, at, every, state <> 'halted');
+        v_count := upc.count_tick(symbol, at, every, state <> 'halted', since_last);
         SELECT s.*
         INTO v_trades
         FROM upc.supervise(

@@ -143,7 +143,7 @@ CREATE FUNCTION upc.status(
     at timestamptz DEFAULT clock_timestamp()
 )
 RETURNS SETOF upc.symbol_status
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 10
 AS $fn$
 DECLARE
     v upc.symbol_status;
@@ -275,7 +275,7 @@ CREATE FUNCTION upc.status_document(
     at timestamptz DEFAULT clock_timestamp()
 )
 RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
 DECLARE
     v_rows json;

@@ -2,26 +2,32 @@
 
 CREATE FUNCTION upc.kept_since(name text, fallback text, at timestamptz)
 RETURNS timestamptz
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $fn$
 DECLARE
     v_kept text := upc.setting(name, fallback);
 BEGIN
-    IF v_kept = 'infinity' THEN
+    -- Before PostgreSQL 17 no interval is endless.
+    IF lower(v_kept) = 'infinity' THEN
         RETURN '-infinity';
     END IF;
-    IF v_kept::interval < '2 days' THEN
-        RAISE EXCEPTION '% is too short a time to keep anything: %', name, v_kept
-            USING
-                ERRCODE = 'invalid_parameter_value',
-                DETAIL = 'Momentum, availability and the hourly counts look back a day.',
-                HINT = format('Set upc.%s to ''2 days'' or more, or to ''infinity''.', name);
-    END IF;
-    RETURN at - v_kept::interval;
+    BEGIN
+        IF v_kept::interval >= '2 days' THEN
+            RETURN at - v_kept::interval;
+        END IF;
+    EXCEPTION
+        WHEN data_exception THEN
+            NULL;
+    END;
+    RAISE EXCEPTION '% is no time to keep anything for: %', name, v_kept
+        USING
+            ERRCODE = 'invalid_parameter_value',
+            DETAIL = 'Momentum, availability and the hourly counts look back a day.',
+            HINT = format('Set upc.%s to ''2 days'' or more, or to ''infinity''.', name);
 END
 $fn$;
 COMMENT ON FUNCTION upc.kept_since IS
-    'from when on something is kept, by the setting that says how long; raises 22023 for less than two days';
+    'from when on something is kept, by the setting that says how long; raises 22023 for less than two days, or no time at all';
 
 
 -- Delete prices, ticks and announcements that are older than they are kept for: the settings
@@ -29,7 +35,7 @@ COMMENT ON FUNCTION upc.kept_since IS
 --
 -- batch: how many rows at most of each symbol and table, oldest first.
 -- Returns one row: how many were deleted. Where it is less than a batch, nothing is left to delete.
--- Errors: 22023 for a setting below two days.
+-- Errors: 22023 for a setting below two days, or that is no time.
 --
 -- Example:
 --   SELECT prices, ticks, announcements FROM delete_expired();

@@ -155,6 +155,6 @@ def _psql() -> str:
 def _refuse_foreign_server() -> None:
     if os.environ.get("PYUPC_DSN", "").strip():
         raise PyupcError(
-            "PYUPC_DSN names a server that pyupc does not start or stop",
-            "unset PYUPC_DSN for the embedded one",
+            "the dsn that is set names a server that pyupc does not start or stop",
+            "see where: pyupc config show dsn",
         )

@@ -64,6 +64,19 @@ class Link:
             except psycopg.Error as error:
                 raise translate(error) from error
 
+    def check(self) -> None:
+        """Raise SchemaOutOfDate if the tables have become those of another revision, or Lost."""
+        if self._conn is None:
+            return
+        try:
+            with limited(self._patience):
+                schema.check(self._conn, code=False)
+        except Hanging as error:
+            self.close()
+            raise Lost(no_answer()) from error
+        except psycopg.Error as error:
+            raise self._meaning(error) from error
+
     def close(self) -> None:
         if self._conn is not None:
             self._conn.close()

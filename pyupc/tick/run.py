@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from pyupc.tick.session import Question, Session, Tick
 from pyupc.tick.standby import Standby
 from pyupc.tick.stop import Stop
 from pyupc.tick.systemd import Notifier
-from pyupc.tick.upkeep import Upkeep
+from pyupc.tick.upkeep import Revision, Upkeep
 
 if TYPE_CHECKING:
     from pyupc.tick.feeder import Feeder
@@ -68,7 +67,7 @@ class _Run:
         self._stop = stop
         self._view = view
         self._notifier = notifier
-        self._report = Report(time.monotonic, job.feed)
+        self._report = Report(time.monotonic, job.feed, job.interval)
         self._rounds = Rounds(job.interval, time.monotonic, stop.wait, job.count)
         self._health = Health(job, session, folder, time.monotonic)
         self._aging = Aging(folder, time.monotonic)
@@ -76,7 +75,9 @@ class _Run:
         self._upkeep = Upkeep(
             session.delete_expired, job.upkeep_seconds, job.interval, time.monotonic
         )
+        self._revision = Revision(session.check, time.monotonic)
         self._replay = Replay(job, session)
+        self._ticked_at: dict[str, float] = {}
         self._ticks: dict[str, Tick] = {}
 
     def run(self) -> Outcome:
@@ -97,17 +98,14 @@ class _Run:
         return Outcome(self._ticks, self._stop.exit_code)
 
     def _symbols(self) -> tuple[str, ...]:
-        symbols = self._job.symbols or self._or_unreachable(self._session.symbols)
+        try:
+            symbols = self._job.symbols or self._session.symbols()
+        except Lost as error:
+            # Before the first round there is nothing to wait for yet.
+            raise error.problem from error
         if not symbols:
             raise PyupcError("no symbol is registered", "add one to upc_data.symbol")
         return symbols
-
-    def _or_unreachable(self, ask: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
-        """Before the first round there is nothing to wait for yet."""
-        try:
-            return ask()
-        except Lost as error:
-            raise error.problem from error
 
     def _hold(self, symbols: tuple[str, ...], *, is_successor: bool) -> None:
         """Tick for as long as this process has the right to.
@@ -117,6 +115,7 @@ class _Run:
         feeder = self._feeder(symbols)
         reason = "the process has ended"
         self._replay.forget()
+        self._ticked_at.clear()
         try:
             if feeder is None or is_successor or self._is_fed(feeder, symbols):
                 self._loop(symbols, feeder, is_successor)
@@ -184,6 +183,8 @@ class _Run:
 
     def _tick(self, symbol: str, k: int) -> Tick:
         job = self._job
+        began = time.monotonic()
+        last = self._ticked_at.get(symbol)
         question = Question(
             symbol,
             job.feed,
@@ -193,9 +194,10 @@ class _Run:
             self._replay.start(symbol),
             timedelta(seconds=k * job.interval * job.speed),
             job.seed,
+            None if last is None else timedelta(seconds=began - last),
         )
-        began = time.monotonic()
         tick = self._session.tick(question)
+        self._ticked_at[symbol] = began
         seconds = time.monotonic() - began
         if seconds > job.lease.total_seconds():
             self._make_sure_of(symbol)
@@ -232,6 +234,7 @@ class _Run:
             self._view.show(self._ticks, self._report.status(self._rounds.missed))
         if feeder is not None:
             feeder.tend()
+        self._revision.tend()
         self._upkeep.tend(self._rounds.left())
 
     def _must_tick(self, symbols: tuple[str, ...]) -> tuple[str, ...]:

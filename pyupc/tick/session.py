@@ -24,7 +24,8 @@ _TICK = """
         replay_from => %(replay_from)s::timestamptz,
         elapsed => %(elapsed)s::interval,
         seed => %(seed)s::integer,
-        every => %(every)s::interval
+        every => %(every)s::interval,
+        since_last => %(since_last)s::interval
     ) AS t
 """
 
@@ -59,7 +60,7 @@ class Tick(NamedTuple):
 
 @dataclass(frozen=True)
 class Question:
-    """The arguments of upc.tick."""
+    """The arguments of upc.tick. `since_last` is None before the first tick of a symbol."""
 
     symbol: str
     feed: str
@@ -69,6 +70,7 @@ class Question:
     replay_from: datetime | None
     elapsed: timedelta
     seed: int
+    since_last: timedelta | None = None
 
 
 class Lease(NamedTuple):

@@ -15,6 +15,7 @@ from pyupc.tick.report import Report
 from pyupc.tick.session import Lease, Session
 from pyupc.tick.stop import Stop
 from pyupc.tick.systemd import Notifier
+from pyupc.tick.upkeep import Revision
 
 # From look to look: while the holder is in time, and while it is late.
 LOOK_SECONDS = 0.2
@@ -84,9 +85,11 @@ class Standby:
         Several may come out of this at once: the first tick of one of them succeeds.
         """
         watch = Watch(time.monotonic)
+        revision = Revision(self._session.check, time.monotonic)
         has_waited = False
         while True:
             try:
+                revision.tend()
                 leases = self._session.leases(symbols)
                 standing = watch.standing(leases)
                 if not standing and self._break(leases):

@@ -1,4 +1,5 @@
-"""Between two rounds: rows that are older than they are kept are deleted, a batch at a time."""
+"""Between two rounds: rows that are older than they are kept are deleted, a batch at a time, and
+it is seen to that the tables are still those that this program knows."""
 
 from __future__ import annotations
 
@@ -11,6 +12,26 @@ from pyupc.errors import PyupcError
 logger = logging.getLogger("pyupc.tick")
 
 ENOUGH_SECONDS = 0.25
+REVISION_SECONDS = 5.0
+
+
+@dataclass
+class Revision:
+    """An upgrade under a running process leaves its statements valid, so that it has to look.
+
+    `check` raises SchemaOutOfDate.
+    """
+
+    check: Callable[[], None]
+    now: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self._due = self.now() + REVISION_SECONDS
+
+    def tend(self) -> None:
+        if self.now() >= self._due:
+            self._due = self.now() + REVISION_SECONDS
+            self.check()
 
 
 @dataclass

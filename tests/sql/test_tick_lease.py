@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
-from tests.sql.support import Connection, build, open_db, put, scalar, walk
+from tests.sql.support import Connection, build, open_db, put, scalar, wait_until_blocked, walk
 
 TICK = "SELECT tick_id FROM upc.tick('BTC', 'simulated', holder => %s, lease => %s)"
 LONG = timedelta(minutes=5)
@@ -123,3 +125,118 @@ def test_notification(fresh_db: str, own: Connection) -> None:
     assert [each.channel for each in received] == ["upc_tick"] * 3
     payloads = [json.loads(each.payload) for each in received]
     assert payloads == [{"symbol": "BTC", "tick_id": tick_id} for tick_id in tick_ids]
+
+
+# What a standby and the status know of it
+
+
+def lease(conn: Connection) -> tuple[Any, ...]:
+    [row] = conn.execute("SELECT * FROM upc.lease_of('BTC')").fetchall()
+    return row
+
+
+def test_whose_it_is(conn: Connection) -> None:
+    assert lease(conn) == (None, None)
+    tick(conn, "one")
+    expires_at = scalar(conn, "SELECT expires_at FROM upc_data.tick_lease")
+    assert lease(conn) == ("one", expires_at)
+    assert conn.execute("SELECT * FROM upc.lease_of('ETH')").fetchall() == [(None, None)]
+    assert conn.execute("SELECT * FROM upc.lease_of(NULL)").fetchall() == [(None, None)]
+
+
+BREAK = "SELECT upc.break_lease(%s, %s, %s)"
+
+
+def test_a_lease_that_stays_as_it_was_can_be_broken(conn: Connection) -> None:
+    """It has hours to go, by a clock that was put back."""
+    tick(conn, "one")
+    holder, expires_at = lease(conn)
+    assert scalar(conn, BREAK, "BTC", holder, expires_at) is True
+    assert scalar(conn, BREAK, "BTC", holder, expires_at) is False
+    tick(conn, "two")
+    assert_refused(conn, "one")
+
+
+def test_a_lease_that_was_renewed_cannot(conn: Connection) -> None:
+    tick(conn, "one")
+    holder, expires_at = lease(conn)
+    tick(conn, "one")
+    for symbol, whose, when in (
+        ("BTC", holder, expires_at),
+        ("BTC", "two", lease(conn)[1]),
+        ("ETH", holder, lease(conn)[1]),
+        ("BTC", None, lease(conn)[1]),
+        ("BTC", holder, None),
+        (None, holder, lease(conn)[1]),
+    ):
+        assert scalar(conn, BREAK, symbol, whose, when) is False
+    assert_refused(conn, "two")
+
+
+def test_of_two_who_break_one_does(fresh_db: str, own: Connection) -> None:
+    """And a holder who comes back meanwhile has lost it."""
+    put(own, "BTC", walk(121, "2026-03-02", 200))
+    build(own)
+    tick(own, "one")
+    seen = lease(own)
+    with (
+        open_db(fresh_db, autocommit=False) as first,
+        open_db(fresh_db) as second,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert scalar(first, BREAK, "BTC", *seen) is True
+        future = pool.submit(scalar, second, BREAK, "BTC", *seen)
+        wait_until_blocked(own, second, future)
+        tick(first, "two")
+        first.commit()
+        assert future.result(timeout=20) is False
+    assert_refused(own, "one")
+
+
+def kept(conn: Connection, column: str) -> Any:
+    return scalar(conn, f"SELECT {column} FROM upc_data.tick_lease WHERE symbol = 'BTC'")
+
+
+REPORT = "SELECT upc.report_problem(%s, %s, %s)"
+
+
+def test_a_problem_of_the_holder(conn: Connection) -> None:
+    """It stays until the holder takes it back, and goes with the holder."""
+    tick(conn, "one")
+    conn.execute(REPORT, ("BTC", "one", "the disk is full"))
+    tick(conn, "one", timedelta(0))
+    assert kept(conn, "problem") == "the disk is full"
+    for symbol, holder in (("BTC", "two"), ("ETH", "one"), ("BTC", None)):
+        conn.execute(REPORT, (symbol, holder, None))
+        conn.execute(REPORT, (symbol, holder, "another"))
+    assert kept(conn, "problem") == "the disk is full"
+    tick(conn, "two")
+    assert kept(conn, "problem") is None
+    conn.execute(REPORT, ("BTC", "two", "the disk is full"))
+    conn.execute(REPORT, ("BTC", "two", None))
+    assert kept(conn, "problem") is None
+
+
+def test_the_same_problem_again_writes_nothing(conn: Connection) -> None:
+    tick(conn, "one")
+    for problem in ("full", None):
+        conn.execute(REPORT, ("BTC", "one", problem))
+        before = kept(conn, "ctid::text")
+        conn.execute(REPORT, ("BTC", "one", problem))
+        assert kept(conn, "ctid::text") == before
+
+
+def test_feed_and_interval_are_those_of_the_last_tick(conn: Connection) -> None:
+    every = timedelta(seconds=2)
+    query = "SELECT upc.tick('BTC', %s, holder => %s, lease => '0', every => %s)"
+    for feed, holder in (("simulated", "one"), ("replay", "one"), ("simulated", "two")):
+        conn.execute(query, (feed, holder, every))
+        assert (kept(conn, "feed"), kept(conn, "every")) == (feed, every)
+        every *= 2
+
+
+def test_refused_ticks_leave_everything_as_it_was(conn: Connection) -> None:
+    tick(conn, "one")
+    before = conn.execute("SELECT * FROM upc_data.tick_lease").fetchall()
+    assert_refused(conn, "two")
+    assert conn.execute("SELECT * FROM upc_data.tick_lease").fetchall() == before
