@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyupc.errors import PyupcError, SchemaOutOfDate
@@ -16,6 +15,7 @@ from pyupc.tick.job import STORED, Job, Outcome
 from pyupc.tick.link import HeldByAnother, Lost
 from pyupc.tick.loop import Rounds
 from pyupc.tick.outage import reconnect
+from pyupc.tick.replay import Replay
 from pyupc.tick.report import Report, View
 from pyupc.tick.session import Question, Session, Tick
 from pyupc.tick.standby import Standby
@@ -76,9 +76,8 @@ class _Run:
             session.delete_expired, job.upkeep_seconds, job.interval, time.monotonic
         )
         self._revision = Revision(session.check, time.monotonic)
+        self._replay = Replay(job, session)
         self._ticked_at: dict[str, float] = {}
-        self._replay: dict[str, datetime] = {}
-        self._replay_at: datetime | None = None
         self._ticks: dict[str, Tick] = {}
 
     def run(self) -> Outcome:
@@ -99,17 +98,14 @@ class _Run:
         return Outcome(self._ticks, self._stop.exit_code)
 
     def _symbols(self) -> tuple[str, ...]:
-        symbols = self._job.symbols or self._or_unreachable(self._session.symbols)
+        try:
+            symbols = self._job.symbols or self._session.symbols()
+        except Lost as error:
+            # Before the first round there is nothing to wait for yet.
+            raise error.problem from error
         if not symbols:
             raise PyupcError("no symbol is registered", "add one to upc_data.symbol")
         return symbols
-
-    def _or_unreachable(self, ask: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
-        """Before the first round there is nothing to wait for yet."""
-        try:
-            return ask()
-        except Lost as error:
-            raise error.problem from error
 
     def _hold(self, symbols: tuple[str, ...], *, is_successor: bool) -> None:
         """Tick for as long as this process has the right to.
@@ -118,8 +114,7 @@ class _Run:
         """
         feeder = self._feeder(symbols)
         reason = "the process has ended"
-        self._replay.clear()
-        self._replay_at = None
+        self._replay.forget()
         self._ticked_at.clear()
         try:
             if feeder is None or is_successor or self._is_fed(feeder, symbols):
@@ -196,7 +191,7 @@ class _Run:
             job.holder,
             job.lease,
             job.every,
-            self._replay_from(symbol),
+            self._replay.start(symbol),
             timedelta(seconds=k * job.interval * job.speed),
             job.seed,
             None if last is None else timedelta(seconds=began - last),
@@ -219,17 +214,6 @@ class _Run:
         """After an answer that came so late that the files may be another's by now."""
         if all(each.holder != self._job.holder for each in self._session.leases((symbol,))):
             raise HeldByAnother(f"the right to tick {symbol} was lost while a tick took too long")
-
-    def _replay_from(self, symbol: str) -> datetime | None:
-        """The same beginning for every tick; asked of the database once, with one `at` for all."""
-        job = self._job
-        if job.feed != "replay" or job.replay_from is not None:
-            return job.replay_from
-        if self._replay_at is None:
-            self._replay_at = self._session.now()
-        if symbol not in self._replay:
-            self._replay[symbol] = self._session.replay_start(symbol, self._replay_at)
-        return self._replay[symbol]
 
     def _after(
         self, symbols: tuple[str, ...], failing: dict[str, PyupcError], feeder: Feeder | None

@@ -242,9 +242,12 @@ def test_documents_grow_old_while_the_database_is_lost(
     def outage(home: Path) -> None:
         until(lambda: in_place(tmp_path, ("BTC",)))
         kill_server(home)
-        until(lambda: state() == "halted")
-        seen.extend(read(tmp_path, "BTC", name)["problem"] for name in WRITTEN)
-        embedded.ensure_running(home)
+        try:
+            until(lambda: state() == "halted")
+            seen.extend(read(tmp_path, "BTC", name)["problem"] for name in WRITTEN)
+        finally:
+            # Whatever comes of it, the run below has an end.
+            embedded.ensure_running(home)
 
     with home_of_its_own() as home:
         dsn = embedded.ensure_running(home)

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("ccxt", reason="needs the extra feeds")
 
+from pyupc.database.connect import connect
 from tests.python.feed_servers import Exchange, serving
 from tests.python.market import clone, fill, rows
 from tests.python.ticking import ended, in_place, ticking, until
@@ -68,3 +69,24 @@ def test_it_ticks_from_the_log_at_once_and_its_own_feed_comes_up(
             second.terminate()
             code, _ = ended(second)
             assert code == 0
+
+
+def test_it_waits_for_no_price_where_its_predecessor_had_one(
+    market: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("PYUPC_NO_KALSHI", "1")
+    monkeypatch.setenv("PYUPC_EXCHANGE_URL", "http://127.0.0.1:9")
+    with connect(market) as conn:
+        conn.execute("DELETE FROM upc_data.price")
+        old = "SELECT upc.record_price('BTC', 'coinbase', 101000, NULL, now() - interval '20 s')"
+        conn.execute(old)
+        # Nobody renews it.
+        conn.execute("SELECT upc.renew_lease('BTC', 'someone', '1 hour', every => '1 second')")
+    before = "SELECT count(*) FROM upc_data.tick"
+    [(ticks,)] = rows(market, before)
+    with ticking(market, *TICK, tmp_path) as process:
+        until(lambda: rows(market, before)[0][0] > ticks, 10)
+        process.terminate()
+        code, _ = ended(process)
+        assert code == 0

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -181,6 +182,27 @@ def test_a_server_that_accepts_and_says_nothing() -> None:
         began = time.monotonic()
         assert pyupc(dsn, "status").returncode == 3
         assert time.monotonic() - began < PROMPT_SECONDS
+
+
+def test_a_server_that_falls_silent_after_the_greeting() -> None:
+    def greet() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(4096)
+            # It lets everybody in, and is ready for a query.
+            connection.sendall(b"R\0\0\0\x08\0\0\0\0" + b"Z\0\0\0\x05I")
+            while connection.recv(4096):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=greet)
+        thread.start()
+        port = server.getsockname()[1]
+        dsn = f"host=127.0.0.1 port={port} dbname=x user=x sslmode=disable gssencmode=disable"
+        began = time.monotonic()
+        assert pyupc(dsn, "status").returncode == 3
+        assert time.monotonic() - began < PROMPT_SECONDS
+        thread.join()
 
 
 def test_a_server_that_hangs() -> None:
