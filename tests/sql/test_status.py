@@ -207,7 +207,9 @@ def test_what_fails_is_said_and_is_not_green(well: Connection, name: str) -> Non
         assert len(problem) < 120
     found = document(well, "BTC", at=at)
     assert found["state"] == light
-    assert found["problems"] == [f"BTC: {row['problems'][0]}"]
+    assert found["problems"] == [f"BTC: {problem}" for problem in row["problems"]]
+    assert [each["symbol"] for each in found["symbols"]] == ["BTC"]
+    assert set(found["symbols"][0]) == set(row)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +220,7 @@ def test_how_old_a_tick_may_be(well: Connection, every: int, age: float, light: 
     well.execute(
         "UPDATE upc_data.tick_lease SET every = %s, expires_at = %s", (seconds(every), CLOSE)
     )
+    well.execute("UPDATE upc_data.tick_count SET every = %s", (seconds(every),))
     fed(age, ticks=False)(well)
     row = status(well, NOW + seconds(age))
     assert (row["light"], row["tick_age_seconds"]) == (light, age)
@@ -228,8 +231,20 @@ def test_how_old_candles_may_be(well: Connection, minutes: float, light: str) ->
     at = 60 * minutes
     fed(at)(well)
     well.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (CLOSE,))
-    well.execute("UPDATE upc_data.tick SET momentum = 0")
-    assert status(well, NOW + seconds(at))["light"] == light
+    well.execute("UPDATE upc_data.tick SET momentum = 0, missed_count = 0")
+    well.execute("UPDATE upc_data.tick_count SET every = '5 min'")
+    row = status(well, NOW + seconds(at))
+    assert (row["light"], len(row["problems"])) == (light, int(light == "yellow")), row["problems"]
+
+
+@pytest.mark.parametrize(("missed", "light"), [(3, "green"), (4, "yellow")])
+def test_how_many_ticks_may_be_missed(well: Connection, missed: int, light: str) -> None:
+    """Of a minute: three, which is what a take-over and a return of the server may cost."""
+    at = 1 + missed
+    put_price(well, FINE, NOW + seconds(at))
+    tick(well, NOW + seconds(at), holder="one", lease=LEASE)
+    row = status(well, NOW + seconds(at))
+    assert (row["minute_done"], row["minute_missed"], row["light"]) == (2, missed, light)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York", "Pacific/Kiritimati"])
