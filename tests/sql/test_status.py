@@ -232,7 +232,7 @@ def test_how_old_candles_may_be(well: Connection, minutes: float, light: str) ->
     fed(at)(well)
     well.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (CLOSE,))
     well.execute("UPDATE upc_data.tick SET momentum = 0, missed_count = 0")
-    well.execute("UPDATE upc_data.tick_count SET every = '5 min'")
+    well.execute("UPDATE upc_data.tick_count SET missed = 0, every = '5 min'")
     row = status(well, NOW + seconds(at))
     assert (row["light"], len(row["problems"])) == (light, int(light == "yellow")), row["problems"]
 
