@@ -16,11 +16,14 @@ COMMENT ON FUNCTION upc.missed_ticks IS
     'how many ticks were due after one and before another instant, half an interval being close enough';
 
 
+-- since_last: how long ago whoever ticks ticked last, by a clock that does not jump; NULL where that
+-- is not known. Where the server's clock says more, it has been put forward, and nothing was missed.
 CREATE FUNCTION upc.count_tick(
     symbol text,
     at timestamptz,
     every interval,
-    is_answered boolean
+    is_answered boolean,
+    since_last interval DEFAULT NULL
 )
 RETURNS upc_data.tick_count
 LANGUAGE plpgsql VOLATILE
@@ -35,7 +38,11 @@ BEGIN
     ON CONFLICT ON CONSTRAINT tick_count_symbol_pkey
         DO UPDATE SET
             done = k.done + 1,
-            missed = k.missed + upc.missed_ticks(k.last_at, excluded.last_at, excluded.every),
+            missed = k.missed + upc.missed_ticks(
+                greatest(k.last_at, excluded.last_at - count_tick.since_last),
+                excluded.last_at,
+                excluded.every
+            ),
             answered = k.answered + excluded.answered,
             every = excluded.every,
             last_at = excluded.last_at,

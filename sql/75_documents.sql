@@ -47,6 +47,8 @@ BEGIN
     WITH answer AS MATERIALIZED (
         SELECT
             t.*,
+            upc.two_decimals(t.buffer) AS shown_buffer,
+            upc.two_decimals(t.prob_beyond) AS beyond,
             100 - upc.two_decimals(t.prob_beyond) AS within,
             t.direction = 'above' AS is_above,
             t.yes_edge IS NOT NULL OR t.no_edge IS NOT NULL AS has_edge
@@ -77,37 +79,44 @@ BEGIN
     shown AS MATERIALIZED (
         SELECT
             d.*,
-            json_build_object(
-                'strike', d.strike,
-                'buffer', upc.two_decimals(d.buffer),
-                'buffer_pct', upc.two_decimals(d.buffer_pct),
-                'probability', d.within,
-                'yes_ask', d.yes_ask,
-                'no_ask', d.no_ask,
-                'yes_diff', d.yes_diff,
-                'no_diff', d.no_diff,
-                'volume', trim_scale(d.volume),
-                'ticker', d.ticker,
-                'active_side', d.active_side,
-                'yes_ask_dollars', d.yes_ask_dollars::text,
-                'no_ask_dollars', d.no_ask_dollars::text,
-                'yes_bid_dollars', d.yes_bid_dollars::text,
-                'no_bid_dollars', d.no_bid_dollars::text,
-                'yes_edge', upc.two_decimals(d.yes_edge),
-                'no_edge', upc.two_decimals(d.no_edge),
-                'prob_above', upc.two_decimals(d.prob_above),
-                'sample_size', d.sample_size
-            ) AS table_row,
-            json_build_object(
-                'strike', d.strike,
-                'buffer', upc.two_decimals(d.buffer),
-                'move_percent', upc.two_decimals(d.move_percent),
-                'prob_beyond', upc.two_decimals(d.prob_beyond),
-                'prob_within', d.within,
-                'direction', d.direction,
-                'positive_prob', upc.two_decimals(d.positive_prob),
-                'negative_prob', upc.two_decimals(d.negative_prob)
-            ) AS probability_row
+            -- A row is a third faster than json_build_object.
+            row_to_json((
+                SELECT r FROM (
+                    SELECT
+                        d.strike,
+                        d.shown_buffer AS buffer,
+                        upc.two_decimals(d.buffer_pct) AS buffer_pct,
+                        d.within AS probability,
+                        d.yes_ask,
+                        d.no_ask,
+                        d.yes_diff,
+                        d.no_diff,
+                        trim_scale(d.volume) AS volume,
+                        d.ticker,
+                        d.active_side,
+                        d.yes_ask_dollars::text AS yes_ask_dollars,
+                        d.no_ask_dollars::text AS no_ask_dollars,
+                        d.yes_bid_dollars::text AS yes_bid_dollars,
+                        d.no_bid_dollars::text AS no_bid_dollars,
+                        upc.two_decimals(d.yes_edge) AS yes_edge,
+                        upc.two_decimals(d.no_edge) AS no_edge,
+                        upc.two_decimals(d.prob_above) AS prob_above,
+                        d.sample_size
+                ) AS r
+            )) AS table_row,
+            row_to_json((
+                SELECT r FROM (
+                    SELECT
+                        d.strike,
+                        d.shown_buffer AS buffer,
+                        upc.two_decimals(d.move_percent) AS move_percent,
+                        d.beyond AS prob_beyond,
+                        d.within AS prob_within,
+                        d.direction,
+                        upc.two_decimals(d.positive_prob) AS positive_prob,
+                        upc.two_decimals(d.negative_prob) AS negative_prob
+                ) AS r
+            )) AS probability_row
         FROM differing AS d
     )
     SELECT

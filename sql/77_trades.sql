@@ -195,6 +195,8 @@ BEGIN
                 2147483647
             )::integer AS ttc_seconds,
             array_position(active_trades.strikes, t.strike::double precision) AS place
+        -- Worked out once: without this the expressions are copied to wherever they are used.
+        OFFSET 0
     ) AS c
     CROSS JOIN LATERAL (
         SELECT
@@ -212,7 +214,9 @@ BEGIN
                     ) AS o
                 )
             END AS above
+            OFFSET 0
         ) AS a
+        OFFSET 0
     ) AS p
     CROSS JOIN LATERAL (
         SELECT CASE
@@ -221,6 +225,7 @@ BEGIN
                 AND upc.freshness(at - e.read_at) <> 'halted'
             THEN 1 - CASE t.side WHEN 'yes' THEN q.no_ask ELSE q.yes_ask END
         END AS close_price
+        OFFSET 0
     ) AS v
     WHERE t.symbol = active_trades.symbol AND t.ended_at IS NULL
     ORDER BY t.trade_id;
@@ -238,7 +243,7 @@ CREATE FUNCTION upc.price_now(
     OUT momentum double precision,
     OUT price_state text
 )
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
 DECLARE
     v_seen record;
@@ -248,7 +253,7 @@ BEGIN
     IF price IS NULL THEN
         RETURN;
     END IF;
-    price_state := upc.price_state(at - v_seen.priced_at, at - v_seen.same_since);
+    price_state := upc.logged_state(symbol, 'database', at, v_seen.priced_at, v_seen.same_since);
     SELECT m.momentum INTO momentum FROM upc.momentum(symbol, at, price) AS m;
 END
 $fn$;
@@ -297,7 +302,7 @@ CREATE FUNCTION upc.trade_list(
     at timestamptz DEFAULT clock_timestamp()
 )
 RETURNS SETOF upc.trade_row
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 20
 AS $fn$
 BEGIN
     IF symbol IS NOT NULL THEN

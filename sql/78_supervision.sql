@@ -119,15 +119,17 @@ COMMENT ON FUNCTION upc.settle_trades IS
     'settles the trades whose market has closed and has a result; returns the announcements';
 
 
--- One of the stops has told what it sees: mark the trade and announce it.
-CREATE FUNCTION upc.fire_stop(
+-- What a look at a trade has changed: since when its probability is below, and whether a stop has
+-- fired, which is announced.
+CREATE FUNCTION upc.change_trade(
     symbol text,
     trade_id bigint,
+    below_since timestamptz,
     reason text,
     numbers json,
     at timestamptz
 )
-RETURNS json
+RETURNS json[]
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
@@ -135,25 +137,27 @@ DECLARE
 BEGIN
     UPDATE upc_data.trade AS t
     SET
-        status = 'stopped',
-        stopped_at = at,
-        stop_reason = reason,
-        stop_numbers = numbers
-    WHERE t.symbol = fire_stop.symbol
+        below_since = change_trade.below_since,
+        status = CASE WHEN reason IS NULL THEN t.status ELSE 'stopped' END,
+        stopped_at = CASE WHEN reason IS NULL THEN t.stopped_at ELSE at END,
+        stop_reason = coalesce(reason, t.stop_reason),
+        stop_numbers = CASE WHEN reason IS NULL THEN t.stop_numbers ELSE numbers END
+    WHERE t.symbol = change_trade.symbol
       AND t.trade_id = (
           SELECT f.trade_id
           FROM upc_data.trade AS f
-          WHERE f.symbol = fire_stop.symbol
-            AND f.trade_id = fire_stop.trade_id
-            AND f.status = 'open'
+          WHERE f.symbol = change_trade.symbol
+            AND f.trade_id = change_trade.trade_id
+            AND f.ended_at IS NULL
+            AND (reason IS NULL OR f.status = 'open')
           -- Whoever is closing it makes the stop pointless; else the next tick tries again.
           FOR UPDATE SKIP LOCKED
       )
     RETURNING t.* INTO v_trade;
-    IF NOT FOUND THEN
-        RETURN NULL;
+    IF NOT FOUND OR reason IS NULL THEN
+        RETURN '{}';
     END IF;
-    RETURN upc.announce(
+    RETURN ARRAY[upc.announce(
         symbol,
         'stop',
         'trade',
@@ -175,11 +179,11 @@ BEGIN
         ),
         numbers,
         at
-    );
+    )];
 END
 $fn$;
-COMMENT ON FUNCTION upc.fire_stop IS
-    'marks an open trade as stopped and announces it, once; NULL where it is not open';
+COMMENT ON FUNCTION upc.change_trade IS
+    'keeps since when the probability of a trade is below the stop''s, and marks it as stopped and announces it if there is a reason, once; returns the announcements';
 
 
 -- What a tick does for the trades of its symbol: settle, look at the stops, and tell.
@@ -207,11 +211,8 @@ DECLARE
     v_rules record;
     v_is_known boolean := price_state IN ('fresh', 'warn');
     v_is_unbroken boolean;
-    v_row record;
-    v_trade upc_data.trade;
-    v_below_since timestamptz;
-    v_reason text;
-    v_told json;
+    v_changes json[];
+    v_change json;
 BEGIN
     active := '{}';
     announced := '{}';
@@ -228,108 +229,118 @@ BEGIN
         at - seen_at BETWEEN '0' AND upc.setting('fresh_for', '15 s')::interval, false
     );
 
-    FOR v_row IN
-        SELECT a.*
+    -- A second look only where the first one has changed something, which is rare.
+    FOR v_look IN 1..2 LOOP
+        SELECT
+            coalesce(
+                array_agg(
+                    row_to_json((
+                        SELECT r FROM (
+                            SELECT
+                                (a.trade).trade_id AS id,
+                                (a.trade).ticker AS ticker,
+                                (a.trade).symbol AS symbol,
+                                (a.trade).side AS side,
+                                (a.trade).strike AS strike,
+                                (a.trade).buy_price AS buy_price,
+                                trim_scale((a.trade).position) AS position,
+                                price AS current_symbol_price,
+                                a.shown_probability AS current_probability,
+                                upc.two_decimals(a.buffer) AS buffer_from_entry,
+                                a.close_price AS current_close_price,
+                                a.pnl AS current_pnl,
+                                floor(extract(epoch FROM at - (a.trade).opened_at))::bigint
+                                    AS time_since_entry,
+                                (a.trade).status AS status,
+                                (a.trade).stop_reason AS stop_reason,
+                                upc.iso_utc((a.trade).stopped_at) AS stopped_at,
+                                round(a.pnl / (a.trade).position, 6) AS current_pnl_per_contract,
+                                a.pnl_after_fees AS current_pnl_after_fees,
+                                round(a.pnl_after_fees / (a.trade).position, 6)
+                                    AS current_pnl_per_contract_after_fees,
+                                a.ttc_seconds,
+                                (a.trade).event_ticker AS event_ticker,
+                                upc.iso_utc((a.trade).opened_at) AS opened_at
+                        ) AS r
+                    ))
+                    ORDER BY (a.trade).trade_id
+                ),
+                '{}'
+            ),
+            array_agg(
+                json_build_object(
+                    'trade_id', (a.trade).trade_id,
+                    'below_since', b.below_since,
+                    'reason', w.reason,
+                    'numbers', json_build_object(
+                        'id', (a.trade).trade_id,
+                        'ticker', (a.trade).ticker,
+                        'side', (a.trade).side,
+                        'strike', (a.trade).strike,
+                        'position', trim_scale((a.trade).position),
+                        'reason', w.reason,
+                        'price', price,
+                        'probability', a.probability,
+                        'momentum_bps', momentum,
+                        'ttc_seconds', a.ttc_seconds,
+                        'buffer', a.buffer,
+                        'close_price', a.close_price,
+                        'pnl_after_fees', a.pnl_after_fees,
+                        'below_since', upc.iso_utc(b.below_since),
+                        'limits', CASE w.reason
+                            WHEN 'probability' THEN json_build_object(
+                                'probability', v_rules.probability,
+                                'ttc_seconds', extract(epoch FROM v_rules.ttc),
+                                'verify_for_seconds', extract(epoch FROM v_rules.verify_for)
+                            )
+                            ELSE json_build_object('momentum_bps', v_rules.momentum)
+                        END
+                    )
+                )
+            ) FILTER (
+                WHERE w.reason IS NOT NULL
+                   OR b.below_since IS DISTINCT FROM (a.trade).below_since
+            )
+        INTO active, v_changes
         FROM upc.active_trades(
             symbol, at, price, momentum, price_state, method, strikes, prob_above, event_ticker
         ) AS a
-    LOOP
-        v_trade := v_row.trade;
-        v_below_since := CASE
-            WHEN v_is_known AND v_row.probability < v_rules.probability THEN
-                CASE
-                    WHEN v_is_unbroken AND v_trade.below_since <= at THEN v_trade.below_since
-                    ELSE at
-                END
-        END;
-        IF v_below_since IS DISTINCT FROM v_trade.below_since THEN
-            UPDATE upc_data.trade AS t
-            SET below_since = v_below_since
-            WHERE t.symbol = supervise.symbol
-              AND t.trade_id = (
-                  SELECT f.trade_id
-                  FROM upc_data.trade AS f
-                  WHERE f.symbol = supervise.symbol AND f.trade_id = v_trade.trade_id
-                  FOR UPDATE SKIP LOCKED
-              );
-        END IF;
+        CROSS JOIN LATERAL (
+            SELECT CASE
+                WHEN NOT v_is_known OR coalesce(a.probability >= v_rules.probability, true)
+                    THEN NULL
+                WHEN v_is_unbroken AND (a.trade).below_since <= at THEN (a.trade).below_since
+                ELSE at
+            END AS below_since
+            OFFSET 0
+        ) AS b
+        CROSS JOIN LATERAL (
+            SELECT CASE
+                WHEN (a.trade).status <> 'open' OR NOT a.is_traded OR NOT v_is_known THEN NULL
+                WHEN v_rules.on_probability
+                    AND make_interval(secs => a.ttc_seconds) > v_rules.ttc
+                    AND at - b.below_since >= coalesce(v_rules.verify_for, '0')
+                THEN 'probability'
+                WHEN v_rules.on_momentum
+                    -- Prices 35 basis points apart give 34.99999999999999.
+                    AND momentum * CASE (a.trade).side WHEN 'no' THEN 1 ELSE -1 END
+                        >= v_rules.momentum - 1e-9
+                THEN 'momentum'
+            END AS reason
+            OFFSET 0
+        ) AS w;
+        EXIT WHEN v_changes IS NULL OR v_look = 2;
 
-        v_reason := CASE
-            WHEN v_trade.status <> 'open' OR NOT v_row.is_traded OR NOT v_is_known THEN NULL
-            WHEN v_rules.on_probability
-                AND make_interval(secs => v_row.ttc_seconds) > v_rules.ttc
-                AND at - v_below_since >= coalesce(v_rules.verify_for, '0')
-            THEN 'probability'
-            WHEN v_rules.on_momentum
-                -- Prices 35 basis points apart give 34.99999999999999.
-                AND momentum * CASE v_trade.side WHEN 'no' THEN 1 ELSE -1 END
-                    >= v_rules.momentum - 1e-9
-            THEN 'momentum'
-        END;
-        IF v_reason IS NOT NULL THEN
-            v_told := upc.fire_stop(
+        FOREACH v_change IN ARRAY v_changes LOOP
+            announced := announced || upc.change_trade(
                 symbol,
-                v_trade.trade_id,
-                v_reason,
-                json_build_object(
-                    'id', v_trade.trade_id,
-                    'ticker', v_trade.ticker,
-                    'side', v_trade.side,
-                    'strike', v_trade.strike,
-                    'position', trim_scale(v_trade.position),
-                    'reason', v_reason,
-                    'price', price,
-                    'probability', v_row.probability,
-                    'momentum_bps', momentum,
-                    'ttc_seconds', v_row.ttc_seconds,
-                    'buffer', v_row.buffer,
-                    'close_price', v_row.close_price,
-                    'pnl_after_fees', v_row.pnl_after_fees,
-                    'below_since', upc.iso_utc(v_below_since),
-                    'limits', CASE v_reason
-                        WHEN 'probability' THEN json_build_object(
-                            'probability', v_rules.probability,
-                            'ttc_seconds', extract(epoch FROM v_rules.ttc),
-                            'verify_for_seconds', extract(epoch FROM v_rules.verify_for)
-                        )
-                        ELSE json_build_object('momentum_bps', v_rules.momentum)
-                    END
-                ),
+                (v_change ->> 'trade_id')::bigint,
+                (v_change ->> 'below_since')::timestamptz,
+                v_change ->> 'reason',
+                v_change -> 'numbers',
                 at
             );
-            IF v_told IS NOT NULL THEN
-                announced := announced || v_told;
-                v_trade.status := 'stopped';
-                v_trade.stop_reason := v_reason;
-                v_trade.stopped_at := at;
-            END IF;
-        END IF;
-
-        active := active || json_build_object(
-            'id', v_trade.trade_id,
-            'ticker', v_trade.ticker,
-            'symbol', v_trade.symbol,
-            'side', v_trade.side,
-            'strike', v_trade.strike,
-            'buy_price', v_trade.buy_price,
-            'position', trim_scale(v_trade.position),
-            'current_symbol_price', price,
-            'current_probability', v_row.shown_probability,
-            'buffer_from_entry', upc.two_decimals(v_row.buffer),
-            'current_close_price', v_row.close_price,
-            'current_pnl', v_row.pnl,
-            'time_since_entry', floor(extract(epoch FROM at - v_trade.opened_at))::bigint,
-            'status', v_trade.status,
-            'stop_reason', v_trade.stop_reason,
-            'stopped_at', upc.iso_utc(v_trade.stopped_at),
-            'current_pnl_per_contract', round(v_row.pnl / v_trade.position, 6),
-            'current_pnl_after_fees', v_row.pnl_after_fees,
-            'current_pnl_per_contract_after_fees',
-            round(v_row.pnl_after_fees / v_trade.position, 6),
-            'ttc_seconds', v_row.ttc_seconds,
-            'event_ticker', v_trade.event_ticker,
-            'opened_at', upc.iso_utc(v_trade.opened_at)
-        );
+        END LOOP;
     END LOOP;
 END
 $fn$;

@@ -10,7 +10,8 @@
 -- shown since; NULL begins at replay_start. seed: of the simulated feed. step, levels, method: as
 -- in compute_strikes. min_probability, min_differential: what the watchlist asks for, in percent;
 -- NULL takes the settings upc.min_probability (95) and upc.min_differential (0). every: how far apart
--- ticks are due, for the count of those that were missed.
+-- ticks are due, and since_last how long ago the holder ticked last, by a clock that does not jump: for
+-- the count of those that were missed.
 -- Returns one row: what was logged, the four documents as JSON texts, and what was announced as a
 -- JSON array, NULL where nothing was.
 -- Errors: UP002 symbol, UP009 another process ticks, UP010 feed, UP011 no price; those of
@@ -32,7 +33,8 @@ CREATE FUNCTION upc.tick(
     method text DEFAULT 'nearest',
     min_probability double precision DEFAULT NULL,
     min_differential double precision DEFAULT NULL,
-    every interval DEFAULT '1 second'
+    every interval DEFAULT '1 second',
+    since_last interval DEFAULT NULL
 )
 RETURNS TABLE (
     tick_id bigint,
@@ -60,6 +62,10 @@ DECLARE
     v_count upc_data.tick_count;
     v_trades record;
     v_announced json[] := '{}';
+    -- As json, so that storing them does not parse them again.
+    v_live json;
+    v_tables json[];
+    v_active json;
 BEGIN
     IF holder IS NOT NULL THEN
         PERFORM upc.renew_lease(symbol, holder, lease, feed, every);
@@ -78,7 +84,11 @@ BEGIN
     market_at := v_seen.market_at;
     price := v_seen.price;
     momentum := v_seen.momentum;
-    state := upc.price_state(market_at - v_seen.priced_at, market_at - v_seen.same_since);
+    state := CASE
+        WHEN v_is_live
+        THEN upc.logged_state(symbol, feed, market_at, v_seen.priced_at, v_seen.same_since)
+        ELSE upc.price_state(market_at - v_seen.priced_at, market_at - v_seen.same_since)
+    END;
 
     -- Prices that are not today's have nothing to do with today's markets.
     SELECT e.*
@@ -106,7 +116,7 @@ BEGIN
     ) AS d;
     fingerprint := v_strikes.fingerprint;
 
-    live_probabilities := json_build_object(
+    v_live := json_build_object(
         'timestamp', upc.iso_utc(at),
         'current_price', price,
         'base_strike', round(price / v_tier) * v_tier,
@@ -125,7 +135,7 @@ BEGIN
     );
 
     IF v_is_live THEN
-        v_count := upc.count_tick(symbol, at, every, state <> 'halted');
+        v_count := upc.count_tick(symbol, at, every, state <> 'halted', since_last);
         SELECT s.*
         INTO v_trades
         FROM upc.supervise(
@@ -143,7 +153,7 @@ BEGIN
     announced := CASE
         WHEN cardinality(v_announced) > 0 THEN array_to_json(v_announced)
     END;
-    active_trades := json_build_object(
+    v_active := json_build_object(
         'symbol', symbol,
         'timestamp', upc.iso_utc(at),
         'active_trades', array_to_json(v_trades.active),
@@ -156,48 +166,44 @@ BEGIN
     );
 
     -- The watchlist has the strike table's header.
-    SELECT
-        max(d.document) FILTER (WHERE d.name = 'strike_table'),
-        max(d.document) FILTER (WHERE d.name = 'watchlist')
-    INTO strike_table, watchlist
-    FROM (
-        SELECT
-            r.name,
-            json_build_object(
-                'symbol', symbol,
-                'current_price', price,
-                'ttc', ttc_seconds,
-                'broker', 'Kalshi',
-                'event_ticker', v_event.event_ticker,
-                'market_title', v_event.title,
-                'strike_tier', v_tier,
-                'market_status', v_event.status,
-                'last_updated', upc.iso_utc(at),
-                'strikes', r.strikes,
-                'momentum', json_build_object(
-                    'weighted_score', momentum / 100,
-                    'deltas', json_build_object(
-                        'delta_1m', v_seen.delta_1m,
-                        'delta_2m', v_seen.delta_2m,
-                        'delta_3m', v_seen.delta_3m,
-                        'delta_4m', v_seen.delta_4m,
-                        'delta_15m', v_seen.delta_15m,
-                        'delta_30m', v_seen.delta_30m
-                    )
-                ),
-                'fingerprint', fingerprint,
-                'state', state,
-                'quote_state', v_quote_state,
-                'quotes_read_at', upc.iso_utc(v_event.read_at),
-                'feed', feed,
-                'market_at', upc.iso_utc(market_at)
-            )::text AS document
-        FROM (
-            VALUES
-                ('strike_table', v_strikes.strike_rows),
-                ('watchlist', v_strikes.watched_rows)
-        ) AS r (name, strikes)
-    ) AS d;
+    SELECT array_agg(
+        json_build_object(
+            'symbol', symbol,
+            'current_price', price,
+            'ttc', ttc_seconds,
+            'broker', 'Kalshi',
+            'event_ticker', v_event.event_ticker,
+            'market_title', v_event.title,
+            'strike_tier', v_tier,
+            'market_status', v_event.status,
+            'last_updated', upc.iso_utc(at),
+            'strikes', r.strikes,
+            'momentum', json_build_object(
+                'weighted_score', momentum / 100,
+                'deltas', json_build_object(
+                    'delta_1m', v_seen.delta_1m,
+                    'delta_2m', v_seen.delta_2m,
+                    'delta_3m', v_seen.delta_3m,
+                    'delta_4m', v_seen.delta_4m,
+                    'delta_15m', v_seen.delta_15m,
+                    'delta_30m', v_seen.delta_30m
+                )
+            ),
+            'fingerprint', fingerprint,
+            'state', state,
+            'quote_state', v_quote_state,
+            'quotes_read_at', upc.iso_utc(v_event.read_at),
+            'feed', feed,
+            'market_at', upc.iso_utc(market_at)
+        )
+        ORDER BY r.place
+    )
+    INTO v_tables
+    FROM (VALUES (1, v_strikes.strike_rows), (2, v_strikes.watched_rows)) AS r (place, strikes);
+    live_probabilities := v_live;
+    strike_table := v_tables[1];
+    watchlist := v_tables[2];
+    active_trades := v_active;
 
     INSERT INTO upc_data.tick AS t (
         symbol, ticked_at, feed, state, market_at, price, priced_at, momentum, ttc_seconds,
@@ -215,8 +221,7 @@ BEGIN
     INSERT INTO upc_data.document AS d
         (symbol, tick_id, live_probabilities, strike_table, watchlist, active_trades)
     VALUES (
-        tick.symbol, tick.tick_id, tick.live_probabilities::json, tick.strike_table::json,
-        tick.watchlist::json, tick.active_trades::json
+        tick.symbol, tick.tick_id, v_live, v_tables[1], v_tables[2], v_active
     )
     ON CONFLICT ON CONSTRAINT document_symbol_pkey
         DO UPDATE SET

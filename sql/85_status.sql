@@ -68,8 +68,7 @@ BEGIN ATOMIC
             ),
             (
                 4, status.price_state = 'halted', status.price_state <> 'fresh',
-                format('the price is %s', status.price_state)
-                || coalesce(
+                'the price is ' || status.price_state || coalesce(
                     ', ' || round(status.price_age_seconds::numeric, 1) || ' s old', ''
                 )
             ),
@@ -113,6 +112,13 @@ BEGIN ATOMIC
             (
                 11, false, status_problems.holder_problem IS NOT NULL,
                 status_problems.holder_problem
+            ),
+            (
+                12, false, status.minute_availability < 95,
+                format(
+                    '%s of %s ticks of the last minute were missed',
+                    status.minute_missed, status.minute_done + status.minute_missed
+                )
             )
     ) AS p (place, is_red, is_so, problem)
     WHERE p.is_so
@@ -137,7 +143,7 @@ CREATE FUNCTION upc.status(
     at timestamptz DEFAULT clock_timestamp()
 )
 RETURNS SETOF upc.symbol_status
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 10
 AS $fn$
 DECLARE
     v upc.symbol_status;
@@ -187,7 +193,9 @@ BEGIN
             FROM upc.logged_price(v_symbol, at, nullif(v.feed, 'database')) AS p;
             IF v_priced_at IS NOT NULL THEN
                 v.price_age_seconds := extract(epoch FROM at - v_priced_at);
-                v.price_state := upc.price_state(at - v_priced_at, at - v_same_since);
+                v.price_state := upc.logged_state(
+                    v_symbol, coalesce(v.feed, 'database'), at, v_priced_at, v_same_since
+                );
             END IF;
             SELECT e.event_ticker, extract(epoch FROM at - e.read_at)
             INTO v.event_ticker, v.quote_age_seconds
@@ -267,7 +275,7 @@ CREATE FUNCTION upc.status_document(
     at timestamptz DEFAULT clock_timestamp()
 )
 RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
 DECLARE
     v_rows json;

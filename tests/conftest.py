@@ -67,6 +67,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # No test may touch the developer's own server, nor start one in his home by mistake.
     os.environ.pop("PYUPC_DSN", None)
     os.environ["PYUPC_HOME"] = "/dev/null/pyupc"
+    # Nor may his settings change what a test sees.
+    os.environ["PYUPC_CONFIG"] = ""
     handed_over = getattr(config, "workerinput", {}).get("pyupc_server")
     if handed_over is not None:
         config.stash[SERVER] = Server(**handed_over)

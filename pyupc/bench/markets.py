@@ -12,6 +12,7 @@ from pyupc.bench.scratch import Connection, Plan
 from pyupc.database.connect import connect
 
 MARKETS = 75
+TRADES = 10
 LOGGED_SECONDS = 3600
 
 _SYMBOLS = {"BTC": ("KXBTCD", 97_250.0, 250), "ETH": ("KXETHD", 3_500.0, 20)}
@@ -36,6 +37,10 @@ def markets(plan: Plan) -> Iterator[Row]:
             for symbol in _SYMBOLS:
                 document = json.dumps(_event(symbol, dice))
                 conn.execute("SELECT upc.load_market(%s::jsonb)", [document], prepare=True)
+
+        quotes(0)
+        for symbol in _SYMBOLS:
+            _open_trades(conn, symbol)
 
         def tick(_: int) -> None:
             for symbol in _SYMBOLS:
@@ -71,6 +76,21 @@ def _log_prices(conn: Connection, symbol: str, price: float) -> None:
         ) AS g (at)
         """,
         {"symbol": symbol, "price": price, "seconds": LOGGED_SECONDS},
+    )
+
+
+def _open_trades(conn: Connection, symbol: str) -> None:
+    conn.execute(
+        """
+        SELECT upc.open_trade(q.ticker, CASE WHEN q.place % 2 = 0 THEN 'yes' ELSE 'no' END, 0.5, 10)
+        FROM (
+            SELECT m.ticker, row_number() OVER (ORDER BY abs(m.strike - %(price)s)) AS place
+            FROM upc_data.market_quote AS m
+            WHERE m.symbol = %(symbol)s
+        ) AS q
+        WHERE q.place <= %(count)s
+        """,
+        {"symbol": symbol, "price": _SYMBOLS[symbol][1], "count": TRADES},
     )
 
 

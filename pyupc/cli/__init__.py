@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -12,19 +13,34 @@ from pyupc import __version__
 from pyupc.cli.logs import log_to_stderr
 from pyupc.cli.options import examples
 from pyupc.cli.report import exit_code_of
+from pyupc.settings import location, rules
+from pyupc.settings.environment import variables
+from pyupc.settings.file import load
+from pyupc.settings.general import LOG_FORMATS
+from pyupc.settings.options import defaults, name_variables
+from pyupc.settings.sources import Sources
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # Each module defines `command` and is imported when it is asked for.
 COMMANDS = {
-    "candles": "pyupc.cli.candles",
-    "market": "pyupc.cli.market",
     "db": "pyupc.cli.db",
+    "candles": "pyupc.cli.candles",
     "fingerprints": "pyupc.cli.fingerprints",
-    "demo": "pyupc.cli.demo",
-    "compare": "pyupc.cli.compare",
-    "bench": "pyupc.cli.bench",
-    "strikes": "pyupc.cli.strikes",
+    "market": "pyupc.cli.market",
     "feed": "pyupc.cli.feed",
     "tick": "pyupc.cli.tick",
+    "strikes": "pyupc.cli.strikes",
+    "trades": "pyupc.cli.trades",
+    "status": "pyupc.cli.status",
+    "doctor": "pyupc.cli.doctor",
+    "notify": "pyupc.cli.notify",
+    "config": "pyupc.cli.config",
+    "completion": "pyupc.cli.completion",
+    "compare": "pyupc.cli.compare",
+    "bench": "pyupc.cli.bench",
+    "demo": "pyupc.cli.demo",
 }
 
 
@@ -39,10 +55,30 @@ class Main(click.Group):
             return None
         command = importlib.import_module(COMMANDS[cmd_name]).command
         assert isinstance(command, click.Command)
+        name_variables(command, (cmd_name,))
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """What config.toml says about a command is its default_map."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None and isinstance(ctx.obj, Sources):
+            own = defaults(command, (name,), ctx.obj.file)
+            ctx.default_map = {**(ctx.default_map or {}), name: own}
+        return name, command, rest
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names alone: for their help every command would have to be loaded."""
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         kwargs["prog_name"] = kwargs.get("prog_name") or "pyupc"
+        # Until the options are known.
+        log_to_stderr(log_format=os.environ.get("PYUPC_LOG_FORMAT", ""))
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
             # Now, while a reader that has gone can still be told from a success.
@@ -59,24 +95,82 @@ class Main(click.Group):
             raise SystemExit(exit_code_of(error)) from None
 
 
+def _read(ctx: click.Context, parameter: click.Parameter, named: str | None) -> None:
+    """Before all other options, of which the file may say something too."""
+    if ctx.resilient_parsing:
+        return
+    if named is None:
+        named = os.environ.get(location.VARIABLE)
+    ctx.obj = Sources(load(named, os.environ, COMMANDS), dict(os.environ))
+    ctx.default_map = dict(ctx.obj.file.general)
+
+
+def _log(ctx: click.Context, parameter: click.Parameter, log_format: str) -> str:
+    """At once: what is wrong with the command is said in this format too."""
+    if not ctx.resilient_parsing:
+        log_to_stderr(log_format=log_format)
+    return log_format
+
+
 @click.group(
     name="pyupc",
     cls=Main,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=examples("pyupc db upgrade", "pyupc db --help"),
+    epilog=examples("pyupc db upgrade", "pyupc db --help", "pyupc config show"),
 )
 @click.version_option(__version__, prog_name="pyupc")
-@click.option("-v", "--verbose", count=True, help="Log more to stderr; -vv logs everything.")
-@click.option("-q", "--quiet", is_flag=True, help="Log errors only.")
-def main(verbose: int, quiet: bool) -> None:
+@click.option(
+    "--config",
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_read,
+    help="Settings. Default: PYUPC_CONFIG, else what `pyupc config path` says, if it exists.",
+)
+@click.option(
+    "--dsn",
+    envvar="PYUPC_DSN",
+    metavar="DSN",
+    help="The server. Every user of the machine can read a password in it; not so in PYUPC_DSN.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(LOG_FORMATS),
+    default="text",
+    show_default=True,
+    envvar="PYUPC_LOG_FORMAT",
+    callback=_log,
+    help="What is written to stderr: lines of text, or a JSON object a line.",
+)
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    envvar="PYUPC_VERBOSE",
+    help="Log more to stderr; -vv logs everything.",
+)
+@click.option("-q", "--quiet", is_flag=True, envvar="PYUPC_QUIET", help="Log errors only.")
+@click.pass_context
+def main(ctx: click.Context, dsn: str | None, log_format: str, verbose: int, quiet: bool) -> None:
     """Probabilities of short-dated binary event contracts, computed inside PostgreSQL.
 
     PYUPC_DSN names the server: any libpq connection string or URI. Without it pyupc starts an
     embedded PostgreSQL in PYUPC_HOME.
+
+    What no flag says is taken from a variable, as PYUPC_TICK_INTERVAL for --interval of `pyupc
+    tick`, else from config.toml, as `interval` in its table [tick].
 
     \b
     Exit codes:
       0 ok   1 refused   2 usage   3 database unreachable   4 schema out of date
       130 interrupted
     """
-    log_to_stderr(verbose, quiet=quiet)
+    log_to_stderr(verbose, quiet=quiet, log_format=log_format)
+    file = ctx.ensure_object(Sources).file
+    said = {name: text for name, text in file.variables().items() if not os.environ.get(name)}
+    said |= {location.VARIABLE: str(file.path or ""), "PYUPC_LOG_FORMAT": log_format}
+    if dsn is not None:
+        said["PYUPC_DSN"] = dsn
+    ctx.with_resource(variables(said))
+    # A mistake in one ends every command, and not only those that come to connect.
+    rules.connection_options(os.environ)

@@ -8,6 +8,7 @@ import shutil
 
 import click
 
+from pyupc.cli import prune
 from pyupc.cli.options import NegativeNumbers, examples, json_output, yes
 from pyupc.errors import PyupcError
 
@@ -126,6 +127,9 @@ def stop() -> None:
     click.echo("stopped" if embedded.stop() else "nothing ran")
 
 
+command.add_command(prune.command)
+
+
 def _print_change(before: str | None, after: str | None) -> None:
     click.echo(f"{before or BASE} -> {after or BASE}")
 
@@ -151,6 +155,6 @@ def _psql() -> str:
 def _refuse_foreign_server() -> None:
     if os.environ.get("PYUPC_DSN", "").strip():
         raise PyupcError(
-            "PYUPC_DSN names a server that pyupc does not start or stop",
-            "unset PYUPC_DSN for the embedded one",
+            "the dsn that is set names a server that pyupc does not start or stop",
+            "see where: pyupc config show dsn",
         )

@@ -69,7 +69,8 @@ def command(
     says. A second run goes on with what is there; another source or seed begins anew. Simulated
     prices are made up: they show how pyupc works, and nothing about any market.
     """
-    from pyupc.tick.run import Job, run
+    from pyupc.tick.job import Job
+    from pyupc.tick.run import run
 
     history = _source(source, symbols, seed, days)
     began = time.monotonic()

@@ -6,6 +6,8 @@ import logging
 import sys
 from typing import Any, TextIO
 
+from pyupc.json_log import JsonFormatter
+
 _LOGGERS = ("pyupc", "alembic")
 
 
@@ -17,15 +19,24 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
-def log_to_stderr(verbose: int = 0, *, quiet: bool = False) -> None:
+def log_to_stderr(verbose: int = 0, *, quiet: bool = False, log_format: str = "text") -> None:
     """Warnings by default; -v adds what is going on, -vv everything, -q leaves errors only."""
     if quiet:
         level = logging.ERROR
     else:
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     handler = _StderrHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(
+        JsonFormatter()
+        if log_format == "json"
+        else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    )
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(level)
+
+
+def logs_are_json() -> bool:
+    handlers = logging.getLogger(_LOGGERS[0]).handlers
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in handlers)

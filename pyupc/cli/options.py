@@ -22,9 +22,17 @@ def _normalise(
     return tuple(dict.fromkeys(names))
 
 
+class _Symbol(click.types.StringParamType):
+    """A variable holds several, with commas or spaces between them."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        return rv.replace(",", " ").split()
+
+
 symbols = click.option(
     "--symbol",
     "symbols",
+    type=_Symbol(),
     multiple=True,
     metavar="SYMBOL",
     callback=_normalise,
@@ -47,6 +55,7 @@ def one_symbol(help: str) -> Callable[[Any], Any]:
     return click.option(
         "--symbol",
         "symbol",
+        type=_Symbol(),
         multiple=True,
         metavar="SYMBOL",
         callback=_normalise_one,

@@ -83,9 +83,9 @@ def print_rows(
         return
     match output.format:
         case "json":
-            _write(json.dumps([_plain(row) for row in rows]) + "\n")
+            _write(json.dumps([plain(row) for row in rows]) + "\n")
         case "nl":
-            _write("".join(json.dumps(_plain(row)) + "\n" for row in rows))
+            _write("".join(json.dumps(plain(row)) + "\n" for row in rows))
         case "csv":
             _write(_as_csv(_names(rows, columns), rows, output.has_headers))
         case _:
@@ -148,7 +148,7 @@ def _is_numeric(values: Any) -> bool:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON has types for. Instants are ISO 8601 in UTC, wherever they come from."""
     match value:
         case None | bool() | int() | str():
@@ -161,9 +161,9 @@ def _plain(value: Any) -> Any:
         case date():
             return value.isoformat()
         case Mapping():
-            return {name: _plain(each) for name, each in value.items()}
+            return {name: plain(each) for name, each in value.items()}
         case list() | tuple():
-            return [_plain(each) for each in value]
+            return [plain(each) for each in value]
         case _:
             raise TypeError(f"no row holds a {type(value).__name__}")
 
@@ -172,10 +172,10 @@ def _text(value: Any) -> str:
     """As in JSON, but every digit of a Decimal, nothing for null, and strings as they are."""
     if isinstance(value, Decimal) and value.is_finite():
         return f"{value:f}"
-    plain = _plain(value)
-    if plain is None:
+    simple = plain(value)
+    if simple is None:
         return ""
-    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+    return simple if isinstance(simple, str) else json.dumps(simple, ensure_ascii=False)
 
 
 def _cell(value: Any) -> str:

@@ -7,16 +7,22 @@ import os
 import re
 import sys
 import traceback
+from typing import Any
 
 import click
-import psycopg
 
-from pyupc.database.errors import translate
+from pyupc.cli.logs import logs_are_json
 from pyupc.errors import PyupcError, UsageProblem
+from pyupc.json_log import json_line
+from pyupc.settings.options import origin
 
 INTERRUPTED = 130
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class _Interrupted(PyupcError):
+    exit_code = INTERRUPTED
 
 
 def exit_code_of(error: BaseException) -> int:
@@ -29,24 +35,33 @@ def exit_code_of(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno == errno.EPIPE:
         _discard_stdout()
         return 0
-    if os.environ.get("PYUPC_DEBUG", "0") not in ("", "0"):
-        traceback.print_exception(error)
-    if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        click.echo("pyupc: interrupted", err=True)
-        return INTERRUPTED
     if isinstance(error, click.UsageError) and _is_help(error):
         error.show()
         return error.exit_code
     problem = _problem(error)
-    show(problem)
+    show(problem, error if os.environ.get("PYUPC_DEBUG", "0") not in ("", "0") else None)
     return problem.exit_code
 
 
-def show(problem: PyupcError) -> None:
-    """`pyupc: message` and `hint: …`, each on one line."""
-    click.echo(f"pyupc: {printable(' '.join(problem.message.split()))}", err=True)
-    if problem.hint:
-        click.echo(f"hint: {printable(' '.join(problem.hint.split()))}", err=True)
+def show(problem: PyupcError, cause: BaseException | None = None) -> None:
+    """`pyupc: message` and `hint: …`, each on one line, or one object that has both.
+
+    The traceback of `cause` is shown with it.
+    """
+    message = " ".join(problem.message.split())
+    hint = " ".join((problem.hint or "").split())
+    if logs_are_json():
+        more: dict[str, Any] = {"hint": hint} if hint else {}
+        if cause is not None:
+            more["exc_info"] = (type(cause), cause, cause.__traceback__)
+        line = json_line("ERROR", "pyupc", message, exit_code=problem.exit_code, **more)
+        click.echo(line, err=True)
+        return
+    if cause is not None:
+        traceback.print_exception(cause)
+    click.echo(f"pyupc: {printable(message)}", err=True)
+    if hint:
+        click.echo(f"hint: {printable(hint)}", err=True)
 
 
 def printable(text: str) -> str:
@@ -55,14 +70,18 @@ def printable(text: str) -> str:
 
 
 def _problem(error: BaseException) -> PyupcError:
+    if (translated := _of_database(error)) is not None:
+        return translated
     match error:
         case PyupcError():
             return error
-        case psycopg.Error():
-            return translate(error)
+        case KeyboardInterrupt() | click.Abort():
+            return _Interrupted("interrupted")
         case click.UsageError():
             path = error.ctx.command_path if error.ctx else "pyupc"
-            return UsageProblem(error.format_message(), f"see: {path} --help")
+            place = origin(error.ctx, getattr(error, "param", None))
+            where = f"{place}: " if place else ""
+            return UsageProblem(f"{where}{error.format_message()}", f"see: {path} --help")
         case click.ClickException():
             return PyupcError(error.format_message())
         case OSError():
@@ -73,6 +92,17 @@ def _problem(error: BaseException) -> PyupcError:
                 f"internal error: {type(error).__name__}: {error}",
                 "run it again with PYUPC_DEBUG=1 and report what it prints",
             )
+
+
+def _of_database(error: BaseException) -> PyupcError | None:
+    # What has not loaded it has no errors of it, as when a shell completes a word.
+    if "psycopg" not in sys.modules:
+        return None
+    import psycopg
+
+    from pyupc.database.errors import translate
+
+    return translate(error) if isinstance(error, psycopg.Error) else None
 
 
 def _is_help(error: click.UsageError) -> bool:

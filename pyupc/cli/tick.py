@@ -17,8 +17,8 @@ from pyupc.cli.options import examples, json_output, symbols
 from pyupc.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from pyupc.tick.job import Job, Outcome
     from pyupc.tick.report import View
-    from pyupc.tick.run import Job, Outcome
 
 
 def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
@@ -57,7 +57,7 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
         "pyupc tick --feed replay --symbol BTC --from 2024-05-01T12:00Z --speed 60 --count 3",
         "pyupc tick --feed simulated --seed 7 --interval 0.5 --count 4 --out live",
         "pyupc tick --feed simulated --once --json",
-        "# pyupc tick --feed coinbase --symbol BTC",
+        "# pyupc tick --feed coinbase --symbol BTC --standby",
     )
 )
 @click.option(
@@ -104,6 +104,12 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
     help="How fast the replay goes.  [default: 1]",
 )
 @click.option("--seed", type=int, metavar="N", help="Seed of the simulation.  [default: 1]")
+@click.option(
+    "--standby",
+    is_flag=True,
+    help="Wait while another process ticks, take over when it ends, dies or hangs, and wait again"
+    " when another one comes.",
+)
 @json_output
 def command(
     feed: str,
@@ -115,13 +121,18 @@ def command(
     replay_from: datetime | None,
     speed: float | None,
     seed: int | None,
+    standby: bool,
     as_json: bool,
 ) -> None:
     """Compute the probabilities of all strikes, once a second and symbol.
 
-    Each tick replaces SYMBOL_live_probabilities.json, SYMBOL_strike_table.json and
-    SYMBOL_watchlist.json in DIR, and is logged in the database. One process ticks a symbol at a
-    time. A lost database is waited for.
+    Each tick replaces SYMBOL_live_probabilities.json, SYMBOL_strike_table.json,
+    SYMBOL_watchlist.json and SYMBOL_active_trades.json in DIR, and is logged in the database;
+    upc_status.json says every few seconds how all is going. A lost database is waited for.
+
+    One process ticks a symbol at a time. A second one with --standby takes over within two seconds
+    at one tick a second, and writes no file before. Under systemd it reports to Type=notify; its
+    watchdog is fed by committed ticks alone.
 
     With an exchange, `pyupc feed` is run beside it unless somebody feeds already: it needs the
     extra `feeds`. With database it ticks from the newest prices in the log, whoever writes them.
@@ -138,7 +149,7 @@ def command(
         raise UsageProblem("--seed is for --feed simulated")
 
     from pyupc.database.connect import resolve_dsn
-    from pyupc.tick.run import STORED, Job
+    from pyupc.tick.job import STORED, Job
 
     if feed not in STORED:
         from pyupc.feed.one_exchange import require_exchange
@@ -155,6 +166,7 @@ def command(
         replay_from=replay_from,
         speed=1.0 if speed is None else speed,
         seed=1 if seed is None else seed,
+        standby=standby,
     )
     _log_minutes()
     if as_json or not _is_screen():

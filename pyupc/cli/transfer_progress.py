@@ -28,6 +28,17 @@ def counting(what: str, unit: str = "fingerprints") -> Iterator[Callable[[int, i
 
 
 @contextmanager
+def telling(what: str) -> Iterator[Callable[[str], None]]:
+    """The same, with words that change as it goes on."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    with console.status(what) as status:
+        yield status.update
+
+
+@contextmanager
 def working(what: str) -> Iterator[None]:
     """Words on a terminal while something takes its time."""
     console = Console(stderr=True)

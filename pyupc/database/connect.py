@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pyupc.database.errors import translate
 from pyupc.errors import UsageProblem
+from pyupc.settings.rules import connection_options
 
 SEARCH_PATH = '"$user",public,upc,analytics'
 CONNECT_TIMEOUT_SECONDS = 10
@@ -49,7 +50,8 @@ def connect(
     """A new connection; any failure is a `PyupcError`, mostly `DatabaseUnreachable`.
 
     What the connection string or libpq's environment says about options, application name and
-    timeout is kept; pyupc only fills in what they leave open.
+    timeout is kept; pyupc only fills in what they leave open. The rules that PYUPC_RULES_* set are
+    settings of the session.
     """
     if dsn is None:
         dsn = resolve_dsn()
@@ -67,7 +69,7 @@ def connect(
 
 
 def with_search_path(dsn: str) -> str:
-    """The connection string with pyupc's search path in it; a URI stays a URI."""
+    """The connection string with pyupc's search path and rules in it; a URI stays a URI."""
     options = _options(_parse(dsn).get("options"))
     if not dsn.startswith(_URI_SCHEMES):
         return make_conninfo(dsn, options=options)
@@ -98,8 +100,9 @@ def _parse(dsn: str) -> dict[str, Any]:
 
 
 def _options(given: str | None) -> str:
-    """The search path first: the last setting of a name wins, so the user's own is kept."""
-    return f"{_SEARCH_PATH_OPTION} {given or os.environ.get('PGOPTIONS', '')}".strip()
+    """Ours first: the last setting of a name wins, so the user's own is kept."""
+    ours = [_SEARCH_PATH_OPTION, *connection_options(os.environ)]
+    return " ".join([*ours, given or os.environ.get("PGOPTIONS", "")]).strip()
 
 
 def _is_given(parameters: dict[str, Any], key: str, variable: str) -> bool:

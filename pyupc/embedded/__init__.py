@@ -19,6 +19,7 @@ from pyupc.embedded.cluster import Cluster
 from pyupc.embedded.home import Home, Notify
 from pyupc.embedded.postmaster import Postmaster
 from pyupc.errors import DatabaseUnreachable
+from pyupc.json_log import json_line
 
 __all__ = [
     "DATABASE",
@@ -53,6 +54,8 @@ def default_home() -> Path:
 
 
 def print_to_stderr(message: str) -> None:
+    if os.environ.get("PYUPC_LOG_FORMAT") == "json":
+        message = json_line("WARNING", "pyupc.embedded", message)
     print(message, file=sys.stderr, flush=True)
 
 

@@ -9,13 +9,14 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from pyupc.errors import PyupcError
 from pyupc.feed.backoff import Backoff
 from pyupc.feed.kalshi import HOUR, Kalshi, Reading, Upcoming
 from pyupc.feed.kalshi_http import KalshiError, utc_now
 from pyupc.feed.report import Report
+from pyupc.feed.stop import Stopped, answer, pause
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -23,8 +24,6 @@ NO_EVENT = "no event closes within the hour"
 
 _NOT_FOUND = 404
 _TOO_MANY = 429
-
-T = TypeVar("T")
 
 
 class Store(Protocol):
@@ -39,16 +38,13 @@ class Times:
 
     Without an event there is a look for one every `look_again`; for `eager` after a close it is at
     every interval, since the next event may be listed a little late. The next event is looked for
-    `ahead` of the close. After its close an event is read every `settle_every`, until it has
-    results or for `settle_for`.
+    `ahead` of the close.
     """
 
     look_again: float = 10.0
     eager: float = 30.0
     ahead: float = 30.0
     ahead_again: float = 5.0
-    settle_every: float = 30.0
-    settle_for: float = 900.0
 
 
 async def follow_event(
@@ -77,10 +73,6 @@ async def follow_event(
     ).run()
 
 
-class _Stopped(Exception):
-    """It is time to stop."""
-
-
 @dataclass
 class _Follower:
     client: Kalshi
@@ -107,14 +99,14 @@ class _Follower:
     async def run(self) -> None:
         due = self._clock()
         try:
-            with suppress(_Stopped):
+            with suppress(Stopped):
                 while True:
-                    pause = await self._round()
-                    if pause is None:
+                    wait = await self._round()
+                    if wait is None:
                         due = next_start(due, self._clock(), self.interval * self.backoff.slowdown)
                     else:
-                        due = self._clock() + pause
-                    await self._sleep(due - self._clock())
+                        due = self._clock() + wait
+                    await pause(self.stop, due - self._clock())
                     self._raise_from_tasks()
         finally:
             if not self.stop.is_set():
@@ -150,16 +142,15 @@ class _Follower:
         return self.times.look_again
 
     async def _roll_over(self) -> None:
-        """Follow the event that closes next; what was followed until now is left to settle."""
+        """Follow the event that closes next."""
         at = self.now()
         if self._event is not None:
             self._closed = {k: v for k, v in self._closed.items() if v > at - 2 * HOUR}
             self._closed[self._event.ticker] = self._event.closes_at
             self._eager_until = self._clock() + self.times.eager
-            self._spawn(self._settle(self._event.ticker))
         self._event, found, self._following = None, self._following, None
         if found is None or found.closes_at <= at:
-            found = await self._answer(self.client.next_event(self.series, at))
+            found = await answer(self.stop, self.client.next_event(self.series, at))
         # Its markets may have closed before the date of the event.
         if found is None or self._closed.get(found.ticker, found.closes_at) <= at:
             return
@@ -177,51 +168,20 @@ class _Follower:
             self._spawn(self._look_ahead(closes_at))
 
     async def _take(self, ticker: str) -> Reading:
-        reading = await self._answer(self.client.event(ticker))
+        reading = await answer(self.stop, self.client.event(ticker))
         await self.store.market(self.symbol, reading.text, reading.received_at)
         return reading
 
     async def _look_ahead(self, closes_at: datetime) -> None:
         """Find the event that follows the one which closes then, so that no second is lost."""
-        found = await self._answer(self.client.next_event(self.series, closes_at))
+        found = await answer(self.stop, self.client.next_event(self.series, closes_at))
         if self._event is not None and self._event.closes_at == closes_at:
             self._following = found
-
-    async def _settle(self, ticker: str) -> None:
-        """Read an event that has closed, now and then, until its markets have results."""
-        until = self._clock() + self.times.settle_for
-        while self._clock() < until:
-            await self._sleep(self.times.settle_every)
-            with suppress(PyupcError):
-                if (await self._take(ticker)).is_settled:
-                    return
-
-    async def _sleep(self, seconds: float) -> None:
-        """Raises _Stopped as soon as it is time to stop."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, seconds)):
-                await self.stop.wait()
-        if self.stop.is_set():
-            raise _Stopped
-
-    async def _answer(self, request: Coroutine[Any, Any, T]) -> T:
-        """What the request answers; it is given up, with _Stopped, when it is time to stop."""
-        asked = asyncio.create_task(request)
-        stopped = asyncio.create_task(self.stop.wait())
-        try:
-            await asyncio.wait((asked, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if not asked.done():
-                raise _Stopped
-            return asked.result()
-        finally:
-            for task in (asked, stopped):
-                task.cancel()
-            await asyncio.gather(asked, stopped, return_exceptions=True)
 
     def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
         async def quietly() -> None:
             # The next read of the event that is followed tells what is wrong.
-            with suppress(PyupcError, _Stopped):
+            with suppress(PyupcError, Stopped):
                 await job
 
         self._tasks.append(asyncio.create_task(quietly()))

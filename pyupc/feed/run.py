@@ -99,14 +99,18 @@ class _Run:
     ) -> list[Coroutine[Any, Any, object]]:
         from pyupc.feed.events import follow_event
         from pyupc.feed.kalshi import Kalshi
+        from pyupc.feed.results import follow_results
 
         client = await stack.enter_async_context(Kalshi(self._job.kalshi))
         self._skews["Kalshi"] = client.skew
-        return [
-            follow_event(client, symbol, name, store, self._report, self._stop)
-            for symbol, name in series.items()
-            if name is not None
-        ]
+        work: list[Coroutine[Any, Any, object]] = []
+        for symbol, name in series.items():
+            if name is not None:
+                work += [
+                    follow_event(client, symbol, name, store, self._report, self._stop),
+                    follow_results(client, symbol, store, self._report, self._stop),
+                ]
+        return work
 
     async def _trade(self, exchange: Exchange, store: Store, wanted: dict[str, str | None]) -> None:
         """Prices and candles, as soon as the exchange can be reached."""

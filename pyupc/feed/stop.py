@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C, or the end of standard input: they end the feed's tasks."""
+"""SIGTERM, Ctrl-C, or the end of standard input: they end the feed's tasks and their waiting."""
 
 from __future__ import annotations
 
@@ -8,8 +8,38 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """It is time to stop."""
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Raises Stopped as soon as it is time to stop."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, seconds)):
+            await stop.wait()
+    if stop.is_set():
+        raise Stopped
+
+
+async def answer(stop: asyncio.Event, request: Coroutine[Any, Any, T]) -> T:
+    """What the request answers; it is given up, with Stopped, when it is time to stop."""
+    asked = asyncio.create_task(request)
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((asked, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            raise Stopped
+        return asked.result()
+    finally:
+        for task in (asked, stopped):
+            task.cancel()
+        await asyncio.gather(asked, stopped, return_exceptions=True)
 
 
 async def until(

@@ -18,9 +18,10 @@ from pyupc.database import schema
 from pyupc.database.connect import connect
 from pyupc.database.errors import translate
 from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
+from pyupc.feed import statements
 from pyupc.feed.backoff import Backoff
 from pyupc.feed.report import Report
-from pyupc.tick.session import OUTDATED, watchful
+from pyupc.tick.link import OUTDATED, watchful
 
 APPLICATION_NAME = "pyupc feed"
 STATEMENT_SECONDS = 5.0
@@ -28,35 +29,6 @@ STATEMENT_SECONDS = 5.0
 SUBJECT = "database"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_PRICE = """
-    SELECT upc.record_price(
-        symbol => %s::text,
-        exchange => %s::text,
-        price => %s::double precision,
-        exchange_at => %s::timestamptz,
-        received_at => %s::timestamptz
-    )
-"""
-
-_CANDLES = """
-    SELECT upc.record_candles(
-        symbol => %s::text,
-        opened_at => %s::timestamptz[],
-        open => %s::double precision[],
-        high => %s::double precision[],
-        low => %s::double precision[],
-        close => %s::double precision[],
-        volume => %s::double precision[]
-    )
-"""
-
-_MARKET = """
-    SELECT m.is_stored
-    FROM upc.load_market(
-        document => %s::jsonb, symbol => %s::text, read_at => %s::timestamptz
-    ) AS m
-"""
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -92,10 +64,7 @@ class Store:
 
     async def symbols(self) -> dict[str, tuple[str | None, str | None]]:
         """Every registered symbol with its exchange pair and its Kalshi series."""
-        rows = await self._ask(
-            "SELECT s.symbol, s.exchange_pair, s.kalshi_series"
-            " FROM upc_data.symbol AS s ORDER BY s.symbol"
-        )
+        rows = await self._ask(statements.SYMBOLS)
         return {symbol: (pair, series) for symbol, pair, series in rows}
 
     async def take(self, symbols: Sequence[str]) -> None:
@@ -123,16 +92,16 @@ class Store:
     ) -> bool:
         """Log a price; whether it was taken."""
         try:
-            rows = await self._ask(_PRICE, symbol, self._exchange, price, exchange_at, received_at)
+            rows = await self._ask(
+                statements.PRICE, symbol, self._exchange, price, exchange_at, received_at
+            )
         except Lost:
             return False
         return bool(rows[0][0])
 
     async def last_candle(self, symbol: str) -> datetime | None:
         """When the newest stored candle opened; Lost while there is no connection."""
-        rows = await self._ask(
-            "SELECT max(c.opened_at) FROM upc_data.candle AS c WHERE c.symbol = %s", symbol
-        )
+        rows = await self._ask(statements.LAST_CANDLE, symbol)
         at: datetime | None = rows[0][0]
         return at
 
@@ -142,16 +111,25 @@ class Store:
             return 0
         minutes, *columns = zip(*candles, strict=True)
         opened_at = [_EPOCH + timedelta(minutes=minute) for minute in minutes]
-        rows = await self._ask(_CANDLES, symbol, opened_at, *map(list, columns))
+        rows = await self._ask(statements.CANDLES, symbol, opened_at, *map(list, columns))
         return int(rows[0][0])
 
     async def market(self, symbol: str, document: str, read_at: datetime) -> bool:
         """Take a Kalshi event; whether it was taken. PyupcError if it is none."""
         try:
-            rows = await self._ask(_MARKET, document, symbol, read_at)
+            rows = await self._ask(statements.MARKET, document, symbol, read_at)
         except Lost:
             return False
         return bool(rows[0][0])
+
+    async def unsettled(self, symbol: str, at: datetime) -> list[tuple[str, datetime]]:
+        """Events that have closed and have no results, with their close; none while there is no
+        connection."""
+        try:
+            rows = await self._ask(statements.UNSETTLED, symbol, at)
+        except Lost:
+            return []
+        return [(ticker, closes_at) for ticker, closes_at in rows]
 
     async def keep(self) -> None:
         """Connect anew whenever the connection is lost. Raises SchemaOutOfDate, nothing else."""

@@ -117,7 +117,8 @@ class Feeder:
         command = [sys.executable, "-m", "pyupc", "feed", "--exchange", self._exchange]
         process = subprocess.Popen(
             [*command, "--attached", *options],
-            env={**os.environ, "PYUPC_DSN": self._dsn},
+            # Its log is read here, line by line.
+            env={**os.environ, "PYUPC_DSN": self._dsn, "PYUPC_LOG_FORMAT": "text"},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pyupc.errors import PyupcError
 
+STATUS_FILE = "upc_status.json"
+
 _LEFT_BEHIND_SECONDS = 60.0
 
 
@@ -29,13 +31,19 @@ class Folder:
 
     path: Path
     failed: int = 0
-    _problems: dict[str, str] = field(default_factory=dict)
+    _problems: dict[tuple[str | None, str], str] = field(default_factory=dict)
     # Distinguishes the temporary files of two processes, also on two machines.
     _suffix: str = field(default_factory=lambda: f".{os.urandom(4).hex()}.tmp")
 
     @property
     def problem(self) -> str | None:
         return next(iter(self._problems.values()), None)
+
+    def problem_of(self, symbol: str) -> str | None:
+        """What is the matter with the files of a symbol, or with those that speak of all."""
+        return next(
+            (text for (owner, _), text in self._problems.items() if owner in (symbol, None)), None
+        )
 
     def prepare(self) -> None:
         """Create the folder if it is missing; raises PyupcError if no file can be written there."""
@@ -56,14 +64,20 @@ class Folder:
     def write(self, symbol: str, documents: Mapping[str, str]) -> None:
         """Replace the files of a symbol. What cannot be written is counted, and never raised."""
         for document, text in documents.items():
-            name = file_name(symbol, document)
-            try:
-                self._replace(name, text.encode())
-            except OSError as error:
-                self.failed += 1
-                self._problems[name] = f"{self.path / name}: {error.strerror or error}"
-            else:
-                self._problems.pop(name, None)
+            self._try(symbol, file_name(symbol, document), text)
+
+    def write_status(self, text: str) -> None:
+        """The same for the one file that speaks of all symbols."""
+        self._try(None, STATUS_FILE, text)
+
+    def _try(self, symbol: str | None, name: str, text: str) -> None:
+        try:
+            self._replace(name, text.encode())
+        except OSError as error:
+            self.failed += 1
+            self._problems[symbol, name] = f"{self.path / name}: {error.strerror or error}"
+        else:
+            self._problems.pop((symbol, name), None)
 
     def _replace(self, name: str, content: bytes) -> None:
         try:

@@ -23,6 +23,11 @@ class Rounds:
     done: int = 0
     missed: int = 0
     _is_lost: bool = False
+    _next_at: float = 0.0
+
+    def left(self) -> float:
+        """Seconds from now to the next round."""
+        return self._next_at - self.now()
 
     def lose(self) -> None:
         """The round under way came to nothing. It is late by now, so the next begins at once."""
@@ -32,6 +37,7 @@ class Rounds:
         start = self.now()
         k = 0
         while True:
+            self._next_at = start + (k + 1) * self.interval
             yield k
             if self._is_lost:
                 self._is_lost = False

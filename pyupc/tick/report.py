@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,6 +16,15 @@ logger = logging.getLogger("pyupc.tick")
 
 MINUTE = 60.0
 FAILING = "failing"
+
+# Slower than this is worth a line where the interval is shorter.
+SLOW_SECONDS = 0.5
+STEADY_SECONDS = 10.0
+
+_QUOTED = re.compile(r"\"[^\"]*\"")
+
+# What is worth a line among warnings.
+_LOUD = frozenset({"stop", "halted"})
 
 
 class View(Protocol):
@@ -41,20 +52,32 @@ class Report:
 
     now: Callable[[], float]
     feed: str
+    interval: float = 1.0
     ticks: int = 0
+    failures: int = 0
     _states: dict[str, str] = field(default_factory=dict)
     _prices: dict[str, float] = field(default_factory=dict)
     _minute: Durations = field(default_factory=Durations)
     _minute_ticks: int = 0
     _minute_missed: int = 0
+    _minute_failures: int = 0
     # The newest ones only, so that a process that runs for months does not grow.
     _newest: list[float] = field(default_factory=list)
     _file_problem: str | None = None
     _files_failed: int = 0
     _lost_at: float | None = None
+    _slow_at: float | None = None
 
     def __post_init__(self) -> None:
         self._minute_since = self.now()
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The state of every symbol, or why it is not ticked."""
+        return dict(self._states)
+
+    def has_ticked(self, symbol: str) -> bool:
+        return symbol in self._prices
 
     def ticked(self, symbol: str, tick: Tick, seconds: float) -> None:
         self.ticks += 1
@@ -66,10 +89,32 @@ class Report:
             change = tick.state if before is None else f"{before} -> {tick.state}"
             logger.info("%s %s at %.2f (%s)", symbol, change, tick.price, self.feed)
             self._states[symbol] = tick.state
+        if tick.announced is not None:
+            _tell(symbol, tick.announced)
+        self._pace(symbol, seconds)
+
+    def _pace(self, symbol: str, seconds: float) -> None:
+        """Ticks that take longer than the interval make rounds be missed."""
+        if seconds > max(self.interval, SLOW_SECONDS):
+            if self._slow_at is None:
+                logger.warning(
+                    "a tick of %s took %.1f s, longer than the interval: rounds are missed",
+                    symbol,
+                    seconds,
+                )
+            self._slow_at = self.now()
+        elif self._slow_at is not None and self.now() - self._slow_at > STEADY_SECONDS:
+            logger.warning("ticks are as fast as they were: %.0f ms", 1000 * seconds)
+            self._slow_at = None
 
     def failed(self, symbol: str, problem: PyupcError) -> None:
-        """Told once for each reason in a row, not every second."""
-        state = f"{FAILING}: {problem.message}"
+        """Told once for each reason in a row, not every second.
+
+        What stands in quotation marks is no other reason: a full disk is told with the name of
+        whatever file has no room this time.
+        """
+        self.failures += 1
+        state = f"{FAILING}: {_QUOTED.sub('…', problem.message)}"
         if self._states.get(symbol) != state:
             hint = f"; {problem.hint}" if problem.hint else ""
             logger.error("%s is not ticked: %s%s", symbol, problem.message, hint)
@@ -97,6 +142,17 @@ class Report:
             logger.warning("the database is back after %.1f s", self.now() - self._lost_at)
             self._lost_at = None
 
+    def waits(self, holders: Mapping[str, str]) -> None:
+        """Once, when a standby begins to wait."""
+        held = "; ".join(f"{symbol} is ticked by {holder}" for symbol, holder in holders.items())
+        logger.info("standing by: %s", held)
+
+    def took_over(self, symbols: Sequence[str]) -> None:
+        logger.warning("took over: this process ticks %s now", " and ".join(symbols))
+
+    def stood_down(self, problem: PyupcError) -> None:
+        logger.warning("standing by again: %s", problem.message)
+
     def round(self, missed: int) -> None:
         """After every round; `missed` is the sum since the start."""
         if self.now() - self._minute_since >= MINUTE:
@@ -105,6 +161,7 @@ class Report:
             self._minute = Durations()
             self._minute_ticks = 0
             self._minute_missed = missed
+            self._minute_failures = self.failures
             self._minute_since = self.now()
 
     def status(self, missed: int) -> str:
@@ -116,9 +173,10 @@ class Report:
         """The last line: the whole run, durations of its last minute or two."""
         recent = Durations(self._newest + self._minute.values)
         logger.info(
-            "ended after %d ticks, %d missed, %s, %d failed writes%s",
+            "ended after %d ticks, %d missed, %d failed, %s, %d failed writes%s",
             self.ticks,
             missed,
+            self.failures,
             recent,
             self._files_failed,
             self._symbols(),
@@ -127,6 +185,7 @@ class Report:
     def _minute_line(self, missed: int) -> str:
         return (
             f"{self._minute_ticks} ticks, {missed - self._minute_missed} missed, "
+            f"{self.failures - self._minute_failures} failed, "
             f"{self._minute}{self._symbols()}{self._trouble()}"
         )
 
@@ -140,3 +199,17 @@ class Report:
 
     def _trouble(self) -> str:
         return f"; {self._file_problem}" if self._file_problem else ""
+
+
+def _tell(symbol: str, announced: str) -> None:
+    """What a tick has announced, a line each; the fields go along for a log that has fields."""
+    for each in json.loads(announced):
+        logger.log(
+            logging.WARNING if each["kind"] in _LOUD else logging.INFO,
+            "%s",
+            each["message"],
+            extra={
+                "symbol": symbol,
+                **{name: each.get(name) for name in ("announcement_id", "kind", "subject")},
+            },
+        )

@@ -2,247 +2,253 @@
 
 from __future__ import annotations
 
-import os
-import random
-import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyupc.errors import PyupcError, SchemaOutOfDate
+from pyupc.tick.aging import Aging
+from pyupc.tick.clocks import Clocks
 from pyupc.tick.files import Folder
+from pyupc.tick.health import Health
+from pyupc.tick.job import STORED, Job, Outcome
+from pyupc.tick.link import HeldByAnother, Lost
 from pyupc.tick.loop import Rounds
+from pyupc.tick.outage import reconnect
+from pyupc.tick.replay import Replay
 from pyupc.tick.report import Report, View
-from pyupc.tick.session import HeldByAnother, Lost, Question, Session, Tick
+from pyupc.tick.session import Question, Session, Tick
+from pyupc.tick.standby import Standby
 from pyupc.tick.stop import Stop
+from pyupc.tick.systemd import Notifier
+from pyupc.tick.upkeep import Revision, Upkeep
 
 if TYPE_CHECKING:
     from pyupc.tick.feeder import Feeder
 
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 0.8
-_JITTER = 0.2
-
-# Feeds that need no process beside the tick.
-STORED = ("replay", "simulated", "database")
-
-# A price that came in shortly before the start does for a beginning.
-_RECENT = timedelta(seconds=5)
-_LOOK_SECONDS = 0.1
-
-
-def _name_of_this_process() -> str:
-    """Names the process to whoever finds its lease; process ids alone repeat in containers."""
-    since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    return f"{socket.gethostname()}:{os.getpid()} since {since} ({os.urandom(3).hex()})"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to do. No symbols: all that are registered.
-
-    `replay_from` and `speed` are for the feed replay, `seed` is for simulated. A feed that is an
-    exchange has `patience` seconds to bring a first price.
-    """
-
-    dsn: str = field(repr=False)
-    feed: str
-    out: Path
-    symbols: tuple[str, ...] = ()
-    interval: float = 1.0
-    count: int | None = None
-    replay_from: datetime | None = None
-    speed: float = 1.0
-    seed: int = 1
-    patience: float = 15.0
-    holder: str = field(default_factory=_name_of_this_process)
-
-    @property
-    def statement_limit(self) -> float:
-        """How long a tick may take before the server is told to give it up."""
-        return max(5.0, 5 * self.interval)
-
-    @property
-    def lease(self) -> timedelta:
-        """A process that dies blocks its successor for no longer than this."""
-        return timedelta(seconds=max(3.0, 3 * self.interval))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """`ticks` are those of the last round, by symbol."""
-
-    ticks: dict[str, Tick]
-    exit_code: int
+# The server's clock is not compared by an answer that took longer.
+_PROMPT_SECONDS = 1.0
 
 
 def run(job: Job, view: View | None = None) -> Outcome:
     """Tick until the count is reached or a signal comes. Only the main thread can do it.
 
     Raises PyupcError if the schema, the folder or the first round does not do, and later if another
-    process has come to tick a symbol or the schema has become another.
+    process has come to tick a symbol or the schema has become another. With `standby` another
+    process is waited for instead, at the start and whenever it comes.
     """
     session = Session(job.dsn, job.statement_limit)
+    notifier = Notifier()
+    notifier.check(job.interval)
     with Stop() as stop:
         try:
             session.open(code=True)
             folder = Folder(job.out)
             folder.prepare()
-            return _Run(job, session, folder, stop, view).run()
+            return _Run(job, session, folder, stop, view, notifier).run()
         finally:
+            notifier.stopping()
             session.close()
 
 
 class _Run:
     def __init__(
-        self, job: Job, session: Session, folder: Folder, stop: Stop, view: View | None
+        self,
+        job: Job,
+        session: Session,
+        folder: Folder,
+        stop: Stop,
+        view: View | None,
+        notifier: Notifier,
     ) -> None:
         self._job = job
         self._session = session
         self._folder = folder
         self._stop = stop
         self._view = view
-        self._report = Report(time.monotonic, job.feed)
-        self._began_at = datetime.now(UTC)
+        self._notifier = notifier
+        self._report = Report(time.monotonic, job.feed, job.interval)
         self._rounds = Rounds(job.interval, time.monotonic, stop.wait, job.count)
-        self._starts: dict[str, datetime] = {}
+        self._health = Health(job, session, folder, time.monotonic)
+        self._aging = Aging(folder, time.monotonic)
+        self._clocks = Clocks(time.monotonic, time.time)
+        self._upkeep = Upkeep(
+            session.delete_expired, job.upkeep_seconds, job.interval, time.monotonic
+        )
+        self._revision = Revision(session.check, time.monotonic)
+        self._replay = Replay(job, session)
+        self._ticked_at: dict[str, float] = {}
         self._ticks: dict[str, Tick] = {}
 
     def run(self) -> Outcome:
         symbols = self._symbols()
-        feeder = self._feeder(symbols)
-        try:
-            if feeder is not None and not self._is_fed(feeder, symbols):
-                return Outcome({}, self._stop.exit_code)
-            for k in self._rounds:
-                try:
-                    if feeder is not None:
-                        feeder.tend()
-                    self._round(symbols, k)
-                except Lost as error:
-                    self._rounds.lose()
-                    self._wait_for_the_database(error.problem)
-        finally:
-            self._session.release(symbols, self._job.holder)
-            if feeder is not None:
-                feeder.end()
+        standby = Standby(self._session, self._stop, self._report, self._notifier)
+        has_waited: bool | None = False
+        while True:
+            if self._job.standby and (has_waited := standby.wait(symbols)) is None:
+                break
+            try:
+                self._hold(symbols, is_successor=bool(has_waited))
+                break
+            except HeldByAnother as error:
+                if not self._job.standby:
+                    raise
+                self._report.stood_down(error)
         self._report.end(self._rounds.missed)
         return Outcome(self._ticks, self._stop.exit_code)
 
     def _symbols(self) -> tuple[str, ...]:
-        symbols = self._job.symbols or self._or_unreachable(self._session.symbols)
+        try:
+            symbols = self._job.symbols or self._session.symbols()
+        except Lost as error:
+            # Before the first round there is nothing to wait for yet.
+            raise error.problem from error
         if not symbols:
             raise PyupcError("no symbol is registered", "add one to upc_data.symbol")
         return symbols
 
-    def _feeder(self, symbols: tuple[str, ...]) -> Feeder | None:
-        job = self._job
-        if job.feed in STORED:
-            return None
-        from pyupc.tick.feeder import Feeder
+    def _hold(self, symbols: tuple[str, ...], *, is_successor: bool) -> None:
+        """Tick for as long as this process has the right to.
 
-        return Feeder(job.dsn, job.feed, symbols, lambda: self._session.unfed(symbols, job.feed))
+        A successor goes on with what its predecessor had: it waits for no price, and refuses none.
+        """
+        feeder = self._feeder(symbols)
+        reason = "the process has ended"
+        self._replay.forget()
+        self._ticked_at.clear()
+        try:
+            if feeder is None or is_successor or self._is_fed(feeder, symbols):
+                self._loop(symbols, feeder, is_successor)
+        except HeldByAnother:
+            self._health.forget()
+            self._aging.forget()
+            raise
+        except PyupcError as error:
+            reason = error.message
+            raise
+        finally:
+            # Before a successor may tick: the files are its own then.
+            self._health.end(reason, symbols)
+            self._session.release(symbols, self._job.holder)
+            if feeder is not None:
+                feeder.end()
+
+    def _feeder(self, symbols: tuple[str, ...]) -> Feeder | None:
+        if self._job.feed in STORED:
+            return None
+        from pyupc.tick.inputs import feeder_for
+
+        return feeder_for(self._job, self._session, symbols)
 
     def _is_fed(self, feeder: Feeder, symbols: tuple[str, ...]) -> bool:
-        """Wait for first prices; false if a signal came first. PyupcError if there are none."""
-        job = self._job
-        since = self._began_at - _RECENT
-        deadline = time.monotonic() + job.patience
-        while True:
+        from pyupc.tick.inputs import wait_for_prices
+
+        return wait_for_prices(self._job, self._session, feeder, symbols, self._stop)
+
+    def _loop(self, symbols: tuple[str, ...], feeder: Feeder | None, is_successor: bool) -> None:
+        may_refuse = not is_successor
+        for k in self._rounds:
             try:
-                feeder.tend()
-                priced = self._session.priced(symbols, job.feed, since)
-                unfed = self._session.unfed(symbols, job.feed) if feeder.refusal else ()
+                failing = self._round(symbols, k, may_refuse)
             except Lost as error:
-                raise error.problem from error
-            if len(priced) == len(symbols):
-                return True
-            if feeder.refusal is not None and unfed:
-                raise feeder.refusal
-            if time.monotonic() >= deadline:
-                if priced and not job.symbols:
-                    return True
-                raise PyupcError(
-                    f"{job.feed} cannot be reached: no price of "
-                    f"{' and '.join(s for s in symbols if s not in priced)} "
-                    f"in {job.patience:g} s",
-                    "try again later, or tick stored candles: pyupc tick --feed replay",
-                )
-            if self._stop.wait(_LOOK_SECONDS):
-                return False
+                self._rounds.lose()
+                self._wait_for_the_database(error.problem, symbols)
+                continue
+            if is_successor and self._ticks:
+                self._report.took_over(symbols)
+                is_successor = False
+            may_refuse = False
+            try:
+                self._after(symbols, failing, feeder)
+            except Lost as error:
+                self._wait_for_the_database(error.problem, symbols)
 
-    def _or_unreachable(self, ask: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
-        """Before the first round there is nothing to wait for yet."""
-        try:
-            return ask()
-        except Lost as error:
-            raise error.problem from error
-
-    def _round(self, symbols: tuple[str, ...], k: int) -> None:
+    def _round(self, symbols: tuple[str, ...], k: int, may_refuse: bool) -> dict[str, PyupcError]:
+        """One tick of every symbol; returns why there is none of those that have none."""
         ticks: dict[str, Tick] = {}
-        problems: dict[str, PyupcError] = {}
-        for symbol in symbols:
+        failing: dict[str, PyupcError] = {}
+        # In one order everywhere: of two that would take over, one gets the first symbol.
+        for symbol in sorted(symbols):
             try:
                 ticks[symbol] = self._tick(symbol, k)
             except (HeldByAnother, SchemaOutOfDate):
                 raise
             except PyupcError as error:
-                problems[symbol] = error
-        if self._rounds.done == 0:
-            self._refuse_to_begin(ticks, problems)
-        for symbol, problem in problems.items():
-            self._report.failed(symbol, problem)
-        self._ticks = ticks
-        self._report.files(self._folder.problem, self._folder.failed)
-        self._report.round(self._rounds.missed)
-        if self._view is not None:
-            self._view.show(ticks, self._report.status(self._rounds.missed))
-
-    def _refuse_to_begin(self, ticks: dict[str, Tick], problems: dict[str, PyupcError]) -> None:
-        """A symbol asked for by name must tick at once; of all that are registered, one must."""
-        if problems and (self._job.symbols or not ticks):
-            raise next(iter(problems.values()))
+                failing[symbol] = error
+        # A symbol asked for by name must tick at once; of all that are registered, one must.
+        if may_refuse and failing and (self._job.symbols or not ticks):
+            raise next(iter(failing.values()))
+        self._ticks = {symbol: ticks[symbol] for symbol in symbols if symbol in ticks}
+        return failing
 
     def _tick(self, symbol: str, k: int) -> Tick:
         job = self._job
-        elapsed = timedelta(seconds=k * job.interval * job.speed)
-        replay_from = self._replay_from(symbol)
-        question = Question(symbol, job.feed, job.holder, job.lease, replay_from, elapsed, job.seed)
-        began = time.perf_counter()
-        tick = self._session.tick(question)
-        self._report.ticked(symbol, tick, time.perf_counter() - began)
-        self._folder.write(
+        began = time.monotonic()
+        last = self._ticked_at.get(symbol)
+        question = Question(
             symbol,
-            {
-                "live_probabilities": tick.live_probabilities,
-                "strike_table": tick.strike_table,
-                "watchlist": tick.watchlist,
-            },
+            job.feed,
+            job.holder,
+            job.lease,
+            job.every,
+            self._replay.start(symbol),
+            timedelta(seconds=k * job.interval * job.speed),
+            job.seed,
+            None if last is None else timedelta(seconds=began - last),
         )
+        tick = self._session.tick(question)
+        self._ticked_at[symbol] = began
+        seconds = time.monotonic() - began
+        if seconds > job.lease.total_seconds():
+            self._make_sure_of(symbol)
+        self._report.ticked(symbol, tick, seconds)
+        self._notifier.began()
+        documents = tick.documents()
+        self._folder.write(symbol, documents)
+        self._aging.ticked(symbol, documents)
+        if tick.at is not None and seconds < _PROMPT_SECONDS:
+            self._clocks.look(tick.at.timestamp())
         return tick
 
-    def _replay_from(self, symbol: str) -> datetime | None:
-        """The same beginning for every tick; asked of the database once, with one `at` for all."""
-        job = self._job
-        if job.feed != "replay" or job.replay_from is not None:
-            return job.replay_from
-        if symbol not in self._starts:
-            self._starts[symbol] = self._session.replay_start(symbol, self._began_at)
-        return self._starts[symbol]
+    def _make_sure_of(self, symbol: str) -> None:
+        """After an answer that came so late that the files may be another's by now."""
+        if all(each.holder != self._job.holder for each in self._session.leases((symbol,))):
+            raise HeldByAnother(f"the right to tick {symbol} was lost while a tick took too long")
 
-    def _wait_for_the_database(self, problem: PyupcError) -> None:
+    def _after(
+        self, symbols: tuple[str, ...], failing: dict[str, PyupcError], feeder: Feeder | None
+    ) -> None:
+        """What a round leaves to be told, and what there is time for until the next one."""
+        for symbol, problem in failing.items():
+            self._report.failed(symbol, problem)
+        self._aging.tend({symbol: error.message for symbol, error in failing.items()})
+        states = self._report.states
+        missing = {name: failing[name] for name in self._must_tick(symbols) if name in failing}
+        self._health.round(states, missing, self._clocks.problem)
+        self._report.files(self._folder.problem, self._folder.failed)
+        if not missing:
+            self._notifier.ticked()
+        self._notifier.status(", ".join(f"{name} {state}" for name, state in states.items()))
+        self._report.round(self._rounds.missed)
+        if self._view is not None:
+            self._view.show(self._ticks, self._report.status(self._rounds.missed))
+        if feeder is not None:
+            feeder.tend()
+        self._revision.tend()
+        self._upkeep.tend(self._rounds.left())
+
+    def _must_tick(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        """Of all that are registered, those that could tick once."""
+        return self._job.symbols or tuple(s for s in symbols if self._report.has_ticked(s))
+
+    def _wait_for_the_database(self, problem: PyupcError, symbols: tuple[str, ...]) -> None:
         self._report.lost(problem)
-        pause = _FIRST_PAUSE_SECONDS
-        while not self._stop.wait(pause * random.uniform(1 - _JITTER, 1 + _JITTER)):
-            try:
-                self._session.open(code=False)
-            except SchemaOutOfDate:
-                raise
-            except PyupcError:
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-            else:
-                self._report.back()
-                return
+        self._notifier.status(f"the database is lost: {problem.message}")
+
+        def meanwhile() -> None:
+            self._aging.tend(dict.fromkeys(symbols, f"the database is lost: {problem.message}"))
+            self._health.lost(problem.message, symbols)
+
+        meanwhile()
+        if reconnect(self._session, self._stop, meanwhile):
+            self._report.back()

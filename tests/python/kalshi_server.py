@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -224,3 +225,24 @@ class Exchange:
         start = int(request.query.get("cursor", "0"))
         more = str(start + size) if start + size < len(items) else ""
         return {name: items[start : start + size], "cursor": more}
+
+
+@contextmanager
+def in_thread(events: list[Listed]) -> Iterator[str]:
+    """The exchange with these events for other processes, by the real clock; its address."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = Server(Exchange(events, lambda: datetime.now(UTC)))
+
+    def call(work: Coroutine[Any, Any, object]) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result(10)
+
+    try:
+        call(server.__aenter__())
+        yield server.url
+        call(server.__aexit__())
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()

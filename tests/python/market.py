@@ -10,7 +10,8 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ SINCE = "2026-03-02 00:00+00"
 UNTIL = "2026-03-06 00:00+00"
 SYMBOLS = ("BTC", "ETH")
 DOCUMENTS = ("live_probabilities", "strike_table", "watchlist")
+WRITTEN = (*DOCUMENTS, "active_trades")
 
 Document = dict[str, Any]
 
@@ -77,11 +79,39 @@ def pyupc(dsn: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
-def on_terminal(dsn: str, width: int, height: int, *arguments: str | Path) -> tuple[int, str]:
+@contextmanager
+def going(dsn: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """The command under way; killed at the end unless it has ended by then."""
+    with start(dsn, *arguments) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code and log."""
+    _, stderr = process.communicate(timeout=30)
+    assert "Traceback" not in stderr
+    return process.returncode, stderr
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> float:
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def on_terminal(
+    dsn: str, width: int, height: int, *arguments: str | Path, term: str = "xterm-256color"
+) -> tuple[int, str]:
     """The same on a terminal of that size: exit code and all that appears on it."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-    environment = {"PYUPC_DSN": dsn, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color"}
+    environment = {"PYUPC_DSN": dsn, "PYTHONPATH": str(REPOSITORY), "TERM": term}
     # Workers of a test run may carry a size of their own, which would win over the terminal's.
     inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     output = b""

@@ -25,6 +25,8 @@ FIRST = [
     "pyupc candles",
     "pyupc fingerprints build",
     "pyupc fingerprints import",
+    "pyupc market load",
+    "pyupc trades open",
 ]
 SLOW = ("pyupc bench", "pyupc demo")
 
@@ -89,12 +91,13 @@ def _fingerprint() -> str:
 
 
 def _event() -> str:
-    """An event as Kalshi answers today; one of its asks is missing."""
-    return """{"event": {"event_ticker": "KXBTCD-26JUN0111", "series_ticker": "KXBTCD",
-        "title": "Bitcoin price on Jun 1, 2026 at 11am EDT?", "markets": [
-        {"ticker": "KXBTCD-26JUN0111-T97499.99", "strike_type": "greater", "status": "active",
-         "floor_strike": 97499.99, "close_time": "2026-06-01T15:00:00Z", "volume_fp": "0.00",
-         "yes_ask_dollars": "0.5600", "no_ask_dollars": "0.0000"}]}}"""
+    """An event under way as Kalshi answers today; one of its asks is missing."""
+    closes_at = datetime.now(UTC) + timedelta(hours=1)
+    return f"""{{"event": {{"event_ticker": "KXBTCD-25JUL2615", "series_ticker": "KXBTCD",
+        "title": "Bitcoin price on Jul 26, 2025 at 3pm EDT?", "markets": [
+        {{"ticker": "KXBTCD-25JUL2615-T118499.99", "strike_type": "greater", "status": "active",
+         "floor_strike": 118499.99, "close_time": "{closes_at:%Y-%m-%dT%H:%M:%SZ}",
+         "volume_fp": "0.00", "yes_ask_dollars": "0.5600", "no_ask_dollars": "0.0000"}}]}}}}"""
 
 
 class Shell:

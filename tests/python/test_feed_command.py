@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,10 +23,19 @@ pytest.importorskip("ccxt", reason="needs the extra feeds")
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
 from tests.python.feed_servers import Exchange, serving
-from tests.python.kalshi_server import Exchange as Kalshi
-from tests.python.kalshi_server import Listed, Server
+from tests.python.kalshi_server import Listed, in_thread
 from tests.python.kalshi_server import market as kalshi_market
-from tests.python.market import SYMBOLS, clone, fill, pyupc, read, rows, start
+from tests.python.market import (
+    SYMBOLS,
+    clone,
+    ended,
+    fill,
+    going,
+    pyupc,
+    read,
+    rows,
+    until,
+)
 
 FEED = ("feed", "--no-kalshi", "--no-build")
 WEIGHTS = {1: 0.30, 2: 0.25, 3: 0.20, 4: 0.15, 15: 0.05, 30: 0.05}
@@ -58,32 +64,6 @@ def exchange(monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchange]:
     with serving(Exchange()) as exchange:
         monkeypatch.setenv("PYUPC_EXCHANGE_URL", exchange.url)
         yield exchange
-
-
-@contextmanager
-def going(dsn: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """The command under way; killed at the end unless it has ended by then."""
-    with start(dsn, *arguments) as process:
-        try:
-            yield process
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Exit code and log."""
-    _, stderr = process.communicate(timeout=30)
-    assert "Traceback" not in stderr
-    return process.returncode, stderr
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> float:
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def prices(dsn: str, symbol: str = "BTC") -> list[tuple[Any, ...]]:
@@ -315,27 +295,6 @@ def test_it_ends_with_another_schema(market: str, exchange: Exchange) -> None:
         assert ended(process)[0] == 4
 
 
-@contextmanager
-def kalshi(events: list[Listed]) -> Iterator[str]:
-    """Kalshi's API with these events, in a thread; its address."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    server = Server(Kalshi(events, lambda: datetime.now(UTC)))
-
-    async def call(method: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        await method()
-
-    try:
-        asyncio.run_coroutine_threadsafe(call(server.__aenter__), loop).result(10)
-        yield server.url
-        asyncio.run_coroutine_threadsafe(call(server.__aexit__), loop).result(10)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
-
-
 def test_markets_come_in_beside_prices(
     market: str, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,7 +304,7 @@ def test_markets_come_in_beside_prices(
     markets = [kalshi_market("E", strike, closes_at) for strike in strikes]
     listed = Listed("E", closes_at - timedelta(hours=1), closes_at, markets)
     with (
-        kalshi([listed]) as url,
+        in_thread([listed]) as url,
         going(market, "feed", "--no-build", "--symbol", "BTC", "--kalshi", url) as process,
     ):
         quotes = "SELECT strike FROM upc_data.market_quote WHERE symbol = 'BTC' ORDER BY 1"
@@ -437,7 +396,8 @@ def test_an_exchange_that_cannot_be_reached(
     market: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Said in a line, with what to do instead."""
-    from pyupc.tick.run import Job, run
+    from pyupc.tick.job import Job
+    from pyupc.tick.run import run
 
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("PYUPC_NO_KALSHI", "1")

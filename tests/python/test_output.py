@@ -32,10 +32,14 @@ WITHOUT_ROWS = {
     "pyupc fingerprints import": "one object",
     "pyupc fingerprints export": "one object",
     "pyupc fingerprints use": "one object",
+    "pyupc trades open": "one object",
+    "pyupc trades close": "one object",
     "pyupc compare": "one object: the differences and the times are unlike each other",
     "pyupc demo": "a live table",
     "pyupc feed": "nothing",
     "pyupc tick": "the documents that it writes to files",
+    "pyupc config path": "one line",
+    "pyupc completion": "a script",
 }
 
 

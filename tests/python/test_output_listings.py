@@ -30,7 +30,7 @@ Rows = list[dict[str, Any]]
 WRAPPED = ("rows", "files", "results", "fingerprints")
 
 # Their rows are read back where an exchange is played, and where a short run is.
-ELSEWHERE = {"pyupc candles backfill", "pyupc bench"}
+ELSEWHERE = {"pyupc candles backfill", "pyupc bench", "pyupc db prune", "pyupc status"}
 
 BASELINE = "btc_fingerprint_directional_baseline"
 TITLE = "Bitcoin, “at noon”?\n\x1b[31m€"
@@ -82,6 +82,10 @@ def place(
         place.printed(["fingerprints", "build"])
         place.printed(["fingerprints", "import", "{folder}/fingerprints"])
         place.printed(["market", "load", "{folder}/event, 1.json"])
+        bought = ["--ticker", markets[0]["ticker"], "--side", "no", "--price", "0.375"]
+        for count in ("10", "2.5"):
+            place.printed(["trades", "open", *bought, "--count", count])
+        place.printed(["trades", "close", "2", "--price", "0.5"])
         yield place
 
 
@@ -97,9 +101,13 @@ COMMANDS = [
     ["fingerprints", "validate", "{folder}/fingerprints", "--against", "built"],
     ["market", "load", "{folder}/event, 1.json"],
     ["market", "show"],
+    ["trades", "list"],
+    ["trades", "list", "--all"],
+    ["trades", "list", "--all", "--symbol", "ETH"],
     ["strikes", "97250.3", "-7", "--ttc", "900"],
     ["strikes", "--symbol", "BTC", "--ttc", "900"],
     ["strikes", "1", "--levels", "0", "--ttc", "900"],
+    ["config", "show"],
 ]
 
 

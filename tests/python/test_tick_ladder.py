@@ -35,10 +35,18 @@ def ticks(market: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ti
     assert pyupc(market, *command).returncode == 0
     result = {}
     for symbol in ("BTC", "ETH"):
-        texts = [(folder / f"{symbol.lower()}_{name}.json").read_text() for name in DOCUMENTS]
-        live = json.loads(texts[0])
+        texts = {name: (folder / f"{symbol.lower()}_{name}.json").read_text() for name in DOCUMENTS}
+        live = json.loads(texts["live_probabilities"])
         result[symbol] = Tick(
-            1, live["state"], live["current_price"], None, live["fingerprint"], *texts
+            tick_id=1,
+            state=live["state"],
+            price=live["current_price"],
+            momentum=None,
+            fingerprint=live["fingerprint"],
+            live_probabilities=texts["live_probabilities"],
+            strike_table=texts["strike_table"],
+            watchlist=texts["watchlist"],
+            active_trades="{}",
         )
     return result
 

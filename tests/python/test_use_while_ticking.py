@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from tests.python.market import fill, pyupc, read
-from tests.python.test_tick_command import ended, instant, ticking, two_decimals, until
+from tests.python.ticking import ended, instant, ticking, two_decimals, until
 from tests.sql.imported import coded, import_set, use
 from tests.sql.nearest import Cells, Expected
 from tests.sql.support import Connection, open_db, scalar

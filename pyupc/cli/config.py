@@ -1,0 +1,131 @@
+"""`pyupc config`: what is set, and where."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pyupc.cli.columns import print_columns
+from pyupc.cli.options import examples
+from pyupc.cli.output import Output, output_options, print_rows
+from pyupc.cli.report import printable
+from pyupc.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from pyupc.settings.effective import Setting
+
+logger = logging.getLogger("pyupc.settings")
+
+
+@click.group(epilog=examples("pyupc config show", "pyupc config path"))
+def command() -> None:
+    """Show what is set by config.toml, variables and flags."""
+
+
+@command.command(
+    epilog=examples(
+        "pyupc config show",
+        "pyupc config show tick",
+        "pyupc config show rules --json",
+        "PYUPC_TICK_INTERVAL=0.5 pyupc config show tick.interval",
+    )
+)
+@click.argument("names", metavar="[NAME]…", nargs=-1)
+@output_options
+@click.pass_context
+def show(ctx: click.Context, names: tuple[str, ...], output: Output) -> None:
+    """Show every setting with its value and where it comes from, or those of NAME.
+
+    NAME is a setting as tick.interval, a table as rules, or a command as candles load. With -t, or
+    as JSON and CSV, each has the name of its variable too. Secrets are masked.
+
+    A flag is stronger than a variable, a variable than config.toml. A rule that neither sets is
+    the database's own (ALTER DATABASE … SET upc.name) or its default.
+
+    All of it is checked, also what other commands than NAME would find wrong with their settings
+    when they are run. Variables that begin with PYUPC_ and are not pyupc's are named.
+    """
+    from pyupc.settings import effective
+    from pyupc.settings.names import nearest
+    from pyupc.settings.sources import Sources
+
+    root = ctx.find_root()
+    sources = ctx.ensure_object(Sources)
+    main = root.command
+    assert isinstance(main, click.Group)
+    commands = [(name, main.get_command(root, name)) for name in main.list_commands(root)]
+    settings = list(effective.all_settings(root, sources, [(n, c) for n, c in commands if c]))
+    for name in effective.unknown_variables(sources.environ, settings):
+        meant = nearest(name, [setting.variable for setting in settings])
+        hint = f"; the nearest name is {meant}" if meant else ""
+        logger.warning("%s is not a variable of pyupc%s", printable(name), hint)
+    chosen = _chosen(settings, ".".join(names))
+    print_rows(
+        [setting.as_json() for setting in chosen],
+        output,
+        human=lambda: _print(chosen),
+        columns=[field.name for field in fields(effective.Setting)],
+    )
+
+
+@command.command(epilog=examples("pyupc config path", 'echo "$(pyupc config path)"'))
+@click.pass_context
+def path(ctx: click.Context) -> None:
+    """Print where config.toml is looked for, whether or not it is there.
+
+    That is --config or PYUPC_CONFIG; else /etc/pyupc/config.toml for root, for others
+    pyupc/config.toml in XDG_CONFIG_HOME or ~/.config, on macOS in ~/Library/Application Support.
+    With an empty PYUPC_CONFIG no file is read, and nothing is printed.
+    """
+    from pyupc.settings import file, location
+    from pyupc.settings.sources import Sources
+
+    sources = ctx.ensure_object(Sources)
+    named = sources.environ.get(location.VARIABLE)
+    found = sources.file.path or file.find(named, os.environ)
+    if found is not None:
+        click.echo(str(found))
+
+
+def _print(settings: list[Setting]) -> None:
+    print_columns(
+        ("setting", "value", "from"),
+        [(each.name, _text(each.value), printable(each.source)) for each in settings],
+        left=3,
+    )
+
+
+def _chosen(settings: list[Setting], wanted: str) -> list[Setting]:
+    chosen = [
+        each
+        for each in settings
+        if not wanted or each.name == wanted or each.name.startswith(f"{wanted}.")
+    ]
+    if not chosen:
+        from pyupc.settings.names import suggestion
+
+        known = {name for each in settings for name in _prefixes(each.name)}
+        raise UsageProblem(
+            f"there is no setting {wanted!r}",
+            suggestion(wanted, sorted(known), "see all of them: pyupc config show"),
+        )
+    return chosen
+
+
+def _prefixes(name: str) -> list[str]:
+    words = name.split(".")
+    return [".".join(words[:count]) for count in range(1, len(words) + 1)]
+
+
+def _text(value: Any) -> str:
+    if value is None or value == []:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return " ".join(map(_text, value))
+    return printable(str(value))

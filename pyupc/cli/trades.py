@@ -1,0 +1,157 @@
+"""`pyupc trades`: what was bought, to be watched over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import click
+
+from pyupc.cli.options import NegativeNumbers, examples, json_output, one_symbol, symbols
+from pyupc.cli.output import Output, output_options, plain, print_rows
+from pyupc.cli.report import printable
+from pyupc.cli.trade_numbers import count, price, trade_id
+from pyupc.cli.trade_table import contracts, dollars, print_trades
+
+if TYPE_CHECKING:
+    from pyupc.trades.store import Connection, Trade
+
+TICKER = "KXBTCD-25JUL2615-T118499.99"
+
+
+@click.group(epilog=examples("pyupc trades list", "pyupc trades open --help"))
+def command() -> None:
+    """Record trades that were made, so that every tick watches over them.
+
+    pyupc places no orders: it tells when to sell, and what became of a trade.
+    """
+
+
+@command.command(
+    name="open",
+    epilog=examples(
+        f"pyupc trades open --ticker {TICKER} --side yes --price 0.85 --count 10",
+        f"pyupc trades open --ticker {TICKER} --side no --price 14c --count 2.5 --json",
+    ),
+)
+@click.option("--ticker", required=True, metavar="TICKER", help="The market, as Kalshi calls it.")
+@click.option(
+    "--side",
+    required=True,
+    type=click.Choice(["yes", "no"], case_sensitive=False),
+    help="What was bought.",
+)
+@click.option(
+    "--price",
+    required=True,
+    callback=price,
+    metavar="USD",
+    help="What one contract cost: 0.85, or 85c.",
+)
+@click.option("--count", required=True, callback=count, metavar="N", help="How many contracts.")
+@one_symbol("Whose market it is; may be left out.")
+@json_output
+def open_(
+    ticker: str, side: str, price: Decimal, count: Decimal, symbol: str | None, as_json: bool
+) -> None:
+    """Record a trade that was made, and print its number, its cost and the taker's fee.
+
+    The market has to be stored, as `pyupc feed` and `pyupc market load` do, and not be closed.
+    """
+    from pyupc.trades.store import open_trade
+
+    with _connected() as conn:
+        trade = open_trade(conn, ticker.strip(), side, price, count, symbol)
+    _print(trade, as_json)
+
+
+@command.command(
+    cls=NegativeNumbers,
+    epilog=examples(
+        "pyupc trades close 1 --price 0.91",
+        "pyupc trades close 2 --price 9c --json",
+        "# pyupc trades close 3   # for what it is worth now",
+    ),
+)
+@click.argument("trade_id", callback=trade_id, metavar="ID")
+@click.option(
+    "--price",
+    callback=price,
+    metavar="USD",
+    help="What one contract brought: 0.91, or 91c. Default: what the quotes say that it is worth.",
+)
+@json_output
+def close(trade_id: int, price: Decimal | None, as_json: bool) -> None:
+    """Record that a trade was sold, and print what it brought.
+
+    Without a price it is one dollar less the ask of the other side; if that is not known, or older
+    than a minute, the price has to be said.
+    """
+    from pyupc.trades.store import close_trade
+
+    with _connected() as conn:
+        trade = close_trade(conn, trade_id, price)
+    _print(trade, as_json)
+
+
+@command.command(
+    name="list",
+    epilog=examples(
+        "pyupc trades list",
+        "pyupc trades list --symbol BTC --all",
+        "pyupc trades list --csv --all > trades.csv",
+        "pyupc trades list --nl | tail -1",
+    ),
+)
+@symbols
+@click.option("--all", "has_ended", is_flag=True, help="Also those that were sold or settled.")
+@output_options
+def list_(symbols: tuple[str, ...], has_ended: bool, output: Output) -> None:
+    """Show the trades that are held, and what they are worth now.
+
+    Prices and profits are in USD, profits after the fees of buying and selling; the probability is
+    in percent, of the side that was bought, and the buffer how far the price is on that side of
+    the strike. With --all, trades that have ended show what they brought.
+    """
+    from pyupc.trades.store import trade_list
+
+    with _connected() as conn:
+        columns, rows = trade_list(conn, symbols, has_ended=has_ended)
+
+    def human() -> None:
+        if rows:
+            print_trades(rows)
+        else:
+            click.echo("no trade" if has_ended else "no trade is held", err=True)
+
+    print_rows(rows, output, human=human, columns=columns)
+
+
+@contextmanager
+def _connected() -> Iterator[Connection]:
+    from pyupc.database import schema
+    from pyupc.database.connect import connect
+
+    with connect(application_name="pyupc trades") as conn:
+        schema.check(conn)
+        yield conn
+
+
+def _print(trade: Trade, as_json: bool) -> None:
+    click.echo(json.dumps(plain(trade.as_row())) if as_json else printable(_sentence(trade)))
+
+
+def _sentence(trade: Trade) -> str:
+    what = f"trade {trade.trade_id}: {contracts(trade.position)} {trade.side} {trade.ticker}"
+    if trade.ended_at is None:
+        return (
+            f"{what} bought at {dollars(trade.buy_price)}: {dollars(trade.cost)} USD,"
+            f" fee {dollars(trade.buy_fee)}"
+        )
+    return (
+        f"{what} sold at {dollars(trade.end_price)}: {dollars(trade.proceeds)} USD,"
+        f" fee {dollars(trade.end_fee)}, profit {dollars(trade.pnl_after_fees)} after fees"
+    )

@@ -1,0 +1,84 @@
+"""Who ticks a symbol, and whether it has what a tick needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from pyupc.doctor.finding import Finding, State
+from pyupc.doctor.server import Connection
+
+Status = Mapping[str, Any]
+
+# Momentum looks half an hour back, and a minute is closed a minute later.
+OLD_CANDLE_SECONDS = 300
+
+_LIGHTS: Mapping[str, State] = {"green": "ok", "yellow": "warn", "red": "fail"}
+
+
+def status(conn: Connection, symbol: str) -> Status:
+    query = "SELECT s.* FROM upc.status(symbol => %s::text) AS s"
+    with conn.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(query, (symbol,)).fetchone()
+    assert row is not None
+    return row
+
+
+def tick(found: Status) -> Finding:
+    """Who has the lease, and how long ago the last tick was."""
+    symbol = found["symbol"]
+    name = f"tick {symbol}"
+    again = f"pyupc tick --feed {found['feed'] or 'coinbase'} --symbol {symbol}"
+    if found["lease_state"] == "none":
+        state: State = "fail" if found["is_expected"] else "warn"
+        return Finding(name, state, f"nothing ticks it{_last(found)}", again)
+    who = f"{found['holder']} from {found['feed']}{_last(found)}"
+    if found["lease_state"] == "expired":
+        return Finding(name, "fail", f"has ended without a word: {who}", again)
+    if found["light"] == "green":
+        return Finding(name, "ok", who)
+    repair = f"pyupc status --symbol {symbol}"
+    if found["price_state"] not in ("fresh", None) or found["quote_state"] not in ("fresh", None):
+        repair = f"pyupc feed --symbol {symbol}"
+    return Finding(name, _LIGHTS[found["light"]], f"{who}; {'; '.join(found['problems'])}", repair)
+
+
+def fingerprints(found: Status) -> Finding:
+    symbol, origin = found["symbol"], found["fingerprint_origin"]
+    name = f"fingerprints {symbol}"
+    build = f"pyupc fingerprints build --symbol {symbol}"
+    if origin is None:
+        return Finding(name, "fail", "there are none: no probability can be had", build)
+    if origin == "pooled":
+        return Finding(name, "warn", "it has none: those of all symbols answer", build)
+    through = found["fingerprint_through"]
+    counted = f", candles to {through} counted" if origin == "built" and through else ""
+    return Finding(name, "ok", f"{origin}{counted}")
+
+
+def candles(found: Status) -> Finding:
+    symbol, seconds = found["symbol"], found["candle_age_seconds"]
+    name = f"candles {symbol}"
+    if seconds is None:
+        load = f"pyupc candles backfill --symbol {symbol}"
+        return Finding(name, "warn", "there are none: momentum is not known", load)
+    seen = f"the newest closed {_lasting(seconds)} ago"
+    if seconds <= OLD_CANDLE_SECONDS:
+        return Finding(name, "ok", seen)
+    repair = f"pyupc feed --symbol {symbol}; pyupc candles backfill --symbol {symbol}"
+    return Finding(name, "warn", seen, repair)
+
+
+def _last(found: Status) -> str:
+    seconds = found["tick_age_seconds"]
+    return ", no tick yet" if seconds is None else f", last tick {_lasting(seconds)} ago"
+
+
+def _lasting(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} d"

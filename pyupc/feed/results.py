@@ -1,0 +1,135 @@
+"""Results: events that have closed are read now and then, until each of their markets has one.
+
+Which those are is what the database says, so that it does not matter which process followed an
+event, or whether one did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from pyupc.errors import PyupcError
+from pyupc.feed.kalshi import Kalshi, Upcoming
+from pyupc.feed.kalshi_http import KalshiError, utc_now
+from pyupc.feed.report import Report
+from pyupc.feed.stop import Stopped, answer, pause
+
+logger = logging.getLogger("pyupc.feed")
+
+_NOT_FOUND = 404
+
+
+class Store(Protocol):
+    """Where documents go, and what knows which events have no results."""
+
+    async def market(self, symbol: str, document: str, read_at: datetime) -> object: ...
+
+    async def unsettled(self, symbol: str, at: datetime) -> Sequence[tuple[str, datetime]]: ...
+
+
+@dataclass(frozen=True)
+class Times:
+    """In seconds: the database is asked every `look_every`, and two reads are `apart`.
+
+    Most results come soon, others late: an event is read again after a tenth of the time since its
+    close, but not before `soonest` nor after `latest`.
+    """
+
+    look_every: float = 30.0
+    apart: float = 2.0
+    soonest: float = 30.0
+    latest: float = 900.0
+
+    def again_after(self, closed_for: float) -> float:
+        return min(self.latest, max(self.soonest, closed_for / 10))
+
+
+async def follow_results(
+    client: Kalshi,
+    symbol: str,
+    store: Store,
+    report: Report,
+    stop: asyncio.Event,
+    now: Callable[[], datetime] = utc_now,
+    *,
+    times: Times | None = None,
+) -> None:
+    """Read the symbol's closed events until they have results, the first of them at once.
+
+    It goes on until `stop`. A write under way is finished before it stops, a request is not.
+    """
+    await _Results(client, symbol, store, report, stop, now, times or Times()).run()
+
+
+@dataclass
+class _Results:
+    client: Kalshi
+    symbol: str
+    store: Store
+    report: Report
+    stop: asyncio.Event
+    now: Callable[[], datetime]
+    times: Times
+
+    def __post_init__(self) -> None:
+        self._subject = f"results {self.symbol}"
+        self._clock = asyncio.get_running_loop().time
+        self._due: dict[str, float] = {}
+        self._told: set[str] = set()
+
+    async def run(self) -> None:
+        with suppress(Stopped):
+            while True:
+                await self._round()
+                await pause(self.stop, self.times.look_every)
+
+    async def _round(self) -> None:
+        """Read what is due, unless Kalshi does not answer: then it has a rest."""
+        for event in await self._due_now():
+            try:
+                await self._read(event)
+            except KalshiError as error:
+                # The follower of the event that is open now tells what is wrong with Kalshi.
+                if error.status != _NOT_FOUND:
+                    self._due[event.ticker] = self._clock() + self.times.look_every
+                    return
+                self._tell(event.ticker, error)
+            except PyupcError as error:
+                self._tell(event.ticker, error)
+            await pause(self.stop, self.times.apart)
+
+    async def _due_now(self) -> list[Upcoming]:
+        """Those that have waited longest come first, so that none keeps the others from theirs."""
+        try:
+            found = await self.store.unsettled(self.symbol, self.now())
+        except PyupcError as error:
+            self.report.failed(self._subject, error.message)
+            return []
+        self.report.works(self._subject)
+        events = [Upcoming(*each) for each in found]
+        self._due = {each.ticker: self._due.get(each.ticker, -math.inf) for each in events}
+        self._told &= set(self._due)
+        at = self._clock()
+        due = [each for each in events if self._due[each.ticker] <= at]
+        return sorted(due, key=lambda each: self._due[each.ticker])
+
+    async def _read(self, event: Upcoming) -> None:
+        closed_for = (self.now() - event.closes_at).total_seconds()
+        self._due[event.ticker] = self._clock() + self.times.again_after(closed_for)
+        reading = await answer(self.stop, self.client.event(event.ticker))
+        await self.store.market(self.symbol, reading.text, reading.received_at)
+        if reading.is_settled:
+            logger.info("Kalshi %s: %s has its results", self.symbol, event.ticker)
+
+    def _tell(self, ticker: str, error: PyupcError) -> None:
+        """Once: what is wrong with one event stays as it is."""
+        if ticker not in self._told:
+            self._told.add(ticker)
+            logger.warning("%s: %s: %s", self._subject, ticker, error.message)

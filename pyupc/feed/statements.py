@@ -1,0 +1,45 @@
+"""What the feed asks of the database."""
+
+from __future__ import annotations
+
+SYMBOLS = """
+    SELECT s.symbol, s.exchange_pair, s.kalshi_series
+    FROM upc_data.symbol AS s
+    ORDER BY s.symbol
+"""
+
+LAST_CANDLE = "SELECT max(c.opened_at) FROM upc_data.candle AS c WHERE c.symbol = %s"
+
+PRICE = """
+    SELECT upc.record_price(
+        symbol => %s::text,
+        exchange => %s::text,
+        price => %s::double precision,
+        exchange_at => %s::timestamptz,
+        received_at => %s::timestamptz
+    )
+"""
+
+CANDLES = """
+    SELECT upc.record_candles(
+        symbol => %s::text,
+        opened_at => %s::timestamptz[],
+        open => %s::double precision[],
+        high => %s::double precision[],
+        low => %s::double precision[],
+        close => %s::double precision[],
+        volume => %s::double precision[]
+    )
+"""
+
+MARKET = """
+    SELECT m.is_stored
+    FROM upc.load_market(
+        document => %s::jsonb, symbol => %s::text, read_at => %s::timestamptz
+    ) AS m
+"""
+
+UNSETTLED = """
+    SELECT u.event_ticker, u.closes_at
+    FROM upc.unsettled_events(symbol => %s::text, at => %s::timestamptz) AS u
+"""

@@ -1,0 +1,1 @@
+"""Passing announcements on to people: an outbox, a cursor for each receiver, at least once."""

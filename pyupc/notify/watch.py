@@ -1,0 +1,94 @@
+"""Whether the database can be asked, and what is said when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from pyupc.errors import PyupcError, SchemaOutOfDate
+from pyupc.feed.backoff import Backoff
+from pyupc.notify import outbox
+from pyupc.notify.courier import OUTBOX, Courier
+from pyupc.notify.health import Health
+from pyupc.notify.link import Link
+from pyupc.notify.message import own
+
+DATABASE = "database"
+
+ROUND_SECONDS = 3.0
+LONGEST_PAUSE = 3.0
+OUTAGE_SECONDS = 10.0
+_LOOK_SECONDS = 0.25
+
+
+class Watch:
+    """Announces ticks that are silent, connects anew, and tells of an outage of the database."""
+
+    def __init__(
+        self, link: Link, couriers: Sequence[Courier], health: Health, stop: asyncio.Event
+    ) -> None:
+        self._link = link
+        self._couriers = couriers
+        self._health = health
+        self._stop = stop
+
+    async def rounds(self) -> None:
+        """Until `stop`. Raises SchemaOutOfDate, nothing else."""
+        backoff = Backoff()
+        while not self._stop.is_set():
+            try:
+                if not self._link.is_up.is_set():
+                    await self._link.open(code=False)
+                await self._link.ask(self._look)
+            except SchemaOutOfDate:
+                raise
+            except PyupcError as problem:
+                self._health.failed(DATABASE, problem.message)
+                await self._pause(min(LONGEST_PAUSE, backoff.failed()))
+            else:
+                backoff.succeeded()
+                self._health.works(DATABASE)
+                await self._until_lost(ROUND_SECONDS)
+
+    def _look(self, conn: outbox.Connection) -> None:
+        outbox.announce_silence(conn)
+        for courier in self._couriers:
+            # A symbol may have been registered since.
+            outbox.subscribe(conn, courier.target.subscriber)
+
+    async def alarms(self) -> None:
+        """Tell of an outage, and of its end."""
+        is_told = False
+        while not self._stop.is_set():
+            failing = self._failing()
+            if failing is not None and failing[0] >= OUTAGE_SECONDS and not is_told:
+                is_told = True
+                message = f"the database cannot be used: {failing[1]}"
+                for courier in self._couriers:
+                    courier.outage(own("halted", message, datetime.now(UTC)))
+            elif failing is None and is_told:
+                is_told = False
+                for courier in self._couriers:
+                    message = "the database can be used again"
+                    courier.recovery(own("recovered", message, datetime.now(UTC)))
+            await self._pause(_LOOK_SECONDS)
+
+    def _failing(self) -> tuple[float, str] | None:
+        found = [self._health.failing(subject) for subject in (DATABASE, OUTBOX)]
+        return max((each for each in found if each is not None), default=None)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+    async def _until_lost(self, seconds: float) -> None:
+        """A pause that ends early when somebody finds that the connection is lost, or to stop."""
+        waiting = [asyncio.ensure_future(each.wait()) for each in (self._link.is_lost, self._stop)]
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()

@@ -1,0 +1,1 @@
+"""Settings: a file `config.toml`, overruled by variables PYUPC_*, overruled by flags."""

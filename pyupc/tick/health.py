@@ -1,0 +1,138 @@
+"""What the process tells about itself: `upc_status.json`, and its own problems to the database."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pyupc.errors import PyupcError
+from pyupc.tick.files import Folder
+from pyupc.tick.job import Job
+from pyupc.tick.session import Session
+
+logger = logging.getLogger("pyupc.tick")
+
+
+@dataclass
+class Health:
+    """The status comes from the database; the process writes it itself where it cannot.
+
+    It is written every few seconds, and at once when anything changes. What fails here and cannot
+    be seen from the database, such as a file, is reported to it.
+    """
+
+    job: Job
+    session: Session
+    folder: Folder
+    now: Callable[[], float]
+    _reported: dict[str, str | None] = field(default_factory=dict)
+    _written_at: float | None = None
+    _key: object = None
+    _told: str | None = None
+
+    def round(
+        self,
+        states: Mapping[str, str],
+        failing: Mapping[str, PyupcError],
+        clock_problem: str | None,
+    ) -> None:
+        """After a round. `states` are those of the chosen symbols, `failing` should tick."""
+        self._report(states, clock_problem)
+        key = (dict(states), self.folder.problem is None, clock_problem is None)
+        if key == self._key and not self._is_due():
+            return
+        self._key = key
+        problems = [f"{name} is not ticked: {error.message}" for name, error in failing.items()]
+        problems += self._unreported(states, clock_problem)
+        self._write(self._from_database(tuple(states), problems))
+
+    def lost(self, problem: str, symbols: Sequence[str]) -> None:
+        """While there is no database to ask, over and over."""
+        if self._key != problem or self._is_due():
+            self._key = problem
+            self._write(self._own([f"the database is lost: {problem}"], symbols))
+
+    def end(self, reason: str, symbols: Sequence[str]) -> None:
+        """The last status of a process that ends, if there was any."""
+        if self._written_at is not None:
+            self._write(self._own([f"nothing ticks: {reason}"], symbols))
+        self.forget()
+
+    def forget(self) -> None:
+        """Another process ticks: the file is its own, and it has no problem of ours."""
+        self._reported.clear()
+        self._written_at = None
+        self._key = None
+
+    def _is_due(self) -> bool:
+        return self._written_at is None or self.now() - self._written_at >= self.job.status_seconds
+
+    def _write(self, text: str) -> None:
+        self.folder.write_status(text)
+        self._written_at = self.now()
+
+    @property
+    def _valid_for(self) -> float:
+        """Longer than two statuses take: one that is late is no news yet."""
+        return 2 * max(self.job.status_seconds, self.job.interval) + 2
+
+    def _report(self, symbols: Mapping[str, str], clock_problem: str | None) -> None:
+        for symbol in symbols:
+            problem = self._problem_of(symbol, clock_problem)
+            if problem != self._reported.get(symbol):
+                try:
+                    self.session.report_problem(symbol, self.job.holder, problem)
+                except PyupcError as error:
+                    # Whatever stops this stops more than this, which is told elsewhere.
+                    logger.debug("a problem cannot be reported: %s", error.message)
+                else:
+                    self._reported[symbol] = problem
+
+    def _unreported(self, symbols: Mapping[str, str], clock_problem: str | None) -> list[str]:
+        found = [
+            problem
+            for symbol in symbols
+            if (problem := self._problem_of(symbol, clock_problem))
+            and problem != self._reported.get(symbol)
+        ]
+        return list(dict.fromkeys(found))
+
+    def _problem_of(self, symbol: str, clock_problem: str | None) -> str | None:
+        problems = (self.folder.problem_of(symbol), clock_problem)
+        return "; ".join(problem for problem in problems if problem) or None
+
+    def _from_database(self, symbols: Sequence[str], problems: list[str]) -> str:
+        try:
+            text = self.session.status(self.job.symbols)
+        except PyupcError as error:
+            if not problems and error.message != self._told:
+                logger.error("the status cannot be computed: %s", error.message)
+            self._told = error.message
+            return self._own(
+                [*problems, f"the status cannot be computed: {error.message}"], symbols
+            )
+        self._told = None
+        document = json.loads(text)
+        if problems:
+            document["problems"] = [*document["problems"], *problems]
+            if document["state"] == "green":
+                document["state"] = "yellow"
+        document["valid_for_seconds"] = self._valid_for
+        return json.dumps(document)
+
+    def _own(self, problems: list[str], symbols: Sequence[str]) -> str:
+        """A status without the database's help is never green."""
+        return json.dumps(
+            {
+                "timestamp": datetime.now(UTC).isoformat(timespec="microseconds"),
+                "state": "red",
+                "problems": problems,
+                "symbols": [
+                    {"symbol": symbol, "light": "red", "problems": problems} for symbol in symbols
+                ],
+                "valid_for_seconds": self._valid_for,
+            }
+        )

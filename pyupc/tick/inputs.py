@@ -1,0 +1,53 @@
+"""The prices of an exchange: the feed beside the tick, and the wait for its first ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from pyupc.errors import PyupcError
+from pyupc.tick.feeder import Feeder
+from pyupc.tick.job import Job
+from pyupc.tick.link import Lost
+from pyupc.tick.session import Session
+from pyupc.tick.stop import Stop
+
+# A price that came in shortly before the start does for a beginning.
+_RECENT_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
+
+
+def feeder_for(job: Job, session: Session, symbols: Sequence[str]) -> Feeder:
+    return Feeder(job.dsn, job.feed, symbols, lambda: session.unfed(symbols, job.feed))
+
+
+def wait_for_prices(
+    job: Job, session: Session, feeder: Feeder, symbols: Sequence[str], stop: Stop
+) -> bool:
+    """Wait for first prices; false if a signal came first. PyupcError if there are none."""
+    began = time.monotonic()
+    while True:
+        waited = time.monotonic() - began
+        within = timedelta(seconds=_RECENT_SECONDS + waited)
+        try:
+            feeder.tend()
+            priced = session.priced(symbols, job.feed, within)
+            unfed = session.unfed(symbols, job.feed) if feeder.refusal else ()
+        except Lost as error:
+            raise error.problem from error
+        if len(priced) == len(symbols):
+            return True
+        if feeder.refusal is not None and unfed:
+            raise feeder.refusal
+        if waited >= job.patience:
+            if priced and not job.symbols:
+                return True
+            raise PyupcError(
+                f"{job.feed} cannot be reached: no price of "
+                f"{' and '.join(s for s in symbols if s not in priced)} "
+                f"in {job.patience:g} s",
+                "try again later, or tick stored candles: pyupc tick --feed replay",
+            )
+        if stop.wait(_LOOK_SECONDS):
+            return False

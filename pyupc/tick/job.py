@@ -1,0 +1,71 @@
+"""What a run of `pyupc tick` is told to do, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pyupc.tick.session import Tick
+
+# Feeds that need no process beside the tick.
+STORED = ("replay", "simulated", "database")
+
+# What a tick may be late by before another process takes over. With it, a first tick of the one
+# that takes over at 1 Hz comes within two seconds of the last one of its predecessor.
+LATE_SECONDS = 0.75
+
+
+def _name_of_this_process() -> str:
+    """Names the process to whoever finds its lease; process ids alone repeat in containers."""
+    since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return f"{socket.gethostname()}:{os.getpid()} since {since} ({os.urandom(3).hex()})"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do. No symbols: all that are registered.
+
+    `replay_from` and `speed` are for the feed replay, `seed` is for simulated. A feed that is an
+    exchange has `patience` seconds to bring a first price. With `standby` the right to tick is
+    waited for. Status and upkeep come so many seconds apart.
+    """
+
+    dsn: str = field(repr=False)
+    feed: str
+    out: Path
+    symbols: tuple[str, ...] = ()
+    interval: float = 1.0
+    count: int | None = None
+    replay_from: datetime | None = None
+    speed: float = 1.0
+    seed: int = 1
+    standby: bool = False
+    patience: float = 15.0
+    status_seconds: float = 2.0
+    upkeep_seconds: float = 60.0
+    holder: str = field(default_factory=_name_of_this_process)
+
+    @property
+    def statement_limit(self) -> float:
+        """How long a tick may take before the server is told to give it up."""
+        return max(5.0, 5 * self.interval)
+
+    @property
+    def every(self) -> timedelta:
+        return timedelta(seconds=self.interval)
+
+    @property
+    def lease(self) -> timedelta:
+        """A process that dies blocks its successor for no longer than this."""
+        return timedelta(seconds=self.interval + LATE_SECONDS)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`ticks` are those of the last round, by symbol."""
+
+    ticks: dict[str, Tick]
+    exit_code: int

@@ -1,0 +1,33 @@
+"""The wait for a database that is lost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from pyupc.errors import PyupcError, SchemaOutOfDate
+from pyupc.tick.link import Link
+from pyupc.tick.stop import Stop
+
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 0.8
+_JITTER = 0.2
+
+
+def reconnect(link: Link, stop: Stop, meanwhile: Callable[[], None]) -> bool:
+    """Try until the database answers, `meanwhile` after each failure; false if a signal came first.
+
+    Raises SchemaOutOfDate if it comes back with another schema.
+    """
+    pause = _FIRST_PAUSE_SECONDS
+    while not stop.wait(pause * random.uniform(1 - _JITTER, 1 + _JITTER)):
+        try:
+            link.open(code=False)
+        except SchemaOutOfDate:
+            raise
+        except PyupcError:
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        else:
+            return True
+        meanwhile()
+    return False

@@ -1,0 +1,114 @@
+"""A process that waits for the right to tick, and when the one that has it counts as gone."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pyupc.tick.job import LATE_SECONDS
+from pyupc.tick.link import Lost
+from pyupc.tick.outage import reconnect
+from pyupc.tick.report import Report
+from pyupc.tick.session import Lease, Session
+from pyupc.tick.stop import Stop
+from pyupc.tick.systemd import Notifier
+from pyupc.tick.upkeep import Revision
+
+# From look to look: while the holder is in time, and while it is late.
+LOOK_SECONDS = 0.2
+LATE_LOOK_SECONDS = 0.1
+
+# Looks that lie further apart have missed something, and so may the holder have.
+_GAP_SECONDS = 0.75
+
+# An expiry by the server's clock is believed once the row has stood almost as long by our own: a
+# renewal is seen up to a look late.
+_SLACK_SECONDS = LOOK_SECONDS + 0.1
+
+
+@dataclass
+class Watch:
+    """Tells from successive looks at the leases which of them are over.
+
+    A lease is over that had expired when the watch began, or that has not changed for its whole
+    length. That is measured by our own clock: the server's may jump, in either way, under a holder
+    that ticks on. Time in which nobody could see, or renew, does not count.
+    """
+
+    now: Callable[[], float]
+    is_late: bool = False
+    """Whether a lease was not renewed when its holder's next tick was due."""
+    _since: dict[str, tuple[tuple[str, datetime], float]] = field(default_factory=dict)
+    _looked_at: float | None = None
+
+    def interrupt(self) -> None:
+        """The connection was lost, so the holder's may have been too."""
+        self._since.clear()
+
+    def standing(self, leases: Sequence[Lease]) -> list[Lease]:
+        """Those of the leases that are not over."""
+        at = self.now()
+        is_first = self._looked_at is None
+        if self._looked_at is not None and at - self._looked_at > _GAP_SECONDS:
+            self.interrupt()
+        self._looked_at = at
+        self.is_late = False
+        standing = []
+        for lease in leases:
+            row = (lease.holder, lease.expires_at)
+            known, since = self._since.get(lease.symbol, (None, 0.0))
+            if known != row:
+                since = -math.inf if is_first and lease.is_expired else at
+                self._since[lease.symbol] = (row, since)
+            every = lease.every.total_seconds()
+            self.is_late |= at - since > every
+            if at - since < every + LATE_SECONDS - (_SLACK_SECONDS if lease.is_expired else 0):
+                standing.append(lease)
+        return standing
+
+
+class Standby:
+    """Waits until nobody has the right to tick any of the symbols."""
+
+    def __init__(self, session: Session, stop: Stop, report: Report, notifier: Notifier) -> None:
+        self._session = session
+        self._stop = stop
+        self._report = report
+        self._notifier = notifier
+
+    def wait(self, symbols: Sequence[str]) -> bool | None:
+        """Whether another process had to be waited for; None if a signal came first.
+
+        Several may come out of this at once: the first tick of one of them succeeds.
+        """
+        watch = Watch(time.monotonic)
+        revision = Revision(self._session.check, time.monotonic)
+        has_waited = False
+        while True:
+            try:
+                revision.tend()
+                leases = self._session.leases(symbols)
+                standing = watch.standing(leases)
+                if not standing and self._break(leases):
+                    return has_waited
+            except Lost as error:
+                watch.interrupt()
+                self._report.lost(error.problem)
+                if not reconnect(self._session, self._stop, lambda: None):
+                    return None
+                self._report.back()
+                continue
+            if not has_waited:
+                self._report.waits({lease.symbol: lease.holder for lease in standing or leases})
+                has_waited = True
+            self._notifier.waits()
+            self._notifier.status("standing by")
+            if self._stop.wait(LATE_LOOK_SECONDS if watch.is_late else LOOK_SECONDS):
+                return None
+
+    def _break(self, leases: Sequence[Lease]) -> bool:
+        """Whether none is left that a tick would meet. All have been found to be over."""
+        return all(lease.is_expired or self._session.break_lease(lease) for lease in leases)

@@ -1,0 +1,1 @@
+"""Trades: what was bought, to be watched over. No orders are placed."""
