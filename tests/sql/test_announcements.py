@@ -111,6 +111,18 @@ def test_warn_announces_nothing(conn: Connection) -> None:
     assert outbox(conn) == []
 
 
+def test_back_is_also_who_is_in_warn(conn: Connection) -> None:
+    """A price comes in again that the exchange made 20 seconds ago."""
+    run(conn, FINE, 0, 0)
+    assert without_prices(conn, 40, 40) == [(40, "stale", "price")]
+    query = "SELECT upc.record_price('BTC', 'coinbase', %s, %s, %s)"
+    conn.execute(query, (FINE + 1, NOW + seconds(21), NOW + seconds(41)))
+    row = tick(conn, NOW + seconds(41))
+    assert row["state"] == "warn"
+    assert [(each["kind"], each["subject"]) for each in announced(row)] == [("recovered", "price")]
+    assert scalar(conn, "SELECT count(*) FROM upc_data.condition") == 0
+
+
 def test_a_frozen_price_is_announced(conn: Connection) -> None:
     told = []
     for second in range(40):

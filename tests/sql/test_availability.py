@@ -298,3 +298,19 @@ def test_a_clock_that_is_put_forward(conn: Connection) -> None:
     tick_at(conn, *ticks)
     assert availability(conn, seconds(60), ticks[-1]) == count(ticks, seconds(60), ticks[-1])
     assert availability(conn, timedelta(hours=2), ticks[-1]) == Count(4, 3598)
+
+
+@pytest.mark.parametrize(
+    ("since_last", "missed"),
+    [(None, 3599), (1, 0), (1.499, 0), (1.5, 1), (10, 9), (3600, 3599), (7200, 3599)],
+)
+def test_who_ticks_may_know_that_only_the_clock_went_forward(
+    conn: Connection, since_last: float | None, missed: int
+) -> None:
+    """By a clock of its own, and never more than the server's clock says."""
+    tick_at(conn, NOW)
+    known = None if since_last is None else seconds(since_last)
+    tick_at(conn, NOW + timedelta(hours=1), since_last=known)
+    assert scalar(conn, "SELECT missed FROM upc_data.tick_count") == missed
+    tick_at(conn, NOW + timedelta(hours=1, seconds=1))
+    assert scalar(conn, "SELECT missed FROM upc_data.tick_count") == missed

@@ -95,7 +95,7 @@ def test_ages_and_counts(well: Connection) -> None:
     assert (row["minute_done"], row["minute_missed"], row["minute_availability"]) == (4, 1, 80)
     assert (row["day_done"], row["day_missed"], row["day_answered"]) == (4, 1, 80)
     assert row["open_trades"] == 1
-    assert row["light"] == "green"
+    assert (row["light"], len(row["problems"])) == ("yellow", 1)
 
 
 # Each thing that fails: what is done to it, when it is looked at, its light and a word about it.
@@ -214,9 +214,10 @@ def test_what_fails_is_said_and_is_not_green(well: Connection, name: str) -> Non
 
 @pytest.mark.parametrize(
     ("every", "age", "light"),
-    [(1, 3, "green"), (1, 3.001, "red"), (5, 15, "green"), (5, 16, "red")],
+    [(1, 3, "yellow"), (1, 3.001, "red"), (5, 15, "yellow"), (5, 16, "red")],
 )
 def test_how_old_a_tick_may_be(well: Connection, every: int, age: float, light: str) -> None:
+    """A little later than due, some have been missed; then there is none any more."""
     well.execute(
         "UPDATE upc_data.tick_lease SET every = %s, expires_at = %s", (seconds(every), CLOSE)
     )
@@ -224,6 +225,22 @@ def test_how_old_a_tick_may_be(well: Connection, every: int, age: float, light: 
     fed(age, ticks=False)(well)
     row = status(well, NOW + seconds(age))
     assert (row["light"], row["tick_age_seconds"]) == (light, age)
+
+
+@pytest.mark.parametrize(("missing", "light"), [(0, "green"), (3, "green"), (4, "yellow")])
+def test_how_many_ticks_may_be_missed(well: Connection, missing: int, light: str) -> None:
+    """Three of sixty are 95 percent."""
+    for second in range(1, 121):
+        put_price(well, FINE + second, NOW + seconds(second))
+        if not 80 <= second < 80 + missing:
+            tick(well, NOW + seconds(second), holder="one", lease=LEASE, levels=0)
+    at = NOW + seconds(120)
+    read_quotes(well, at)
+    well.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (CLOSE,))
+    row = status(well, at)
+    assert (row["minute_done"], row["minute_missed"]) == (60 - missing, missing)
+    assert row["light"] == light, row["problems"]
+    assert row["hour_missed"] == missing
 
 
 @pytest.mark.parametrize(("minutes", "light"), [(5, "green"), (5.01, "yellow")])

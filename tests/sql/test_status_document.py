@@ -148,3 +148,25 @@ def test_no_table_that_grows_is_read_as_a_whole(fresh_db: str, own: Connection) 
     assert [(name, scans) for name, scans, _ in rows] == [("candle", 0), ("price", 0), ("tick", 0)]
     # A window that ends now is two rows of the log, however long it is.
     assert max(read for *_, read in rows) < 1000, rows
+
+
+def test_a_price_that_a_clock_put_back_makes_old(own: Connection) -> None:
+    """What came in later carries a later time, and the newest by the clock is not the newest."""
+    ahead, behind = timedelta(hours=1), timedelta(seconds=1)
+    [(now,)] = own.execute("SELECT clock_timestamp()").fetchall()
+    state = "SELECT upc.logged_state('BTC', 'database', %s, %s, %s)"
+    put_price(own, FINE, now - behind)
+    assert scalar(own, state, now, now - behind, now - behind) == "fresh"
+    put_price(own, FINE + 1, now + ahead)
+    assert scalar(own, state, now, now - behind, now - behind) == "halted"
+    assert status(own, now)["price_state"] == "halted"
+    # Another exchange is not asked where one is named.
+    other = state.replace("database", "kraken")
+    assert scalar(own, other, now, now - behind, now - behind) == "fresh"
+    # A price that came in since says that the clock is right again.
+    put_price(own, FINE + 2, now)
+    assert scalar(own, state, now, now, now) == "fresh"
+    assert status(own, now)["price_state"] == "fresh"
+    # Of long ago, whatever came later is no news.
+    past = now - timedelta(minutes=5)
+    assert scalar(own, state, past, past, past) == "fresh"

@@ -100,6 +100,8 @@ def test_after_the_close_it_does_not(conn: Connection) -> None:
     for second in (0, 0.001, 1, 120):
         live(conn, BELOW, CLOSE + seconds(second))
     assert status_of(conn, trade_id) == OPEN
+    # There is no probability, and what is not known is not below.
+    assert trade(conn, trade_id)["below_since"] is None
 
 
 def test_switched_off_it_does_not(conn: Connection) -> None:

@@ -165,6 +165,7 @@ def test_a_lease_that_was_renewed_cannot(conn: Connection) -> None:
         ("BTC", holder, expires_at),
         ("BTC", "two", lease(conn)[1]),
         ("ETH", holder, lease(conn)[1]),
+        ("BTC", holder, lease(conn)[1] + timedelta(microseconds=1)),
         ("BTC", None, lease(conn)[1]),
         ("BTC", holder, None),
         (None, holder, lease(conn)[1]),

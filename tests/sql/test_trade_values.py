@@ -102,6 +102,22 @@ def test_the_probability_is_that_of_the_table(
     assert (buffer >= 0) is (price >= strike if side == YES else price <= strike)
 
 
+@pytest.mark.parametrize("strike", ["99999.51", "100004.37", "100250.01"])
+def test_a_strike_to_the_cent(conn: Connection, strike: str) -> None:
+    load_event(conn, strikes=[float(strike)])
+    yes, no = open_trade(conn, YES, float(strike)), open_trade(conn, NO, float(strike))
+    put_price(conn, 100_002.75)
+    shown = values(conn)
+    buffer = Decimal("100002.75") - Decimal(strike)
+    assert shown[yes]["strike"] == shown[yes]["row"]["strike"] == Decimal(strike)
+    assert shown[yes]["buffer_from_entry"] == buffer == -shown[no]["buffer_from_entry"]
+    # 48.125 percent move 0.05 percent or less, and 40 percent 0.25.
+    share = Decimal(40) if strike == "100250.01" else Decimal("48.13")
+    side, other = (yes, no) if buffer > 0 else (no, yes)
+    assert shown[other]["current_probability"] == share
+    assert shown[side]["current_probability"] == 100 - share
+
+
 def test_shares_with_more_decimals_than_two(conn: Connection) -> None:
     """20.126 percent are 20.13, and what is left 79.87."""
     yes, no = open_trade(conn, YES), open_trade(conn, NO)
@@ -250,6 +266,16 @@ def test_an_event_that_moves_its_close(conn: Connection) -> None:
     load_event(conn, closes_at=CLOSE - timedelta(minutes=10), read_at=NOW)
     put_price(conn, FINE)
     assert values(conn)[trade_id]["ttc_seconds"] == 600
+    # It has closed, or it has not, as the event says now.
+    for closes_at, at, is_known in (
+        (NOW, NOW + seconds(1), False),
+        (CLOSE + seconds(60), CLOSE, True),
+    ):
+        load_event(conn, closes_at=closes_at, read_at=at)
+        put_price(conn, FINE + 1, at)
+        each = values(conn, at)[trade_id]
+        assert (each["current_probability"] is not None) is is_known
+        assert (each["current_close_price"] is not None) is is_known
 
 
 def test_the_document(conn: Connection) -> None:

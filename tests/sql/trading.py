@@ -21,7 +21,7 @@ Row = dict[str, Any]
 # a strike that the price is 0.30 % below has 39.99 percent, at one 0.20 % below exactly 40.
 THRESHOLDS = ["0.00", "0.10", "0.20", "0.30", "0.40", "0.50"]
 SHARES = {
-    1: ["50", "45", "40", "39.99", "20.126", "5"],  # with up to 30 minutes to the close
+    1: ["48.125", "45", "40", "39.99", "20.126", "5"],  # with up to 30 minutes to the close
     60: ["50.5", "45.5", "40.5", "39.5", "20.5", "5.5"],
 }
 KNOWN = ImportedSet(
