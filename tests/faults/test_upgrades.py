@@ -1,0 +1,70 @@
+"""Rights that are revoked and schemas that change under a running `pyupc tick`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from psycopg import sql
+
+from pyupc.database.connect import connect
+from pyupc.database.migrate import upgrade
+from tests.faults.cluster import Server
+from tests.faults.scene import scene
+from tests.python.market import rows
+
+ROLE = "ticker"
+
+GRANTS = """
+    CREATE ROLE ticker LOGIN PASSWORD {password};
+    GRANT USAGE ON SCHEMA upc_data, upc, analytics TO ticker;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA upc_data TO ticker;
+    GRANT USAGE ON ALL SEQUENCES IN SCHEMA upc_data TO ticker;
+    GRANT SELECT ON ALL TABLES IN SCHEMA upc, analytics TO ticker;
+"""
+
+
+def run(server: Server, statement: str) -> None:
+    with connect(server.dsn()) as conn:
+        conn.execute(statement.encode())
+
+
+def test_a_right_that_is_revoked(server: Server, tmp_path: Path) -> None:
+    with connect(server.dsn()) as conn:
+        conn.execute(sql.SQL(GRANTS).format(password=sql.Literal(server.template.password)))
+    with scene(server, tmp_path, dsn=server.dsn(user=ROLE)) as its:
+        run(server, "REVOKE INSERT ON upc_data.tick FROM ticker")
+        shown = its.shows("42501", "permission")
+        assert shown.exit_code == 1
+        run(server, "GRANT INSERT ON upc_data.tick TO ticker")
+        its.heals()
+
+
+def outdate(server: Server, revision: str) -> None:
+    """As if the functions were of another text, for tables of that revision."""
+    for schema in ("upc", "analytics"):
+        run(server, f"COMMENT ON SCHEMA {schema} IS 'Other [pyupc {revision} {'0' * 64}]'")
+
+
+def test_functions_that_are_built_again(server: Server, tmp_path: Path) -> None:
+    function = "SELECT 'upc.tick'::regproc::oid"
+    with scene(server, tmp_path) as its:
+        before = rows(server.dsn(), function)
+        outdate(server, "0001")
+        upgrade(server.dsn())
+        assert rows(server.dsn(), function) != before
+        its.heals()
+        # It has waited for the upgrade, at most: that is no problem.
+        assert len(its.tick.problems) <= 1
+
+
+def test_a_newer_revision_ends_it(server: Server, tmp_path: Path) -> None:
+    with scene(server, tmp_path) as its:
+        # As a newer pyupc leaves it: other tables, and functions for them.
+        outdate(server, "0001")
+        upgrade(server.dsn())
+        outdate(server, "9999")
+        run(server, "UPDATE upc_data.alembic_version SET version_num = '9999'")
+        assert its.tick.ended(20) == 4
+        told = [text for text in its.tick.problems if not text.startswith("hint: ")]
+        assert len(told) == 1
+        assert "9999" in told[0]
