@@ -56,7 +56,7 @@ CREATE FUNCTION upc.logged_price(
     OUT priced_at timestamptz,
     OUT same_since timestamptz
 )
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
 DECLARE
     v_exchange text := exchange;
@@ -78,6 +78,27 @@ BEGIN
     LIMIT 1;
     IF price IS NULL THEN
         RETURN;
+    END IF;
+    -- A clock that was put back writes its prices among those of the same time before: of them the
+    -- one that came in last is the newest, whatever its time.
+    IF at >= clock_timestamp() - interval '1 minute'
+        AND EXISTS (
+            SELECT
+            FROM upc_data.price AS p
+            WHERE p.symbol = logged_price.symbol
+              AND p.exchange = v_exchange
+              AND p.received_at > at
+        )
+    THEN
+        SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
+        INTO price, v_received_at, priced_at
+        FROM upc_data.price AS p
+        WHERE p.symbol = logged_price.symbol
+          AND p.exchange = v_exchange
+          AND p.received_at <= at
+          AND p.received_at >= v_received_at - interval '5 seconds'
+        ORDER BY age(p.xmin), p.received_at DESC
+        LIMIT 1;
     END IF;
 
     -- Older ones than an hour say no more about a price that does not move.

@@ -22,7 +22,7 @@ CREATE FUNCTION upc.feed_price(
     OUT delta_15m double precision,
     OUT delta_30m double precision
 )
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
 BEGIN
     market_at := at;
