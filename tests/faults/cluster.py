@@ -120,6 +120,8 @@ class Server:
 
     def _begin(self, deadline: float) -> bool:
         settings = {
+            # In the data folder, so that a server that is killed leaves nothing behind elsewhere.
+            "dynamic_shared_memory_type": "mmap",
             "listen_addresses": "",
             "log_line_prefix": "%m [%p] %e ",
             "port": str(PORT),

@@ -26,8 +26,10 @@ EARLIER = """
 
 
 @pytest.fixture
-def clock(server_folder: Path) -> Clock:
-    return Clock.at(server_folder / "clock")
+def clock(server_folder: Path) -> Iterator[Clock]:
+    its = Clock.at(server_folder / "clock")
+    yield its
+    its.remove()
 
 
 @pytest.fixture
