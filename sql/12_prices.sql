@@ -82,12 +82,12 @@ BEGIN
     -- A clock that was put back writes its prices among those of the same time before: of them the
     -- one that came in last is the newest, whatever its time.
     IF at >= clock_timestamp() - interval '1 minute'
-        AND EXISTS (
-            SELECT
+        AND at < (
+            SELECT p.received_at
             FROM upc_data.price AS p
-            WHERE p.symbol = logged_price.symbol
-              AND p.exchange = v_exchange
-              AND p.received_at > at
+            WHERE p.symbol = logged_price.symbol AND p.exchange = v_exchange
+            ORDER BY p.received_at DESC
+            LIMIT 1
         )
     THEN
         SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)

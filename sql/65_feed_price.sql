@@ -75,10 +75,9 @@ BEGIN
     FROM upc_data.price AS p
     WHERE p.symbol = outdated_by.symbol
       AND p.exchange = coalesce(outdated_by.exchange, p.exchange)
-      AND p.received_at > at
     ORDER BY p.received_at DESC
     LIMIT 1;
-    IF NOT FOUND THEN
+    IF NOT coalesce(v_later.received_at > at, false) THEN
         RETURN NULL;
     END IF;
     SELECT age(p.xmin)
