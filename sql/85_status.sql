@@ -114,7 +114,7 @@ BEGIN ATOMIC
                 status_problems.holder_problem
             ),
             (
-                12, false, status.minute_availability < 95,
+                12, false, status.minute_missed > 3 AND status.minute_availability < 95,
                 format(
                     '%s of %s ticks of the last minute were missed',
                     status.minute_missed, status.minute_done + status.minute_missed
@@ -283,23 +283,31 @@ DECLARE
     v_light text;
 BEGIN
     PERFORM upc.require_symbol(s) FROM unnest(symbols) AS s;
-    SELECT
-        json_agg(to_json(r) ORDER BY r.symbol),
-        array_agg(format('%s: %s', r.symbol, p.problem) ORDER BY r.symbol)
-            FILTER (WHERE r.counts AND p.problem IS NOT NULL),
-        CASE
-            WHEN bool_or(r.light = 'red') FILTER (WHERE r.counts) THEN 'red'
-            WHEN bool_or(r.light = 'yellow') FILTER (WHERE r.counts) THEN 'yellow'
-            WHEN bool_or(r.counts) THEN 'green'
-            ELSE 'red'
-        END
-    INTO v_rows, v_problems, v_light
-    FROM (
-        SELECT s.*, s.is_expected OR symbols IS NOT NULL AS counts
+    WITH seen AS MATERIALIZED (
+        SELECT
+            s AS status,
+            s.symbol,
+            s.light,
+            s.is_expected OR status_document.symbols IS NOT NULL AS is_asked
         FROM upc.status(at => status_document.at) AS s
-        WHERE symbols IS NULL OR s.symbol = ANY (symbols)
-    ) AS r
-    LEFT JOIN LATERAL (SELECT r.problems[1] AS problem) AS p ON true;
+        WHERE status_document.symbols IS NULL OR s.symbol = ANY (status_document.symbols)
+    )
+    SELECT
+        json_agg(to_json(e.status) ORDER BY e.symbol),
+        CASE
+            WHEN bool_or(e.light = 'red') FILTER (WHERE e.is_asked) THEN 'red'
+            WHEN bool_or(e.light = 'yellow') FILTER (WHERE e.is_asked) THEN 'yellow'
+            WHEN bool_or(e.is_asked) THEN 'green'
+            ELSE 'red'
+        END,
+        (
+            SELECT array_agg(format('%s: %s', o.symbol, p.problem) ORDER BY o.symbol, p.place)
+            FROM seen AS o
+            CROSS JOIN LATERAL unnest((o.status).problems) WITH ORDINALITY AS p (problem, place)
+            WHERE o.is_asked
+        )
+    INTO v_rows, v_light, v_problems
+    FROM seen AS e;
     RETURN json_build_object(
         'timestamp', upc.iso_utc(at),
         'state', v_light,

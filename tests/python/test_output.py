@@ -34,6 +34,7 @@ WITHOUT_ROWS = {
     "pyupc fingerprints use": "one object",
     "pyupc trades open": "one object",
     "pyupc trades close": "one object",
+    "pyupc notify": "nothing",
     "pyupc compare": "one object: the differences and the times are unlike each other",
     "pyupc demo": "a live table",
     "pyupc feed": "nothing",

@@ -30,7 +30,13 @@ Rows = list[dict[str, Any]]
 WRAPPED = ("rows", "files", "results", "fingerprints")
 
 # Their rows are read back where an exchange is played, and where a short run is.
-ELSEWHERE = {"pyupc candles backfill", "pyupc bench", "pyupc db prune", "pyupc status"}
+ELSEWHERE = {
+    "pyupc candles backfill",
+    "pyupc bench",
+    "pyupc db prune",
+    "pyupc doctor",
+    "pyupc status",
+}
 
 BASELINE = "btc_fingerprint_directional_baseline"
 TITLE = "Bitcoin, “at noon”?\n\x1b[31m€"
