@@ -73,32 +73,34 @@ BEGIN
     SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
     INTO price, v_received_at, priced_at
     FROM upc_data.price AS p
-    WHERE p.symbol = logged_price.symbol AND p.exchange = v_exchange AND p.received_at <= at
+    WHERE p.symbol = logged_price.symbol AND p.exchange = v_exchange
     ORDER BY p.received_at DESC
     LIMIT 1;
-    IF price IS NULL THEN
-        RETURN;
-    END IF;
-    -- A clock that was put back writes its prices among those of the same time before: of them the
-    -- one that came in last is the newest, whatever its time.
-    IF at >= clock_timestamp() - interval '1 minute'
-        AND at < (
-            SELECT p.received_at
-            FROM upc_data.price AS p
-            WHERE p.symbol = logged_price.symbol AND p.exchange = v_exchange
-            ORDER BY p.received_at DESC
-            LIMIT 1
-        )
-    THEN
+    IF v_received_at > at THEN
         SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
         INTO price, v_received_at, priced_at
         FROM upc_data.price AS p
         WHERE p.symbol = logged_price.symbol
           AND p.exchange = v_exchange
           AND p.received_at <= at
-          AND p.received_at >= v_received_at - interval '5 seconds'
-        ORDER BY age(p.xmin), p.received_at DESC
+        ORDER BY p.received_at DESC
         LIMIT 1;
+        -- A clock that was put back writes its prices among those of the same time before: of them
+        -- the one that came in last is the newest, whatever its time.
+        IF price IS NOT NULL AND at >= clock_timestamp() - interval '1 minute' THEN
+            SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
+            INTO price, v_received_at, priced_at
+            FROM upc_data.price AS p
+            WHERE p.symbol = logged_price.symbol
+              AND p.exchange = v_exchange
+              AND p.received_at <= at
+              AND p.received_at >= v_received_at - interval '5 seconds'
+            ORDER BY age(p.xmin), p.received_at DESC
+            LIMIT 1;
+        END IF;
+    END IF;
+    IF price IS NULL THEN
+        RETURN;
     END IF;
 
     -- Older ones than an hour say no more about a price that does not move.

@@ -180,10 +180,19 @@ BEGIN
         q.result
     FROM upc_data.trade AS t
     JOIN upc_data.symbol AS s ON s.symbol = t.symbol
-    LEFT JOIN upc_data.market_event AS e
-        ON e.symbol = t.symbol AND e.event_ticker = t.event_ticker
-    LEFT JOIN upc_data.market_quote AS q
-        ON q.symbol = t.symbol AND q.event_ticker = t.event_ticker AND q.ticker = t.ticker
+    -- One probe a trade, however the tables have grown since this was planned.
+    LEFT JOIN LATERAL (
+        SELECT m.closes_at, m.read_at
+        FROM upc_data.market_event AS m
+        WHERE m.symbol = t.symbol AND m.event_ticker = t.event_ticker
+        LIMIT 1
+    ) AS e ON true
+    LEFT JOIN LATERAL (
+        SELECT m.status, m.yes_ask, m.no_ask, m.result
+        FROM upc_data.market_quote AS m
+        WHERE m.symbol = t.symbol AND m.event_ticker = t.event_ticker AND m.ticker = t.ticker
+        LIMIT 1
+    ) AS q ON true
     CROSS JOIN LATERAL (
         SELECT
             -- As compute_strikes compares it: a price as numeric has 15 digits only.

@@ -213,6 +213,7 @@ DECLARE
     v_is_unbroken boolean;
     v_changes json[];
     v_change json;
+    v_has_result boolean;
 BEGIN
     active := '{}';
     announced := '{}';
@@ -223,7 +224,6 @@ BEGIN
         RETURN;
     END IF;
 
-    announced := upc.settle_trades(symbol, at);
     SELECT r.* INTO v_rules FROM upc.stop_rules() AS r;
     v_is_unbroken := coalesce(
         at - seen_at BETWEEN '0' AND upc.setting('fresh_for', '15 s')::interval, false
@@ -300,8 +300,9 @@ BEGIN
             ) FILTER (
                 WHERE w.reason IS NOT NULL
                    OR b.below_since IS DISTINCT FROM (a.trade).below_since
-            )
-        INTO active, v_changes
+            ),
+            coalesce(bool_or(NOT a.is_traded AND a.result IN ('yes', 'no')), false)
+        INTO active, v_changes, v_has_result
         FROM upc.active_trades(
             symbol, at, price, momentum, price_state, method, strikes, prob_above, event_ticker
         ) AS a
@@ -329,9 +330,12 @@ BEGIN
             END AS reason
             OFFSET 0
         ) AS w;
-        EXIT WHEN v_changes IS NULL OR v_look = 2;
+        EXIT WHEN v_look = 2 OR v_changes IS NULL AND NOT v_has_result;
 
-        FOREACH v_change IN ARRAY v_changes LOOP
+        IF v_has_result THEN
+            announced := upc.settle_trades(symbol, at);
+        END IF;
+        FOREACH v_change IN ARRAY coalesce(v_changes, '{}') LOOP
             announced := announced || upc.change_trade(
                 symbol,
                 (v_change ->> 'trade_id')::bigint,

@@ -201,11 +201,18 @@ BEGIN
             INTO v.event_ticker, v.quote_age_seconds
             FROM upc.current_event(v_symbol, at) AS e;
             IF v.event_ticker IS NULL THEN
-                -- Whoever has read quotes within the last day wants them still.
+                -- Whoever has read quotes within the last week, or holds a trade, wants them still.
                 SELECT extract(epoch FROM at - max(e.read_at))
                 INTO v.quote_age_seconds
                 FROM upc_data.market_event AS e
-                WHERE e.symbol = v_symbol AND e.closes_at > at - interval '1 day';
+                WHERE e.symbol = v_symbol
+                  AND (
+                      e.closes_at > at - interval '7 days'
+                      OR EXISTS (
+                          SELECT FROM upc_data.trade AS t
+                          WHERE t.symbol = v_symbol AND t.ended_at IS NULL
+                      )
+                  );
             END IF;
             IF v.quote_age_seconds IS NOT NULL THEN
                 v.quote_state := upc.freshness(make_interval(secs => v.quote_age_seconds));

@@ -187,6 +187,10 @@ COMMENT ON COLUMN upc_data.tick.missed_count IS
     'upc_data.tick_count.missed after the tick; NULL for replayed and simulated prices';
 COMMENT ON COLUMN upc_data.tick.answered_count IS
     'upc_data.tick_count.answered after the tick; NULL for replayed and simulated prices';
+CREATE INDEX tick_symbol_ticked_at_live_idx ON upc_data.tick (symbol, ticked_at)
+    WHERE done_count IS NOT NULL;
+COMMENT ON INDEX upc_data.tick_symbol_ticked_at_live_idx IS
+    'the counts at either end of a window, for the availability, among ticks that have none';
 """
 
 TICK_LEASE = """
@@ -273,6 +277,7 @@ def downgrade() -> None:
     ALTER TABLE upc_data.document DROP COLUMN active_trades;
     ALTER TABLE upc_data.tick_lease
         DROP COLUMN problem, DROP COLUMN every, DROP COLUMN feed;
+    DROP INDEX upc_data.tick_symbol_ticked_at_live_idx;
     ALTER TABLE upc_data.tick
         DROP COLUMN answered_count, DROP COLUMN missed_count, DROP COLUMN done_count;
     DROP TABLE upc_data.tick_count;
