@@ -300,12 +300,17 @@ def test_without_quotes_ever_none_are_missed(well: Connection) -> None:
     assert (row["quote_state"], row["quote_age_seconds"], row["light"]) == (None, None, "green")
 
 
-def test_who_has_read_quotes_wants_them_for_a_day(well: Connection) -> None:
-    well.execute("UPDATE upc_data.market_event SET closes_at = %s", (NOW - timedelta(hours=23),))
-    read_quotes(well, NOW - timedelta(hours=24))
+def test_who_has_read_quotes_wants_them_for_a_week(well: Connection) -> None:
+    """Whoever holds a trade wants them for as long as that."""
+    closed = "UPDATE upc_data.market_event SET closes_at = %s"
+    open_trade(well)
+    well.execute(closed, (NOW - timedelta(days=6, hours=23),))
+    read_quotes(well, NOW - timedelta(days=7))
     row = status(well)
     assert (row["quote_state"], row["event_ticker"], row["light"]) == ("halted", None, "yellow")
-    well.execute("UPDATE upc_data.market_event SET closes_at = %s", (NOW - timedelta(hours=24),))
+    well.execute(closed, (NOW - timedelta(days=7),))
+    assert status(well)["light"] == "yellow"
+    well.execute("SELECT upc.close_trade(t.trade_id, 0.5, %s) FROM upc_data.trade AS t", (NOW,))
     assert status(well)["light"] == "green"
 
 
