@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 import click
 
-from pyupc.cli.options import examples, symbols
+from pyupc.cli.logs import log_what_it_does
+from pyupc.cli.options import examples, log_format, symbols
 
 DEFAULT_EXCHANGE = "coinbase"
 
@@ -41,6 +40,7 @@ DEFAULT_EXCHANGE = "coinbase"
 @click.option("--exchange-url", hidden=True, help="A server in place of the exchange's own.")
 @click.option("--attached", is_flag=True, hidden=True, help="End when standard input ends.")
 @click.option("--seconds", type=float, hidden=True, help="End after so many.")
+@log_format
 def command(
     exchange: str,
     symbols: tuple[str, ...],
@@ -69,7 +69,7 @@ def command(
 
     from pyupc.feed.run import Job, run
 
-    _log_minutes()
+    log_what_it_does("pyupc.feed")
     job = Job(
         dsn=resolve_dsn(),
         exchange=name,
@@ -82,10 +82,3 @@ def command(
         seconds=seconds,
     )
     raise SystemExit(run(job))
-
-
-def _log_minutes() -> None:
-    """This command's log is what it is run for: without -q it shows more than warnings."""
-    everything = logging.getLogger("pyupc").level
-    ours = logging.getLogger("pyupc.feed")
-    ours.setLevel(logging.INFO if everything == logging.WARNING else logging.NOTSET)

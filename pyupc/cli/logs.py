@@ -26,15 +26,30 @@ def log_to_stderr(verbose: int = 0, *, quiet: bool = False, log_format: str = "t
     else:
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     handler = _StderrHandler()
-    handler.setFormatter(
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(level)
+    set_log_format(log_format)
+
+
+def set_log_format(log_format: str) -> None:
+    """Text or json, of all that is logged from now on."""
+    formatter = (
         JsonFormatter()
         if log_format == "json"
         else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
     for name in _LOGGERS:
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [handler]
-        logger.setLevel(level)
+        for handler in logging.getLogger(name).handlers:
+            handler.setFormatter(formatter)
+
+
+def log_what_it_does(name: str) -> None:
+    """For a command whose log is what it is run for: without -q it shows more than warnings."""
+    everything = logging.getLogger("pyupc").level
+    ours = logging.getLogger(name)
+    ours.setLevel(logging.INFO if everything == logging.WARNING else logging.NOTSET)
 
 
 def logs_are_json() -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.options import examples
+from pyupc.cli.logs import log_what_it_does
+from pyupc.cli.options import examples, log_format
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def _kinds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
 @click.option("--from-start", is_flag=True, help="A new receiver begins with the oldest stored.")
 @click.option("--once", is_flag=True, help="Send what is waiting, and end.")
 @click.option("--test", "is_test", is_flag=True, help="Send a test message to each URL, and end.")
+@log_format
 def command(
     urls: tuple[str, ...],
     kinds: tuple[str, ...],
@@ -98,7 +99,7 @@ def command(
 
     from pyupc.database.connect import resolve_dsn
 
-    _log_messages()
+    log_what_it_does("pyupc.notify")
     job = Job(resolve_dsn(), targets, kinds, from_start=from_start, is_once=once)
     raise SystemExit(run(job))
 
@@ -118,10 +119,3 @@ def _targets(urls: tuple[str, ...], names: tuple[str, ...]) -> list[Target]:
     if len({each.subscriber for each in found}) < len(found):
         raise UsageProblem("two receivers are the same", "name each --to, and each --name, once")
     return found
-
-
-def _log_messages() -> None:
-    """This command's log is what it is run for: without -q it shows more than warnings."""
-    everything = logging.getLogger("pyupc").level
-    ours = logging.getLogger("pyupc.notify")
-    ours.setLevel(logging.INFO if everything == logging.WARNING else logging.NOTSET)

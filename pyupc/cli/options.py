@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+from pyupc.cli.logs import set_log_format
+from pyupc.settings.general import LOG_FORMATS
+
 _NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 
 
@@ -64,6 +67,22 @@ def one_symbol(help: str) -> Callable[[Any], Any]:
 
 
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _set_log_format(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        set_log_format(value)
+
+
+# Of the whole program, and taken behind the name of a command that goes on for long as well.
+log_format = click.option(
+    "--log-format",
+    type=click.Choice(LOG_FORMATS),
+    hidden=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_set_log_format,
+)
 
 yes = click.option("--yes", is_flag=True, help="Do it, whatever data is lost.")
 

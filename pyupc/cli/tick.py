@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import re
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.options import examples, json_output, symbols
+from pyupc.cli.logs import log_what_it_does
+from pyupc.cli.options import examples, json_output, log_format, symbols
 from pyupc.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
     " when another one comes.",
 )
 @json_output
+@log_format
 def command(
     feed: str,
     symbols: tuple[str, ...],
@@ -168,7 +169,7 @@ def command(
         seed=1 if seed is None else seed,
         standby=standby,
     )
-    _log_minutes()
+    log_what_it_does("pyupc.tick")
     if as_json or not _is_screen():
         outcome = _run(job, None)
     else:
@@ -190,10 +191,3 @@ def _run(job: Job, view: View | None) -> Outcome:
 
 def _is_screen() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
-
-
-def _log_minutes() -> None:
-    """This command's log is what it is run for: without -q it shows more than warnings."""
-    everything = logging.getLogger("pyupc").level
-    ours = logging.getLogger("pyupc.tick")
-    ours.setLevel(logging.INFO if everything == logging.WARNING else logging.NOTSET)

@@ -86,6 +86,12 @@ def revision(conn: psycopg.Connection[Any]) -> str | None:
     return None if row is None else str(row[0])
 
 
+def code_identity(conn: psycopg.Connection[Any]) -> int:
+    """Another number after every rebuild of the functions, also of the same text; 0 without any."""
+    row = _read(conn, "SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'upc'")
+    return 0 if row is None else int(row[0])
+
+
 def check(conn: psycopg.Connection[Any], *, code: bool = True) -> None:
     """Raise SchemaOutOfDate unless the database is the one that this program was written for.
 

@@ -64,13 +64,17 @@ class Link:
             except psycopg.Error as error:
                 raise translate(error) from error
 
-    def check(self) -> None:
-        """Raise SchemaOutOfDate if the tables have become those of another revision, or Lost."""
-        if self._conn is None:
-            return
+    def check(self) -> int:
+        """The identity of the functions' schema, which a rebuild makes anew.
+
+        Raises SchemaOutOfDate if the tables have become those of another revision, or Lost.
+        """
         try:
+            if self._conn is None:
+                raise psycopg.OperationalError("there is no connection")
             with limited(self._patience):
                 schema.check(self._conn, code=False)
+                return schema.code_identity(self._conn)
         except Hanging as error:
             self.close()
             raise Lost(no_answer()) from error

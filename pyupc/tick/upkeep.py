@@ -19,19 +19,24 @@ REVISION_SECONDS = 5.0
 class Revision:
     """An upgrade under a running process leaves its statements valid, so that it has to look.
 
-    `check` raises SchemaOutOfDate.
+    `check` names the functions as they were built last, or raises SchemaOutOfDate.
     """
 
-    check: Callable[[], None]
+    check: Callable[[], int]
     now: Callable[[], float]
+    _built: int | None = None
 
     def __post_init__(self) -> None:
-        self._due = self.now() + REVISION_SECONDS
+        self._due = self.now()
 
     def tend(self) -> None:
-        if self.now() >= self._due:
-            self._due = self.now() + REVISION_SECONDS
-            self.check()
+        if self.now() < self._due:
+            return
+        self._due = self.now() + REVISION_SECONDS
+        built = self.check()
+        if self._built not in (None, built):
+            logger.warning("the database's functions have been rebuilt: the new ones tick now")
+        self._built = built
 
 
 @dataclass

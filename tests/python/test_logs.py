@@ -176,3 +176,20 @@ def test_the_embedded_servers_own_words(
     monkeypatch.setenv("PYUPC_LOG_FORMAT", "json")
     print_to_stderr("starting")
     assert the_object(capsys.readouterr().err)["message"] == "starting"
+
+
+@pytest.mark.parametrize("command", ["tick", "feed"])
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_the_format_may_stand_behind_a_command_that_goes_on(
+    command: str, is_behind: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYUPC_DSN", "host=/nowhere")
+    chosen = ["--log-format", "json"]
+    arguments = [command, *chosen] if is_behind else [*chosen, command]
+    done = pyupc(*arguments)
+    assert done.exit_code == 3
+    assert [json.loads(line)["level"] for line in done.stderr.splitlines()] == ["ERROR"]
+
+
+def test_the_format_behind_a_command_is_checked() -> None:
+    assert pyupc("tick", "--log-format", "xml").exit_code == 2
