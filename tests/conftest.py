@@ -79,6 +79,12 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[PROBLEM] = str(error)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: none is then left over for one worker at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Hand the one server to a worker of xdist."""
