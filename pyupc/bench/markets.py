@@ -82,7 +82,9 @@ def _log_prices(conn: Connection, symbol: str, price: float) -> None:
 def _open_trades(conn: Connection, symbol: str) -> None:
     conn.execute(
         """
-        SELECT upc.open_trade(q.ticker, CASE WHEN q.place % 2 = 0 THEN 'yes' ELSE 'no' END, 0.5, 10)
+        SELECT upc.open_trade(
+            q.ticker, CASE WHEN mod(q.place, 2) = 0 THEN 'yes' ELSE 'no' END, 0.5, 10
+        )
         FROM (
             SELECT m.ticker, row_number() OVER (ORDER BY abs(m.strike - %(price)s)) AS place
             FROM upc_data.market_quote AS m
