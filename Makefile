@@ -18,7 +18,7 @@ demo: $(VENV)/installed-embedded
 
 test: $(VENV)/installed-test
 	@echo "==> the tests, on the first of: PYUPC_TEST_DSN, a Docker daemon, an embedded PostgreSQL"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: $(VENV)/installed-test
 	@echo "==> ruff"
