@@ -123,7 +123,8 @@ def test_a_failure_is_told_once_and_stops_nothing(
     caplog.clear()
     for _ in range(600):
         deleting.round()
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    told = [record.levelno for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told == [logging.WARNING]
 
 
 def test_it_waits_for_a_minute_and_for_time_enough() -> None:
