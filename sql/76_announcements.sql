@@ -150,7 +150,7 @@ BEGIN
             SELECT FROM upc_data.condition AS c WHERE c.symbol = note_conditions.symbol
         )
     THEN
-        RETURN '{}';
+        RETURN '{}'::json[];
     END IF;
 
     RETURN array_remove(

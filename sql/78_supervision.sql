@@ -59,7 +59,7 @@ RETURNS json[]
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_announced json[] := '{}';
+    v_announced json[] := '{}'::json[];
     v_trade upc_data.trade;
     v_pnl numeric;
 BEGIN
@@ -155,7 +155,7 @@ BEGIN
       )
     RETURNING t.* INTO v_trade;
     IF NOT FOUND OR reason IS NULL THEN
-        RETURN '{}';
+        RETURN '{}'::json[];
     END IF;
     RETURN ARRAY[upc.announce(
         symbol,
@@ -215,8 +215,8 @@ DECLARE
     v_change json;
     v_has_result boolean;
 BEGIN
-    active := '{}';
-    announced := '{}';
+    active := '{}'::json[];
+    announced := '{}'::json[];
     IF NOT EXISTS (
         SELECT FROM upc_data.trade AS t
         WHERE t.symbol = supervise.symbol AND t.ended_at IS NULL

@@ -61,7 +61,7 @@ DECLARE
     v_is_live boolean := feed NOT IN ('replay', 'simulated');
     v_count upc_data.tick_count;
     v_trades record;
-    v_announced json[] := '{}';
+    v_announced json[] := '{}'::json[];
     -- As json, so that storing them does not parse them again.
     v_live json;
     v_tables json[];

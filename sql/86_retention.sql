@@ -9,7 +9,7 @@ DECLARE
 BEGIN
     -- Before PostgreSQL 17 no interval is endless.
     IF lower(v_kept) = 'infinity' THEN
-        RETURN '-infinity';
+        RETURN '-infinity'::timestamptz;
     END IF;
     BEGIN
         IF v_kept::interval >= '2 days' THEN
