@@ -168,6 +168,7 @@ def test_a_missing_price_is_skipped_and_told_once(
             assert len(logged(fresh_db)) == before
             server.told = None
             await until(lambda: len(logged(fresh_db)) > before)
+            await until(lambda: any("back after" in r.message for r in caplog.records))
 
     run(main())
     lines = [r.message for r in caplog.records if r.message.startswith("coinbase BTC: ")]
