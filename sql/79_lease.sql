@@ -57,17 +57,6 @@ COMMENT ON FUNCTION upc.release_lease IS
     'gives the right to tick a symbol back, if the holder has it';
 
 
-CREATE FUNCTION upc.lease_of(symbol text, OUT holder text, OUT expires_at timestamptz)
-LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT l.holder, l.expires_at
-    FROM upc_data.tick_lease AS l
-    WHERE l.symbol = lease_of.symbol;
-END;
-COMMENT ON FUNCTION upc.lease_of IS
-    'who has the right to tick a symbol, and until when unless it is renewed; NULL where nobody has';
-
-
 CREATE FUNCTION upc.break_lease(symbol text, holder text, expires_at timestamptz)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE

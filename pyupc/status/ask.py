@@ -108,7 +108,9 @@ def _read(conn: Connection, symbols: Sequence[str]) -> Status:
     row = conn.execute(query, (list(symbols) or None,)).fetchone()
     assert row is not None
     document = json.loads(row[0])
-    problems, state = tuple(document["problems"]), document["state"]
-    if not problems and state != "green":
-        problems = ("nothing ticks",)
-    return Status(document["timestamp"], state, problems, tuple(document["symbols"]))
+    return Status(
+        document["timestamp"],
+        document["state"],
+        tuple(document["problems"]),
+        tuple(document["symbols"]),
+    )

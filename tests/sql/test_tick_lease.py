@@ -131,17 +131,9 @@ def test_notification(fresh_db: str, own: Connection) -> None:
 
 
 def lease(conn: Connection) -> tuple[Any, ...]:
-    [row] = conn.execute("SELECT * FROM upc.lease_of('BTC')").fetchall()
+    query = "SELECT holder, expires_at FROM upc_data.tick_lease WHERE symbol = 'BTC'"
+    [row] = conn.execute(query).fetchall()
     return row
-
-
-def test_whose_it_is(conn: Connection) -> None:
-    assert lease(conn) == (None, None)
-    tick(conn, "one")
-    expires_at = scalar(conn, "SELECT expires_at FROM upc_data.tick_lease")
-    assert lease(conn) == ("one", expires_at)
-    assert conn.execute("SELECT * FROM upc.lease_of('ETH')").fetchall() == [(None, None)]
-    assert conn.execute("SELECT * FROM upc.lease_of(NULL)").fetchall() == [(None, None)]
 
 
 BREAK = "SELECT upc.break_lease(%s, %s, %s)"
