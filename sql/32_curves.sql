@@ -293,6 +293,7 @@ AS $fn$
 BEGIN
     PERFORM upc.await_refresh();
     REFRESH MATERIALIZED VIEW CONCURRENTLY upc.fingerprint_curve;
+    REFRESH MATERIALIZED VIEW CONCURRENTLY upc.volatility_curve;
     PERFORM upc.refresh_grid();
 END
 $fn$;

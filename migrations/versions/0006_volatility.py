@@ -26,7 +26,9 @@ COMMENT ON COLUMN upc_data.volatility_change.change_id IS
     'makes two changes of one day two rows';
 -- What is stored already has to be counted.
 INSERT INTO upc_data.volatility_change (symbol, day)
-SELECT d.symbol, d.day FROM upc_data.counted_day AS d;
+SELECT d.symbol, d.day FROM upc_data.counted_day AS d
+UNION
+SELECT n.symbol, n.day FROM upc_data.candle_change AS n;
 """
 
 VOLATILITY_FIT = """
@@ -125,19 +127,17 @@ VOLATILITY_STATE = """
 CREATE TABLE upc_data.volatility_state (
     symbol text COLLATE "C" NOT NULL,
     known_at timestamptz NOT NULL,
-    features double precision[] NOT NULL,
+    variances double precision[] NOT NULL,
     CONSTRAINT volatility_state_symbol_pkey PRIMARY KEY (symbol),
-    CONSTRAINT volatility_state_features_check CHECK (cardinality(features) = 5)
+    CONSTRAINT volatility_state_variances_check CHECK (cardinality(variances) = 60)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE upc_data.volatility_state IS
-    'what the forecast of each symbol''s volatility was last computed from, so that it is computed '
-    'once a minute; deleted whenever a candle changes';
+    'the last forecast of each symbol''s volatility, so that it is computed once a minute';
 COMMENT ON COLUMN upc_data.volatility_state.symbol IS 'symbol';
 COMMENT ON COLUMN upc_data.volatility_state.known_at IS
-    'full minute: candles that had closed by then are in it';
-COMMENT ON COLUMN upc_data.volatility_state.features IS
-    'logarithms of the mean squared ranges of the last 5, 20, 60, 240 and 1440 minutes, without '
-    'the factors of the week, each plus 14';
+    'full minute: it was computed from candles that had closed by then';
+COMMENT ON COLUMN upc_data.volatility_state.variances IS
+    'element t: variance of the move of the next t minutes, the move as a share of the price';
 COMMENT ON CONSTRAINT volatility_state_symbol_pkey ON upc_data.volatility_state IS
     'compute_strikes asks by symbol';
 """
