@@ -73,7 +73,11 @@ CREATE FUNCTION upc.is_question(
     price double precision,
     momentum double precision,
     ttc_seconds integer,
-    method text
+    method text,
+    model text,
+    settlement text,
+    volatility double precision,
+    observed double precision
 )
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -82,7 +86,11 @@ RETURN coalesce(
     AND is_question.price < 'Infinity'
     AND coalesce(abs(is_question.momentum) < 'Infinity', true)
     AND coalesce(is_question.ttc_seconds >= 0, true)
-    AND is_question.method = 'nearest',
+    AND is_question.method IN ('nearest', 'linear')
+    AND is_question.model IN ('momentum', 'baseline', 'shrunk', 'volatility')
+    AND is_question.settlement IN ('close', 'average')
+    AND coalesce(is_question.volatility > 0 AND is_question.volatility < 'Infinity', true)
+    AND coalesce(is_question.observed > 0 AND is_question.observed < 'Infinity', true),
     false
 );
 COMMENT ON FUNCTION upc.is_question IS
@@ -94,7 +102,11 @@ CREATE FUNCTION upc.refuse_question(
     momentum double precision,
     symbol text,
     ttc_seconds integer,
-    method text
+    method text,
+    model text,
+    settlement text,
+    volatility double precision DEFAULT NULL,
+    observed double precision DEFAULT NULL
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -122,12 +134,47 @@ BEGIN
                 DETAIL = 'It is the whole seconds until the contract closes.',
                 HINT = 'Pass NULL for the time to the next full hour.';
     END IF;
-    IF refuse_question.method IS DISTINCT FROM 'nearest' THEN
+    IF NOT coalesce(refuse_question.method IN ('nearest', 'linear'), false) THEN
         RAISE EXCEPTION 'unknown method %', coalesce(quote_literal(refuse_question.method), 'NULL')
             USING
                 ERRCODE = 'UP005',
                 DETAIL = 'The method says how a probability is read off the grid of a fingerprint.',
-                HINT = 'Use method => ''nearest''.';
+                HINT = 'Use method => ''nearest'' or ''linear''.';
+    END IF;
+    IF NOT coalesce(
+        refuse_question.model IN ('momentum', 'baseline', 'shrunk', 'volatility'), false
+    ) THEN
+        RAISE EXCEPTION 'unknown model %', coalesce(quote_literal(refuse_question.model), 'NULL')
+            USING
+                ERRCODE = 'UP018',
+                DETAIL = 'The model says which fingerprints answer.',
+                HINT = 'Use model => ''momentum'', ''baseline'', ''shrunk'' or ''volatility''.';
+    END IF;
+    IF NOT coalesce(refuse_question.settlement IN ('close', 'average'), false) THEN
+        RAISE EXCEPTION 'unknown settlement %',
+            coalesce(quote_literal(refuse_question.settlement), 'NULL')
+            USING
+                ERRCODE = 'UP019',
+                DETAIL = 'It says which price decides: the last one, or the mean of the last minute.',
+                HINT = 'Use settlement => ''close'' or ''average''.';
+    END IF;
+    IF NOT coalesce(
+        refuse_question.volatility > 0 AND refuse_question.volatility < 'Infinity', true
+    ) THEN
+        RAISE EXCEPTION 'volatility must be a positive number, got %', refuse_question.volatility
+            USING
+                ERRCODE = 'UP020',
+                DETAIL = 'It is the standard deviation of the move in the time left, percent.',
+                HINT = 'Pass NULL for the forecast at the newest candle.';
+    END IF;
+    IF NOT coalesce(
+        refuse_question.observed > 0 AND refuse_question.observed < 'Infinity', true
+    ) THEN
+        RAISE EXCEPTION 'observed must be a positive number, got %', refuse_question.observed
+            USING
+                ERRCODE = 'UP001',
+                DETAIL = 'It is the mean price of the last minute so far, in quote currency.',
+                HINT = 'Pass NULL for what the price log says.';
     END IF;
     PERFORM upc.require_symbol(refuse_question.symbol);
     RAISE EXCEPTION 'no fingerprint answers for %', refuse_question.symbol
@@ -141,13 +188,46 @@ COMMENT ON FUNCTION upc.refuse_question IS
     'raises the error that says why a question for probabilities has no answer';
 
 
+CREATE FUNCTION upc.refuse_forecast(symbol text)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    RAISE EXCEPTION 'the volatility of % cannot be forecast', symbol
+        USING
+            ERRCODE = 'UP020',
+            DETAIL = 'A forecast takes a complete build and most of the candles of the last day.',
+            HINT = 'Load candles and run "pyupc fingerprints build", or use model => ''momentum''.';
+END
+$fn$;
+COMMENT ON FUNCTION upc.refuse_forecast IS
+    'raises the error that says that there is no forecast of a symbol''s volatility';
+
+
+CREATE FUNCTION upc.refuse_observed(symbol text)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    RAISE EXCEPTION 'the price log does not have the last minute of %', symbol
+        USING
+            ERRCODE = 'UP021',
+            DETAIL = 'Within a minute of the close a part of the average that decides has been seen.',
+            HINT = 'Run "pyupc feed", pass observed, or use settlement => ''close''.';
+END
+$fn$;
+COMMENT ON FUNCTION upc.refuse_observed IS
+    'raises the error that says that the part of the average that has been seen is not known';
+
+
 -- The probability of one strike, in percent.
 --
 -- Arguments as in compute_strikes; strike in USD, above zero.
 -- Returns one row: move_percent is how far the strike is from the price, both directions are read
--- at that move, prob_above is the probability that the price closes at or above the strike.
--- Errors: UP001 price or strike, UP002 symbol, UP005 method, UP006 no fingerprint, UP007 momentum,
--- UP008 ttc_seconds.
+-- at that move, prob_above is the probability that the contract settles at or above the strike.
+-- Errors: UP001 price or strike, and those of compute_strikes.
 --
 -- Example:
 --   SELECT move_percent FROM probability(97250, 98222.5, 7, ttc_seconds => 900);
@@ -158,12 +238,18 @@ CREATE FUNCTION upc.probability(
     symbol text DEFAULT 'BTC',
     ttc_seconds integer DEFAULT NULL,
     method text DEFAULT 'nearest',
+    model text DEFAULT 'momentum',
+    settlement text DEFAULT 'close',
+    volatility double precision DEFAULT NULL,
+    observed double precision DEFAULT NULL,
     OUT prob_above double precision,
     OUT positive_prob double precision,
     OUT negative_prob double precision,
     OUT move_percent double precision,
     OUT sample_size bigint,
-    OUT fingerprint text
+    OUT fingerprint text,
+    OUT prob_low double precision,
+    OUT prob_high double precision
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -176,20 +262,21 @@ BEGIN
                 HINT = 'Pass the strike, for example probability(97250, 97500).';
     END IF;
 
-    IF upc.is_question(price, momentum, ttc_seconds, method) THEN
-        move_percent := 100 * abs(price - strike) / price;
-        SELECT
-            a.positive[1 + width_bucket(probability.move_percent, a.move_edges)],
-            a.negative[1 + width_bucket(probability.move_percent, a.move_edges)],
-            a.sample_size,
-            a.fingerprint
-        INTO positive_prob, negative_prob, sample_size, fingerprint
-        FROM upc.fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
+    IF NOT upc.is_question(
+        price, momentum, ttc_seconds, method, model, settlement, volatility, observed
+    ) THEN
+        PERFORM upc.refuse_question(
+            price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed
+        );
     END IF;
-    IF fingerprint IS NULL THEN
-        PERFORM upc.refuse_question(price, momentum, symbol, ttc_seconds, method);
-    END IF;
-    prob_above := CASE WHEN strike > price THEN positive_prob ELSE 100 - negative_prob END;
+    SELECT r.prob_above, r.positive_prob, r.negative_prob, r.sample_size, r.fingerprint,
+        r.prob_low, r.prob_high
+    INTO prob_above, positive_prob, negative_prob, sample_size, fingerprint, prob_low, prob_high
+    FROM upc.read_strikes(
+        price, ARRAY[strike], momentum, symbol, ttc_seconds, method, model, settlement, volatility,
+        observed
+    ) AS r;
+    move_percent := 100 * abs(price - strike) / price;
 END
 $fn$;
 COMMENT ON FUNCTION upc.probability IS

@@ -5,9 +5,18 @@
 -- price: USD, above zero. momentum: basis points; NULL asks the baseline. ttc_seconds: whole
 -- seconds to the close; NULL means to the next full hour. step: USD between strikes; NULL means the
 -- symbol's own. levels: strikes below and above the one nearest to the price, 0 to 500.
--- Returns one row per strike, ascending; probabilities in percent.
--- Errors: UP001 price, UP002 symbol, UP003 step, UP004 levels, UP005 method, UP006 no fingerprint,
--- UP007 momentum, UP008 ttc_seconds.
+-- method: nearest, the cell of the grid; linear, between the cells. model: momentum, the fingerprint
+-- of the bucket; baseline, that of all minutes; shrunk, the bucket's as far as it is backed, the
+-- baseline's beyond; volatility, fingerprints of moves in units of their forecast. settlement: close,
+-- the last price decides; average, the mean of 60 values of the last minute does. volatility:
+-- standard deviation of the move in the time left in percent; NULL means the forecast at the newest
+-- candle. observed: USD, the mean of the last minute so far; NULL means what the price log says.
+-- Returns one row per strike, ascending; probabilities in percent. prob_low and prob_high are the
+-- 95 % interval of prob_above for as many independent minutes as stand behind it, NULL where
+-- imported.
+-- Errors: UP001 price or observed, UP002 symbol, UP003 step, UP004 levels, UP005 method, UP006 no
+-- fingerprint, UP007 momentum, UP008 ttc_seconds, UP018 model, UP019 settlement, UP020 no forecast,
+-- UP021 nothing observed.
 --
 -- Example:
 --   SELECT strike, direction FROM compute_strikes(97250, 7, ttc_seconds => 900, levels => 1);
@@ -18,7 +27,11 @@ CREATE FUNCTION upc.compute_strikes(
     ttc_seconds integer DEFAULT NULL,
     step double precision DEFAULT NULL,
     levels integer DEFAULT 10,
-    method text DEFAULT 'nearest'
+    method text DEFAULT 'nearest',
+    model text DEFAULT 'momentum',
+    settlement text DEFAULT 'close',
+    volatility double precision DEFAULT NULL,
+    observed double precision DEFAULT NULL
 )
 RETURNS TABLE (
     strike double precision,
@@ -31,7 +44,10 @@ RETURNS TABLE (
     negative_prob double precision,
     prob_above double precision,
     sample_size bigint,
-    fingerprint text
+    fingerprint text,
+    prob_low double precision,
+    prob_high double precision,
+    deviation double precision
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 21
 AS $fn$
@@ -57,15 +73,56 @@ BEGIN
                 HINT = 'Pass NULL for the symbol''s own step.';
     END IF;
 
-    IF NOT upc.is_question(price, momentum, ttc_seconds, method) THEN
-        PERFORM upc.refuse_question(price, momentum, symbol, ttc_seconds, method);
+    IF NOT upc.is_question(
+        price, momentum, ttc_seconds, method, model, settlement, volatility, observed
+    ) THEN
+        PERFORM upc.refuse_question(
+            price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed
+        );
+    END IF;
+    IF method <> 'nearest' OR model <> 'momentum' OR settlement <> 'close' THEN
+        v_step := step;
+        IF v_step IS NULL THEN
+            SELECT s.strike_step INTO v_step
+            FROM upc_data.symbol AS s
+            WHERE s.symbol = compute_strikes.symbol;
+        END IF;
+        v_nearest := round(price / v_step);
+        RETURN QUERY
+        SELECT
+            r.strike,
+            abs(price - r.strike),
+            100 * abs(price - r.strike) / price,
+            CASE WHEN r.strike > price THEN 'above' ELSE 'below' END,
+            CASE WHEN r.strike > price THEN r.positive_prob ELSE r.negative_prob END,
+            CASE WHEN r.strike > price THEN 100 - r.positive_prob ELSE r.prob_above END,
+            r.positive_prob,
+            r.negative_prob,
+            r.prob_above,
+            r.sample_size,
+            r.fingerprint,
+            r.prob_low,
+            r.prob_high,
+            r.deviation
+        FROM upc.read_strikes(
+            price,
+            ARRAY(
+                SELECT (v_nearest + k) * v_step
+                FROM generate_series(greatest(-levels, 1 - v_nearest)::integer, levels) AS k
+                ORDER BY k
+            ),
+            momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed
+        ) AS r;
+        RETURN;
     END IF;
 
     SELECT a.positive, a.negative, a.sample_size, a.fingerprint, a.move_edges, a.strike_step
     INTO v_curve
     FROM upc.fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
     IF NOT FOUND THEN
-        PERFORM upc.refuse_question(price, momentum, symbol, ttc_seconds, method);
+        PERFORM upc.refuse_question(
+            price, momentum, symbol, ttc_seconds, method, model, settlement
+        );
     END IF;
 
     v_step := coalesce(step, v_curve.strike_step);
