@@ -13,6 +13,14 @@ COMMENT ON FUNCTION upc.seconds_to_hour IS
     'whole seconds from an instant to the next full hour, rounded down; 3600 exactly on the hour';
 
 
+CREATE FUNCTION upc.next_hour(at timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN date_bin('1 hour', next_hour.at, '2000-01-01 00:00:00+00') + interval '1 hour';
+COMMENT ON FUNCTION upc.next_hour IS
+    'the next full hour; an hour later exactly on one';
+
+
 CREATE FUNCTION upc.asked_bucket(momentum double precision)
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -37,6 +37,8 @@ CREATE FUNCTION upc.strike_documents(
     OUT fingerprint text,
     OUT strikes double precision[],
     OUT prob_above double precision[],
+    OUT yes_ask numeric[],
+    OUT no_ask numeric[],
     OUT probabilities json,
     OUT strike_rows json,
     OUT watched_rows json
@@ -123,6 +125,8 @@ BEGIN
         min(s.fingerprint),
         array_agg(s.strike ORDER BY s.strike),
         array_agg(s.prob_above ORDER BY s.strike) FILTER (WHERE s.prob_above IS NOT NULL),
+        array_agg(s.yes_ask_dollars ORDER BY s.strike),
+        array_agg(s.no_ask_dollars ORDER BY s.strike),
         json_agg(s.probability_row ORDER BY s.strike),
         json_agg(s.table_row ORDER BY s.buffer, s.strike),
         coalesce(
@@ -138,7 +142,9 @@ BEGIN
             ),
             '[]'
         )
-    INTO fingerprint, strikes, prob_above, probabilities, strike_rows, watched_rows
+    INTO
+        fingerprint, strikes, prob_above, yes_ask, no_ask, probabilities, strike_rows,
+        watched_rows
     FROM shown AS s;
 END
 $fn$;

@@ -56,6 +56,7 @@ DECLARE
     v_seen record;
     v_event record;
     v_quote_state text;
+    v_has_edge boolean;
     v_tier double precision;
     v_strikes record;
     v_is_live boolean := feed NOT IN ('replay', 'simulated');
@@ -98,6 +99,7 @@ BEGIN
     v_quote_state := CASE
         WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
     END;
+    v_has_edge := state IN ('fresh', 'warn') AND v_quote_state IN ('fresh', 'warn');
     ttc_seconds := coalesce(
         floor(extract(epoch FROM v_event.closes_at - market_at))::integer,
         upc.seconds_to_hour(market_at)
@@ -208,13 +210,16 @@ BEGIN
     INSERT INTO upc_data.tick AS t (
         symbol, ticked_at, feed, state, market_at, price, priced_at, momentum, ttc_seconds,
         method, fingerprint, strikes, prob_above, event_ticker, done_count, missed_count,
-        answered_count
+        answered_count, closes_at, yes_ask, no_ask
     )
     VALUES (
         tick.symbol, at, tick.feed, tick.state, tick.market_at, tick.price, v_seen.priced_at,
         tick.momentum, tick.ttc_seconds, tick.method, tick.fingerprint, v_strikes.strikes,
         v_strikes.prob_above, v_event.event_ticker, v_count.done, v_count.missed,
-        v_count.answered
+        v_count.answered, coalesce(v_event.closes_at, upc.next_hour(tick.market_at)),
+        -- Where no edge may be told, as in strike_table, no ask is one to judge by.
+        CASE WHEN v_has_edge THEN v_strikes.yes_ask END,
+        CASE WHEN v_has_edge THEN v_strikes.no_ask END
     )
     RETURNING t.tick_id INTO tick_id;
 
