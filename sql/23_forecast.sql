@@ -1,5 +1,28 @@
 -- The forecast: how far the price is likely to move in the time left.
 
+CREATE FUNCTION upc.forecast_of(
+    coefficients double precision[],
+    minutes integer,
+    f5 double precision,
+    f20 double precision,
+    f60 double precision,
+    f240 double precision,
+    f1440 double precision
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN exp(
+    forecast_of.coefficients[6 * forecast_of.minutes - 5]
+    + forecast_of.coefficients[6 * forecast_of.minutes - 4] * forecast_of.f5
+    + forecast_of.coefficients[6 * forecast_of.minutes - 3] * forecast_of.f20
+    + forecast_of.coefficients[6 * forecast_of.minutes - 2] * forecast_of.f60
+    + forecast_of.coefficients[6 * forecast_of.minutes - 1] * forecast_of.f240
+    + forecast_of.coefficients[6 * forecast_of.minutes] * forecast_of.f1440
+);
+COMMENT ON FUNCTION upc.forecast_of IS
+    'the variance of the move of some minutes of average weight that coefficients forecast from the features of upc.range_features';
+
+
 CREATE FUNCTION upc.forecast_variances(symbol text, known_at timestamptz)
 RETURNS double precision[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -63,13 +86,9 @@ BEGIN
     ) AS w;
     RETURN ARRAY(
         SELECT
-            v_week[t] * exp(
-                v_fit.coefficients[6 * t - 5]
-                + v_fit.coefficients[6 * t - 4] * v_features[1]
-                + v_fit.coefficients[6 * t - 3] * v_features[2]
-                + v_fit.coefficients[6 * t - 2] * v_features[3]
-                + v_fit.coefficients[6 * t - 1] * v_features[4]
-                + v_fit.coefficients[6 * t] * v_features[5]
+            v_week[t] * upc.forecast_of(
+                v_fit.coefficients, t, v_features[1], v_features[2], v_features[3], v_features[4],
+                v_features[5]
             )
         FROM generate_series(1, 60) AS t
         ORDER BY t
@@ -80,22 +99,30 @@ COMMENT ON FUNCTION upc.forecast_variances IS
     'the variances of the move of the next 1 to 60 minutes, the move as a share of the price, from candles closed by a full minute; NULL where nothing was fitted, or where less than half of the last 5, 20, 60, 240 or 1440 candles are there';
 
 
+CREATE FUNCTION upc.newest_close(symbol text, at timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (
+    SELECT c.opened_at + interval '1 minute'
+    FROM upc_data.candle AS c
+    WHERE c.symbol = newest_close.symbol
+      AND c.opened_at <= coalesce(newest_close.at, 'infinity') - interval '1 minute'
+      AND c.opened_at >= coalesce(newest_close.at, '-infinity') - interval '6 minutes'
+    ORDER BY c.opened_at DESC
+    LIMIT 1
+);
+COMMENT ON FUNCTION upc.newest_close IS
+    'when the newest candle closed, by an instant and no more than five minutes before it; NULL without one; an instant of NULL asks for the newest of all';
+
+
 CREATE FUNCTION upc.known_variances(symbol text, at timestamptz DEFAULT NULL)
 RETURNS double precision[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_known_at timestamptz := date_trunc('minute', at);
+    v_known_at timestamptz := upc.newest_close(symbol, at);
     v_variances double precision[];
 BEGIN
-    IF v_known_at IS NULL THEN
-        SELECT c.opened_at + interval '1 minute'
-        INTO v_known_at
-        FROM upc_data.candle AS c
-        WHERE c.symbol = known_variances.symbol
-        ORDER BY c.opened_at DESC
-        LIMIT 1;
-    END IF;
     SELECT s.variances
     INTO v_variances
     FROM upc_data.volatility_state AS s
@@ -107,23 +134,26 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.known_variances IS
-    'the variances of forecast_variances, kept or computed, at an instant; NULL asks for the close of the newest candle';
+    'the variances of forecast_variances as of the last close by an instant, kept or computed; NULL asks for the newest close';
 
 
 CREATE FUNCTION upc.keep_forecast(symbol text, at timestamptz DEFAULT NULL)
-RETURNS void
+RETURNS double precision[]
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_known_at timestamptz := date_trunc('minute', at);
+    v_known_at timestamptz := upc.newest_close(symbol, at);
     v_variances double precision[];
 BEGIN
-    IF v_known_at IS NULL THEN
-        SELECT max(c.opened_at) + interval '1 minute'
-        INTO v_known_at
-        FROM upc_data.candle AS c
-        WHERE c.symbol = keep_forecast.symbol;
+    SELECT s.variances
+    INTO v_variances
+    FROM upc_data.volatility_state AS s
+    WHERE s.symbol = keep_forecast.symbol AND s.known_at = v_known_at;
+    IF FOUND THEN
+        RETURN v_variances;
     END IF;
+    v_variances := upc.forecast_variances(symbol, v_known_at);
+
     -- Whoever else writes it writes the same: nobody waits.
     PERFORM FROM upc_data.volatility_state AS s
     WHERE s.symbol = keep_forecast.symbol
@@ -131,21 +161,18 @@ BEGIN
     IF NOT FOUND AND EXISTS (
         SELECT FROM upc_data.volatility_state AS s WHERE s.symbol = keep_forecast.symbol
     ) THEN
-        RETURN;
-    END IF;
-    v_variances := upc.forecast_variances(symbol, v_known_at);
-    IF v_variances IS NULL THEN
-        DELETE FROM upc_data.volatility_state AS s WHERE s.symbol = keep_forecast.symbol;
-        RETURN;
+        RETURN v_variances;
     END IF;
     INSERT INTO upc_data.volatility_state AS s (symbol, known_at, variances)
-    VALUES (keep_forecast.symbol, v_known_at, v_variances)
+    SELECT keep_forecast.symbol, v_known_at, v_variances
+    WHERE v_variances IS NOT NULL
     ON CONFLICT ON CONSTRAINT volatility_state_symbol_pkey
         DO UPDATE SET known_at = excluded.known_at, variances = excluded.variances;
+    RETURN v_variances;
 END
 $fn$;
 COMMENT ON FUNCTION upc.keep_forecast IS
-    'computes the forecast at an instant, NULL for the close of the newest candle, and keeps it for those who ask';
+    'the variances of known_variances, kept for those who ask next';
 
 
 CREATE FUNCTION upc.variance_until(variances double precision[], seconds double precision)
@@ -169,10 +196,10 @@ COMMENT ON FUNCTION upc.variance_until IS
 
 -- The forecast of a symbol's volatility: the standard deviation of the move of the time left.
 --
--- at: what had closed by the full minute before it is known; NULL means the close of the newest
--- candle. ttc_seconds: of time left.
--- Returns percent of the price; NULL where it cannot be forecast: no complete build, or fewer than
--- half of the candles of the last five minutes to the last day.
+-- at: candles that had closed by then are known; NULL means all that are stored. ttc_seconds: of time
+-- left.
+-- Returns percent of the price; NULL where it cannot be forecast: no complete build, no candle of the
+-- five minutes before, or fewer than half of the candles of the last five minutes to the last day.
 -- Errors: UP002 symbol, UP008 ttc_seconds.
 --
 -- Example:

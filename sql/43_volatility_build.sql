@@ -226,6 +226,8 @@ BEGIN
     UPDATE upc_data.volatility_fit AS f
     SET completed_at = clock_timestamp()
     WHERE f.symbol = complete_volatility.symbol;
+    -- It may be another one by now.
+    DELETE FROM upc_data.volatility_state AS s WHERE s.symbol = complete_volatility.symbol;
     PERFORM upc.keep_forecast(complete_volatility.symbol);
 END
 $fn$;

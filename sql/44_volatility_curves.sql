@@ -1,68 +1,94 @@
 -- Curves of standardised moves: like the fingerprints, one row per symbol, bucket and minute, and
--- refreshed together with them.
+-- refreshed together with them. Momentum tells little once volatility is taken out, so each bucket is
+-- shrunk towards the baseline as far as it is not backed.
 
 DO $do$
-DECLARE
-    v_sums text;
-    v_positive text;
-    v_negative text;
 BEGIN
-    SELECT
-        string_agg(
-            format(
-                'sum(w.weight * w.positive[%1$s]) AS p%1$s, sum(w.weight * w.negative[%1$s]) AS n%1$s',
-                k
-            ),
-            ', ' ORDER BY k
-        ),
-        string_agg(format('(100 * s.p%s)::double precision / s.weight', k), ', ' ORDER BY k),
-        string_agg(format('(100 * s.n%s)::double precision / s.weight', k), ', ' ORDER BY k)
-    INTO v_sums, v_positive, v_negative
-    FROM generate_series(1, 60) AS k;
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc.blend(
+            curve double precision[],
+            other double precision[],
+            share double precision
+        )
+        RETURNS double precision[]
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE
+        RETURN CASE
+            WHEN blend.share = 0 THEN blend.curve
+            WHEN cardinality(blend.curve) = 60 THEN ARRAY[%s]
+            ELSE ARRAY(
+                SELECT c + blend.share * (o - c)
+                FROM unnest(blend.curve, blend.other) WITH ORDINALITY AS b (c, o, i)
+                ORDER BY b.i
+            )
+        END
+        $sql$,
+        (
+            SELECT string_agg(
+                format('blend.curve[%1$s] + blend.share * (blend.other[%1$s] - blend.curve[%1$s])', k),
+                ', ' ORDER BY k
+            )
+            FROM generate_series(1, 60) AS k
+        )
+    );
+END
+$do$;
+COMMENT ON FUNCTION upc.blend IS
+    'element by element, what lies between two curves: the first at a share of 0, the other at 1';
 
+
+CREATE FUNCTION upc.mixed_size(
+    size double precision,
+    baseline_size double precision,
+    shrinkage double precision
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 1 / (
+    mixed_size.shrinkage / mixed_size.size
+    + (1 - mixed_size.shrinkage) ^ 2 / mixed_size.baseline_size
+);
+COMMENT ON FUNCTION upc.mixed_size IS
+    'how many independent starting minutes stand behind a bucket that is shrunk towards the baseline, a shrinkage of 1 being none';
+
+
+DO $do$
+BEGIN
     EXECUTE format(
         $sql$
         CREATE MATERIALIZED VIEW upc.volatility_curve AS
-        WITH newest AS (
-            SELECT d.symbol, extract(year FROM max(d.day))::integer AS year
-            FROM upc_data.volatility_day AS d
-            GROUP BY d.symbol
-        ),
-        weighted AS (
+        WITH curve AS MATERIALIZED (%s)
+        SELECT
+            c.symbol COLLATE "C" AS symbol,
+            c.bucket,
+            c.minutes,
+            c.sample_size,
+            upc.blend(b.positive, c.positive, coalesce(c.shrinkage, 1)) AS positive,
+            upc.blend(b.negative, c.negative, coalesce(c.shrinkage, 1)) AS negative,
+            upc.mixed_size(c.effective_size, b.effective_size, coalesce(c.shrinkage, 1))
+                AS effective_size,
+            upc.mixed_size(c.weighted_size, b.weighted_size, coalesce(c.shrinkage, 1))
+                AS weighted_size,
+            c.shrinkage
+        FROM curve AS c
+        JOIN curve AS b ON b.symbol = c.symbol AND b.minutes = c.minutes AND b.bucket = 99
+        WHERE c.symbol <> '*'
+        $sql$,
+        upc.curve_query(
+            $sql$
             SELECT
-                h.symbol,
-                h.bucket,
-                h.minutes,
-                h.pairs,
-                h.positive,
-                h.negative,
+                h.symbol, h.bucket, h.minutes, h.pairs, h.positive, h.negative,
                 greatest(1, 5 - (y.year - h.year)) AS weight
             FROM upc_data.volatility_histogram AS h
-            JOIN newest AS y USING (symbol)
+            JOIN (
+                SELECT d.symbol, extract(year FROM max(d.day))::integer AS year
+                FROM upc_data.volatility_day AS d
+                GROUP BY d.symbol
+            ) AS y USING (symbol)
             JOIN upc_data.volatility_fit AS f USING (symbol)
             WHERE f.completed_at IS NOT NULL
-        ),
-        summed AS (
-            SELECT
-                w.symbol,
-                w.bucket,
-                w.minutes,
-                sum(w.pairs) AS pairs,
-                sum(w.weight * w.pairs)::double precision AS weight,
-                %1$s
-            FROM weighted AS w
-            GROUP BY w.symbol, w.bucket, w.minutes
+            $sql$
         )
-        SELECT
-            s.symbol COLLATE "C" AS symbol,
-            s.bucket,
-            s.minutes,
-            s.pairs AS sample_size,
-            ARRAY[%2$s] AS positive,
-            ARRAY[%3$s] AS negative
-        FROM summed AS s
-        $sql$,
-        v_sums, v_positive, v_negative
     );
 END
 $do$;
@@ -76,8 +102,14 @@ COMMENT ON COLUMN upc.volatility_curve.minutes IS 'minutes from now to the later
 COMMENT ON COLUMN upc.volatility_curve.sample_size IS
     'starting minutes behind the row, every other one, unweighted';
 COMMENT ON COLUMN upc.volatility_curve.positive IS
-    'element k: probability in percent of a move of at least the k-th of upc.volatility_thresholds() standard deviations';
+    'element k: probability in percent of a move of at least the k-th of upc.volatility_thresholds() standard deviations, shrunk towards the baseline''s';
 COMMENT ON COLUMN upc.volatility_curve.negative IS
-    'element k: probability in percent of a move of at most minus the k-th threshold';
+    'element k: probability in percent of a move of at most minus the k-th threshold, shrunk like positive';
+COMMENT ON COLUMN upc.volatility_curve.effective_size IS
+    'starting minutes behind a probability of 1/2, were they independent';
+COMMENT ON COLUMN upc.volatility_curve.weighted_size IS
+    'starting minutes behind the row, were the years of equal weight';
+COMMENT ON COLUMN upc.volatility_curve.shrinkage IS
+    'the share of the bucket''s own numbers, 0 to 1; the rest is the baseline''s';
 COMMENT ON INDEX upc.volatility_curve_symbol_bucket_minutes_key IS
     'the probe of compute_strikes; also what lets the view be refreshed while it is read';

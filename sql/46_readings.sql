@@ -1,40 +1,5 @@
 -- Readings: a curve as a question needs it, whatever the model, the method and what settles it.
 
-DO $do$
-BEGIN
-    EXECUTE format(
-        $sql$
-        CREATE FUNCTION upc.blend(
-            curve double precision[],
-            other double precision[],
-            share double precision
-        )
-        RETURNS double precision[]
-        LANGUAGE sql IMMUTABLE PARALLEL SAFE
-        RETURN CASE
-            WHEN blend.share = 0 THEN blend.curve
-            WHEN cardinality(blend.curve) = 60 THEN ARRAY[%s]
-            ELSE ARRAY(
-                SELECT c + blend.share * (o - c)
-                FROM unnest(blend.curve, blend.other) WITH ORDINALITY AS b (c, o, i)
-                ORDER BY b.i
-            )
-        END
-        $sql$,
-        (
-            SELECT string_agg(
-                format('blend.curve[%1$s] + blend.share * (blend.other[%1$s] - blend.curve[%1$s])', k),
-                ', ' ORDER BY k
-            )
-            FROM generate_series(1, 60) AS k
-        )
-    );
-END
-$do$;
-COMMENT ON FUNCTION upc.blend IS
-    'element by element, what lies between two curves: the first at a share of 0, the other at 1';
-
-
 CREATE FUNCTION upc.volatility_edges()
 RETURNS double precision[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -46,6 +11,53 @@ RETURN ARRAY(
 );
 COMMENT ON FUNCTION upc.volatility_edges IS
     'midpoints between the thresholds of standardised moves';
+
+
+CREATE FUNCTION upc.curve_place(
+    thresholds double precision[],
+    edges double precision[],
+    move double precision,
+    is_linear boolean
+)
+RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN curve_place.is_linear THEN greatest(1, least(
+        width_bucket(curve_place.move, curve_place.thresholds),
+        cardinality(curve_place.thresholds) - 1
+    ))
+    ELSE 1 + width_bucket(curve_place.move, curve_place.edges)
+END;
+COMMENT ON FUNCTION upc.curve_place IS
+    'where on its curve a move is read: the place of the threshold before it, or of the nearest one';
+
+
+CREATE FUNCTION upc.curve_at(
+    curve double precision[],
+    thresholds double precision[],
+    place integer,
+    move double precision,
+    is_linear boolean
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- Beyond the last threshold, and where there is only one, the curve goes on level.
+RETURN CASE
+    WHEN curve_at.is_linear THEN
+        curve_at.curve[curve_at.place]
+        + (
+            coalesce(curve_at.curve[curve_at.place + 1], curve_at.curve[curve_at.place])
+            - curve_at.curve[curve_at.place]
+        ) * least(1, greatest(0,
+            (curve_at.move - curve_at.thresholds[curve_at.place])
+            / (
+                curve_at.thresholds[curve_at.place + 1] - curve_at.thresholds[curve_at.place]
+            )
+        ))
+    ELSE curve_at.curve[curve_at.place]
+END;
+COMMENT ON FUNCTION upc.curve_at IS
+    'what a curve says at a move with the place of curve_place: in straight lines between thresholds, or the nearest one''s number';
 
 
 -- What a question reads off the plain fingerprints: one curve, between two minutes where the method
@@ -67,7 +79,8 @@ CREATE FUNCTION upc.plain_reading(
     OUT negative double precision[],
     OUT unit double precision,
     OUT sample_size bigint,
-    OUT effective_size double precision
+    OUT effective_size double precision,
+    OUT weighted_size double precision
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -106,7 +119,7 @@ BEGIN
         v_place := 1 + width_bucket(seconds, v_grid.ttc_edges);
     END IF;
 
-    SELECT c.positive, c.negative, c.sample_size, c.effective_size, c.shrinkage
+    SELECT c.positive, c.negative, c.sample_size, c.effective_size, c.weighted_size, c.shrinkage
     INTO v_one
     FROM upc.fingerprint_curve AS c
     WHERE c.symbol = v_grid.curve_symbol
@@ -117,8 +130,9 @@ BEGIN
     negative := v_one.negative;
     sample_size := v_one.sample_size;
     effective_size := v_one.effective_size;
+    weighted_size := v_one.weighted_size;
     IF v_share > 0 THEN
-        SELECT c.positive, c.negative, c.sample_size, c.effective_size
+        SELECT c.positive, c.negative, c.sample_size, c.effective_size, c.weighted_size
         INTO v_other
         FROM upc.fingerprint_curve AS c
         WHERE c.symbol = v_grid.curve_symbol
@@ -129,18 +143,22 @@ BEGIN
         negative := upc.blend(negative, v_other.negative, v_share);
         sample_size := least(sample_size, v_other.sample_size);
         effective_size := effective_size + v_share * (v_other.effective_size - effective_size);
+        weighted_size := weighted_size + v_share * (v_other.weighted_size - weighted_size);
     END IF;
 
     IF is_shrunk AND v_grid.curve_bucket <> 99 AND v_one.shrinkage < 1 THEN
-        SELECT b.positive, b.negative, b.effective_size
+        SELECT b.positive, b.negative, b.effective_size, b.weighted_size
         INTO v_other
         FROM upc.plain_reading(symbol, NULL, seconds, is_linear, false) AS b
         WHERE b.thresholds = plain_reading.thresholds;
         IF FOUND THEN
             positive := upc.blend(v_other.positive, positive, v_one.shrinkage);
             negative := upc.blend(v_other.negative, negative, v_one.shrinkage);
-            effective_size := least(
-                effective_size / nullif(v_one.shrinkage, 0), v_other.effective_size
+            effective_size := upc.mixed_size(
+                effective_size, v_other.effective_size, v_one.shrinkage
+            );
+            weighted_size := upc.mixed_size(
+                weighted_size, v_other.weighted_size, v_one.shrinkage
             );
         END IF;
     END IF;
@@ -164,7 +182,8 @@ CREATE FUNCTION upc.standardised_reading(
     OUT negative double precision[],
     OUT unit double precision,
     OUT sample_size bigint,
-    OUT effective_size double precision
+    OUT effective_size double precision,
+    OUT weighted_size double precision
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -182,8 +201,8 @@ BEGIN
         v_minutes := least(60, greatest(1, ceil(seconds / 60 - 0.5)));
     END IF;
     SELECT s.strike_step, upc.volatility_name(c.symbol, c.bucket), c.positive, c.negative,
-        c.sample_size, c.effective_size
-    INTO strike_step, fingerprint, positive, negative, sample_size, effective_size
+        c.sample_size, c.effective_size, c.weighted_size
+    INTO strike_step, fingerprint, positive, negative, sample_size, effective_size, weighted_size
     FROM upc.volatility_curve AS c
     JOIN upc_data.symbol AS s USING (symbol)
     WHERE c.symbol = standardised_reading.symbol
@@ -199,7 +218,7 @@ BEGIN
     edges := upc.volatility_edges();
     unit := deviation;
     IF v_share > 0 THEN
-        SELECT c.positive, c.negative, c.sample_size, c.effective_size
+        SELECT c.positive, c.negative, c.sample_size, c.effective_size, c.weighted_size
         INTO v_other
         FROM upc.volatility_curve AS c
         WHERE c.symbol = standardised_reading.symbol
@@ -211,6 +230,7 @@ BEGIN
         negative := upc.blend(negative, v_other.negative, v_share);
         sample_size := least(sample_size, v_other.sample_size);
         effective_size := effective_size + v_share * (v_other.effective_size - effective_size);
+        weighted_size := weighted_size + v_share * (v_other.weighted_size - weighted_size);
     END IF;
 END
 $fn$;
@@ -251,17 +271,17 @@ DECLARE
     v_ttc integer := coalesce(ttc_seconds, upc.seconds_to_hour(statement_timestamp()));
     v_is_linear boolean := method = 'linear';
     v_seconds double precision := v_ttc;
-    v_observed double precision := observed;
+    v_observed double precision := price;
     -- A move of the price to s percent is one of v_slope · s + v_shift percent of what is still open.
     v_slope double precision := 1;
     v_shift double precision := 0;
     v_curve record;
     v_middle double precision;
-    v_last integer;
+    -- At the close nothing is open any more; only the nearest cell of a minute knows no such time.
+    v_is_decided boolean := method = 'linear' OR model = 'volatility' OR settlement = 'average';
     v_move double precision;
     v_x double precision;
     v_k integer;
-    v_share double precision;
     v_spread double precision;
 BEGIN
     IF settlement = 'average' THEN
@@ -326,7 +346,6 @@ BEGIN
     END IF;
     sample_size := v_curve.sample_size;
     fingerprint := v_curve.fingerprint;
-    v_last := cardinality(v_curve.thresholds);
 
     -- Between the strikes below the price and those above it lies what does not move at all. Half
     -- of it on either side lets the probabilities meet there.
@@ -337,75 +356,43 @@ BEGIN
     END IF;
 
     FOREACH strike IN ARRAY strikes LOOP
-        v_move := 100 * abs(price - strike) / price;
-        IF v_ttc = 0 AND (v_is_linear OR model = 'volatility' OR settlement = 'average') THEN
-            -- Nothing is open any more.
-            v_move := strike - price;
-            IF settlement = 'average' THEN
-                v_x := v_observed;
-            ELSE
-                v_x := price;
-            END IF;
-            positive_prob := CASE WHEN v_x >= price + abs(v_move) THEN 100 ELSE 0 END;
-            negative_prob := CASE WHEN v_x <= price - abs(v_move) THEN 100 ELSE 0 END;
-            prob_above := CASE WHEN v_x >= strike THEN 100 ELSE 0 END;
+        v_move := abs(price - strike);
+        IF v_ttc = 0 AND v_is_decided THEN
+            positive_prob := CASE WHEN v_observed >= price + v_move THEN 100 ELSE 0 END;
+            negative_prob := CASE WHEN v_observed <= price - v_move THEN 100 ELSE 0 END;
+            prob_above := CASE WHEN v_observed >= strike THEN 100 ELSE 0 END;
             prob_low := prob_above;
             prob_high := prob_above;
             RETURN NEXT;
             CONTINUE;
         END IF;
+        v_move := 100 * v_move / price;
 
-        -- Upward.
         v_x := (v_slope * v_move + v_shift) / v_curve.unit;
-        IF v_is_linear AND v_last > 1 THEN
-            v_k := greatest(1, least(v_last - 1, width_bucket(abs(v_x), v_curve.thresholds)));
-            v_share := least(1, greatest(0,
-                (abs(v_x) - v_curve.thresholds[v_k])
-                / (v_curve.thresholds[v_k + 1] - v_curve.thresholds[v_k])
-            ));
-            positive_prob := CASE
-                WHEN v_x >= 0
-                THEN v_curve.positive[v_k]
-                    + v_share * (v_curve.positive[v_k + 1] - v_curve.positive[v_k])
-                ELSE 100 - v_curve.negative[v_k]
-                    - v_share * (v_curve.negative[v_k + 1] - v_curve.negative[v_k])
-            END;
-        ELSE
-            v_k := 1 + width_bucket(abs(v_x), v_curve.edges);
-            positive_prob := CASE
-                WHEN v_x >= 0 THEN v_curve.positive[v_k] ELSE 100 - v_curve.negative[v_k]
-            END;
-        END IF;
-        -- Downward: the same place, unless a part of the average is known.
+        v_k := upc.curve_place(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
+        positive_prob := CASE
+            WHEN v_x >= 0
+            THEN upc.curve_at(v_curve.positive, v_curve.thresholds, v_k, v_x, v_is_linear)
+            ELSE 100
+                - upc.curve_at(v_curve.negative, v_curve.thresholds, v_k, -v_x, v_is_linear)
+        END;
+        -- Downward it is the same place, unless a part of the average is known.
         IF v_shift <> 0 THEN
             v_x := (v_slope * v_move - v_shift) / v_curve.unit;
-            IF v_is_linear AND v_last > 1 THEN
-                v_k := greatest(1, least(v_last - 1, width_bucket(abs(v_x), v_curve.thresholds)));
-                v_share := least(1, greatest(0,
-                    (abs(v_x) - v_curve.thresholds[v_k])
-                    / (v_curve.thresholds[v_k + 1] - v_curve.thresholds[v_k])
-                ));
-            ELSE
-                v_k := 1 + width_bucket(abs(v_x), v_curve.edges);
-            END IF;
+            v_k := upc.curve_place(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
         END IF;
-        IF v_is_linear AND v_last > 1 THEN
-            negative_prob := CASE
-                WHEN v_x >= 0
-                THEN v_curve.negative[v_k]
-                    + v_share * (v_curve.negative[v_k + 1] - v_curve.negative[v_k])
-                ELSE 100 - v_curve.positive[v_k]
-                    - v_share * (v_curve.positive[v_k + 1] - v_curve.positive[v_k])
-            END;
-        ELSE
-            negative_prob := CASE
-                WHEN v_x >= 0 THEN v_curve.negative[v_k] ELSE 100 - v_curve.positive[v_k]
-            END;
-        END IF;
+        negative_prob := CASE
+            WHEN v_x >= 0
+            THEN upc.curve_at(v_curve.negative, v_curve.thresholds, v_k, v_x, v_is_linear)
+            ELSE 100
+                - upc.curve_at(v_curve.positive, v_curve.thresholds, v_k, -v_x, v_is_linear)
+        END;
         prob_above := CASE WHEN strike > price THEN positive_prob ELSE 100 - negative_prob END;
-        SELECT i.low, i.high
-        INTO prob_low, prob_high
-        FROM upc.probability_interval(prob_above, v_curve.effective_size) AS i;
+        v_spread := upc.interval_spread(
+            prob_above, v_curve.effective_size, v_curve.weighted_size
+        );
+        prob_low := upc.interval_low(prob_above, v_spread);
+        prob_high := upc.interval_high(prob_above, v_spread);
         RETURN NEXT;
     END LOOP;
 END

@@ -34,6 +34,10 @@ CREATE FUNCTION upc.strike_documents(
     has_market boolean,
     min_probability double precision,
     min_differential double precision,
+    model text,
+    settlement text,
+    volatility double precision,
+    observed double precision,
     OUT fingerprint text,
     OUT strikes double precision[],
     OUT prob_above double precision[],
@@ -64,7 +68,11 @@ BEGIN
             strike_documents.levels,
             strike_documents.method,
             strike_documents.price_state,
-            strike_documents.has_market
+            strike_documents.has_market,
+            strike_documents.model,
+            strike_documents.settlement,
+            strike_documents.volatility,
+            strike_documents.observed
         ) AS t
     ),
     differing AS MATERIALIZED (
@@ -103,7 +111,9 @@ BEGIN
                         upc.two_decimals(d.yes_edge) AS yes_edge,
                         upc.two_decimals(d.no_edge) AS no_edge,
                         upc.two_decimals(d.prob_above) AS prob_above,
-                        d.sample_size
+                        d.sample_size,
+                        upc.two_decimals(d.prob_low) AS prob_low,
+                        upc.two_decimals(d.prob_high) AS prob_high
                 ) AS r
             )) AS table_row,
             row_to_json((
