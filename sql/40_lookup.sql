@@ -47,11 +47,14 @@ RETURNS TABLE (
     move_edges double precision[],
     sample_size bigint,
     positive double precision[],
-    negative double precision[]
+    negative double precision[],
+    effective_size double precision,
+    weighted_size double precision
 )
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-    SELECT g.strike_step, g.fingerprint, g.move_edges, c.sample_size, c.positive, c.negative
+    SELECT g.strike_step, g.fingerprint, g.move_edges, c.sample_size, c.positive, c.negative,
+        c.effective_size, c.weighted_size
     FROM (
         SELECT a.*
         FROM upc.fingerprint_grid AS a

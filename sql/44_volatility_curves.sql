@@ -77,7 +77,7 @@ BEGIN
         upc.curve_query(
             $sql$
             SELECT
-                h.symbol, h.bucket, h.minutes, h.pairs, h.positive, h.negative,
+                h.symbol, h.year, h.bucket, h.minutes, h.pairs, h.positive, h.negative,
                 greatest(1, 5 - (y.year - h.year)) AS weight
             FROM upc_data.volatility_histogram AS h
             JOIN (

@@ -57,6 +57,13 @@ DECLARE
     v_nearest double precision;
     v_lowest integer;
     v_k integer;
+    -- The interval as 41_intervals.sql has it, with what does not change taken out: a function a
+    -- strike would be too dear.
+    v_independent double precision;
+    v_overlapping double precision;
+    v_scale double precision;
+    v_spread double precision;
+    v_reach double precision;
 BEGIN
     IF NOT coalesce(levels BETWEEN 0 AND 500, false) THEN
         RAISE EXCEPTION 'levels must be from 0 to 500, got %', coalesce(levels::text, 'NULL')
@@ -116,7 +123,8 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT a.positive, a.negative, a.sample_size, a.fingerprint, a.move_edges, a.strike_step
+    SELECT a.positive, a.negative, a.sample_size, a.fingerprint, a.move_edges, a.strike_step,
+        a.effective_size, a.weighted_size
     INTO v_curve
     FROM upc.fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
     IF NOT FOUND THEN
@@ -131,6 +139,10 @@ BEGIN
     v_lowest := greatest(-levels, 1 - v_nearest);
     sample_size := v_curve.sample_size;
     fingerprint := v_curve.fingerprint;
+
+    v_independent := 3.841458820694124::double precision / v_curve.weighted_size;
+    v_overlapping := 3.841458820694124::double precision / v_curve.effective_size - v_independent;
+    v_scale := 0.02::double precision / (1 + v_independent + v_overlapping);
 
     FOR v_level IN v_lowest..levels LOOP
         strike := (v_nearest + v_level) * v_step;
@@ -150,6 +162,12 @@ BEGIN
             prob_within := 100 - negative_prob;
             prob_above := prob_within;
         END IF;
+        v_spread := v_independent + v_overlapping
+            * (1 - (v_scale * (prob_above - 50)) ^ 2) ^ 0.16666666666666666::double precision;
+        v_reach := 50 * v_spread
+            + sqrt(v_spread * (prob_above * (100 - prob_above) + 2500 * v_spread));
+        prob_low := prob_above * prob_above / (prob_above + v_reach);
+        prob_high := 100 - (100 - prob_above) * (100 - prob_above) / (100 - prob_above + v_reach);
         RETURN NEXT;
     END LOOP;
 END
