@@ -78,7 +78,7 @@ DECLARE
     v_negative text;
     v_distance text;
     v_rates text;
-    v_variances text;
+    v_fractions text;
 BEGIN
     SELECT
         string_agg(
@@ -99,18 +99,17 @@ BEGIN
             ' + ' ORDER BY k
         ) FILTER (WHERE k = ANY (v_compared)),
         string_agg(
-            format('s.p%1$s * (s.weight - s.p%1$s), s.n%1$s * (s.weight - s.n%1$s)', k),
-            ', ' ORDER BY k
+            format('s.p%1$s / s.weight, s.n%1$s / s.weight', k), ', ' ORDER BY k
         ) FILTER (WHERE k = ANY (v_compared)),
         string_agg(
             format('s.p%1$s / s.weight AS p%1$s, s.n%1$s / s.weight AS n%1$s', k), ', ' ORDER BY k
         ) FILTER (WHERE k = ANY (v_compared))
-    INTO v_sums, v_positive, v_negative, v_distance, v_variances, v_rates
+    INTO v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates
     FROM generate_series(1, 60) AS k;
 
     RETURN format(
         $sql$
-        WITH weighted AS MATERIALIZED (%1$s),
+        WITH weighted AS NOT MATERIALIZED (%1$s),
         -- Both windows have t - k minutes in common.
         overlap AS MATERIALIZED (
             SELECT
@@ -131,6 +130,7 @@ BEGIN
         start AS (
             SELECT
                 w.symbol,
+                w.year,
                 w.bucket,
                 (w.weight * w.weight * w.pairs)::double precision AS size,
                 w.pairs::double precision / max(w.pairs) FILTER (WHERE w.bucket = 99) OVER y AS share,
@@ -148,17 +148,17 @@ BEGIN
             SELECT
                 s.symbol,
                 s.bucket,
-                sum(s.size * upc.company_share(s.share, s.centre, 0.679369, s.is_outer))
+                sum(s.size * upc.company_share(s.share, s.centre, 0.679369, s.is_outer) ORDER BY s.year)
                     / sum(s.size) AS g1,
-                sum(s.size * upc.company_share(s.share, s.centre, 0.434954, s.is_outer))
+                sum(s.size * upc.company_share(s.share, s.centre, 0.434954, s.is_outer) ORDER BY s.year)
                     / sum(s.size) AS g2,
-                sum(s.size * upc.company_share(s.share, s.centre, 0.270696, s.is_outer))
+                sum(s.size * upc.company_share(s.share, s.centre, 0.270696, s.is_outer) ORDER BY s.year)
                     / sum(s.size) AS g3,
-                sum(s.size * upc.company_share(s.share, s.centre, 0.164019, s.is_outer))
+                sum(s.size * upc.company_share(s.share, s.centre, 0.164019, s.is_outer) ORDER BY s.year)
                     / sum(s.size) AS g4,
-                sum(s.size * upc.company_share(s.share, s.centre, 0.070521, s.is_outer))
+                sum(s.size * upc.company_share(s.share, s.centre, 0.070521, s.is_outer) ORDER BY s.year)
                     / sum(s.size) AS g5,
-                sum(s.size * s.share) / sum(s.size) AS g6
+                sum(s.size * s.share ORDER BY s.year) / sum(s.size) AS g6
             FROM start AS s
             WHERE s.bucket <> 99
             GROUP BY s.symbol, s.bucket
@@ -187,22 +187,13 @@ BEGIN
             WHERE w.bucket = 99
             GROUP BY w.bucket, w.minutes
         ),
-        -- Sums over all thresholds, each probability being a fraction.
+        -- Each probability of a baseline as a fraction, and sums over them.
         baseline AS MATERIALIZED (
             SELECT
                 s.symbol,
                 s.minutes,
-                (
-                    SELECT sum(v / (s.weight * s.weight))
-                    FROM unnest(ARRAY[%6$s]) AS v
-                ) AS variance,
-                (
-                    SELECT sum(
-                        v / (s.weight * s.weight)
-                        * (4 * v / (s.weight * s.weight)) ^ (1.0::double precision / 6)
-                    )
-                    FROM unnest(ARRAY[%6$s]) AS v
-                ) AS overlap_variance,
+                v.variance,
+                v.overlap_variance,
                 %7$s
             FROM (
                 SELECT
@@ -214,6 +205,13 @@ BEGIN
                 WHERE w.bucket = 99
                 GROUP BY w.symbol, w.minutes
             ) AS s
+            CROSS JOIN LATERAL (
+                SELECT
+                    sum(p * (1 - p)) AS variance,
+                    sum(p * (1 - p) * (4 * p * (1 - p)) ^ (1.0::double precision / 6))
+                        AS overlap_variance
+                FROM unnest(ARRAY[%6$s]) AS p
+            ) AS v
         ),
         curve AS MATERIALIZED (
             SELECT
@@ -254,14 +252,19 @@ BEGIN
                 c.minutes,
                 c.effective_size AS size,
                 c.variance,
-                c.distance - c.variance * (1 / c.weighted_size - 1 / max(c.weighted_size) FILTER (WHERE c.bucket = 99) OVER s)
-                - c.overlap_variance * (
-                    1 / c.effective_size - 1 / c.weighted_size
-                    - max(1 / c.effective_size - 1 / c.weighted_size) FILTER (WHERE c.bucket = 99) OVER s
-                ) AS excess
+                c.distance
+                    - c.variance * (1 / c.weighted_size - last_value(1 / c.weighted_size) OVER s)
+                    - c.overlap_variance * (
+                        1 / c.effective_size - 1 / c.weighted_size
+                        - last_value(1 / c.effective_size - 1 / c.weighted_size) OVER s
+                    ) AS excess
             FROM curve AS c
             WHERE c.symbol <> '*'
-            WINDOW s AS (PARTITION BY c.symbol, c.minutes)
+            WINDOW s AS (
+                PARTITION BY c.symbol, c.minutes
+                ORDER BY c.bucket
+                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+            )
         ),
         first_guess AS (
             SELECT
@@ -272,7 +275,11 @@ BEGIN
                 ) AS spread
             FROM excess AS e
             WHERE e.bucket <> 99
-            WINDOW s AS (PARTITION BY e.symbol, e.minutes)
+            WINDOW s AS (
+                PARTITION BY e.symbol, e.minutes
+                ORDER BY e.bucket
+                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+            )
         ),
         fitted AS (
             SELECT
@@ -280,8 +287,8 @@ BEGIN
                 e.minutes,
                 greatest(
                     0,
-                    sum(e.excess / (1 / e.size + e.spread))
-                        / nullif(sum(e.variance / (1 / e.size + e.spread)), 0)
+                    sum(e.excess / (1 / e.size + e.spread) ORDER BY e.bucket)
+                        / nullif(sum(e.variance / (1 / e.size + e.spread) ORDER BY e.bucket), 0)
                 ) AS spread
             FROM first_guess AS e
             GROUP BY e.symbol, e.minutes
@@ -302,7 +309,7 @@ BEGIN
         FROM curve AS c
         LEFT JOIN fitted AS f USING (symbol, minutes)
         $sql$,
-        curve_query.counts, v_sums, v_positive, v_negative, v_distance, v_variances, v_rates
+        curve_query.counts, v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates
     );
 END
 $fn$;
@@ -351,13 +358,18 @@ BEGIN
                 h.pairs,
                 h.positive,
                 h.negative,
-                greatest(1, 5 - (y.year - h.year)) AS weight
+                y.weight
             FROM upc_data.fingerprint_histogram AS h
             JOIN (
-                SELECT d.symbol, extract(year FROM max(d.day))::integer AS year
-                FROM upc_data.counted_day AS d
-                GROUP BY d.symbol
-            ) AS y USING (symbol)
+                SELECT
+                    d.symbol,
+                    d.year,
+                    greatest(1, 5 - (max(d.year) OVER (PARTITION BY d.symbol) - d.year)) AS weight
+                FROM (
+                    SELECT DISTINCT c.symbol, extract(year FROM c.day)::integer AS year
+                    FROM upc_data.counted_day AS c
+                ) AS d
+            ) AS y USING (symbol, year)
             JOIN upc_data.fingerprint_build AS b USING (symbol)
             WHERE b.completed_at IS NOT NULL
             $counts$
