@@ -26,7 +26,7 @@ BEGIN
         ),
         plain AS MATERIALIZED (%1$s),
         standardised AS MATERIALIZED (%2$s),
-        curve AS (
+        curve AS MATERIALIZED (
             SELECT 'plain' AS moves, p.bucket::integer AS bucket, p.minutes::integer AS minutes,
                 p.positive, p.negative, p.shrinkage
             FROM plain AS p WHERE p.symbol <> '*'
@@ -35,17 +35,18 @@ BEGIN
             FROM standardised AS s WHERE s.symbol <> '*'
         ),
         -- The nearest bucket that there is, the one nearer to zero on a tie, as in the grid.
-        bucket_curve AS (
-            SELECT b.bucket AS asked, n.*
+        bucket_key AS MATERIALIZED (
+            SELECT DISTINCT ON (m.moves, m.minutes, b.bucket)
+                m.moves, m.minutes, b.bucket AS asked, m.bucket
             FROM (SELECT generate_series(-30, 30) UNION ALL SELECT 99) AS b (bucket)
-            CROSS JOIN (SELECT DISTINCT c.moves, c.minutes FROM curve AS c) AS m
-            CROSS JOIN LATERAL (
-                SELECT c.*
-                FROM curve AS c
-                WHERE c.moves = m.moves AND c.minutes = m.minutes
-                ORDER BY (b.bucket = 99) <> (c.bucket = 99), abs(c.bucket - b.bucket), abs(c.bucket)
-                LIMIT 1
-            ) AS n
+            CROSS JOIN (SELECT c.moves, c.minutes, c.bucket FROM curve AS c) AS m
+            ORDER BY m.moves, m.minutes, b.bucket, (b.bucket = 99) <> (m.bucket = 99),
+                abs(m.bucket - b.bucket), abs(m.bucket)
+        ),
+        bucket_curve AS (
+            SELECT k.asked, c.*
+            FROM bucket_key AS k
+            JOIN curve AS c USING (moves, minutes, bucket)
         ),
         asked AS (
             SELECT
@@ -62,18 +63,19 @@ BEGIN
                 a.is_linear,
                 c.asked AS bucket,
                 c.minutes,
-                CASE WHEN a.kind IN ('shrunk', 'volatility')
-                    THEN upc.blend(b.positive, c.positive, coalesce(c.shrinkage, 1))
-                    ELSE c.positive
+                CASE a.kind
+                    WHEN 'momentum' THEN c.positive
+                    WHEN 'baseline' THEN b.positive
+                    ELSE upc.blend(b.positive, c.positive, coalesce(c.shrinkage, 1))
                 END AS positive,
-                CASE WHEN a.kind IN ('shrunk', 'volatility')
-                    THEN upc.blend(b.negative, c.negative, coalesce(c.shrinkage, 1))
-                    ELSE c.negative
+                CASE a.kind
+                    WHEN 'momentum' THEN c.negative
+                    WHEN 'baseline' THEN b.negative
+                    ELSE upc.blend(b.negative, c.negative, coalesce(c.shrinkage, 1))
                 END AS negative
             FROM asked AS a
             JOIN bucket_curve AS c
                 ON c.moves = CASE a.kind WHEN 'volatility' THEN 'standardised' ELSE 'plain' END
-                AND (a.kind <> 'baseline' OR c.asked = 99)
             JOIN curve AS b
                 ON b.moves = c.moves AND b.minutes = c.minutes AND b.bucket = 99
         ),
@@ -184,7 +186,7 @@ BEGIN
         FROM strike AS q
         JOIN reading AS r
             ON r.minutes = q.minutes
-            AND r.bucket = CASE WHEN r.model LIKE 'baseline:%' THEN 99 ELSE q.bucket END
+            AND r.bucket = q.bucket
         CROSS JOIN LATERAL (
             SELECT
                 abs(q.price - q.strike) / q.price / CASE
