@@ -33,11 +33,11 @@ DECLARE
     v_features double precision[];
     v_week double precision[];
 BEGIN
-    SELECT f.factors, f.coefficients
+    SELECT f.used_factors AS factors, f.used_coefficients AS coefficients
     INTO v_fit
     FROM upc_data.volatility_fit AS f
-    WHERE f.symbol = forecast_variances.symbol AND f.completed_at IS NOT NULL;
-    IF NOT FOUND THEN
+    WHERE f.symbol = forecast_variances.symbol;
+    IF v_fit.factors IS NULL THEN
         RETURN NULL;
     END IF;
 

@@ -25,7 +25,6 @@ BEGIN
     WHERE d.symbol = reset_volatility.symbol;
     DELETE FROM upc_data.volatility_day AS d WHERE d.symbol = reset_volatility.symbol;
     DELETE FROM upc_data.volatility_histogram AS h WHERE h.symbol = reset_volatility.symbol;
-    DELETE FROM upc_data.volatility_state AS s WHERE s.symbol = reset_volatility.symbol;
 END
 $fn$;
 COMMENT ON FUNCTION upc.reset_volatility IS
@@ -218,13 +217,48 @@ COMMENT ON FUNCTION upc.volatility_pieces IS
     'the UTC days whose standardised moves a build of a symbol has to count, in pieces that can be counted and committed independently';
 
 
+CREATE FUNCTION upc.volatility_pending(symbol text)
+RETURNS integer
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_first date;
+    v_last date;
+BEGIN
+    SELECT (min(c.opened_at) AT TIME ZONE 'UTC')::date, (max(c.opened_at) AT TIME ZONE 'UTC')::date
+    INTO v_first, v_last
+    FROM upc_data.candle AS c
+    WHERE c.symbol = volatility_pending.symbol;
+    IF EXISTS (
+        SELECT FROM upc_data.volatility_fit AS f
+        WHERE f.symbol = volatility_pending.symbol
+          AND f.fitted_until = upc.fit_boundary(v_first, v_last)
+          AND NOT f.is_stale
+    ) THEN
+        RETURN (
+            SELECT count(DISTINCT n.day)
+            FROM upc_data.volatility_change AS n
+            WHERE n.symbol = volatility_pending.symbol
+        );
+    END IF;
+    -- Another fit: all may have to be counted again.
+    RETURN coalesce(v_last - v_first + 1, 0);
+END
+$fn$;
+COMMENT ON FUNCTION upc.volatility_pending IS
+    'how many UTC days of standardised moves the next build of a symbol has to count at the most';
+
+
 CREATE FUNCTION upc.complete_volatility(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
     UPDATE upc_data.volatility_fit AS f
-    SET completed_at = clock_timestamp()
+    SET
+        completed_at = clock_timestamp(),
+        used_factors = f.factors,
+        used_coefficients = f.coefficients
     WHERE f.symbol = complete_volatility.symbol;
     -- It may be another one by now.
     DELETE FROM upc_data.volatility_state AS s WHERE s.symbol = complete_volatility.symbol;

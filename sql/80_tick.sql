@@ -119,7 +119,13 @@ BEGIN
     v_volatility := 100 * sqrt(upc.variance_until(
         upc.keep_forecast(symbol, CASE WHEN feed <> 'simulated' THEN market_at END), ttc_seconds
     ));
-    IF model = 'volatility' AND v_volatility IS NULL THEN
+    IF model = 'volatility' AND (
+        v_volatility IS NULL
+        OR NOT EXISTS (
+            SELECT FROM upc.volatility_curve AS c
+            WHERE c.symbol = tick.symbol AND c.bucket = 99 AND c.minutes = 1
+        )
+    ) THEN
         v_model := 'momentum';
     END IF;
     IF settlement = 'average' AND ttc_seconds < 60 THEN

@@ -39,9 +39,15 @@ CREATE TABLE upc_data.volatility_fit (
     coefficients double precision[] NOT NULL,
     is_stale boolean NOT NULL DEFAULT false,
     completed_at timestamptz,
+    used_factors smallint[],
+    used_coefficients double precision[],
     CONSTRAINT volatility_fit_symbol_pkey PRIMARY KEY (symbol),
     CONSTRAINT volatility_fit_factors_check CHECK (cardinality(factors) = 10080),
-    CONSTRAINT volatility_fit_coefficients_check CHECK (cardinality(coefficients) = 360)
+    CONSTRAINT volatility_fit_coefficients_check CHECK (cardinality(coefficients) = 360),
+    CONSTRAINT volatility_fit_used_factors_check CHECK (
+        (used_factors IS NULL) = (used_coefficients IS NULL)
+        AND (completed_at IS NULL OR used_factors IS NOT NULL)
+    )
 );
 COMMENT ON TABLE upc_data.volatility_fit IS
     'how the volatility of each symbol is forecast: log-linear in the mean ranges of the last '
@@ -59,6 +65,12 @@ COMMENT ON COLUMN upc_data.volatility_fit.is_stale IS
     'a candle that was fitted has changed: the next build fits again';
 COMMENT ON COLUMN upc_data.volatility_fit.completed_at IS
     'when the last piece of the last build was committed; NULL while pieces are missing';
+COMMENT ON COLUMN upc_data.volatility_fit.used_factors IS
+    'the factors that forecasts are made with: those of the last complete build';
+COMMENT ON COLUMN upc_data.volatility_fit.used_coefficients IS
+    'the coefficients that forecasts are made with: those of the last complete build';
+COMMENT ON CONSTRAINT volatility_fit_used_factors_check ON upc_data.volatility_fit IS
+    'forecasts go on with the old fit until what stands on the new one is counted';
 """
 
 VOLATILITY_DAY = """
