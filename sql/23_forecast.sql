@@ -120,17 +120,31 @@ RETURNS double precision[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_known_at timestamptz := upc.newest_close(symbol, at);
     v_variances double precision[];
 BEGIN
-    SELECT s.variances
-    INTO v_variances
-    FROM upc_data.volatility_state AS s
-    WHERE s.symbol = known_variances.symbol AND s.known_at = v_known_at;
+    IF at IS NULL THEN
+        SELECT s.variances
+        INTO v_variances
+        FROM upc_data.volatility_state AS s
+        WHERE s.symbol = known_variances.symbol
+          AND s.known_at = (
+              SELECT c.opened_at + interval '1 minute'
+              FROM upc_data.candle AS c
+              WHERE c.symbol = known_variances.symbol
+              ORDER BY c.opened_at DESC
+              LIMIT 1
+          );
+    ELSE
+        SELECT s.variances
+        INTO v_variances
+        FROM upc_data.volatility_state AS s
+        WHERE s.symbol = known_variances.symbol
+          AND s.known_at = upc.newest_close(known_variances.symbol, at);
+    END IF;
     IF FOUND THEN
         RETURN v_variances;
     END IF;
-    RETURN upc.forecast_variances(symbol, v_known_at);
+    RETURN upc.forecast_variances(symbol, upc.newest_close(symbol, at));
 END
 $fn$;
 COMMENT ON FUNCTION upc.known_variances IS

@@ -2,6 +2,22 @@
 -- refreshed together with them. Momentum tells little once volatility is taken out, so each bucket is
 -- shrunk towards the baseline as far as it is not backed.
 
+CREATE FUNCTION upc.blend_any(
+    curve double precision[],
+    other double precision[],
+    share double precision
+)
+RETURNS double precision[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT b.c + blend_any.share * (b.o - b.c)
+    FROM unnest(blend_any.curve, blend_any.other) WITH ORDINALITY AS b (c, o, i)
+    ORDER BY b.i
+);
+COMMENT ON FUNCTION upc.blend_any IS 'upc.blend for curves of any length';
+
+
+-- Without a query in it PL/pgSQL evaluates it on the spot, in a tenth of the time.
 DO $do$
 BEGIN
     EXECUTE format(
@@ -16,11 +32,7 @@ BEGIN
         RETURN CASE
             WHEN blend.share = 0 THEN blend.curve
             WHEN cardinality(blend.curve) = 60 THEN ARRAY[%s]
-            ELSE ARRAY(
-                SELECT c + blend.share * (o - c)
-                FROM unnest(blend.curve, blend.other) WITH ORDINALITY AS b (c, o, i)
-                ORDER BY b.i
-            )
+            ELSE upc.blend_any(blend.curve, blend.other, blend.share)
         END
         $sql$,
         (
@@ -35,6 +47,17 @@ END
 $do$;
 COMMENT ON FUNCTION upc.blend IS
     'element by element, what lies between two curves: the first at a share of 0, the other at 1';
+
+
+CREATE FUNCTION upc.volatility_name(symbol text, bucket integer)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN replace(
+    upc.fingerprint_name(volatility_name.symbol, volatility_name.bucket),
+    '_fingerprint_directional_', '_volatility_'
+);
+COMMENT ON FUNCTION upc.volatility_name IS
+    'the name of a fingerprint of standardised moves from its symbol and momentum bucket (99: baseline)';
 
 
 CREATE FUNCTION upc.mixed_size(
@@ -69,7 +92,8 @@ BEGIN
                 AS effective_size,
             upc.mixed_size(c.weighted_size, b.weighted_size, coalesce(c.shrinkage, 1))
                 AS weighted_size,
-            c.shrinkage
+            c.shrinkage,
+            upc.volatility_name(c.symbol, c.bucket) AS fingerprint
         FROM curve AS c
         JOIN curve AS b ON b.symbol = c.symbol AND b.minutes = c.minutes AND b.bucket = 99
         WHERE c.symbol <> '*'
@@ -111,5 +135,6 @@ COMMENT ON COLUMN upc.volatility_curve.weighted_size IS
     'starting minutes behind the row, were the years of equal weight';
 COMMENT ON COLUMN upc.volatility_curve.shrinkage IS
     'the share of the bucket''s own numbers, 0 to 1; the rest is the baseline''s';
+COMMENT ON COLUMN upc.volatility_curve.fingerprint IS 'name; also of its view in analytics';
 COMMENT ON INDEX upc.volatility_curve_symbol_bucket_minutes_key IS
     'the probe of compute_strikes; also what lets the view be refreshed while it is read';

@@ -1,16 +1,5 @@
 -- The named fingerprints of standardised moves: one view each, beside those of plain moves.
 
-CREATE FUNCTION upc.volatility_name(symbol text, bucket integer)
-RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN replace(
-    upc.fingerprint_name(volatility_name.symbol, volatility_name.bucket),
-    '_fingerprint_directional_', '_volatility_'
-);
-COMMENT ON FUNCTION upc.volatility_name IS
-    'the name of a fingerprint of standardised moves from its symbol and momentum bucket (99: baseline)';
-
-
 -- Creates the views of standardised moves that analytics does not have yet.
 --
 -- Returns their number.
