@@ -14,8 +14,8 @@
 -- NULL takes the settings upc.min_probability (95) and upc.min_differential (0). every: how far apart
 -- ticks are due, and since_last how long ago the holder ticked last, by a clock that does not jump: for
 -- the count of those that were missed.
--- Returns one row: what was logged, the four documents as JSON texts, and what was announced as a
--- JSON array, NULL where nothing was.
+-- Returns one row: what was logged, the four documents as JSON texts, what was announced as a JSON
+-- array, NULL where nothing was, and the model and settlement that answered.
 -- Errors: UP002 symbol, UP009 another process ticks, UP010 feed, UP011 no price; those of
 -- compute_strikes; 22023 for a setting that makes no sense.
 --
@@ -52,7 +52,9 @@ RETURNS TABLE (
     strike_table text,
     watchlist text,
     active_trades text,
-    announced text
+    announced text,
+    used_model text,
+    used_settlement text
 )
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
@@ -64,8 +66,6 @@ DECLARE
     v_closes_at timestamptz;
     v_volatility double precision;
     v_observed double precision;
-    v_model text := model;
-    v_settlement text := settlement;
     v_tier double precision;
     v_strikes record;
     v_is_live boolean := feed NOT IN ('replay', 'simulated');
@@ -115,6 +115,8 @@ BEGIN
     );
     v_closes_at := coalesce(v_event.closes_at, upc.next_hour(market_at));
 
+    used_model := model;
+    used_settlement := settlement;
     -- Made-up prices have no candles: the stored ones stand in for them.
     v_volatility := 100 * sqrt(upc.variance_until(
         upc.keep_forecast(symbol, CASE WHEN feed <> 'simulated' THEN market_at END), ttc_seconds
@@ -126,14 +128,14 @@ BEGIN
             WHERE c.symbol = tick.symbol AND c.bucket = 99 AND c.minutes = 1
         )
     ) THEN
-        v_model := 'momentum';
+        used_model := 'momentum';
     END IF;
     IF settlement = 'average' AND ttc_seconds < 60 THEN
         v_observed := upc.feed_average(
             symbol, feed, v_closes_at - interval '1 minute', market_at, seed
         );
         IF v_observed IS NULL THEN
-            v_settlement := 'close';
+            used_settlement := 'close';
         END IF;
     END IF;
 
@@ -148,7 +150,7 @@ BEGIN
         v_event.event_ticker IS NOT NULL,
         coalesce(min_probability, upc.setting('min_probability', '95')::double precision),
         coalesce(min_differential, upc.setting('min_differential', '0')::double precision),
-        v_model, v_settlement, nullif(v_volatility, 0), v_observed
+        used_model, used_settlement, nullif(v_volatility, 0), v_observed
     ) AS d;
     fingerprint := v_strikes.fingerprint;
 
@@ -165,8 +167,8 @@ BEGIN
         'momentum_bps', momentum,
         'fingerprint', fingerprint,
         'method', method,
-        'model', v_model,
-        'settlement', v_settlement,
+        'model', used_model,
+        'settlement', used_settlement,
         'volatility', v_volatility,
         'state', state,
         'feed', feed,
@@ -179,7 +181,7 @@ BEGIN
         INTO v_trades
         FROM upc.supervise(
             symbol, market_at, v_count.previous_at, price, momentum, state, method,
-            v_strikes.strikes, v_strikes.prob_above, v_event.event_ticker, v_model, v_settlement
+            v_strikes.strikes, v_strikes.prob_above, v_event.event_ticker, used_model, used_settlement
         ) AS s;
         v_announced := v_trades.announced || upc.note_conditions(
             symbol, market_at, state, market_at - v_seen.priced_at, v_quote_state,
@@ -257,7 +259,7 @@ BEGIN
         -- Where no edge may be told, as in strike_table, no ask is one to judge by.
         CASE WHEN v_has_edge THEN v_strikes.yes_ask END,
         CASE WHEN v_has_edge THEN v_strikes.no_ask END,
-        v_model, v_settlement, v_volatility
+        used_model, used_settlement, v_volatility
     )
     RETURNING t.tick_id INTO tick_id;
 
