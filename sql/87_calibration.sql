@@ -190,8 +190,9 @@ CREATE FUNCTION upc.share_interval(
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT
-        greatest(0, 100 * (w.middle - w.half)),
-        least(100, 100 * (w.middle + w.half))
+        -- Exactly, where rounding would leave a trace.
+        CASE WHEN a.p <= 0 THEN 0 ELSE 100 * (w.middle - w.half) END,
+        CASE WHEN a.p >= 1 THEN 100 ELSE 100 * (w.middle + w.half) END
     FROM (
         SELECT 1.959963984540054::double precision AS z, share_interval.share / 100 AS p
     ) AS a
