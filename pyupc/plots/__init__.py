@@ -1,0 +1,1 @@
+"""Figures as PNG and SVG. Everything but `packages` needs the extra `plots`."""
