@@ -15,9 +15,12 @@ SELECT
     u.prob_above,
     u.yes_ask,
     u.no_ask,
-    coalesce(u.has_paid, u.settled_at >= u.strike) AS outcome
+    CASE
+        WHEN u.event_ticker IS NULL THEN u.price >= u.strike
+        ELSE u.have_paid[width_bucket(u.strike, u.settled)]
+    END AS outcome
 FROM (
-    -- Not in FROM, where it costs twice as much.
+    -- Unnested here and not in FROM, where it costs twice as much.
     SELECT
         t.symbol,
         t.tick_id,
@@ -32,37 +35,48 @@ FROM (
         unnest(t.prob_above) AS prob_above,
         unnest(t.yes_ask) AS yes_ask,
         unnest(t.no_ask) AS no_ask,
-        unnest(o.has_paid) AS has_paid,
-        CASE WHEN t.event_ticker IS NULL THEN (
-            SELECT
-                CASE t.settlement
-                    -- As numeric: a mean that is the strike is not below it.
-                    WHEN 'average' THEN (
-                        c.open::numeric + c.high::numeric + c.low::numeric + c.close::numeric
-                    ) / 4
-                    ELSE c.close::numeric
-                END::double precision
-            FROM upc_data.candle AS c
-            WHERE c.symbol = t.symbol AND c.opened_at = t.closes_at - interval '1 minute'
-        ) END AS settled_at
+        m.settled,
+        m.have_paid,
+        c.price
     FROM upc_data.tick AS t
     LEFT JOIN upc_data.market_event AS e
         ON e.symbol = t.symbol AND e.event_ticker = t.event_ticker
-    -- An aggregate of nothing but event and strikes: the server keeps it while those stay.
+    -- An aggregate, which the server keeps from one tick of an event to the next.
     CROSS JOIN LATERAL (
-        SELECT array_agg(q.result = 'yes' ORDER BY s.place) AS has_paid
-        FROM unnest(t.strikes) WITH ORDINALITY AS s (strike, place)
-        LEFT JOIN upc_data.market_quote AS q
-            ON q.symbol = t.symbol
-            AND q.event_ticker = t.event_ticker
-            AND q.strike::double precision = s.strike
-            AND q.result IN ('yes', 'no')
-    ) AS o
+        SELECT
+            array_agg(q.strike::double precision ORDER BY q.strike) AS settled,
+            array_agg(q.result = 'yes' ORDER BY q.strike) AS have_paid
+        FROM upc_data.market_quote AS q
+        WHERE q.symbol = t.symbol
+          AND q.event_ticker = t.event_ticker
+          AND q.result IN ('yes', 'no')
+    ) AS m
+    -- Another one, so that there is one probe a tick and not one a strike.
+    CROSS JOIN LATERAL (
+        SELECT
+            max(
+                CASE t.settlement
+                    -- As numeric: a mean that is the strike is not below it.
+                    WHEN 'average' THEN (
+                        k.open::numeric + k.high::numeric + k.low::numeric + k.close::numeric
+                    ) / 4
+                    ELSE k.close::numeric
+                END::double precision
+            ) AS price
+        FROM upc_data.candle AS k
+        WHERE t.event_ticker IS NULL
+          AND k.symbol = t.symbol
+          AND k.opened_at = t.closes_at - interval '1 minute'
+    ) AS c
     WHERE t.feed NOT IN ('replay', 'simulated')
       AND t.prob_above IS NOT NULL
       AND coalesce(e.closes_at, t.closes_at) <= statement_timestamp()
 ) AS u
-WHERE coalesce(u.has_paid, u.settled_at >= u.strike) IS NOT NULL;
+-- Both are in order: searched by halves.
+WHERE CASE
+    WHEN u.event_ticker IS NULL THEN u.price IS NOT NULL
+    ELSE u.settled[width_bucket(u.strike, u.settled)] = u.strike
+END;
 COMMENT ON VIEW analytics.judged_strike IS
     'every strike of every live tick whose contract has closed and whose outcome is known; ask for a symbol and a span of ticked_at';
 COMMENT ON COLUMN analytics.judged_strike.symbol IS 'symbol';
