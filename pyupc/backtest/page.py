@@ -16,7 +16,6 @@ from pyupc.backtest.words import (
     part_name,
     points,
     reason,
-    small,
     span,
     verdict,
 )

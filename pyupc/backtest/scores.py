@@ -69,9 +69,17 @@ _DIFFERENCE = ("difference", "difference_low", "difference_high")
 
 
 def read(
-    conn: Connection, symbol: str, backtest_id: int, dimensions: Sequence[str] = DIMENSIONS
+    conn: Connection,
+    symbol: str,
+    backtest_id: int,
+    dimensions: Sequence[str] = DIMENSIONS,
+    *,
+    has_bounds: bool = True,
 ) -> Report:
-    """The report; UP030 if the backtest is not complete."""
+    """The report; UP030 if the backtest is not complete.
+
+    Without `has_bounds` the intervals of parts are not to be looked at: they take the time.
+    """
     with conn.cursor(row_factory=dict_row) as cursor:
 
         def rows(query: str, *parameters: Any) -> list[Row]:
@@ -83,7 +91,9 @@ def read(
         )
         scores = {
             each: rows(
-                "SELECT s.* FROM upc.backtest_scores(%s, %s, %s, %s) AS s", each, RESAMPLES[each]
+                "SELECT s.* FROM upc.backtest_scores(%s, %s, %s, %s) AS s",
+                each,
+                RESAMPLES[each] if has_bounds or each == "all" else 1,
             )
             for each in dimensions
         }

@@ -12,7 +12,7 @@ DIMENSION_NAMES = {
     "minutes": "By time to the close",
     "distance": "By distance of the strike from the price",
     "hour": "By hour of the close, UTC",
-    "regime": "By volatility of the hour before",
+    "regime": "By regime of volatility",
 }
 
 _REGIMES = {1: "calm", 2: "quiet", 3: "lively", 4: "wild"}
