@@ -59,6 +59,9 @@ DECLARE
     v_lowest double precision[];
     v_scale double precision[];
 BEGIN
+    IF resamples = 0 THEN
+        RETURN;
+    END IF;
     FOR v_first IN SELECT g.first FROM generate_series(1, v_blocks, v_at_once) AS g(first) LOOP
         v_last := least(v_first + v_at_once - 1, v_blocks);
         v_part := daily[:][v_first:v_last][:];
@@ -152,13 +155,13 @@ BEGIN
                 DETAIL = 'Scores are kept by what the questions have in common.',
                 HINT = 'Known: all, minutes, distance, hour, regime.';
     END IF;
-    IF NOT coalesce(resamples BETWEEN 1 AND 10000, false) THEN
-        RAISE EXCEPTION 'resamples must be between 1 and 10000, got %',
+    IF NOT coalesce(resamples BETWEEN 0 AND 10000, false) THEN
+        RAISE EXCEPTION 'resamples must be between 0 and 10000, got %',
             coalesce(resamples::text, 'NULL')
             USING
                 ERRCODE = 'UP031',
                 DETAIL = 'The days are drawn anew so many times.',
-                HINT = 'Leave it out for 1000.';
+                HINT = 'Leave it out for 1000; 0 is for scores without intervals.';
     END IF;
     IF seed IS NULL THEN
         RAISE EXCEPTION 'seed must be a number, got NULL'
@@ -174,12 +177,15 @@ COMMENT ON FUNCTION upc.require_resampling IS
 
 
 -- The scores of each resample of the days, for every model and part of a dimension.
+--
+-- has_bins: whether calibration errors are wanted, which take most of the time.
 CREATE FUNCTION upc.backtest_resampled(
     symbol text,
     backtest_id bigint,
     dimension text,
     resamples integer,
-    seed bigint
+    seed bigint,
+    has_bins boolean
 )
 RETURNS TABLE (
     resample integer,
@@ -194,10 +200,14 @@ SET work_mem = '64MB'
 SET max_parallel_workers_per_gather = 0
 AS $fn$
 DECLARE
+    v_width constant integer := CASE WHEN has_bins THEN 23 ELSE 3 END;
     v_models text[];
     v_parts smallint[];
     v_daily double precision[];
 BEGIN
+    IF resamples = 0 THEN
+        RETURN;
+    END IF;
     SELECT b.models
     INTO v_models
     FROM upc_data.backtest AS b
@@ -258,7 +268,7 @@ BEGIN
         SELECT
             d.day,
             array_agg(
-                coalesce(t.sums, array_fill(0::double precision, ARRAY[23]))
+                coalesce(t.sums[:v_width], array_fill(0::double precision, ARRAY[v_width]))
                 ORDER BY p.place, m.place
             ) AS sums
         FROM day AS d
@@ -292,7 +302,7 @@ COMMENT ON FUNCTION upc.backtest_resampled IS
 --
 -- dimension: all, minutes (to the close), distance (of the strike), hour (of the close, UTC) or
 -- regime (of volatility). resamples, seed: of the intervals. Whole days are drawn with
--- replacement, the same ones for all models; of one resample there is no interval.
+-- replacement, the same ones for all models; without resamples the intervals are NULL.
 -- base_rate: share of questions that came true, percent. brier: mean squared error. log_loss:
 -- natural logarithm. calibration_error: how far the 20 bins are from what came true, percentage
 -- points, weighted by questions. resolution: of Murphy's decomposition over the bins, how far what
@@ -376,7 +386,7 @@ BEGIN
             percentile_cont(ARRAY[0.025, 0.975]) WITHIN GROUP (ORDER BY r.log_loss) AS log_loss,
             percentile_cont(ARRAY[0.025, 0.5, 0.975])
                 WITHIN GROUP (ORDER BY r.calibration_error) AS calibration_error
-        FROM upc.backtest_resampled(symbol, backtest_id, dimension, resamples, seed) AS r
+        FROM upc.backtest_resampled(symbol, backtest_id, dimension, resamples, seed, true) AS r
         GROUP BY r.model, r.part
     )
     SELECT
@@ -391,12 +401,14 @@ BEGIN
         d.log_loss[1],
         d.log_loss[2],
         s.calibration_error,
-        greatest(0, s.calibration_error + d.calibration_error[1] - d.calibration_error[2]),
+        CASE WHEN d.calibration_error IS NOT NULL THEN
+            greatest(0, s.calibration_error + d.calibration_error[1] - d.calibration_error[2])
+        END,
         s.calibration_error + d.calibration_error[3] - d.calibration_error[2],
         greatest(0, s.resolution),
         greatest(0, s.sharpness)
     FROM score AS s
-    JOIN spread AS d ON d.model = s.model AND d.part = s.part
+    LEFT JOIN spread AS d ON d.model = s.model AND d.part = s.part
     JOIN upc_data.backtest AS b
         ON b.symbol = backtest_scores.symbol AND b.backtest_id = backtest_scores.backtest_id
     ORDER BY array_position(b.models, s.model), s.part;
@@ -496,10 +508,10 @@ BEGIN
         s.probability,
         s.observed,
         -- Of digits that were rounded.
-        greatest(0, 100 * d.observed[1]),
-        least(100, 100 * d.observed[2])
+        CASE WHEN d.observed IS NOT NULL THEN greatest(0, 100 * d.observed[1]) END,
+        CASE WHEN d.observed IS NOT NULL THEN least(100, 100 * d.observed[2]) END
     FROM score AS s
-    JOIN spread AS d ON d.block = 20 * array_position(v_models, s.model) - 19 + s.bin
+    LEFT JOIN spread AS d ON d.block = 20 * array_position(v_models, s.model) - 19 + s.bin
     ORDER BY array_position(v_models, s.model), s.bin;
 END
 $fn$;
@@ -565,10 +577,10 @@ BEGIN
     ),
     resampled AS MATERIALIZED (
         SELECT r.resample, r.model, NULL::smallint AS minutes, r.log_loss
-        FROM upc.backtest_resampled(symbol, backtest_id, 'all', resamples, seed) AS r
+        FROM upc.backtest_resampled(symbol, backtest_id, 'all', resamples, seed, false) AS r
         UNION ALL
         SELECT r.resample, r.model, r.part, r.log_loss
-        FROM upc.backtest_resampled(symbol, backtest_id, 'minutes', resamples, seed) AS r
+        FROM upc.backtest_resampled(symbol, backtest_id, 'minutes', resamples, seed, false) AS r
     ),
     spread AS (
         SELECT
@@ -597,7 +609,7 @@ BEGIN
     JOIN score AS m ON m.model = b.model
     JOIN score AS o
         ON o.minutes IS NOT DISTINCT FROM m.minutes AND o.model <> b.model
-    JOIN spread AS s ON s.opponent = o.model AND s.minutes = coalesce(o.minutes, 0)
+    LEFT JOIN spread AS s ON s.opponent = o.model AND s.minutes = coalesce(o.minutes, 0)
     JOIN score AS overall ON overall.model = o.model AND overall.minutes IS NULL
     ORDER BY overall.log_loss, o.model, o.minutes NULLS FIRST;
 END

@@ -78,7 +78,7 @@ def read(
 ) -> Report:
     """The report; UP030 if the backtest is not complete.
 
-    Without `has_bounds` the intervals of parts are not to be looked at: they take the time.
+    Without `has_bounds` parts have no intervals, which take most of the time.
     """
     with conn.cursor(row_factory=dict_row) as cursor:
 
@@ -93,7 +93,7 @@ def read(
             each: rows(
                 "SELECT s.* FROM upc.backtest_scores(%s, %s, %s, %s) AS s",
                 each,
-                RESAMPLES[each] if has_bounds or each == "all" else 1,
+                RESAMPLES[each] if has_bounds or each == "all" else 0,
             )
             for each in dimensions
         }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from pyupc.cli.backtest_options import OF_A_RUN, run_options
 from pyupc.cli.options import examples, symbols
 from pyupc.cli.output import Output, output_options, plain, print_rows
 
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from pyupc.backtest.run import Settings
     from pyupc.backtest.scores import Report
     from pyupc.backtest.steps import Connection
-
-MINUTES = (2, 5, 10, 15, 30, 45, 60)
-MODELS = (
-    *("baseline:nearest", "momentum:nearest", "momentum:linear"),
-    *("gaussian", "shrunk:linear", "volatility:linear"),
-)
 
 # As the command line calls them, and as the tables do.
 DIMENSIONS = {
@@ -32,61 +26,6 @@ DIMENSIONS = {
     "hour": "hour",
     "regime": "regime",
 }
-
-# What a backtest is computed with, and no longer changes.
-_OF_A_RUN = (
-    *("train_from", "train_to", "test_from", "test_to", "minutes", "models"),
-    *("step", "levels", "settlement", "close_minute"),
-)
-
-
-def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
-    """ISO 8601, UTC without an offset."""
-    if value is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(value)
-        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{value!r} is neither a date such as 2024-01-01 nor a time such as 2024-01-01T12:00Z",
-            ctx,
-            parameter,
-        ) from None
-
-
-def _minutes(
-    ctx: click.Context, parameter: click.Parameter, values: tuple[int, ...]
-) -> tuple[int, ...]:
-    """Each once, ascending."""
-    return tuple(sorted(set(values)))
-
-
-def _models(
-    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Each once, with its method: the one that all answers have unless another is asked for."""
-    names = [value.strip().lower() for value in values]
-    return tuple(
-        dict.fromkeys(
-            name if ":" in name or name == "gaussian" else f"{name}:nearest" for name in names
-        )
-    )
-
-
-def _spans(command: Callable[..., None]) -> Callable[..., None]:
-    for name, help in (
-        ("--test-to", "Test up to here, exclusive. Default: the end of the last candle."),
-        ("--test-from", "Test from here on. Default: --train-to."),
-        (
-            "--train-to",
-            "Train up to here, exclusive. Default: 1 January of the last candle's year, or two"
-            " thirds of the way if there is nothing before it.",
-        ),
-        ("--train-from", "Train from here on. Default: the first candle."),
-    ):
-        command = click.option(name, callback=_instant, metavar="DATE", help=help)(command)
-    return command
 
 
 @click.command(
@@ -101,57 +40,7 @@ def _spans(command: Callable[..., None]) -> Callable[..., None]:
     )
 )
 @symbols
-@_spans
-@click.option(
-    "--ttc",
-    "minutes",
-    type=click.IntRange(1, 60),
-    multiple=True,
-    default=MINUTES,
-    show_default=True,
-    metavar="MINUTES",
-    callback=_minutes,
-    help="Ask so long before the close; repeatable.",
-)
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    default=MODELS,
-    show_default=True,
-    metavar="NAME[:METHOD]",
-    callback=_models,
-    help="What is tested; repeatable. Without a method: nearest.",
-)
-@click.option(
-    "--step",
-    type=click.FloatRange(0, min_open=True),
-    metavar="USD",
-    help="Between two strikes. Default: the symbol's own.",
-)
-@click.option(
-    "--levels",
-    type=click.IntRange(0, 500),
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="Strikes below and above the one nearest to the price.",
-)
-@click.option(
-    "--settlement",
-    type=click.Choice(["close", "average"]),
-    default="close",
-    show_default=True,
-    help="What decides: the last price, or the average of the last minute.",
-)
-@click.option(
-    "--close-minute",
-    type=click.IntRange(0, 59),
-    default=0,
-    show_default=True,
-    metavar="MINUTE",
-    help="Of the hour, at which contracts close.",
-)
+@run_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -233,7 +122,7 @@ def _refuse_mixtures(
         return
     if len(chosen) > 1:
         raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other", ctx)
-    without = [*_OF_A_RUN, *(() if is_list else ("symbols",))]
+    without = [*OF_A_RUN, *(() if is_list else ("symbols",))]
     without += ["out", "by"] if show is None else []
     for parameter in ctx.command.params:
         name = parameter.name or ""

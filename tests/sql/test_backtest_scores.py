@@ -72,7 +72,7 @@ def calibration_errors(asked: Questions, model: int, weights: Floats) -> Floats:
 
 def test_scores_are_those_of_single_questions(conn: Connection, backtest: int) -> None:
     for dimension in DIMENSIONS:
-        found = scores(conn, backtest, dimension, 2)
+        found = scores(conn, backtest, dimension, 0)
         parts = ASKED.parts[dimension]
         assert set(found) == {(m, p) for m in MODELS for p in np.unique(parts).tolist()}
         for (model, part), row in found.items():
@@ -250,6 +250,18 @@ def test_one_day_and_one_model(conn: Connection) -> None:
     assert rows(conn, "SELECT * FROM upc.backtest_verdict('BTC', %s)", backtest) == []
 
 
+def test_without_resamples_there_are_no_intervals(conn: Connection, backtest: int) -> None:
+    for function in ("scores", "reliability", "verdict"):
+        arguments = "'minutes', " if function == "scores" else ""
+        query = f"SELECT * FROM upc.backtest_{function}('BTC', %s, {arguments}%s)"
+        with_bounds, without = (rows(conn, query, backtest, number) for number in (10, 0))
+        bounds = {name for name in without[0] if name.endswith(("_low", "_high"))}
+        assert bounds
+        for full, bare in zip(with_bounds, without, strict=True):
+            assert all(bare[name] is None for name in bounds)
+            assert bare == {**full, **dict.fromkeys(bounds)}
+
+
 def test_backtests_do_not_mix(conn: Connection, backtest: int) -> None:
     before = scores(conn, backtest, "all", 10)
     store(conn, questions(3, 20))
@@ -269,12 +281,12 @@ def test_backtests_do_not_mix(conn: Connection, backtest: int) -> None:
         ("UP030", "upc.backtest_verdict('BTC', 77)"),
         ("UP031", "upc.backtest_scores('BTC', 1, 'week')"),
         ("UP031", "upc.backtest_scores('BTC', 1, NULL)"),
-        ("UP031", "upc.backtest_scores('BTC', 1, 'all', 0)"),
+        ("UP031", "upc.backtest_scores('BTC', 1, 'all', -1)"),
         ("UP031", "upc.backtest_scores('BTC', 1, 'all', 10001)"),
         ("UP031", "upc.backtest_scores('BTC', 1, 'all', NULL)"),
         ("UP031", "upc.backtest_scores('BTC', 1, seed => NULL)"),
-        ("UP031", "upc.backtest_reliability('BTC', 1, 0)"),
-        ("UP031", "upc.backtest_verdict('BTC', 1, 0)"),
+        ("UP031", "upc.backtest_reliability('BTC', 1, -1)"),
+        ("UP031", "upc.backtest_verdict('BTC', 1, -1)"),
     ],
 )
 def test_refusals(conn: Connection, backtest: int, sqlstate: str, call: str) -> None:
