@@ -1,7 +1,7 @@
 -- Candles: the triggers that remember which days have to be counted again.
 
-CREATE FUNCTION upc.candle_changed()
-RETURNS trigger
+CREATE FUNCTION upc.note_changed_days(symbols text[], half_hours timestamptz[])
+RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $fn$
@@ -10,13 +10,46 @@ BEGIN
     -- after it. Half hours are few, and no day begins within one.
     INSERT INTO upc_data.candle_change (symbol, day)
     SELECT DISTINCT h.symbol, ((h.half_hour + shift) AT TIME ZONE 'UTC')::date
+    FROM unnest(symbols, half_hours) AS h (symbol, half_hour)
+    CROSS JOIN (VALUES (interval '-60 minutes'), (interval '30 minutes')) AS s (shift);
+
+    -- Its range is part of the forecasts of a whole day after it.
+    INSERT INTO upc_data.volatility_change (symbol, day)
+    SELECT DISTINCT h.symbol, ((h.half_hour + shift) AT TIME ZONE 'UTC')::date
+    FROM unnest(symbols, half_hours) AS h (symbol, half_hour)
+    CROSS JOIN (
+        VALUES (interval '-60 minutes'), (interval '0 minutes'), (interval '1 day')
+    ) AS s (shift);
+
+    UPDATE upc_data.volatility_fit AS f
+    SET is_stale = true
+    WHERE NOT f.is_stale
+      AND EXISTS (
+          SELECT
+          FROM unnest(symbols, half_hours) AS h (symbol, half_hour)
+          WHERE h.symbol = f.symbol
+            AND h.half_hour < f.fitted_until::timestamp AT TIME ZONE 'UTC'
+      );
+END
+$fn$;
+COMMENT ON FUNCTION upc.note_changed_days IS
+    'notes the UTC days whose counts are out of date since candles in some half hours have changed, and the fits that saw them';
+
+
+CREATE FUNCTION upc.candle_changed()
+RETURNS trigger
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $fn$
+BEGIN
+    PERFORM upc.note_changed_days(array_agg(h.symbol), array_agg(h.half_hour))
     FROM (
         SELECT DISTINCT
             c.symbol,
             date_bin('30 minutes', c.opened_at, '2000-01-01 00:00:00+00') AS half_hour
         FROM changed AS c
     ) AS h
-    CROSS JOIN (VALUES (interval '-60 minutes'), (interval '30 minutes')) AS s (shift);
+    HAVING count(*) > 0;
     RETURN NULL;
 END
 $fn$;
@@ -53,6 +86,9 @@ AS $fn$
 BEGIN
     INSERT INTO upc_data.candle_change (symbol, day)
     SELECT d.symbol, d.day FROM upc_data.counted_day AS d;
+    INSERT INTO upc_data.volatility_change (symbol, day)
+    SELECT d.symbol, d.day FROM upc_data.volatility_day AS d;
+    UPDATE upc_data.volatility_fit AS f SET is_stale = true WHERE NOT f.is_stale;
     RETURN NULL;
 END
 $fn$;

@@ -157,3 +157,54 @@ END
 $fn$;
 COMMENT ON FUNCTION upc.price_by IS
     'the price in USD at an instant: the logged one at most 5 seconds older, else the close of the last candle closed by then and at most 60 seconds older; NULL without either';
+
+
+-- The mean price of a stretch of the log, each price for as long as it was the newest one.
+--
+-- Returns USD; NULL where the log has no price of the stretch's beginning (at most 5 s older), or
+-- nothing of its last 15 seconds: what has not been seen is not known.
+CREATE FUNCTION upc.observed_average(symbol text, since timestamptz, until timestamptz)
+RETURNS double precision
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_exchange text;
+    v_average double precision;
+BEGIN
+    -- One exchange's, as ticks take it: the one that was heard last.
+    SELECT p.exchange
+    INTO v_exchange
+    FROM upc_data.price AS p
+    WHERE p.symbol = observed_average.symbol
+      AND p.received_at <= until
+      AND p.received_at > until - interval '15 seconds'
+    ORDER BY p.received_at DESC
+    LIMIT 1;
+    IF v_exchange IS NULL OR until <= since THEN
+        RETURN NULL;
+    END IF;
+
+    SELECT
+        CASE WHEN bool_or(s.is_beginning) THEN
+            sum(s.price * s.seconds) / nullif(sum(s.seconds), 0)
+        END
+    INTO v_average
+    FROM (
+        SELECT
+            p.price,
+            p.received_at <= since AS is_beginning,
+            greatest(0, extract(epoch FROM
+                coalesce(lead(p.received_at) OVER (ORDER BY p.received_at), until)
+                - greatest(p.received_at, since)
+            ))::double precision AS seconds
+        FROM upc_data.price AS p
+        WHERE p.symbol = observed_average.symbol
+          AND p.exchange = v_exchange
+          AND p.received_at > since - interval '5 seconds'
+          AND p.received_at <= until
+    ) AS s;
+    RETURN v_average;
+END
+$fn$;
+COMMENT ON FUNCTION upc.observed_average IS
+    'the mean of the logged prices of a stretch of time in USD, each for as long as it was the newest; NULL where the log does not have it all';

@@ -6,7 +6,12 @@
 -- Windows of several days are laid end to end in one array, so that every day stands for itself:
 -- days can be counted, taken back and counted again in any order and in any company.
 
-CREATE FUNCTION upc.candle_window(symbol text, day date)
+CREATE FUNCTION upc.candle_window(
+    symbol text,
+    day date,
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
 RETURNS double precision[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -18,8 +23,8 @@ BEGIN
     INTO v_window
     FROM upc_data.candle AS c
     WHERE c.symbol = candle_window.symbol
-      AND c.opened_at >= v_from
-      AND c.opened_at < v_from + interval '1530 minutes';
+      AND c.opened_at >= greatest(v_from, since)
+      AND c.opened_at < least(v_from + interval '1530 minutes', until);
 
     -- Most days have no gap; only the others pay for looking at every minute.
     IF cardinality(v_window) = 1530 THEN
@@ -32,12 +37,15 @@ BEGIN
             v_from, v_from + interval '1529 minutes', interval '1 minute'
         ) AS m (opened_at)
         LEFT JOIN upc_data.candle AS c
-            ON c.symbol = candle_window.symbol AND c.opened_at = m.opened_at
+            ON c.symbol = candle_window.symbol
+            AND c.opened_at = m.opened_at
+            AND c.opened_at >= since
+            AND c.opened_at < until
     );
 END
 $fn$;
 COMMENT ON FUNCTION upc.candle_window IS
-    'the window of closes of a UTC day as the candles are now: 1,530 elements, NaN for a missing candle';
+    'the window of closes of a UTC day as the candles opened in [since, until) are now: 1,530 elements, NaN for a missing candle';
 
 
 CREATE FUNCTION upc.candle_windows(symbol text, days date[])
@@ -134,6 +142,13 @@ COMMENT ON FUNCTION upc.move_bin IS
     'the bin of move_bins for a price and a later one, in exact decimal arithmetic: for prices with too many digits for the fast way';
 
 
+CREATE FUNCTION upc.all_horizons()
+RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(SELECT generate_series(1, 60));
+COMMENT ON FUNCTION upc.all_horizons IS 'the distances of a fingerprint, minutes: 1 to 60';
+
+
 CREATE FUNCTION upc.momentum_slots(windows double precision[], starts integer[])
 RETURNS TABLE (i integer, slot integer)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100000
@@ -160,7 +175,11 @@ COMMENT ON FUNCTION upc.momentum_slots IS
     'the momentum bucket of starting minutes given by their places in an array of windows, those without a close left out: slot 0 is bucket -30, slot 60 is bucket +30, slot 61 is a minute without momentum';
 
 
-CREATE FUNCTION upc.count_cells(windows double precision[], starts integer[])
+CREATE FUNCTION upc.count_cells(
+    windows double precision[],
+    starts integer[],
+    horizons integer[] DEFAULT NULL
+)
 RETURNS TABLE (cell integer, pairs integer)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET work_mem = '128MB'
@@ -180,7 +199,7 @@ BEGIN
             start.slot + t * 128
                 + upc.move_bin(start.price, count_cells.windows[start.i + t]::numeric),
             count(*)::integer
-        FROM generate_series(1, 60) AS t
+        FROM unnest(coalesce(count_cells.horizons, upc.all_horizons())) AS t
         CROSS JOIN start
         GROUP BY 1;
         RETURN;
@@ -208,16 +227,20 @@ BEGIN
         start.slot + t.cell
             + width_bucket(v_closes[start.i + t.minutes] * start.per_price, (SELECT v_bins)),
         count(*)::integer
-    FROM (SELECT m AS minutes, m * 128 AS cell FROM generate_series(1, 60) AS m OFFSET 0) AS t
+    FROM (
+        SELECT m AS minutes, m * 128 AS cell
+        FROM unnest(coalesce(count_cells.horizons, upc.all_horizons())) AS m
+        OFFSET 0
+    ) AS t
     CROSS JOIN start
     GROUP BY 1;
 END
 $fn$;
 COMMENT ON FUNCTION upc.count_cells IS
-    'how many pairs fall into each cell, slot × 8192 + minutes × 128 + bin, for starting minutes given by their places in an array of windows';
+    'how many pairs fall into each cell, slot × 8192 + minutes × 128 + bin, for starting minutes given by their places in an array of windows; horizons: of how many minutes, 1 to 60 if NULL';
 
 
-CREATE FUNCTION upc.count_moves(windows double precision[], starts integer[])
+CREATE FUNCTION upc.cumulate_cells(cells integer[], counts integer[])
 RETURNS TABLE (
     bucket smallint,
     minutes smallint,
@@ -230,7 +253,7 @@ SET work_mem = '128MB'
 BEGIN ATOMIC
     WITH cell AS MATERIALIZED (
         SELECT c.cell, c.pairs
-        FROM upc.count_cells(count_moves.windows, count_moves.starts) AS c
+        FROM unnest(cumulate_cells.cells, cumulate_cells.counts) AS c (cell, pairs)
         WHERE c.cell & 127 < 121
     ),
     -- Slot 62 is the baseline: all starting minutes, with momentum or without.
@@ -277,6 +300,34 @@ BEGIN ATOMIC
             FROM generate_series(0, 59) AS k
         )
     FROM curve AS c;
+END;
+COMMENT ON FUNCTION upc.cumulate_cells IS
+    'per momentum bucket (99: baseline) and distance of 1 to 60 minutes: the pairs in some cells, and how many of them lie at or beyond each of 60 thresholds, upward and downward';
+
+
+CREATE FUNCTION upc.count_moves(
+    windows double precision[],
+    starts integer[],
+    horizons integer[] DEFAULT NULL
+)
+RETURNS TABLE (
+    bucket smallint,
+    minutes smallint,
+    pairs integer,
+    positive integer[],
+    negative integer[]
+)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET work_mem = '128MB'
+BEGIN ATOMIC
+    SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
+    FROM (
+        SELECT array_agg(c.cell) AS cells, array_agg(c.pairs) AS counts
+        FROM upc.count_cells(
+            count_moves.windows, count_moves.starts, count_moves.horizons
+        ) AS c
+    ) AS all_cells
+    CROSS JOIN LATERAL upc.cumulate_cells(all_cells.cells, all_cells.counts) AS m;
 END;
 COMMENT ON FUNCTION upc.count_moves IS
     'per momentum bucket (99: baseline) and distance of 1 to 60 minutes: the pairs, and how many of them moved by at least +0.05 (k - 1) % and by at most -0.05 (k - 1) %';

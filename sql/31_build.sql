@@ -215,6 +215,8 @@ BEGIN
     WHERE d.symbol = reset_fingerprints.symbol;
     DELETE FROM upc_data.counted_day AS d WHERE d.symbol = reset_fingerprints.symbol;
     DELETE FROM upc_data.fingerprint_histogram AS h WHERE h.symbol = reset_fingerprints.symbol;
+    PERFORM upc.reset_volatility(reset_fingerprints.symbol);
+    DELETE FROM upc_data.volatility_fit AS f WHERE f.symbol = reset_fingerprints.symbol;
 END
 $fn$;
 COMMENT ON FUNCTION upc.reset_fingerprints IS
@@ -236,6 +238,7 @@ AS $fn$
 DECLARE
     v_days date[];
     v_count integer := 0;
+    v_has_new_volatility boolean;
 BEGIN
     PERFORM upc.require_symbol(build_fingerprints.symbol);
 
@@ -252,12 +255,16 @@ BEGIN
         v_count := v_count + cardinality(v_days);
     END LOOP;
 
+    v_has_new_volatility := upc.build_volatility(build_fingerprints.symbol);
+
     IF v_count > 0 OR NOT EXISTS (
         SELECT FROM upc_data.fingerprint_build AS b
         WHERE b.symbol = build_fingerprints.symbol AND b.completed_at IS NOT NULL
     ) THEN
         PERFORM upc.begin_build(build_fingerprints.symbol);
         PERFORM upc.complete_build(build_fingerprints.symbol);
+        PERFORM upc.refresh_fingerprints();
+    ELSIF v_has_new_volatility THEN
         PERFORM upc.refresh_fingerprints();
     END IF;
     RETURN v_count;

@@ -14,13 +14,71 @@ COMMENT ON FUNCTION upc.fingerprint_name IS
     'the name of a fingerprint from its symbol (*: pooled) and momentum bucket (99: baseline)';
 
 
+-- How probable it is that a start a little later falls into the same momentum bucket.
+--
+-- share: of all starting minutes in the bucket; centre: in bucket 0; correlation: of the momentum of
+-- the two; is_outer: whether the bucket is open-ended. For normal momentum and a narrow bucket, the
+-- density of both, divided by that of one, is a product of powers of the shares: the volatility need
+-- not be known. For an open-ended bucket the power approximates the tail of the bivariate normal
+-- distribution.
+CREATE FUNCTION upc.company_share(
+    share double precision,
+    centre double precision,
+    correlation double precision,
+    is_outer boolean
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN company_share.is_outer THEN
+        company_share.share
+            ^ (((1 - company_share.correlation) / (1 + company_share.correlation))
+                ^ 0.7::double precision)
+    ELSE least(
+        1,
+        company_share.share ^ ((1 - company_share.correlation) / (1 + company_share.correlation))
+            * company_share.centre
+                ^ (2 * company_share.correlation / (1 + company_share.correlation))
+            / sqrt(1 - company_share.correlation * company_share.correlation)
+    )
+END;
+COMMENT ON FUNCTION upc.company_share IS
+    'the probability that a start is in the same momentum bucket as an earlier one, from the bucket''s share of all starts, that of bucket 0, and the correlation of both momenta';
+
+
+-- The query that makes curves from counts, as text: for an indexed view, or to be executed.
+--
+-- counts: a query for symbol, year, bucket, minutes, pairs, positive, negative as in
+-- upc_data.fingerprint_histogram, and the weight of the year. Returns a query for symbol (* is the
+-- pool), bucket, minutes, sample_size, positive, negative, weighted_size, effective_size, shrinkage.
+--
+-- Windows that overlap are not independent. n indicators with a mean p of 1/2 vary as much as
+-- n / (1 + 2 sum(g[k] c[k])) independent ones, k = 1 … t - 1, where c is the correlation of two of
+-- them whose starts are k minutes apart, and g the probability that both starts are counted: 1 in
+-- the baseline, company_shares in a bucket. Years of unequal weight w count as sum(w n)^2 / sum(w^2 n)
+-- starts of equal weight; symbols in the pool are taken to be independent of each other.
+--
+-- The shrinkage of a bucket is n / (n + kappa), n its effective size and 1 / kappa the variance of
+-- the buckets' true probabilities in units of p (1 - p), p being the baseline's. It is what the
+-- squared distances from the baseline, added up over all thresholds, have in excess of sampling, on
+-- average over the buckets: first with weights n, then with the better 1 / (1 / n + 1 / kappa). Where
+-- there is no excess, it is zero, and so is every shrinkage: the baseline answers.
+--
 -- Adding up each threshold in a column of its own is an order of magnitude faster than unnesting
--- the arrays; the 120 columns are written by the loop.
-DO $do$
+-- the arrays; the 120 columns are written by the function.
+CREATE FUNCTION upc.curve_query(counts text)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
 DECLARE
+    -- The thresholds between them tell the same again.
+    v_compared integer[] := '{1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 51}';
     v_sums text;
     v_positive text;
     v_negative text;
+    v_distance text;
+    v_rates text;
+    v_fractions text;
 BEGIN
     SELECT
         string_agg(
@@ -31,31 +89,79 @@ BEGIN
             ', ' ORDER BY k
         ),
         string_agg(format('(100 * s.p%s)::double precision / s.weight', k), ', ' ORDER BY k),
-        string_agg(format('(100 * s.n%s)::double precision / s.weight', k), ', ' ORDER BY k)
-    INTO v_sums, v_positive, v_negative
+        string_agg(format('(100 * s.n%s)::double precision / s.weight', k), ', ' ORDER BY k),
+        string_agg(
+            format(
+                '(s.p%1$s / s.weight - b.p%1$s) * (s.p%1$s / s.weight - b.p%1$s) '
+                '+ (s.n%1$s / s.weight - b.n%1$s) * (s.n%1$s / s.weight - b.n%1$s)',
+                k
+            ),
+            ' + ' ORDER BY k
+        ) FILTER (WHERE k = ANY (v_compared)),
+        string_agg(
+            format('s.p%1$s / s.weight, s.n%1$s / s.weight', k), ', ' ORDER BY k
+        ) FILTER (WHERE k = ANY (v_compared)),
+        string_agg(
+            format('s.p%1$s / s.weight AS p%1$s, s.n%1$s / s.weight AS n%1$s', k), ', ' ORDER BY k
+        ) FILTER (WHERE k = ANY (v_compared))
+    INTO v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates
     FROM generate_series(1, 60) AS k;
 
-    EXECUTE format(
+    RETURN format(
         $sql$
-        CREATE MATERIALIZED VIEW upc.fingerprint_curve AS
-        WITH newest AS (
-            SELECT d.symbol, extract(year FROM max(d.day))::integer AS year
-            FROM upc_data.counted_day AS d
-            GROUP BY d.symbol
-        ),
-        weighted AS (
+        WITH weighted AS NOT MATERIALIZED (%1$s),
+        -- Both windows have t - k minutes in common.
+        overlap AS MATERIALIZED (
             SELECT
-                h.symbol,
-                h.bucket,
-                h.minutes,
-                h.pairs,
-                h.positive,
-                h.negative,
-                greatest(1, 5 - (y.year - h.year)) AS weight
-            FROM upc_data.fingerprint_histogram AS h
-            JOIN newest AS y USING (symbol)
-            JOIN upc_data.fingerprint_build AS b USING (symbol)
-            WHERE b.completed_at IS NOT NULL
+                t AS minutes,
+                coalesce(sum(c.correlation) FILTER (WHERE k = 1), 0) AS c1,
+                coalesce(sum(c.correlation) FILTER (WHERE k = 2), 0) AS c2,
+                coalesce(sum(c.correlation) FILTER (WHERE k = 3), 0) AS c3,
+                coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 4 AND 14), 0) AS c4,
+                coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 15 AND 29), 0) AS c5,
+                coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 30 AND 59), 0) AS c6
+            FROM generate_series(1, 60) AS t
+            CROSS JOIN LATERAL generate_series(1, t) AS k
+            CROSS JOIN LATERAL (
+                SELECT 2 / pi() * asin(1 - k::double precision / t) AS correlation
+            ) AS c
+            GROUP BY t
+        ),
+        start AS (
+            SELECT
+                w.symbol,
+                w.year,
+                w.bucket,
+                (w.weight * w.weight * w.pairs)::double precision AS size,
+                w.pairs::double precision / max(w.pairs) FILTER (WHERE w.bucket = 99) OVER y AS share,
+                greatest(w.pairs, max(w.pairs) FILTER (WHERE w.bucket = 0) OVER y)::double precision
+                    / max(w.pairs) FILTER (WHERE w.bucket = 99) OVER y AS centre,
+                abs(w.bucket) = 30 AS is_outer
+            FROM weighted AS w
+            WHERE w.minutes = 1
+            WINDOW y AS (PARTITION BY w.symbol, w.year)
+        ),
+        -- Momentum is a sum of the last 30 moves of a minute, weighed by a = 1, .7, .45, .25, 11 times
+        -- .1, 15 times .05. Between two minutes of a random walk that are k apart its correlation is
+        -- sum(a[j] a[j + k]) / sum(a[j]^2), here for the six groups of k as in overlap, on average.
+        neighbour AS (
+            SELECT
+                s.symbol,
+                s.bucket,
+                sum(s.size * upc.company_share(s.share, s.centre, 0.679369, s.is_outer) ORDER BY s.year)
+                    / sum(s.size) AS g1,
+                sum(s.size * upc.company_share(s.share, s.centre, 0.434954, s.is_outer) ORDER BY s.year)
+                    / sum(s.size) AS g2,
+                sum(s.size * upc.company_share(s.share, s.centre, 0.270696, s.is_outer) ORDER BY s.year)
+                    / sum(s.size) AS g3,
+                sum(s.size * upc.company_share(s.share, s.centre, 0.164019, s.is_outer) ORDER BY s.year)
+                    / sum(s.size) AS g4,
+                sum(s.size * upc.company_share(s.share, s.centre, 0.070521, s.is_outer) ORDER BY s.year)
+                    / sum(s.size) AS g5,
+                sum(s.size * s.share ORDER BY s.year) / sum(s.size) AS g6
+            FROM start AS s
+            WHERE s.bucket <> 99
+            GROUP BY s.symbol, s.bucket
         ),
         summed AS (
             SELECT
@@ -64,7 +170,8 @@ BEGIN
                 w.minutes,
                 sum(w.pairs) AS pairs,
                 sum(w.weight * w.pairs)::double precision AS weight,
-                %1$s
+                sum(w.weight * w.weight * w.pairs)::double precision AS squares,
+                %2$s
             FROM weighted AS w
             GROUP BY w.symbol, w.bucket, w.minutes
             UNION ALL
@@ -74,20 +181,159 @@ BEGIN
                 w.minutes,
                 sum(w.pairs),
                 sum(w.weight * w.pairs)::double precision,
-                %1$s
+                sum(w.weight * w.weight * w.pairs)::double precision,
+                %2$s
             FROM weighted AS w
             WHERE w.bucket = 99
             GROUP BY w.bucket, w.minutes
+        ),
+        -- Each probability of a baseline as a fraction, and sums over them.
+        baseline AS MATERIALIZED (
+            SELECT
+                s.symbol,
+                s.minutes,
+                v.variance,
+                v.overlap_variance,
+                %7$s
+            FROM (
+                SELECT
+                    w.symbol,
+                    w.minutes,
+                    sum(w.weight * w.pairs)::double precision AS weight,
+                    %2$s
+                FROM weighted AS w
+                WHERE w.bucket = 99
+                GROUP BY w.symbol, w.minutes
+            ) AS s
+            CROSS JOIN LATERAL (
+                SELECT
+                    sum(p * (1 - p)) AS variance,
+                    sum(p * (1 - p) * (4 * p * (1 - p)) ^ (1.0::double precision / 6))
+                        AS overlap_variance
+                FROM unnest(ARRAY[%6$s]) AS p
+            ) AS v
+        ),
+        curve AS MATERIALIZED (
+            SELECT
+                s.symbol,
+                s.bucket,
+                s.minutes,
+                s.pairs AS sample_size,
+                ARRAY[%3$s] AS positive,
+                ARRAY[%4$s] AS negative,
+                s.weight * s.weight / s.squares AS weighted_size,
+                greatest(
+                    1,
+                    s.weight * s.weight / s.squares / (
+                        1 + 2 * CASE
+                            WHEN s.bucket = 99 THEN o.c1 + o.c2 + o.c3 + o.c4 + o.c5 + o.c6
+                            ELSE coalesce(
+                                o.c1 * g.g1 + o.c2 * g.g2 + o.c3 * g.g3
+                                    + o.c4 * g.g4 + o.c5 * g.g5 + o.c6 * g.g6,
+                                0
+                            )
+                        END
+                    )
+                ) AS effective_size,
+                %5$s AS distance,
+                b.variance,
+                b.overlap_variance
+            FROM summed AS s
+            JOIN overlap AS o USING (minutes)
+            LEFT JOIN neighbour AS g USING (symbol, bucket)
+            LEFT JOIN baseline AS b USING (symbol, minutes)
+        ),
+        -- What a bucket is away from the baseline, squared, without what sampling explains. The
+        -- baseline's own sampling is in both.
+        excess AS (
+            SELECT
+                c.symbol,
+                c.bucket,
+                c.minutes,
+                c.effective_size AS size,
+                c.variance,
+                c.distance
+                    - c.variance * (1 / c.weighted_size - last_value(1 / c.weighted_size) OVER s)
+                    - c.overlap_variance * (
+                        1 / c.effective_size - 1 / c.weighted_size
+                        - last_value(1 / c.effective_size - 1 / c.weighted_size) OVER s
+                    ) AS excess
+            FROM curve AS c
+            WHERE c.symbol <> '*'
+            WINDOW s AS (
+                PARTITION BY c.symbol, c.minutes
+                ORDER BY c.bucket
+                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+            )
+        ),
+        first_guess AS (
+            SELECT
+                e.*,
+                greatest(
+                    0,
+                    sum(e.size * e.excess) OVER s / nullif(sum(e.size * e.variance) OVER s, 0)
+                ) AS spread
+            FROM excess AS e
+            WHERE e.bucket <> 99
+            WINDOW s AS (
+                PARTITION BY e.symbol, e.minutes
+                ORDER BY e.bucket
+                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+            )
+        ),
+        fitted AS (
+            SELECT
+                e.symbol,
+                e.minutes,
+                greatest(
+                    0,
+                    sum(e.excess / (1 / e.size + e.spread) ORDER BY e.bucket)
+                        / nullif(sum(e.variance / (1 / e.size + e.spread) ORDER BY e.bucket), 0)
+                ) AS spread
+            FROM first_guess AS e
+            GROUP BY e.symbol, e.minutes
         )
+        SELECT
+            c.symbol,
+            c.bucket,
+            c.minutes,
+            c.sample_size,
+            c.positive,
+            c.negative,
+            c.weighted_size,
+            c.effective_size,
+            CASE
+                WHEN c.bucket = 99 THEN 1
+                ELSE coalesce(c.effective_size * f.spread / (1 + c.effective_size * f.spread), 0)
+            END AS shrinkage
+        FROM curve AS c
+        LEFT JOIN fitted AS f USING (symbol, minutes)
+        $sql$,
+        curve_query.counts, v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc.curve_query IS
+    'the query, as text, that makes curves with their effective sizes and shrinkage from a query for counts per symbol, year, bucket and minutes with the weight of the year';
+
+
+DO $do$
+BEGIN
+    EXECUTE format(
+        $sql$
+        CREATE MATERIALIZED VIEW upc.fingerprint_curve AS
         SELECT
             s.symbol COLLATE "C" AS symbol,
             'built'::text COLLATE "C" AS origin,
             s.bucket,
             s.minutes,
-            s.pairs AS sample_size,
-            ARRAY[%2$s] AS positive,
-            ARRAY[%3$s] AS negative
-        FROM summed AS s
+            s.sample_size,
+            s.positive,
+            s.negative,
+            s.weighted_size,
+            s.effective_size,
+            s.shrinkage
+        FROM (%s) AS s
         UNION ALL
         SELECT
             i.symbol,
@@ -96,10 +342,38 @@ BEGIN
             i.minutes,
             NULL,
             i.positive::double precision[],
-            i.negative::double precision[]
+            i.negative::double precision[],
+            NULL,
+            NULL,
+            NULL
         FROM upc_data.imported_curve AS i
         $sql$,
-        v_sums, v_positive, v_negative
+        upc.curve_query(
+            $counts$
+            SELECT
+                h.symbol,
+                h.year,
+                h.bucket,
+                h.minutes,
+                h.pairs,
+                h.positive,
+                h.negative,
+                y.weight
+            FROM upc_data.fingerprint_histogram AS h
+            JOIN (
+                SELECT
+                    d.symbol,
+                    d.year,
+                    greatest(1, 5 - (max(d.year) OVER (PARTITION BY d.symbol) - d.year)) AS weight
+                FROM (
+                    SELECT DISTINCT c.symbol, extract(year FROM c.day)::integer AS year
+                    FROM upc_data.counted_day AS c
+                ) AS d
+            ) AS y USING (symbol, year)
+            JOIN upc_data.fingerprint_build AS b USING (symbol)
+            WHERE b.completed_at IS NOT NULL
+            $counts$
+        )
     );
 END
 $do$;
@@ -119,6 +393,12 @@ COMMENT ON COLUMN upc.fingerprint_curve.positive IS
     'element k: probability in percent of a move of at least the set''s k-th threshold';
 COMMENT ON COLUMN upc.fingerprint_curve.negative IS
     'element k: probability in percent of a move of at most minus the set''s k-th threshold';
+COMMENT ON COLUMN upc.fingerprint_curve.weighted_size IS
+    'how many starting minutes of equal weight tell as much as these of unequal years; NULL where it is imported';
+COMMENT ON COLUMN upc.fingerprint_curve.effective_size IS
+    'how many independent starting minutes tell as much about a probability of 50 percent: overlapping windows are not independent; NULL where it is imported';
+COMMENT ON COLUMN upc.fingerprint_curve.shrinkage IS
+    'how far the row is to be trusted beside the baseline, 0 (not at all) to 1; NULL where it is imported';
 COMMENT ON INDEX upc.fingerprint_curve_symbol_origin_bucket_minutes_key IS
     'the one probe of compute_strikes; also what lets the view be refreshed while it is read';
 
@@ -293,6 +573,7 @@ AS $fn$
 BEGIN
     PERFORM upc.await_refresh();
     REFRESH MATERIALIZED VIEW CONCURRENTLY upc.fingerprint_curve;
+    REFRESH MATERIALIZED VIEW CONCURRENTLY upc.volatility_curve;
     PERFORM upc.refresh_grid();
 END
 $fn$;

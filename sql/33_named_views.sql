@@ -110,7 +110,7 @@ RETURNS trigger
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
-    IF upc.create_fingerprint_views() > 0 THEN
+    IF upc.create_fingerprint_views() + upc.create_volatility_views() > 0 THEN
         PERFORM upc.record_engine_objects();
     END IF;
     PERFORM upc.refresh_grid();

@@ -13,6 +13,14 @@ COMMENT ON FUNCTION upc.seconds_to_hour IS
     'whole seconds from an instant to the next full hour, rounded down; 3600 exactly on the hour';
 
 
+CREATE FUNCTION upc.next_hour(at timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN date_bin('1 hour', next_hour.at, '2000-01-01 00:00:00+00') + interval '1 hour';
+COMMENT ON FUNCTION upc.next_hour IS
+    'the next full hour; an hour later exactly on one';
+
+
 CREATE FUNCTION upc.asked_bucket(momentum double precision)
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -39,11 +47,14 @@ RETURNS TABLE (
     move_edges double precision[],
     sample_size bigint,
     positive double precision[],
-    negative double precision[]
+    negative double precision[],
+    effective_size double precision,
+    weighted_size double precision
 )
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-    SELECT g.strike_step, g.fingerprint, g.move_edges, c.sample_size, c.positive, c.negative
+    SELECT g.strike_step, g.fingerprint, g.move_edges, c.sample_size, c.positive, c.negative,
+        c.effective_size, c.weighted_size
     FROM (
         SELECT a.*
         FROM upc.fingerprint_grid AS a
@@ -73,7 +84,11 @@ CREATE FUNCTION upc.is_question(
     price double precision,
     momentum double precision,
     ttc_seconds integer,
-    method text
+    method text,
+    model text,
+    settlement text,
+    volatility double precision,
+    observed double precision
 )
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -82,7 +97,11 @@ RETURN coalesce(
     AND is_question.price < 'Infinity'
     AND coalesce(abs(is_question.momentum) < 'Infinity', true)
     AND coalesce(is_question.ttc_seconds >= 0, true)
-    AND is_question.method = 'nearest',
+    AND is_question.method IN ('nearest', 'linear')
+    AND is_question.model IN ('momentum', 'baseline', 'shrunk', 'volatility')
+    AND is_question.settlement IN ('close', 'average')
+    AND coalesce(is_question.volatility > 0 AND is_question.volatility < 'Infinity', true)
+    AND coalesce(is_question.observed > 0 AND is_question.observed < 'Infinity', true),
     false
 );
 COMMENT ON FUNCTION upc.is_question IS
@@ -94,7 +113,11 @@ CREATE FUNCTION upc.refuse_question(
     momentum double precision,
     symbol text,
     ttc_seconds integer,
-    method text
+    method text,
+    model text,
+    settlement text,
+    volatility double precision DEFAULT NULL,
+    observed double precision DEFAULT NULL
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -122,12 +145,47 @@ BEGIN
                 DETAIL = 'It is the whole seconds until the contract closes.',
                 HINT = 'Pass NULL for the time to the next full hour.';
     END IF;
-    IF refuse_question.method IS DISTINCT FROM 'nearest' THEN
+    IF NOT coalesce(refuse_question.method IN ('nearest', 'linear'), false) THEN
         RAISE EXCEPTION 'unknown method %', coalesce(quote_literal(refuse_question.method), 'NULL')
             USING
                 ERRCODE = 'UP005',
                 DETAIL = 'The method says how a probability is read off the grid of a fingerprint.',
-                HINT = 'Use method => ''nearest''.';
+                HINT = 'Use method => ''nearest'' or ''linear''.';
+    END IF;
+    IF NOT coalesce(
+        refuse_question.model IN ('momentum', 'baseline', 'shrunk', 'volatility'), false
+    ) THEN
+        RAISE EXCEPTION 'unknown model %', coalesce(quote_literal(refuse_question.model), 'NULL')
+            USING
+                ERRCODE = 'UP018',
+                DETAIL = 'The model says which fingerprints answer.',
+                HINT = 'Use model => ''momentum'', ''baseline'', ''shrunk'' or ''volatility''.';
+    END IF;
+    IF NOT coalesce(refuse_question.settlement IN ('close', 'average'), false) THEN
+        RAISE EXCEPTION 'unknown settlement %',
+            coalesce(quote_literal(refuse_question.settlement), 'NULL')
+            USING
+                ERRCODE = 'UP019',
+                DETAIL = 'It says which price decides: the last one, or the mean of the last minute.',
+                HINT = 'Use settlement => ''close'' or ''average''.';
+    END IF;
+    IF NOT coalesce(
+        refuse_question.volatility > 0 AND refuse_question.volatility < 'Infinity', true
+    ) THEN
+        RAISE EXCEPTION 'volatility must be a positive number, got %', refuse_question.volatility
+            USING
+                ERRCODE = 'UP020',
+                DETAIL = 'It is the standard deviation of the move in the time left, percent.',
+                HINT = 'Pass NULL for the forecast at the newest candle.';
+    END IF;
+    IF NOT coalesce(
+        refuse_question.observed > 0 AND refuse_question.observed < 'Infinity', true
+    ) THEN
+        RAISE EXCEPTION 'observed must be a positive number, got %', refuse_question.observed
+            USING
+                ERRCODE = 'UP001',
+                DETAIL = 'It is the mean price of the last minute so far, in quote currency.',
+                HINT = 'Pass NULL for what the price log says.';
     END IF;
     PERFORM upc.require_symbol(refuse_question.symbol);
     RAISE EXCEPTION 'no fingerprint answers for %', refuse_question.symbol
@@ -141,56 +199,35 @@ COMMENT ON FUNCTION upc.refuse_question IS
     'raises the error that says why a question for probabilities has no answer';
 
 
--- The probability of one strike, in percent.
---
--- Arguments as in compute_strikes; strike in USD, above zero.
--- Returns one row: move_percent is how far the strike is from the price, both directions are read
--- at that move, prob_above is the probability that the price closes at or above the strike.
--- Errors: UP001 price or strike, UP002 symbol, UP005 method, UP006 no fingerprint, UP007 momentum,
--- UP008 ttc_seconds.
---
--- Example:
---   SELECT move_percent FROM probability(97250, 98222.5, 7, ttc_seconds => 900);
-CREATE FUNCTION upc.probability(
-    price double precision,
-    strike double precision,
-    momentum double precision DEFAULT NULL,
-    symbol text DEFAULT 'BTC',
-    ttc_seconds integer DEFAULT NULL,
-    method text DEFAULT 'nearest',
-    OUT prob_above double precision,
-    OUT positive_prob double precision,
-    OUT negative_prob double precision,
-    OUT move_percent double precision,
-    OUT sample_size bigint,
-    OUT fingerprint text
-)
+CREATE FUNCTION upc.refuse_forecast(symbol text)
+RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
-    IF NOT coalesce(strike > 0 AND strike < 'Infinity', false) THEN
-        RAISE EXCEPTION 'strike must be a positive number, got %', coalesce(strike::text, 'NULL')
-            USING
-                ERRCODE = 'UP001',
-                DETAIL = 'A strike is a price in quote currency per unit, finite and above zero.',
-                HINT = 'Pass the strike, for example probability(97250, 97500).';
-    END IF;
-
-    IF upc.is_question(price, momentum, ttc_seconds, method) THEN
-        move_percent := 100 * abs(price - strike) / price;
-        SELECT
-            a.positive[1 + width_bucket(probability.move_percent, a.move_edges)],
-            a.negative[1 + width_bucket(probability.move_percent, a.move_edges)],
-            a.sample_size,
-            a.fingerprint
-        INTO positive_prob, negative_prob, sample_size, fingerprint
-        FROM upc.fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
-    END IF;
-    IF fingerprint IS NULL THEN
-        PERFORM upc.refuse_question(price, momentum, symbol, ttc_seconds, method);
-    END IF;
-    prob_above := CASE WHEN strike > price THEN positive_prob ELSE 100 - negative_prob END;
+    PERFORM upc.require_symbol(symbol);
+    RAISE EXCEPTION 'the volatility of % cannot be forecast', symbol
+        USING
+            ERRCODE = 'UP020',
+            DETAIL = 'A forecast takes a complete build and most of the candles of the last day.',
+            HINT = 'Load candles and run "pyupc fingerprints build", or use model => ''momentum''.';
 END
 $fn$;
-COMMENT ON FUNCTION upc.probability IS
-    'the probability of one strike, in percent, and the cell that it was read from';
+COMMENT ON FUNCTION upc.refuse_forecast IS
+    'raises the error that says that there is no forecast of a symbol''s volatility';
+
+
+CREATE FUNCTION upc.refuse_observed(symbol text)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    RAISE EXCEPTION 'the price log does not have the last minute of %', symbol
+        USING
+            ERRCODE = 'UP021',
+            DETAIL = 'Within a minute of the close a part of the average that decides has been seen.',
+            HINT = 'Run "pyupc feed", pass observed, or use settlement => ''close''.';
+END
+$fn$;
+COMMENT ON FUNCTION upc.refuse_observed IS
+    'raises the error that says that the part of the average that has been seen is not known';

@@ -5,9 +5,19 @@
 -- price: USD, above zero. momentum: basis points; NULL asks the baseline. ttc_seconds: whole
 -- seconds to the close; NULL means to the next full hour. step: USD between strikes; NULL means the
 -- symbol's own. levels: strikes below and above the one nearest to the price, 0 to 500.
--- Returns one row per strike, ascending; probabilities in percent.
--- Errors: UP001 price, UP002 symbol, UP003 step, UP004 levels, UP005 method, UP006 no fingerprint,
--- UP007 momentum, UP008 ttc_seconds.
+-- method: nearest, the cell of the grid; linear, between the cells. model: momentum, the fingerprint
+-- of the bucket; baseline, that of all minutes; shrunk, the bucket's as far as it is backed, the
+-- baseline's beyond; volatility, fingerprints of moves in units of their forecast. settlement: close,
+-- the last price decides; average, the mean of 60 values of the last minute does. volatility:
+-- standard deviation of the move in the time left in percent; NULL means the forecast at the newest
+-- candle. observed: USD, the mean of the last minute so far; NULL means what the price log says.
+-- strikes: USD; these instead of those that step and levels make.
+-- Returns one row per strike, ascending or as given; probabilities in percent. prob_low and prob_high are the
+-- 95 % interval of prob_above for as many independent minutes as stand behind it, NULL where
+-- imported.
+-- Errors: UP001 price or observed, UP002 symbol, UP003 step, UP004 levels, UP005 method, UP006 no
+-- fingerprint, UP007 momentum, UP008 ttc_seconds, UP018 model, UP019 settlement, UP020 no forecast,
+-- UP021 nothing observed.
 --
 -- Example:
 --   SELECT strike, direction FROM compute_strikes(97250, 7, ttc_seconds => 900, levels => 1);
@@ -18,7 +28,12 @@ CREATE FUNCTION upc.compute_strikes(
     ttc_seconds integer DEFAULT NULL,
     step double precision DEFAULT NULL,
     levels integer DEFAULT 10,
-    method text DEFAULT 'nearest'
+    method text DEFAULT 'nearest',
+    model text DEFAULT 'momentum',
+    settlement text DEFAULT 'close',
+    volatility double precision DEFAULT NULL,
+    observed double precision DEFAULT NULL,
+    strikes double precision[] DEFAULT NULL
 )
 RETURNS TABLE (
     strike double precision,
@@ -31,7 +46,10 @@ RETURNS TABLE (
     negative_prob double precision,
     prob_above double precision,
     sample_size bigint,
-    fingerprint text
+    fingerprint text,
+    prob_low double precision,
+    prob_high double precision,
+    deviation double precision
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 21
 AS $fn$
@@ -40,7 +58,21 @@ DECLARE
     v_step double precision;
     v_nearest double precision;
     v_lowest integer;
+    v_highest integer := levels;
     v_k integer;
+    v_is_linear boolean := method = 'linear';
+    -- The common question takes the short way.
+    v_is_plain boolean := method = 'nearest' AND model = 'momentum' AND settlement = 'close';
+    v_shift double precision := 0;
+    v_decided double precision;
+    v_x double precision;
+    -- The interval as 41_intervals.sql has it, with what does not change taken out: a function a
+    -- strike would be too dear.
+    v_independent double precision;
+    v_overlapping double precision;
+    v_scale double precision;
+    v_spread double precision;
+    v_reach double precision;
 BEGIN
     IF NOT coalesce(levels BETWEEN 0 AND 500, false) THEN
         RAISE EXCEPTION 'levels must be from 0 to 500, got %', coalesce(levels::text, 'NULL')
@@ -57,31 +89,113 @@ BEGIN
                 HINT = 'Pass NULL for the symbol''s own step.';
     END IF;
 
-    IF NOT upc.is_question(price, momentum, ttc_seconds, method) THEN
-        PERFORM upc.refuse_question(price, momentum, symbol, ttc_seconds, method);
+    IF NOT coalesce(
+        0 < ALL (strikes) AND 'Infinity' > ALL (strikes),
+        strikes IS NULL
+    ) THEN
+        RAISE EXCEPTION 'a strike must be a positive number, got %', strikes
+            USING
+                ERRCODE = 'UP001',
+                DETAIL = 'A strike is a price in quote currency per unit, finite and above zero.',
+                HINT = 'Pass the strikes, for example probability(97250, 97500).';
     END IF;
-
-    SELECT a.positive, a.negative, a.sample_size, a.fingerprint, a.move_edges, a.strike_step
-    INTO v_curve
-    FROM upc.fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
-    IF NOT FOUND THEN
-        PERFORM upc.refuse_question(price, momentum, symbol, ttc_seconds, method);
+    IF NOT upc.is_question(
+        price, momentum, ttc_seconds, method, model, settlement, volatility, observed
+    ) THEN
+        PERFORM upc.refuse_question(
+            price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed
+        );
+    END IF;
+    IF v_is_plain THEN
+        SELECT a.positive, a.negative, a.sample_size, a.fingerprint, a.move_edges, a.strike_step,
+            a.effective_size, a.weighted_size
+        INTO v_curve
+        FROM upc.fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
+        IF NOT FOUND THEN
+            PERFORM upc.refuse_question(
+                price, momentum, symbol, ttc_seconds, method, model, settlement
+            );
+        END IF;
+    ELSE
+        SELECT r.*
+        INTO v_curve
+        FROM upc.question_reading(
+            price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed
+        ) AS r;
+        deviation := v_curve.deviation;
+        v_shift := v_curve.shift;
+        v_decided := v_curve.decided;
     END IF;
 
     v_step := coalesce(step, v_curve.strike_step);
+    IF v_step IS NULL THEN
+        SELECT s.strike_step INTO v_step
+        FROM upc_data.symbol AS s
+        WHERE s.symbol = compute_strikes.symbol;
+    END IF;
     v_nearest := round(price / v_step);
     -- Strikes at or below zero are left out.
     v_lowest := greatest(-levels, 1 - v_nearest);
+    IF strikes IS NOT NULL THEN
+        v_lowest := 1;
+        v_highest := cardinality(strikes);
+    END IF;
     sample_size := v_curve.sample_size;
     fingerprint := v_curve.fingerprint;
 
-    FOR v_level IN v_lowest..levels LOOP
+    v_independent := 3.841458820694124::double precision / v_curve.weighted_size;
+    v_overlapping := 3.841458820694124::double precision / v_curve.effective_size - v_independent;
+    v_scale := 0.02::double precision / (1 + v_independent + v_overlapping);
+    IF v_decided IS NOT NULL THEN
+        -- There is nothing to be uncertain about.
+        v_independent := 0;
+        v_overlapping := 0;
+        v_scale := 0;
+    END IF;
+
+    FOR v_level IN v_lowest..v_highest LOOP
         strike := (v_nearest + v_level) * v_step;
+        IF strikes IS NOT NULL THEN
+            strike := strikes[v_level];
+        END IF;
         buffer := abs(price - strike);
         move_percent := 100 * buffer / price;
-        v_k := 1 + width_bucket(move_percent, v_curve.move_edges);
-        positive_prob := v_curve.positive[v_k];
-        negative_prob := v_curve.negative[v_k];
+        IF v_is_plain THEN
+            v_k := 1 + width_bucket(move_percent, v_curve.move_edges);
+            positive_prob := v_curve.positive[v_k];
+            negative_prob := v_curve.negative[v_k];
+        ELSIF v_decided IS NULL AND v_shift = 0 THEN
+            v_x := move_percent * v_curve.slope / v_curve.unit;
+            v_k := upc.curve_place(v_curve.thresholds, v_curve.edges, v_x, v_is_linear);
+            positive_prob := upc.curve_at(
+                v_curve.positive, v_curve.thresholds, v_k, v_x, v_is_linear
+            );
+            negative_prob := upc.curve_at(
+                v_curve.negative, v_curve.thresholds, v_k, v_x, v_is_linear
+            );
+        ELSIF v_decided IS NULL THEN
+            -- A part of the average is known: up and down are not alike.
+            v_x := (move_percent * v_curve.slope + v_shift) / v_curve.unit;
+            v_k := upc.curve_place(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
+            positive_prob := CASE
+                WHEN v_x >= 0
+                THEN upc.curve_at(v_curve.positive, v_curve.thresholds, v_k, v_x, v_is_linear)
+                ELSE 100
+                    - upc.curve_at(v_curve.negative, v_curve.thresholds, v_k, -v_x, v_is_linear)
+            END;
+            v_x := (move_percent * v_curve.slope - v_shift) / v_curve.unit;
+            v_k := upc.curve_place(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
+            negative_prob := CASE
+                WHEN v_x >= 0
+                THEN upc.curve_at(v_curve.negative, v_curve.thresholds, v_k, v_x, v_is_linear)
+                ELSE 100
+                    - upc.curve_at(v_curve.positive, v_curve.thresholds, v_k, -v_x, v_is_linear)
+            END;
+        ELSE
+            positive_prob := CASE WHEN v_decided >= price + buffer THEN 100 ELSE 0 END;
+            -- Exactly at the strike is above it.
+            negative_prob := CASE WHEN v_decided >= price - buffer THEN 0 ELSE 100 END;
+        END IF;
         IF strike > price THEN
             direction := 'above';
             prob_beyond := positive_prob;
@@ -93,9 +207,64 @@ BEGIN
             prob_within := 100 - negative_prob;
             prob_above := prob_within;
         END IF;
+        v_x := v_scale * (prob_above - 50);
+        v_spread := v_independent
+            + v_overlapping * (1 - v_x * v_x) ^ 0.16666666666666666::double precision;
+        v_reach := 50 * v_spread
+            + sqrt(v_spread * (prob_above * (100 - prob_above) + 2500 * v_spread));
+        prob_low := coalesce(prob_above * prob_above / nullif(prob_above + v_reach, 0), 0);
+        prob_high := 100 - coalesce(
+            (100 - prob_above) * (100 - prob_above) / nullif(100 - prob_above + v_reach, 0), 0
+        );
         RETURN NEXT;
     END LOOP;
 END
 $fn$;
 COMMENT ON FUNCTION upc.compute_strikes IS
     'the probability of every strike around a price, in percent: one row per strike, ascending';
+
+
+-- The probability of one strike, in percent.
+--
+-- Arguments as in compute_strikes; strike in USD, above zero.
+-- Returns one row: move_percent is how far the strike is from the price, both directions are read
+-- at that move, prob_above is the probability that the contract settles at or above the strike.
+-- Errors: UP001 price or strike, and those of compute_strikes.
+--
+-- Example:
+--   SELECT move_percent FROM probability(97250, 98222.5, 7, ttc_seconds => 900);
+CREATE FUNCTION upc.probability(
+    price double precision,
+    strike double precision,
+    momentum double precision DEFAULT NULL,
+    symbol text DEFAULT 'BTC',
+    ttc_seconds integer DEFAULT NULL,
+    method text DEFAULT 'nearest',
+    model text DEFAULT 'momentum',
+    settlement text DEFAULT 'close',
+    volatility double precision DEFAULT NULL,
+    observed double precision DEFAULT NULL,
+    OUT prob_above double precision,
+    OUT positive_prob double precision,
+    OUT negative_prob double precision,
+    OUT move_percent double precision,
+    OUT sample_size bigint,
+    OUT fingerprint text,
+    OUT prob_low double precision,
+    OUT prob_high double precision
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    SELECT c.prob_above, c.positive_prob, c.negative_prob, c.move_percent, c.sample_size,
+        c.fingerprint, c.prob_low, c.prob_high
+    INTO prob_above, positive_prob, negative_prob, move_percent, sample_size, fingerprint,
+        prob_low, prob_high
+    FROM upc.compute_strikes(
+        price, momentum, symbol, ttc_seconds, 1, 0, method, model, settlement, volatility, observed,
+        ARRAY[strike]
+    ) AS c;
+END
+$fn$;
+COMMENT ON FUNCTION upc.probability IS
+    'the probability of one strike, in percent, and the cell that it was read from';

@@ -59,6 +59,37 @@ COMMENT ON FUNCTION upc.feed_price IS
     'the price in USD that a feed shows at an instant, how old it is, and the momentum that goes with it';
 
 
+-- The mean price that a feed has shown since an instant: what has been seen of the average that
+-- decides. NULL where it has not been seen.
+CREATE FUNCTION upc.feed_average(
+    symbol text,
+    feed text,
+    since timestamptz,
+    until timestamptz,
+    seed integer
+)
+RETURNS double precision
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN CASE feed
+        WHEN 'simulated' THEN (
+            SELECT avg(upc.simulated_price(feed_average.symbol, s, seed))
+            FROM generate_series(since, until, interval '1 second') AS s
+        )
+        WHEN 'replay' THEN (
+            SELECT avg(p.price)
+            FROM generate_series(since, until, interval '1 second') AS s
+            CROSS JOIN LATERAL upc.replay_price(feed_average.symbol, s) AS p
+        )
+        ELSE upc.observed_average(symbol, since, until)
+    END;
+END
+$fn$;
+COMMENT ON FUNCTION upc.feed_average IS
+    'the mean price in USD that a feed has shown in a stretch of time; NULL where it has not been seen';
+
+
 -- Whether prices came in after the one that is the newest by an instant, and yet carry a later time
 -- than the instant: the clock by which it is the present has been put back. Prices that carry a time
 -- to come because a clock was ahead once are older than that one; the order of transactions tells.

@@ -2,7 +2,8 @@
 
 -- The strikes around a price, each with the market of the event that closes next.
 --
--- price, momentum, symbol, levels, method: as in compute_strikes. at: the clock; it chooses the
+-- price, momentum, symbol, levels, method, model, settlement: as in compute_strikes. at: the clock;
+-- it chooses the
 -- event, and is what the ages of price and quotes are told by. ttc_seconds: NULL means to the
 -- event's close, or to the next full hour where there is no event. step: NULL means the distance
 -- between most of the event's strikes, or the symbol's own. price_state: freshness of the price.
@@ -25,7 +26,11 @@ CREATE FUNCTION upc.strike_table(
     levels integer DEFAULT 10,
     method text DEFAULT 'nearest',
     price_state text DEFAULT 'fresh',
-    has_market boolean DEFAULT true
+    has_market boolean DEFAULT true,
+    model text DEFAULT 'momentum',
+    settlement text DEFAULT 'close',
+    volatility double precision DEFAULT NULL,
+    observed double precision DEFAULT NULL
 )
 RETURNS TABLE (
     strike double precision,
@@ -50,7 +55,10 @@ RETURNS TABLE (
     prob_beyond double precision,
     positive_prob double precision,
     negative_prob double precision,
-    fingerprint text
+    fingerprint text,
+    prob_low double precision,
+    prob_high double precision,
+    deviation double precision
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 21
 AS $fn$
@@ -103,7 +111,10 @@ BEGIN
         CASE WHEN k.is_known THEN c.prob_beyond END,
         CASE WHEN k.is_known THEN c.positive_prob END,
         CASE WHEN k.is_known THEN c.negative_prob END,
-        c.fingerprint
+        c.fingerprint,
+        CASE WHEN k.is_known THEN c.prob_low END,
+        CASE WHEN k.is_known THEN c.prob_high END,
+        c.deviation
     FROM upc.compute_strikes(
         price,
         momentum,
@@ -115,7 +126,11 @@ BEGIN
         ),
         v_step,
         levels,
-        method
+        method,
+        model,
+        settlement,
+        volatility,
+        observed
     ) AS c
     CROSS JOIN LATERAL (
         SELECT

@@ -34,9 +34,15 @@ CREATE FUNCTION upc.strike_documents(
     has_market boolean,
     min_probability double precision,
     min_differential double precision,
+    model text,
+    settlement text,
+    volatility double precision,
+    observed double precision,
     OUT fingerprint text,
     OUT strikes double precision[],
     OUT prob_above double precision[],
+    OUT yes_ask numeric[],
+    OUT no_ask numeric[],
     OUT probabilities json,
     OUT strike_rows json,
     OUT watched_rows json
@@ -62,7 +68,11 @@ BEGIN
             strike_documents.levels,
             strike_documents.method,
             strike_documents.price_state,
-            strike_documents.has_market
+            strike_documents.has_market,
+            strike_documents.model,
+            strike_documents.settlement,
+            strike_documents.volatility,
+            strike_documents.observed
         ) AS t
     ),
     differing AS MATERIALIZED (
@@ -101,7 +111,9 @@ BEGIN
                         upc.two_decimals(d.yes_edge) AS yes_edge,
                         upc.two_decimals(d.no_edge) AS no_edge,
                         upc.two_decimals(d.prob_above) AS prob_above,
-                        d.sample_size
+                        d.sample_size,
+                        upc.two_decimals(d.prob_low) AS prob_low,
+                        upc.two_decimals(d.prob_high) AS prob_high
                 ) AS r
             )) AS table_row,
             row_to_json((
@@ -123,6 +135,8 @@ BEGIN
         min(s.fingerprint),
         array_agg(s.strike ORDER BY s.strike),
         array_agg(s.prob_above ORDER BY s.strike) FILTER (WHERE s.prob_above IS NOT NULL),
+        array_agg(s.yes_ask_dollars ORDER BY s.strike),
+        array_agg(s.no_ask_dollars ORDER BY s.strike),
         json_agg(s.probability_row ORDER BY s.strike),
         json_agg(s.table_row ORDER BY s.buffer, s.strike),
         coalesce(
@@ -138,7 +152,9 @@ BEGIN
             ),
             '[]'
         )
-    INTO fingerprint, strikes, prob_above, probabilities, strike_rows, watched_rows
+    INTO
+        fingerprint, strikes, prob_above, yes_ask, no_ask, probabilities, strike_rows,
+        watched_rows
     FROM shown AS s;
 END
 $fn$;

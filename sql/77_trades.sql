@@ -144,7 +144,9 @@ CREATE FUNCTION upc.active_trades(
     method text DEFAULT 'nearest',
     strikes double precision[] DEFAULT NULL,
     prob_above double precision[] DEFAULT NULL,
-    event_ticker text DEFAULT NULL
+    event_ticker text DEFAULT NULL,
+    model text DEFAULT 'momentum',
+    settlement text DEFAULT 'close'
 )
 RETURNS TABLE (
     trade upc_data.trade,
@@ -218,8 +220,23 @@ BEGIN
                     THEN active_trades.prob_above[c.place]
                 ELSE (
                     SELECT o.prob_above
-                    FROM upc.probability(
-                        price, c.strike, momentum, t.symbol, c.ttc_seconds, method
+                    FROM (
+                        SELECT CASE WHEN active_trades.model = 'volatility' THEN
+                            nullif(upc.volatility(t.symbol, at, c.ttc_seconds), 0)
+                        END AS volatility
+                        OFFSET 0
+                    ) AS f
+                    CROSS JOIN LATERAL upc.probability(
+                        price, c.strike, momentum, t.symbol, c.ttc_seconds, method,
+                        CASE
+                            WHEN active_trades.model = 'volatility' AND f.volatility IS NULL
+                                THEN 'momentum'
+                            ELSE active_trades.model
+                        END,
+                        CASE
+                            WHEN c.ttc_seconds >= 60 THEN active_trades.settlement ELSE 'close'
+                        END,
+                        f.volatility
                     ) AS o
                 )
             END AS above

@@ -202,6 +202,8 @@ CREATE FUNCTION upc.supervise(
     strikes double precision[],
     prob_above double precision[],
     event_ticker text,
+    model text,
+    settlement text,
     OUT active json[],
     OUT announced json[]
 )
@@ -304,7 +306,8 @@ BEGIN
             coalesce(bool_or(NOT a.is_traded AND a.result IN ('yes', 'no')), false)
         INTO active, v_changes, v_has_result
         FROM upc.active_trades(
-            symbol, at, price, momentum, price_state, method, strikes, prob_above, event_ticker
+            symbol, at, price, momentum, price_state, method, strikes, prob_above, event_ticker,
+            model, settlement
         ) AS a
         CROSS JOIN LATERAL (
             SELECT CASE

@@ -7,13 +7,15 @@
 -- in the log are to be taken. at: the clock. holder: who ticks, in words; the right to tick is
 -- taken or renewed for `lease`. Without a holder the tick only makes sure that no one else has it.
 -- replay_from, elapsed: the stored instant at which a replay began, and how much of it has been
--- shown since; NULL begins at replay_start. seed: of the simulated feed. step, levels, method: as
--- in compute_strikes. min_probability, min_differential: what the watchlist asks for, in percent;
+-- shown since; NULL begins at replay_start. seed: of the simulated feed. step, levels, method,
+-- model, settlement: as in compute_strikes; where volatility cannot be forecast the model momentum
+-- answers, where the last minute has not been seen the close is taken to settle, and the documents
+-- say so. min_probability, min_differential: what the watchlist asks for, in percent;
 -- NULL takes the settings upc.min_probability (95) and upc.min_differential (0). every: how far apart
 -- ticks are due, and since_last how long ago the holder ticked last, by a clock that does not jump: for
 -- the count of those that were missed.
--- Returns one row: what was logged, the four documents as JSON texts, and what was announced as a
--- JSON array, NULL where nothing was.
+-- Returns one row: what was logged, the four documents as JSON texts, what was announced as a JSON
+-- array, NULL where nothing was, and the model and settlement that answered.
 -- Errors: UP002 symbol, UP009 another process ticks, UP010 feed, UP011 no price; those of
 -- compute_strikes; 22023 for a setting that makes no sense.
 --
@@ -34,7 +36,9 @@ CREATE FUNCTION upc.tick(
     min_probability double precision DEFAULT NULL,
     min_differential double precision DEFAULT NULL,
     every interval DEFAULT '1 second',
-    since_last interval DEFAULT NULL
+    since_last interval DEFAULT NULL,
+    model text DEFAULT 'momentum',
+    settlement text DEFAULT 'close'
 )
 RETURNS TABLE (
     tick_id bigint,
@@ -48,7 +52,9 @@ RETURNS TABLE (
     strike_table text,
     watchlist text,
     active_trades text,
-    announced text
+    announced text,
+    used_model text,
+    used_settlement text
 )
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
@@ -56,6 +62,10 @@ DECLARE
     v_seen record;
     v_event record;
     v_quote_state text;
+    v_has_edge boolean;
+    v_closes_at timestamptz;
+    v_volatility double precision;
+    v_observed double precision;
     v_tier double precision;
     v_strikes record;
     v_is_live boolean := feed NOT IN ('replay', 'simulated');
@@ -98,10 +108,37 @@ BEGIN
     v_quote_state := CASE
         WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
     END;
+    v_has_edge := state IN ('fresh', 'warn') AND v_quote_state IN ('fresh', 'warn');
     ttc_seconds := coalesce(
         floor(extract(epoch FROM v_event.closes_at - market_at))::integer,
         upc.seconds_to_hour(market_at)
     );
+    v_closes_at := coalesce(v_event.closes_at, upc.next_hour(market_at));
+
+    used_model := model;
+    used_settlement := settlement;
+    -- Made-up prices have no candles: the stored ones stand in for them.
+    v_volatility := 100 * sqrt(upc.variance_until(
+        upc.keep_forecast(symbol, CASE WHEN feed <> 'simulated' THEN market_at END), ttc_seconds
+    ));
+    IF model = 'volatility' AND (
+        v_volatility IS NULL
+        OR NOT EXISTS (
+            SELECT FROM upc.volatility_curve AS c
+            WHERE c.symbol = tick.symbol AND c.bucket = 99 AND c.minutes = 1
+        )
+    ) THEN
+        used_model := 'momentum';
+    END IF;
+    IF settlement = 'average' AND ttc_seconds < 60 THEN
+        v_observed := upc.feed_average(
+            symbol, feed, v_closes_at - interval '1 minute', market_at, seed
+        );
+        IF v_observed IS NULL THEN
+            used_settlement := 'close';
+        END IF;
+    END IF;
+
     SELECT coalesce(step, v_event.step, s.strike_step)
     INTO v_tier
     FROM upc_data.symbol AS s
@@ -112,7 +149,8 @@ BEGIN
         price, momentum, symbol, market_at, ttc_seconds, v_tier, levels, method, state,
         v_event.event_ticker IS NOT NULL,
         coalesce(min_probability, upc.setting('min_probability', '95')::double precision),
-        coalesce(min_differential, upc.setting('min_differential', '0')::double precision)
+        coalesce(min_differential, upc.setting('min_differential', '0')::double precision),
+        used_model, used_settlement, nullif(v_volatility, 0), v_observed
     ) AS d;
     fingerprint := v_strikes.fingerprint;
 
@@ -129,6 +167,9 @@ BEGIN
         'momentum_bps', momentum,
         'fingerprint', fingerprint,
         'method', method,
+        'model', used_model,
+        'settlement', used_settlement,
+        'volatility', v_volatility,
         'state', state,
         'feed', feed,
         'market_at', upc.iso_utc(market_at)
@@ -140,7 +181,7 @@ BEGIN
         INTO v_trades
         FROM upc.supervise(
             symbol, market_at, v_count.previous_at, price, momentum, state, method,
-            v_strikes.strikes, v_strikes.prob_above, v_event.event_ticker
+            v_strikes.strikes, v_strikes.prob_above, v_event.event_ticker, used_model, used_settlement
         ) AS s;
         v_announced := v_trades.announced || upc.note_conditions(
             symbol, market_at, state, market_at - v_seen.priced_at, v_quote_state,
@@ -208,13 +249,17 @@ BEGIN
     INSERT INTO upc_data.tick AS t (
         symbol, ticked_at, feed, state, market_at, price, priced_at, momentum, ttc_seconds,
         method, fingerprint, strikes, prob_above, event_ticker, done_count, missed_count,
-        answered_count
+        answered_count, closes_at, yes_ask, no_ask, model, settlement, volatility
     )
     VALUES (
         tick.symbol, at, tick.feed, tick.state, tick.market_at, tick.price, v_seen.priced_at,
         tick.momentum, tick.ttc_seconds, tick.method, tick.fingerprint, v_strikes.strikes,
         v_strikes.prob_above, v_event.event_ticker, v_count.done, v_count.missed,
-        v_count.answered
+        v_count.answered, v_closes_at,
+        -- Where no edge may be told, as in strike_table, no ask is one to judge by.
+        CASE WHEN v_has_edge THEN v_strikes.yes_ask END,
+        CASE WHEN v_has_edge THEN v_strikes.no_ask END,
+        used_model, used_settlement, v_volatility
     )
     RETURNING t.tick_id INTO tick_id;
 

@@ -15,18 +15,20 @@ BEGIN
     IF v_is_complete THEN
         RETURN;
     END IF;
-    RAISE EXCEPTION 'backtest % of % %',
-        coalesce(require_backtest.backtest_id::text, 'NULL'),
-        require_backtest.symbol,
-        CASE WHEN v_is_complete IS NULL THEN 'does not exist' ELSE 'is not complete' END
-        USING
-            ERRCODE = 'UP030',
-            DETAIL = 'Only backtests that were run to their end are reported.',
-            HINT = 'See which there are: pyupc backtest --list.';
+    PERFORM upc.refuse_backtest(
+        format(
+            'backtest %s of %s %s',
+            coalesce(require_backtest.backtest_id::text, 'NULL'),
+            require_backtest.symbol,
+            CASE WHEN v_is_complete IS NULL THEN 'does not exist' ELSE 'is not complete' END
+        ),
+        'Only backtests that were run to their end are reported.',
+        'See which there are: pyupc backtest --list.'
+    );
 END
 $fn$;
 COMMENT ON FUNCTION upc.require_backtest IS
-    'raises UP002 or UP030 unless the symbol has the backtest, and it is complete';
+    'raises UP002 or UP022 unless the symbol has the backtest, and it is complete';
 
 
 -- Draw as many days as there are, with replacement, and sum what they hold: the bootstrap.
@@ -143,37 +145,39 @@ COMMENT ON FUNCTION upc.resampled_sums IS
 
 CREATE FUNCTION upc.require_resampling(dimension text, resamples integer, seed bigint)
 RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
     IF NOT coalesce(
         dimension IN ('all', 'minutes', 'distance', 'hour', 'regime'), false
     ) THEN
-        RAISE EXCEPTION 'unknown dimension %', coalesce(quote_literal(dimension), 'NULL')
-            USING
-                ERRCODE = 'UP031',
-                DETAIL = 'Scores are kept by what the questions have in common.',
-                HINT = 'Known: all, minutes, distance, hour, regime.';
+        PERFORM upc.refuse_backtest(
+            format('unknown dimension %s', coalesce(quote_literal(dimension), 'NULL')),
+            'Scores are kept by what the questions have in common.',
+            'Known: all, minutes, distance, hour, regime.'
+        );
     END IF;
     IF NOT coalesce(resamples BETWEEN 0 AND 10000, false) THEN
-        RAISE EXCEPTION 'resamples must be between 0 and 10000, got %',
-            coalesce(resamples::text, 'NULL')
-            USING
-                ERRCODE = 'UP031',
-                DETAIL = 'The days are drawn anew so many times.',
-                HINT = 'Leave it out for 1000; 0 is for scores without intervals.';
+        PERFORM upc.refuse_backtest(
+            format(
+                'resamples must be between 0 and 10000, got %s',
+                coalesce(resamples::text, 'NULL')
+            ),
+            'The days are drawn anew so many times.',
+            'Leave it out for 1000; 0 is for scores without intervals.'
+        );
     END IF;
     IF seed IS NULL THEN
-        RAISE EXCEPTION 'seed must be a number, got NULL'
-            USING
-                ERRCODE = 'UP031',
-                DETAIL = 'The same seed draws the same days.',
-                HINT = 'Leave it out for 1.';
+        PERFORM upc.refuse_backtest(
+            'seed must be a number, got NULL',
+            'The same seed draws the same days.',
+            'Leave it out for 1.'
+        );
     END IF;
 END
 $fn$;
 COMMENT ON FUNCTION upc.require_resampling IS
-    'raises UP031 unless scores can be resampled in this way';
+    'raises UP022 unless scores can be resampled in this way';
 
 
 -- The scores of each resample of the days, for every model and part of a dimension.
@@ -310,7 +314,7 @@ COMMENT ON FUNCTION upc.backtest_resampled IS
 -- calibrated model it is the resolution.
 -- A resample errs by chance as the days have before, which adds to the calibration error: its
 -- interval is the spread of the resamples around their median, laid around the error itself.
--- Errors: UP002 symbol, UP030 no such backtest, UP031 dimension, resamples or seed.
+-- Errors: UP002 symbol, UP022 no such backtest, dimension, resamples or seed.
 --
 -- Example: SELECT model, log_loss, log_loss_low, log_loss_high FROM backtest_scores('BTC', 1);
 CREATE FUNCTION upc.backtest_scores(
@@ -422,7 +426,7 @@ COMMENT ON FUNCTION upc.backtest_scores IS
 --
 -- probability: the mean of those in the bin, percent. observed: share that came true, percent.
 -- resamples, seed: as in backtest_scores. Bins without a question are left out.
--- Errors: UP002 symbol, UP030 no such backtest, UP031 resamples or seed.
+-- Errors: UP002 symbol, UP022 no such backtest, resamples or seed.
 --
 -- Example: SELECT model, probability, observed FROM backtest_reliability('BTC', 1);
 CREATE FUNCTION upc.backtest_reliability(
@@ -525,7 +529,7 @@ COMMENT ON FUNCTION upc.backtest_reliability IS
 -- minutes: NULL is overall. difference: of the log losses, the model's less the opponent's; below
 -- zero the model is better. Its 95 % interval is that of the differences on the same days.
 -- resamples, seed: as in backtest_scores. Of a single model there is no verdict and no row.
--- Errors: UP002 symbol, UP030 no such backtest, UP031 resamples or seed.
+-- Errors: UP002 symbol, UP022 no such backtest, resamples or seed.
 --
 -- Example:
 --   SELECT model, opponent, difference, difference_low, difference_high
@@ -620,7 +624,7 @@ COMMENT ON FUNCTION upc.backtest_verdict IS
 
 -- Delete a backtest with all that it was trained on and all its scores, complete or not.
 --
--- Errors: UP002 symbol, UP030 no such backtest.
+-- Errors: UP002 symbol, UP022 no such backtest.
 --
 -- Example: SELECT delete_backtest('BTC', 1);
 CREATE FUNCTION upc.delete_backtest(symbol text, backtest_id bigint)

@@ -26,7 +26,9 @@ COMMENT ON COLUMN upc_data.volatility_change.change_id IS
     'makes two changes of one day two rows';
 -- What is stored already has to be counted.
 INSERT INTO upc_data.volatility_change (symbol, day)
-SELECT d.symbol, d.day FROM upc_data.counted_day AS d;
+SELECT d.symbol, d.day FROM upc_data.counted_day AS d
+UNION
+SELECT n.symbol, n.day FROM upc_data.candle_change AS n;
 """
 
 VOLATILITY_FIT = """
@@ -37,9 +39,15 @@ CREATE TABLE upc_data.volatility_fit (
     coefficients double precision[] NOT NULL,
     is_stale boolean NOT NULL DEFAULT false,
     completed_at timestamptz,
+    used_factors smallint[],
+    used_coefficients double precision[],
     CONSTRAINT volatility_fit_symbol_pkey PRIMARY KEY (symbol),
     CONSTRAINT volatility_fit_factors_check CHECK (cardinality(factors) = 10080),
-    CONSTRAINT volatility_fit_coefficients_check CHECK (cardinality(coefficients) = 360)
+    CONSTRAINT volatility_fit_coefficients_check CHECK (cardinality(coefficients) = 360),
+    CONSTRAINT volatility_fit_used_factors_check CHECK (
+        (used_factors IS NULL) = (used_coefficients IS NULL)
+        AND (completed_at IS NULL OR used_factors IS NOT NULL)
+    )
 );
 COMMENT ON TABLE upc_data.volatility_fit IS
     'how the volatility of each symbol is forecast: log-linear in the mean ranges of the last '
@@ -57,6 +65,12 @@ COMMENT ON COLUMN upc_data.volatility_fit.is_stale IS
     'a candle that was fitted has changed: the next build fits again';
 COMMENT ON COLUMN upc_data.volatility_fit.completed_at IS
     'when the last piece of the last build was committed; NULL while pieces are missing';
+COMMENT ON COLUMN upc_data.volatility_fit.used_factors IS
+    'the factors that forecasts are made with: those of the last complete build';
+COMMENT ON COLUMN upc_data.volatility_fit.used_coefficients IS
+    'the coefficients that forecasts are made with: those of the last complete build';
+COMMENT ON CONSTRAINT volatility_fit_used_factors_check ON upc_data.volatility_fit IS
+    'forecasts go on with the old fit until what stands on the new one is counted';
 """
 
 VOLATILITY_DAY = """
@@ -125,19 +139,17 @@ VOLATILITY_STATE = """
 CREATE TABLE upc_data.volatility_state (
     symbol text COLLATE "C" NOT NULL,
     known_at timestamptz NOT NULL,
-    features double precision[] NOT NULL,
+    variances double precision[] NOT NULL,
     CONSTRAINT volatility_state_symbol_pkey PRIMARY KEY (symbol),
-    CONSTRAINT volatility_state_features_check CHECK (cardinality(features) = 5)
+    CONSTRAINT volatility_state_variances_check CHECK (cardinality(variances) = 60)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE upc_data.volatility_state IS
-    'what the forecast of each symbol''s volatility was last computed from, so that it is computed '
-    'once a minute; deleted whenever a candle changes';
+    'the last forecast of each symbol''s volatility, so that it is computed once a minute';
 COMMENT ON COLUMN upc_data.volatility_state.symbol IS 'symbol';
 COMMENT ON COLUMN upc_data.volatility_state.known_at IS
-    'full minute: candles that had closed by then are in it';
-COMMENT ON COLUMN upc_data.volatility_state.features IS
-    'logarithms of the mean squared ranges of the last 5, 20, 60, 240 and 1440 minutes, without '
-    'the factors of the week, each plus 14';
+    'full minute: it was computed from candles that had closed by then';
+COMMENT ON COLUMN upc_data.volatility_state.variances IS
+    'element t: variance of the move of the next t minutes, the move as a share of the price';
 COMMENT ON CONSTRAINT volatility_state_symbol_pkey ON upc_data.volatility_state IS
     'compute_strikes asks by symbol';
 """

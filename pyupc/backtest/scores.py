@@ -76,7 +76,7 @@ def read(
     *,
     has_bounds: bool = True,
 ) -> Report:
-    """The report; UP030 if the backtest is not complete.
+    """The report; UP022 if the backtest is not complete.
 
     Without `has_bounds` parts have no intervals, which take most of the time.
     """

@@ -64,7 +64,7 @@ def part_name(dimension: str, part: int, step: float) -> str:
         case "minutes":
             return f"{part} min"
         case "distance":
-            return "at the price" if part == 0 else f"{part * step:+,.10g}"
+            return f"{part * step:,.10g} away" if part else "nearest"
         case "hour":
             return f"{part:02d}:00"
         case "regime":

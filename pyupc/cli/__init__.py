@@ -34,6 +34,7 @@ COMMANDS = {
     "strikes": "pyupc.cli.strikes",
     "trades": "pyupc.cli.trades",
     "status": "pyupc.cli.status",
+    "calibration": "pyupc.cli.calibration",
     "doctor": "pyupc.cli.doctor",
     "notify": "pyupc.cli.notify",
     "config": "pyupc.cli.config",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from pyupc.cli.options import examples, symbols
 from pyupc.cli.output import Output, output_options, print_rows
-from pyupc.errors import UsageProblem
+from pyupc.cli.span import bounds, refuse_reversed
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -30,45 +30,6 @@ SHOWN_PROBLEMS = 20
 SKEW_SECONDS = 2.0
 
 
-def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
-    """ISO 8601, UTC without an offset; not before 1970, not in the future."""
-    if value is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(value)
-        instant = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{value!r} is neither a date such as 2022-01-01 nor a time such as 2022-01-01T12:00Z",
-            ctx,
-            parameter,
-        ) from None
-    if instant.year < 1970:
-        raise click.BadParameter(f"{value} is before 1970", ctx, parameter)
-    if instant > datetime.now(UTC):
-        raise click.BadParameter(f"{value} is in the future", ctx, parameter)
-    return instant
-
-
-def _bounds(since: str, until: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """--since and --until with these texts about their defaults."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        for name, help in (
-            ("--until", f"Up to here, exclusive. Default: {until}."),
-            ("--since", f"From here on, UTC unless it has an offset. Default: {since}."),
-        ):
-            command = click.option(name, callback=_instant, metavar="TIME", help=help)(command)
-        return command
-
-    return decorate
-
-
-def _refuse_reversed(since: datetime | None, until: datetime | None) -> None:
-    if since is not None and until is not None and since >= until:
-        raise UsageProblem("--since is not before --until", "exchange the two")
-
-
 @click.command(
     epilog=examples(
         "# pyupc candles backfill --exchange coinbase --symbol BTC --since 2022-01-01",
@@ -81,7 +42,7 @@ def _refuse_reversed(since: datetime | None, until: datetime | None) -> None:
     "--exchange", default="coinbase", show_default=True, metavar="ID", help="As ccxt calls it."
 )
 @symbols
-@_bounds("the symbol's first stored candle", "the last full minute")
+@bounds("the symbol's first stored candle", "the last full minute")
 @click.option("--retry-holes", is_flag=True, help="Ask again for what the exchange did not have.")
 @output_options
 def backfill(
@@ -100,7 +61,7 @@ def backfill(
 
     A bad answer is asked for again, with pauses of 0.5 s to 30 s, and 8 times at most.
     """
-    _refuse_reversed(since, until)
+    refuse_reversed(since, until)
 
     from pyupc.candles.backfill import Job, Tally
     from pyupc.candles.backfill import backfill as fill
@@ -137,7 +98,7 @@ def backfill(
     )
 )
 @symbols
-@_bounds("the symbol's first stored candle", "after its last one")
+@bounds("the symbol's first stored candle", "after its last one")
 @output_options
 def gaps(
     symbols: tuple[str, ...], since: datetime | None, until: datetime | None, output: Output
@@ -146,7 +107,7 @@ def gaps(
 
     A gap is open, or a hole: minutes of which an exchange that was asked has no candle.
     """
-    _refuse_reversed(since, until)
+    refuse_reversed(since, until)
 
     from pyupc.candles.gaps import find_gaps
     from pyupc.candles.load import registered_symbols

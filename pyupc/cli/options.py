@@ -84,6 +84,33 @@ log_format = click.option(
     callback=_set_log_format,
 )
 
+METHODS = ("nearest", "linear")
+MODELS = ("momentum", "baseline", "shrunk", "volatility")
+SETTLEMENTS = ("close", "average")
+
+method = click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="nearest",
+    show_default=True,
+    help="How the grid is read: the nearest cell, or in straight lines between cells.",
+)
+model = click.option(
+    "--model",
+    type=click.Choice(MODELS),
+    default="momentum",
+    show_default=True,
+    help="Which fingerprints answer: of the momentum bucket, of all minutes, of the bucket shrunk"
+    " towards all minutes, or of moves in units of their forecast volatility.",
+)
+settlement = click.option(
+    "--settlement",
+    type=click.Choice(SETTLEMENTS),
+    default="close",
+    show_default=True,
+    help="What decides: the last price, or the average of the last minute.",
+)
+
 yes = click.option("--yes", is_flag=True, help="Do it, whatever data is lost.")
 
 

@@ -14,7 +14,16 @@ import click
 import psycopg
 from psycopg.rows import dict_row
 
-from pyupc.cli.options import NegativeNumbers, examples, symbols
+from pyupc.cli import strike_models
+from pyupc.cli.options import (
+    MODELS,
+    NegativeNumbers,
+    examples,
+    method,
+    model,
+    settlement,
+    symbols,
+)
 from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.errors import PyupcError, UsageProblem
 
@@ -39,7 +48,9 @@ _STRIKES = """
         ttc_seconds => %(ttc)s::integer,
         step => %(step)s::double precision,
         levels => %(levels)s::integer,
-        method => %(method)s::text
+        method => %(method)s::text,
+        model => %(model)s::text,
+        settlement => %(settlement)s::text
     ) AS s
 """
 
@@ -51,6 +62,9 @@ _DECIMALS = {
     "positive_prob": 2,
     "negative_prob": 2,
     "prob_above": 2,
+    "prob_low": 2,
+    "prob_high": 2,
+    "deviation": 4,
 }
 
 _NAMES = (
@@ -63,12 +77,15 @@ _NAMES = (
     "positive_prob",
     "negative_prob",
     "prob_above",
+    "prob_low",
+    "prob_high",
     "sample_size",
 )
 
 # What fits from a width of the terminal on; all that differs between rows, or the essence of it.
 _COLUMNS: tuple[tuple[int, tuple[str, ...]], ...] = (
-    (104, _NAMES),
+    (124, _NAMES),
+    (74, ("strike", "move_percent", "prob_within", "prob_above", "prob_low", "prob_high")),
     (50, ("strike", "move_percent", "prob_within", "prob_above")),
     (0, ("strike", "prob_above")),
 )
@@ -96,6 +113,8 @@ class Basis:
         "pyupc strikes 97250 7",
         "pyupc strikes 97250 -7 --ttc 900 --levels 3",
         "pyupc strikes 3120.5 --symbol ETH --json",
+        "pyupc strikes --symbol BTC --model volatility --method linear",
+        "pyupc strikes --all-models --ttc 900",
         "pyupc strikes --csv > strikes.csv",
         "pyupc strikes   # at the last stored close of every symbol",
     ),
@@ -110,7 +129,10 @@ class Basis:
 @click.option(
     "--levels", type=int, default=10, show_default=True, help="Strikes below and above the nearest."
 )
-@click.option("--method", default="nearest", show_default=True, help="How the grid is read.")
+@method
+@model
+@settlement
+@click.option("--all-models", is_flag=True, help="All models side by side.")
 @output_options
 def command(
     price: float | None,
@@ -120,12 +142,17 @@ def command(
     step: float | None,
     levels: int,
     method: str,
+    model: str,
+    settlement: str,
+    all_models: bool,
     output: Output,
 ) -> None:
     """Print the probability of every strike around PRICE, in percent.
 
     MOMENTUM is in basis points; without it the baseline answers. Without PRICE it is the last
-    stored close of the symbol, with its momentum.
+    stored close of the symbol, with its momentum. prob_low and prob_high are the 95 % interval of
+    prob_above for as many independent minutes as stand behind it. The model volatility forecasts as
+    of the newest stored candle.
     """
     if price is not None and len(symbols) > 1:
         raise UsageProblem("a price belongs to one symbol", "name one --symbol, or no price")
@@ -134,13 +161,14 @@ def command(
     from pyupc.database.connect import connect
 
     options = {"ttc": ttc, "step": step, "levels": levels, "method": method}
+    options |= {"model": model, "settlement": settlement}
     with connect(application_name="pyupc strikes") as conn:
         schema.check(conn)
         if price is not None:
             bases = [Basis(symbols[0] if symbols else DEFAULT_SYMBOL, price, momentum)]
         else:
             bases = _last_closes(conn, symbols)
-        answers = [(basis, _strikes(conn, basis, options)) for basis in bases]
+        answers = [(basis, _answer(conn, basis, options, all_models)) for basis in bases]
 
     for basis in bases:
         _tell(basis)
@@ -148,8 +176,19 @@ def command(
     if output.is_json:
         click.echo(json.dumps(rows, indent=1))
     else:
-        columns = (*bases[0].document(), *_NAMES, "fingerprint")
+        names = strike_models.COLUMNS if all_models else (*_NAMES, "fingerprint")
+        columns = (*bases[0].document(), *names)
         print_rows(rows, output, human=lambda: _print(answers), columns=columns)
+
+
+def _answer(
+    conn: psycopg.Connection[Any], basis: Basis, options: Row, all_models: bool
+) -> list[Row]:
+    if not all_models:
+        return _strikes(conn, basis, options)
+    return strike_models.side_by_side(
+        lambda model: _strikes(conn, basis, {**options, "model": model})
+    )
 
 
 def _last_closes(conn: psycopg.Connection[Any], symbols: tuple[str, ...]) -> list[Basis]:
@@ -217,13 +256,16 @@ def _print_rich(title: str, rows: list[Row]) -> None:
 
     console = Console()
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
-    shown = next(names for width, names in _COLUMNS if console.width >= width)
+    if rows and "prob_low" in rows[0]:
+        shown = next(names for width, names in _COLUMNS if console.width >= width)
+    else:
+        shown = strike_models.COLUMNS
     for name in shown:
         table.add_column(name.replace("_", " "), justify="right")
     for row in rows:
         cells = _cells({name: row[name] for name in shown})
         table.add_row(*cells, style="bold" if row["direction"] == "above" else "")
-    if rows:
+    if rows and "fingerprint" in rows[0]:
         table.caption = rows[0]["fingerprint"]
     console.print(table)
 
@@ -235,6 +277,8 @@ def _cells(row: Row) -> list[str]:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
+    if name in MODELS:
+        return f"{value:.2f}"
     if name in _DECIMALS:
         return f"{value:.{_DECIMALS[name]}f}"
     return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 import click
 
 from pyupc.cli.logs import log_what_it_does
-from pyupc.cli.options import examples, json_output, log_format, symbols
+from pyupc.cli.options import (
+    examples,
+    json_output,
+    log_format,
+    method,
+    model,
+    settlement,
+    symbols,
+)
 from pyupc.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -57,6 +65,7 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
         "pyupc tick --feed replay --symbol BTC --from 2024-05-01T12:00Z --speed 60 --count 3",
         "pyupc tick --feed simulated --seed 7 --interval 0.5 --count 4 --out live",
         "pyupc tick --feed simulated --once --json",
+        "pyupc tick --feed replay --model volatility --method linear --count 3",
         "# pyupc tick --feed coinbase --symbol BTC --standby",
     )
 )
@@ -104,6 +113,9 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
     help="How fast the replay goes.  [default: 1]",
 )
 @click.option("--seed", type=int, metavar="N", help="Seed of the simulation.  [default: 1]")
+@model
+@method
+@settlement
 @click.option(
     "--standby",
     is_flag=True,
@@ -122,6 +134,9 @@ def command(
     replay_from: datetime | None,
     speed: float | None,
     seed: int | None,
+    model: str,
+    method: str,
+    settlement: str,
     standby: bool,
     as_json: bool,
 ) -> None:
@@ -134,6 +149,9 @@ def command(
     One process ticks a symbol at a time. A second one with --standby takes over within two seconds
     at one tick a second, and writes no file before. Under systemd it reports to Type=notify; its
     watchdog is fed by committed ticks alone.
+
+    Where the volatility cannot be forecast, or the last minute has not been seen, the model
+    momentum and the close stand in; the files and the log say so.
 
     With an exchange, `pyupc feed` is run beside it unless somebody feeds already: it needs the
     extra `feeds`. With database it ticks from the newest prices in the log, whoever writes them.
@@ -168,6 +186,9 @@ def command(
         speed=1.0 if speed is None else speed,
         seed=1 if seed is None else seed,
         standby=standby,
+        method=method,
+        model=model,
+        settlement=settlement,
     )
     log_what_it_does("pyupc.tick")
     if as_json or not _is_screen():

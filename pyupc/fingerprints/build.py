@@ -11,7 +11,7 @@ from typing import Protocol
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
 from pyupc.fingerprints import workers
-from pyupc.fingerprints.pieces import Connection, Piece, Plan, plan
+from pyupc.fingerprints.pieces import Connection, Piece, Plan, plan, standardised_pieces
 
 CONNECTIONS = 2
 
@@ -63,7 +63,10 @@ def build(dsn: str, symbols: Sequence[str], progress: Progress, *, is_reset: boo
         control, *counters = (stack.enter_context(_connection(dsn)) for _ in range(1 + CONNECTIONS))
         names = _registered(control, symbols)
         small, large = _plans(control, names, is_reset=is_reset)
-        progress.start(sum(len(piece.days) for piece in (*small, *_pieces(large))))
+        progress.start(
+            sum(len(piece.days) for piece in (*small, *_pieces(large)))
+            + sum(each.standardised_days for each in large)
+        )
         counted = dict.fromkeys(names, 0)
 
         def done(piece: Piece, days: int) -> None:
@@ -74,7 +77,12 @@ def build(dsn: str, symbols: Sequence[str], progress: Progress, *, is_reset: boo
         workers.count(counters, small, done)
         if large:
             _begin(control, large)
-            workers.count(counters, _pieces(large), done)
+            fits = [Piece(each.symbol, (), kind="fit") for each in large]
+            workers.count(counters, [*fits, *_pieces(large)], done)
+            standardised = [
+                piece for each in large for piece in standardised_pieces(control, each.symbol)
+            ]
+            workers.count(counters, standardised, done)
             progress.refresh()
             _complete(control, large)
         results = tuple(_result(control, name, counted[name]) for name in names)
@@ -114,7 +122,7 @@ def _plans(
         if is_reset or not found.is_small:
             _lock(control, symbol)
             large.append(symbol)
-        elif found.days or not found.is_complete:
+        elif found.is_needed:
             small.append(found.whole())
     if is_reset:
         for symbol in large:
@@ -146,6 +154,7 @@ def _complete(control: Connection, plans: Sequence[Plan]) -> None:
     with control.transaction():
         for each in plans:
             control.execute("SELECT upc.complete_build(%s)", [each.symbol])
+            control.execute("SELECT upc.complete_volatility(%s)", [each.symbol])
         control.execute("SELECT upc.refresh_fingerprints()")
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 
@@ -15,6 +15,10 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 # Up to here one transaction on one core is quicker than sharing the work, and readers never see
 # the symbol without its curves.
 FEW_DAYS = 31
+FEW_STANDARDISED_DAYS = 184
+
+# Plain moves; the fit of the forecast that moves are standardised by; standardised moves.
+Kind = Literal["moves", "fit", "standardised"]
 
 
 @dataclass(frozen=True)
@@ -22,17 +26,18 @@ class Piece:
     """Days of one symbol and one year that are counted and committed together.
 
     `is_whole` marks everything that a symbol's build has to do: one transaction counts, completes
-    and refreshes.
+    and refreshes. A fit has no days of its own.
     """
 
     symbol: str
     days: tuple[date, ...]
     is_whole: bool = False
+    kind: Kind = "moves"
 
     @property
-    def group(self) -> tuple[str, int | None]:
+    def group(self) -> tuple[str, Kind, int | None]:
         """Two pieces of one group write to the same rows, so that one waits for the other."""
-        return self.symbol, self.days[0].year if self.days else None
+        return self.symbol, self.kind, self.days[0].year if self.days else None
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Plan:
     symbol: str
     pieces: tuple[Piece, ...]
     is_complete: bool
+    standardised_days: int = 0
 
     @property
     def days(self) -> int:
@@ -49,7 +55,13 @@ class Plan:
 
     @property
     def is_small(self) -> bool:
+        if self.standardised_days > FEW_STANDARDISED_DAYS:
+            return False
         return len(self.pieces) <= 1 or self.days <= FEW_DAYS
+
+    @property
+    def is_needed(self) -> bool:
+        return bool(self.days or self.standardised_days or not self.is_complete)
 
     def whole(self) -> Piece:
         """The plan as one piece."""
@@ -61,10 +73,23 @@ def plan(conn: Connection, symbol: str) -> Plan:
     """What is to be counted for a symbol, and whether its last build was completed."""
     rows = conn.execute("SELECT p.days FROM upc.build_pieces(%s) AS p", [symbol]).fetchall()
     done = conn.execute(
-        "SELECT s.is_complete FROM upc.fingerprint_state AS s WHERE s.symbol = %s", [symbol]
+        "SELECT s.is_complete, upc.volatility_pending(s.symbol)"
+        " FROM upc.fingerprint_state AS s WHERE s.symbol = %s",
+        [symbol],
     ).fetchone()
+    is_complete, standardised_days = done or (False, 0)
     pieces = tuple(Piece(symbol, tuple(days)) for (days,) in rows)
-    return Plan(symbol, pieces, is_complete=done is not None and bool(done[0]))
+    return Plan(symbol, pieces, bool(is_complete), standardised_days)
+
+
+def standardised_pieces(conn: Connection, symbol: str) -> list[Piece]:
+    """What is to be counted of a symbol's standardised moves, once their forecast is fitted."""
+    rows = conn.execute(
+        "SELECT p.days FROM upc.volatility_pieces(%s) AS p"
+        " WHERE EXISTS (SELECT FROM upc_data.volatility_fit AS f WHERE f.symbol = %s)",
+        [symbol, symbol],
+    ).fetchall()
+    return [Piece(symbol, tuple(days), kind="standardised") for (days,) in rows]
 
 
 class Queue:
@@ -74,8 +99,9 @@ class Queue:
     """
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
-        self._waiting = sorted(pieces, key=lambda piece: -len(piece.days))
-        self._busy: list[tuple[str, int | None]] = []
+        # A fit takes as long as the largest pieces, and others wait for it.
+        self._waiting = sorted(pieces, key=lambda piece: (piece.kind != "fit", -len(piece.days)))
+        self._busy: list[tuple[str, Kind, int | None]] = []
         self._lock = threading.Lock()
 
     def take(self) -> Piece | None:

@@ -84,9 +84,18 @@ def _count_patiently(conn: Connection, piece: Piece) -> int:
 
 
 def _count(conn: Connection, piece: Piece) -> int:
-    """The number of days counted."""
-    if not piece.is_whole:
-        conn.execute("SELECT upc.count_days(%s, %s::date[])", [piece.symbol, list(piece.days)])
-        return len(piece.days)
-    row = conn.execute("SELECT upc.build_fingerprints(%s)", [piece.symbol]).fetchone()
-    return int(row[0]) if row else 0
+    """The number of days of plain moves counted."""
+    if piece.is_whole:
+        row = conn.execute("SELECT upc.build_fingerprints(%s)", [piece.symbol]).fetchone()
+        return int(row[0]) if row else 0
+    match piece.kind:
+        case "fit":
+            conn.execute("SELECT upc.prepare_volatility(%s)", [piece.symbol])
+        case "standardised":
+            conn.execute(
+                "SELECT upc.count_volatility_days(%s, %s::date[])", [piece.symbol, list(piece.days)]
+            )
+        case "moves":
+            conn.execute("SELECT upc.count_days(%s, %s::date[])", [piece.symbol, list(piece.days)])
+            return len(piece.days)
+    return 0

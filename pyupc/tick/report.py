@@ -57,6 +57,7 @@ class Report:
     failures: int = 0
     _states: dict[str, str] = field(default_factory=dict)
     _prices: dict[str, float] = field(default_factory=dict)
+    _stand_ins: dict[str, str] = field(default_factory=dict)
     _minute: Durations = field(default_factory=Durations)
     _minute_ticks: int = 0
     _minute_missed: int = 0
@@ -92,6 +93,21 @@ class Report:
         if tick.announced is not None:
             _tell(symbol, tick.announced)
         self._pace(symbol, seconds)
+
+    def answered(
+        self, symbol: str, asked: tuple[str, str], used: tuple[str | None, str | None]
+    ) -> None:
+        """Told when another model or settlement answers than was asked for, and when it ends."""
+        answers = " and ".join(
+            f"{found} answers for {wanted}"
+            for wanted, found in zip(asked, used, strict=True)
+            if found is not None and found != wanted
+        )
+        if answers and self._stand_ins.get(symbol) != answers:
+            logger.warning("%s: %s, which cannot be told right now", symbol, answers)
+        elif not answers and self._stand_ins.get(symbol):
+            logger.warning("%s: %s can be told again", symbol, " and ".join(asked))
+        self._stand_ins[symbol] = answers
 
     def _pace(self, symbol: str, seconds: float) -> None:
         """Ticks that take longer than the interval make rounds be missed."""

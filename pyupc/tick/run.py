@@ -195,6 +195,9 @@ class _Run:
             timedelta(seconds=k * job.interval * job.speed),
             job.seed,
             None if last is None else timedelta(seconds=began - last),
+            job.method,
+            job.model,
+            job.settlement,
         )
         tick = self._session.tick(question)
         self._ticked_at[symbol] = began
@@ -202,6 +205,7 @@ class _Run:
         if seconds > job.lease.total_seconds():
             self._make_sure_of(symbol)
         self._report.ticked(symbol, tick, seconds)
+        self._report.answered(symbol, (job.model, job.settlement), (tick.model, tick.settlement))
         self._notifier.began()
         documents = tick.documents()
         self._folder.write(symbol, documents)

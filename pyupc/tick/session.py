@@ -15,7 +15,7 @@ _TICK = """
     SELECT
         t.tick_id, t.state, t.price, t.momentum, t.fingerprint,
         t.live_probabilities, t.strike_table, t.watchlist, t.active_trades, t.announced,
-        clock_timestamp()
+        clock_timestamp(), t.used_model, t.used_settlement
     FROM upc.tick(
         symbol => %(symbol)s::text,
         feed => %(feed)s::text,
@@ -25,7 +25,10 @@ _TICK = """
         elapsed => %(elapsed)s::interval,
         seed => %(seed)s::integer,
         every => %(every)s::interval,
-        since_last => %(since_last)s::interval
+        since_last => %(since_last)s::interval,
+        method => %(method)s::text,
+        model => %(model)s::text,
+        settlement => %(settlement)s::text
     ) AS t
 """
 
@@ -47,6 +50,8 @@ class Tick(NamedTuple):
     active_trades: str
     announced: str | None = None
     at: datetime | None = None
+    model: str | None = None
+    settlement: str | None = None
 
     def documents(self) -> dict[str, str]:
         """Those that become files, by name."""
@@ -71,6 +76,9 @@ class Question:
     elapsed: timedelta
     seed: int
     since_last: timedelta | None = None
+    method: str = "nearest"
+    model: str = "momentum"
+    settlement: str = "close"
 
 
 class Lease(NamedTuple):

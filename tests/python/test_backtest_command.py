@@ -265,7 +265,7 @@ def test_people_see_a_table_a_table_by_time_and_the_verdict(conn: Connection) ->
     ("by", "names"),
     [
         ("hour", [f"{hour:02d}:00" for hour in range(6)]),
-        ("distance", ["-750", "-500", "-250", "at the price", "+250", "+500", "+750"]),
+        ("distance", ["nearest", "250 away", "500 away", "750 away"]),
     ],
 )
 def test_many_parts_are_rows(conn: Connection, by: str, names: list[str]) -> None:

@@ -87,10 +87,8 @@ def test_a_lead_is_seen_from_both_sides() -> None:
 
 def test_names_and_numbers() -> None:
     assert part_name("minutes", 5, 250) == "5 min"
-    assert [part_name("distance", n, 250) for n in (-10, 0, 4)] == [
-        *("-2,500", "at the price", "+1,000")
-    ]
-    assert part_name("distance", 1, 0.5) == "+0.5"
+    assert [part_name("distance", n, 250) for n in (0, 4)] == ["nearest", "1,000 away"]
+    assert part_name("distance", 1, 0.5) == "0.5 away"
     assert part_name("hour", 7, 250) == "07:00"
     assert part_name("regime", 4, 250) == "4 wild"
     assert small(-1e-9) == "0.00000"
@@ -182,7 +180,7 @@ def test_everything_is_on_the_page(made: tuple[Report, str]) -> None:
         for score in found.scores[dimension]:
             assert f"{score['log_loss']:.4f}" in cells
             assert f"{score['log_loss_low']:.4f} to {score['log_loss_high']:.4f}" in cells
-    for name in ("2 min", "60 min", "at the price", "-750", "+750", "05:00", "1 calm", "4 wild"):
+    for name in ("2 min", "60 min", "nearest", "250 away", "750 away", "05:00", "1 calm", "4 wild"):
         assert name in cells
 
 

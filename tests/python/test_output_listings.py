@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.python import kalshi_server, legacy_files
 from tests.python.market import REPOSITORY, clone, fill, on_terminal
 from tests.python.test_output import LISTINGS
 from tests.sql import backtesting
+from tests.sql.judging import log_tick
 
 Rows = list[dict[str, Any]]
 
@@ -84,6 +86,12 @@ def place(
                 FROM unnest(ARRAY['coinbase', 'kraken']) AS e(name)
                 """
             )
+            log_tick(
+                conn,
+                closes_at=datetime(2026, 3, 4, 15, tzinfo=UTC),
+                yes_ask=[Decimal("0.5625")],
+                no_ask=[Decimal("0.4")],
+            )
         place = Place(dsn, folder)
         place.printed(["candles", "load", "{folder}/candles.csv", "--symbol", "BTC"])
         place.printed(["fingerprints", "build"])
@@ -117,6 +125,9 @@ COMMANDS = [
     ["strikes", "97250.3", "-7", "--ttc", "900"],
     ["strikes", "--symbol", "BTC", "--ttc", "900"],
     ["strikes", "1", "--levels", "0", "--ttc", "900"],
+    ["calibration"],
+    ["calibration", "--symbol", "ETH"],
+    ["calibration", "--edges"],
     ["config", "show"],
 ]
 

@@ -91,7 +91,7 @@ def questions(
         {
             "all": np.zeros_like(day),
             "minutes": ttc,
-            "distance": distance,
+            "distance": abs(distance),
             "hour": hour,
             "regime": regime[day],
         },

@@ -275,19 +275,19 @@ def test_backtests_do_not_mix(conn: Connection, backtest: int) -> None:
     [
         ("UP002", "upc.backtest_scores('DOGE', 1)"),
         ("UP002", "upc.backtest_scores(NULL, 1)"),
-        ("UP030", "upc.backtest_scores('BTC', 77)"),
-        ("UP030", "upc.backtest_scores('BTC', NULL)"),
-        ("UP030", "upc.backtest_scores('ETH', 1)"),
-        ("UP030", "upc.backtest_reliability('BTC', 77)"),
-        ("UP030", "upc.backtest_verdict('BTC', 77)"),
-        ("UP031", "upc.backtest_scores('BTC', 1, 'week')"),
-        ("UP031", "upc.backtest_scores('BTC', 1, NULL)"),
-        ("UP031", "upc.backtest_scores('BTC', 1, 'all', -1)"),
-        ("UP031", "upc.backtest_scores('BTC', 1, 'all', 10001)"),
-        ("UP031", "upc.backtest_scores('BTC', 1, 'all', NULL)"),
-        ("UP031", "upc.backtest_scores('BTC', 1, seed => NULL)"),
-        ("UP031", "upc.backtest_reliability('BTC', 1, -1)"),
-        ("UP031", "upc.backtest_verdict('BTC', 1, -1)"),
+        ("UP022", "upc.backtest_scores('BTC', 77)"),
+        ("UP022", "upc.backtest_scores('BTC', NULL)"),
+        ("UP022", "upc.backtest_scores('ETH', 1)"),
+        ("UP022", "upc.backtest_reliability('BTC', 77)"),
+        ("UP022", "upc.backtest_verdict('BTC', 77)"),
+        ("UP022", "upc.backtest_scores('BTC', 1, 'week')"),
+        ("UP022", "upc.backtest_scores('BTC', 1, NULL)"),
+        ("UP022", "upc.backtest_scores('BTC', 1, 'all', -1)"),
+        ("UP022", "upc.backtest_scores('BTC', 1, 'all', 10001)"),
+        ("UP022", "upc.backtest_scores('BTC', 1, 'all', NULL)"),
+        ("UP022", "upc.backtest_scores('BTC', 1, seed => NULL)"),
+        ("UP022", "upc.backtest_reliability('BTC', 1, -1)"),
+        ("UP022", "upc.backtest_verdict('BTC', 1, -1)"),
     ],
 )
 def test_refusals(conn: Connection, backtest: int, sqlstate: str, call: str) -> None:
@@ -303,4 +303,4 @@ def test_an_unfinished_backtest_is_refused(conn: Connection) -> None:
     backtest = store(conn, questions(2, 1), completed_at=None)
     with pytest.raises(psycopg.Error) as caught:
         scalar(conn, "SELECT count(*) FROM upc.backtest_scores('BTC', %s)", backtest)
-    assert caught.value.sqlstate == "UP030"
+    assert caught.value.sqlstate == "UP022"

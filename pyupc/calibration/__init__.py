@@ -1,0 +1,1 @@
+"""Live probabilities and edges beside what happened, as the database scores them."""

@@ -1,0 +1,70 @@
+"""The database calls of `pyupc calibration`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Row = dict[str, Any]
+
+_SPAN = """(
+        symbol => s.symbol,
+        since => coalesce(%(since)s::timestamptz, '-infinity'),
+        until => coalesce(%(until)s::timestamptz, 'infinity')
+    )"""
+
+_SCORES = f"""
+    SELECT s.symbol, c.*
+    FROM (SELECT %(symbol)s::text) AS s (symbol)
+    CROSS JOIN LATERAL upc.calibration{_SPAN} AS c
+"""
+
+_EDGES = f"""
+    SELECT s.symbol, e.*
+    FROM (SELECT %(symbol)s::text) AS s (symbol)
+    CROSS JOIN LATERAL upc.edge_outcomes{_SPAN} AS e
+"""
+
+_UNJUDGED = f"""
+    SELECT count(*)
+    FROM (SELECT %(symbol)s::text) AS s (symbol)
+    CROSS JOIN LATERAL upc.unjudged_closes{_SPAN} AS u
+"""
+
+
+class Reader:
+    """Reads what the ticks of a span have come to; None leaves it open on that side."""
+
+    def __init__(self, conn: Connection, since: datetime | None, until: datetime | None) -> None:
+        self._conn = conn
+        self._since = since
+        self._until = until
+        self.columns: Sequence[str] = ()
+
+    def scores(self, symbol: str) -> list[Row]:
+        """Rows of upc.calibration."""
+        return self._rows(_SCORES, symbol)
+
+    def edges(self, symbol: str) -> list[Row]:
+        """Rows of upc.edge_outcomes."""
+        return self._rows(_EDGES, symbol)
+
+    def unjudged(self, symbol: str) -> int:
+        """How many closes are past whose outcome is not known."""
+        row = self._conn.execute(_UNJUDGED.encode(), self._parameters(symbol)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _rows(self, query: str, symbol: str) -> list[Row]:
+        with self._conn.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(query.encode(), self._parameters(symbol)).fetchall()
+            self.columns = [column.name for column in cursor.description or []]
+        return rows
+
+    def _parameters(self, symbol: str) -> Row:
+        return {"symbol": symbol, "since": self._since, "until": self._until}

@@ -1,0 +1,45 @@
+"""All models side by side: the probability of every strike, a column a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+import psycopg
+
+from pyupc.cli.options import MODELS
+from pyupc.database.errors import translate
+
+Row = dict[str, Any]
+
+COMMON = ("strike", "buffer", "move_percent", "direction")
+COLUMNS = (*COMMON, *MODELS)
+
+# No forecast of the volatility: one model's problem, and not the question's.
+_NO_FORECAST = "UP020"
+
+
+def side_by_side(ask: Callable[[str], list[Row]]) -> list[Row]:
+    """The rows of every model as one, its prob_above in a column of its name.
+
+    `ask` takes a model and returns its rows. Where the volatility cannot be forecast its column is
+    None, and why is said on stderr.
+    """
+    found: dict[str, list[Row]] = {}
+    for model in MODELS:
+        try:
+            found[model] = ask(model)
+        except psycopg.Error as error:
+            if error.sqlstate != _NO_FORECAST:
+                raise
+            click.echo(f"{model}: {translate(error).message}", err=True)
+    first = next(iter(found.values()))
+    return [_together(found, place) for place in range(len(first))]
+
+
+def _together(found: Mapping[str, list[Row]], place: int) -> Row:
+    first = next(iter(found.values()))[place]
+    return {name: first[name] for name in COMMON} | {
+        model: found[model][place]["prob_above"] if model in found else None for model in MODELS
+    }

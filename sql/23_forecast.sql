@@ -1,0 +1,243 @@
+-- The forecast: how far the price is likely to move in the time left.
+
+CREATE FUNCTION upc.forecast_of(
+    coefficients double precision[],
+    minutes integer,
+    f5 double precision,
+    f20 double precision,
+    f60 double precision,
+    f240 double precision,
+    f1440 double precision
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN exp(
+    forecast_of.coefficients[6 * forecast_of.minutes - 5]
+    + forecast_of.coefficients[6 * forecast_of.minutes - 4] * forecast_of.f5
+    + forecast_of.coefficients[6 * forecast_of.minutes - 3] * forecast_of.f20
+    + forecast_of.coefficients[6 * forecast_of.minutes - 2] * forecast_of.f60
+    + forecast_of.coefficients[6 * forecast_of.minutes - 1] * forecast_of.f240
+    + forecast_of.coefficients[6 * forecast_of.minutes] * forecast_of.f1440
+);
+COMMENT ON FUNCTION upc.forecast_of IS
+    'the variance of the move of some minutes of average weight that coefficients forecast from the features of upc.range_features';
+
+
+CREATE FUNCTION upc.forecast_variances(symbol text, known_at timestamptz)
+RETURNS double precision[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_fit record;
+    v_minute integer := upc.minute_of_week(known_at);
+    v_features double precision[];
+    v_week double precision[];
+BEGIN
+    SELECT f.used_factors AS factors, f.used_coefficients AS coefficients
+    INTO v_fit
+    FROM upc_data.volatility_fit AS f
+    WHERE f.symbol = forecast_variances.symbol;
+    IF v_fit.factors IS NULL THEN
+        RETURN NULL;
+    END IF;
+
+    -- As upc.range_features has it, for one minute.
+    SELECT CASE
+        WHEN count(*) FILTER (WHERE c.age <= 5) >= 3
+            AND count(*) FILTER (WHERE c.age <= 20) >= 10
+            AND count(*) FILTER (WHERE c.age <= 60) >= 30
+            AND count(*) FILTER (WHERE c.age <= 240) >= 120
+            AND count(*) >= 720
+        THEN ARRAY[
+            14 + 2 * ln(greatest(avg(c.range) FILTER (WHERE c.age <= 5), 100) * 1e-8),
+            14 + 2 * ln(greatest(avg(c.range) FILTER (WHERE c.age <= 20), 100) * 1e-8),
+            14 + 2 * ln(greatest(avg(c.range) FILTER (WHERE c.age <= 60), 100) * 1e-8),
+            14 + 2 * ln(greatest(avg(c.range) FILTER (WHERE c.age <= 240), 100) * 1e-8),
+            14 + 2 * ln(greatest(avg(c.range), 100) * 1e-8)
+        ]
+    END
+    INTO v_features
+    FROM (
+        SELECT
+            round(
+                upc.range_of(k.high, k.low) * 100.0::double precision
+                / v_fit.factors[1 + upc.minute_of_week(k.opened_at)]
+            ) AS range,
+            extract(epoch FROM forecast_variances.known_at - k.opened_at)::integer / 60 AS age
+        FROM upc_data.candle AS k
+        WHERE k.symbol = forecast_variances.symbol
+          AND k.opened_at >= forecast_variances.known_at - interval '1440 minutes'
+          AND k.opened_at < forecast_variances.known_at
+        OFFSET 0
+    ) AS c;
+    IF v_features IS NULL THEN
+        RETURN NULL;
+    END IF;
+
+    -- The minutes ahead, each with its own factor.
+    SELECT array_agg(w.variance ORDER BY w.t)
+    INTO v_week
+    FROM (
+        SELECT
+            t,
+            sum(v_fit.factors[1 + (v_minute + t - 1) % 10080]::double precision ^ 2)
+                OVER (ORDER BY t) / 10000 AS variance
+        FROM generate_series(1, 60) AS t
+    ) AS w;
+    RETURN ARRAY(
+        SELECT
+            v_week[t] * upc.forecast_of(
+                v_fit.coefficients, t, v_features[1], v_features[2], v_features[3], v_features[4],
+                v_features[5]
+            )
+        FROM generate_series(1, 60) AS t
+        ORDER BY t
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc.forecast_variances IS
+    'the variances of the move of the next 1 to 60 minutes, the move as a share of the price, from candles closed by a full minute; NULL where nothing was fitted, or where less than half of the last 5, 20, 60, 240 or 1440 candles are there';
+
+
+CREATE FUNCTION upc.newest_close(symbol text, at timestamptz)
+RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (
+    SELECT c.opened_at + interval '1 minute'
+    FROM upc_data.candle AS c
+    WHERE c.symbol = newest_close.symbol
+      AND c.opened_at <= coalesce(newest_close.at, 'infinity') - interval '1 minute'
+      AND c.opened_at >= coalesce(newest_close.at, '-infinity') - interval '6 minutes'
+    ORDER BY c.opened_at DESC
+    LIMIT 1
+);
+COMMENT ON FUNCTION upc.newest_close IS
+    'when the newest candle closed, by an instant and no more than five minutes before it; NULL without one; an instant of NULL asks for the newest of all';
+
+
+CREATE FUNCTION upc.known_variances(symbol text, at timestamptz DEFAULT NULL)
+RETURNS double precision[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_variances double precision[];
+BEGIN
+    IF at IS NULL THEN
+        SELECT s.variances
+        INTO v_variances
+        FROM upc_data.volatility_state AS s
+        WHERE s.symbol = known_variances.symbol
+          AND s.known_at = (
+              SELECT c.opened_at + interval '1 minute'
+              FROM upc_data.candle AS c
+              WHERE c.symbol = known_variances.symbol
+              ORDER BY c.opened_at DESC
+              LIMIT 1
+          );
+    ELSE
+        SELECT s.variances
+        INTO v_variances
+        FROM upc_data.volatility_state AS s
+        WHERE s.symbol = known_variances.symbol
+          AND s.known_at = upc.newest_close(known_variances.symbol, at);
+    END IF;
+    IF FOUND THEN
+        RETURN v_variances;
+    END IF;
+    RETURN upc.forecast_variances(symbol, upc.newest_close(symbol, at));
+END
+$fn$;
+COMMENT ON FUNCTION upc.known_variances IS
+    'the variances of forecast_variances as of the last close by an instant, kept or computed; NULL asks for the newest close';
+
+
+CREATE FUNCTION upc.keep_forecast(symbol text, at timestamptz DEFAULT NULL)
+RETURNS double precision[]
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_known_at timestamptz := upc.newest_close(symbol, at);
+    v_variances double precision[];
+BEGIN
+    SELECT s.variances
+    INTO v_variances
+    FROM upc_data.volatility_state AS s
+    WHERE s.symbol = keep_forecast.symbol AND s.known_at = v_known_at;
+    IF FOUND THEN
+        RETURN v_variances;
+    END IF;
+    v_variances := upc.forecast_variances(symbol, v_known_at);
+
+    -- Whoever else writes it writes the same: nobody waits.
+    PERFORM FROM upc_data.volatility_state AS s
+    WHERE s.symbol = keep_forecast.symbol
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND AND EXISTS (
+        SELECT FROM upc_data.volatility_state AS s WHERE s.symbol = keep_forecast.symbol
+    ) THEN
+        RETURN v_variances;
+    END IF;
+    INSERT INTO upc_data.volatility_state AS s (symbol, known_at, variances)
+    SELECT keep_forecast.symbol, v_known_at, v_variances
+    WHERE v_variances IS NOT NULL
+    ON CONFLICT ON CONSTRAINT volatility_state_symbol_pkey
+        DO UPDATE SET known_at = excluded.known_at, variances = excluded.variances;
+    RETURN v_variances;
+END
+$fn$;
+COMMENT ON FUNCTION upc.keep_forecast IS
+    'the variances of known_variances, kept for those who ask next';
+
+
+CREATE FUNCTION upc.variance_until(variances double precision[], seconds double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN variance_until.seconds <= 60
+    THEN variance_until.variances[1] * variance_until.seconds / 60
+    WHEN variance_until.seconds >= 3600
+    THEN variance_until.variances[60] * variance_until.seconds / 3600
+    ELSE
+        variance_until.variances[floor(variance_until.seconds / 60)::integer]
+        + (
+            variance_until.variances[floor(variance_until.seconds / 60)::integer + 1]
+            - variance_until.variances[floor(variance_until.seconds / 60)::integer]
+        ) * (variance_until.seconds / 60 - floor(variance_until.seconds / 60))
+END;
+COMMENT ON FUNCTION upc.variance_until IS
+    'the variance of the move of the next seconds from those of 1 to 60 minutes: straight lines between them, in proportion to time outside';
+
+
+-- The forecast of a symbol's volatility: the standard deviation of the move of the time left.
+--
+-- at: candles that had closed by then are known; NULL means all that are stored. ttc_seconds: of time
+-- left.
+-- Returns percent of the price; NULL where it cannot be forecast: no complete build, no candle of the
+-- five minutes before, or fewer than half of the candles of the last five minutes to the last day.
+-- Errors: UP002 symbol, UP008 ttc_seconds.
+--
+-- Example:
+--   SELECT volatility('BTC', '2024-01-01 12:00+00', 900);
+CREATE FUNCTION upc.volatility(
+    symbol text DEFAULT 'BTC',
+    at timestamptz DEFAULT NULL,
+    ttc_seconds integer DEFAULT 3600
+)
+RETURNS double precision
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    IF NOT coalesce(ttc_seconds >= 0, false) THEN
+        RAISE EXCEPTION 'ttc_seconds must not be negative, got %',
+            coalesce(ttc_seconds::text, 'NULL')
+            USING
+                ERRCODE = 'UP008',
+                DETAIL = 'It is the whole seconds until the contract closes.',
+                HINT = 'Leave it out for an hour.';
+    END IF;
+    RETURN 100 * sqrt(upc.variance_until(upc.known_variances(symbol, at), ttc_seconds));
+END
+$fn$;
+COMMENT ON FUNCTION upc.volatility IS
+    'forecast of the standard deviation of the move in the time left, percent of the price; NULL where it cannot be forecast';

@@ -1,0 +1,88 @@
+-- Intervals: how far a probability may be off, since it was counted from so many starting minutes.
+--
+-- Wilson's interval, 95 percent: every probability that is less than z = 1.96 standard deviations
+-- from the counted one, the deviation being that of the probability itself. Indicators of windows
+-- that overlap are correlated the less the rarer they are: the design effect, less one, goes about
+-- with the sixth root of 4 p (1 - p). For p it is taken from the middle of the interval that the
+-- effective size at 1/2 gives, which is neither 0 nor 1.
+--
+-- In PL/pgSQL, for many probabilities from one curve, with what does not change taken out:
+--
+--   a := 3.841458820694124 / weighted_size;
+--   b := 3.841458820694124 / effective_size - a;
+--   c := 0.02 / (1 + a + b);
+--   …
+--   u := a + b * (1 - (c * (p - 50)) * (c * (p - 50))) ^ (1.0::double precision / 6);
+--   r := 50 * u + sqrt(u * (p * (100 - p) + 2500 * u));
+--   low := p * p / (p + r);
+--   high := 100 - (100 - p) * (100 - p) / (100 - p + r);
+--
+-- u is the spread. It is z^2 divided by the number of independent starting minutes, so that of a
+-- mixture of independent probabilities, l p + (1 - l) q, it is l^2 u(p) + (1 - l)^2 u(q). Shrinking
+-- towards the baseline with l = n / (n + kappa) leaves the uncertainty l u(p) + (1 - l)^2 u(q), where
+-- the part that is more is for the bucket's own distance from the baseline.
+
+CREATE FUNCTION upc.interval_spread(
+    percent double precision,
+    effective_size double precision,
+    weighted_size double precision
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 3.841458820694124::double precision / interval_spread.weighted_size
+    + (
+        3.841458820694124::double precision / interval_spread.effective_size
+        - 3.841458820694124::double precision / interval_spread.weighted_size
+    ) * (
+        1 - (
+            (interval_spread.percent - 50) * 0.02::double precision
+            / (1 + 3.841458820694124::double precision / interval_spread.effective_size)
+        ) ^ 2
+    ) ^ (1.0::double precision / 6);
+COMMENT ON FUNCTION upc.interval_spread IS
+    'how uncertain a probability in percent is that was read from a curve with these sizes: z squared divided by the number of independent starting minutes';
+
+
+-- The lower end of the 95 percent interval of a probability, in percent.
+--
+-- percent: the probability; spread: what interval_spread makes of it and the sizes of its curve.
+-- The result is never above the probability; NULL where one of them is.
+--
+-- Example:
+--   SELECT interval_low(50, interval_spread(50, 100, 100)) BETWEEN 40.38 AND 40.39;
+CREATE FUNCTION upc.interval_low(percent double precision, spread double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN interval_low.percent * interval_low.percent / (
+    interval_low.percent
+    + 50 * interval_low.spread
+    + sqrt(
+        interval_low.spread * (
+            interval_low.percent * (100 - interval_low.percent) + 2500 * interval_low.spread
+        )
+    )
+);
+COMMENT ON FUNCTION upc.interval_low IS
+    'the lower end of the 95 percent interval of a probability, in percent';
+
+
+-- The upper end of the 95 percent interval of a probability, in percent.
+--
+-- Arguments as in interval_low. The result is never below the probability; NULL where one of them is.
+--
+-- Example:
+--   SELECT interval_high(50, interval_spread(50, 100, 100)) BETWEEN 59.61 AND 59.62;
+CREATE FUNCTION upc.interval_high(percent double precision, spread double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 100 - (100 - interval_high.percent) * (100 - interval_high.percent) / (
+    100 - interval_high.percent
+    + 50 * interval_high.spread
+    + sqrt(
+        interval_high.spread * (
+            interval_high.percent * (100 - interval_high.percent) + 2500 * interval_high.spread
+        )
+    )
+);
+COMMENT ON FUNCTION upc.interval_high IS
+    'the upper end of the 95 percent interval of a probability, in percent';

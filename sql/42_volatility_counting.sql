@@ -1,0 +1,147 @@
+-- Counting standardised moves: moves divided by the volatility that was forecast for the time until
+-- then. In these units a calm night and a wild afternoon look alike, and one curve serves both.
+
+CREATE FUNCTION upc.volatility_thresholds()
+RETURNS double precision[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- Close together where most moves end; then each 15 % further, to where hardly any does.
+RETURN ARRAY(
+    SELECT
+        CASE
+            WHEN k < 40 THEN 0.075::double precision * k
+            ELSE round((3 * (40.0::double precision / 3) ^ ((k - 40) / 19.0::double precision))::numeric, 3)::double precision
+        END
+    FROM generate_series(0, 59) AS k
+    ORDER BY k
+);
+COMMENT ON FUNCTION upc.volatility_thresholds IS
+    'the 60 thresholds of standardised moves, in standard deviations: 0 to 2.925, each 0.075 further, then 3 to 40';
+
+
+CREATE FUNCTION upc.volatility_bins()
+RETURNS double precision[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- As upc.move_bins has them: each edge is the first number that lies above it, which for "at most
+-- minus a threshold" is the next one after that.
+RETURN ARRAY(
+    SELECT e.edge
+    FROM (
+        SELECT -t + 1e-12 FROM unnest(upc.volatility_thresholds()) AS t WHERE t > 0
+        UNION ALL
+        SELECT 5e-324::double precision
+        UNION ALL
+        SELECT t FROM unnest(upc.volatility_thresholds()) AS t
+        UNION ALL
+        SELECT 'Infinity'
+    ) AS e (edge)
+    ORDER BY e.edge
+);
+COMMENT ON FUNCTION upc.volatility_bins IS
+    'edges for width_bucket of standardised moves: 122 bins, numbered like those of move_bins';
+
+
+CREATE FUNCTION upc.count_standardised_moves(
+    days date[],
+    closes double precision[],
+    ranges integer[],
+    factors smallint[],
+    coefficients double precision[],
+    horizons integer[] DEFAULT NULL
+)
+RETURNS TABLE (
+    bucket smallint,
+    minutes smallint,
+    pairs integer,
+    positive integer[],
+    negative integer[]
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3720
+SET work_mem = '128MB'
+SET jit = off
+AS $fn$
+DECLARE
+    v_bins double precision[] := upc.volatility_bins();
+    v_week double precision[] := upc.week_variances(factors);
+    -- Neighbouring minutes share nearly all of what follows them: every other one says as much.
+    v_minutes integer[] := ARRAY(SELECT generate_series(1, 1440, 2));
+    v_cells integer[];
+    v_counts integer[];
+BEGIN
+    WITH feature AS MATERIALIZED (
+        SELECT
+            (d.k - 1) * 1530 + 30 + f.minute AS i,
+            -- Where the minute after the starting one is in the week.
+            (extract(isodow FROM d.day)::integer - 1) * 1440 + f.minute AS week_minute,
+            f.f5, f.f20, f.f60, f.f240, f.f1440
+        FROM unnest(count_standardised_moves.days) WITH ORDINALITY AS d (day, k)
+        CROSS JOIN LATERAL upc.range_features(
+            count_standardised_moves.ranges[(d.k - 1) * 2880 + 1:d.k * 2880],
+            count_standardised_moves.factors,
+            extract(isodow FROM d.day)::integer - 1,
+            v_minutes
+        ) AS f
+    ),
+    start AS MATERIALIZED (
+        SELECT
+            s.i::integer AS i,
+            f.week_minute::integer AS week_minute,
+            s.slot * 8192 AS slot,
+            count_standardised_moves.closes[s.i] AS price,
+            f.f5, f.f20, f.f60, f.f240, f.f1440
+        FROM upc.momentum_slots(
+            count_standardised_moves.closes, upc.all_starts(cardinality(count_standardised_moves.days))
+        ) AS s
+        JOIN feature AS f USING (i)
+        ORDER BY s.slot, s.i
+    ),
+    horizon AS (
+        SELECT
+            h AS minutes,
+            h * 128 AS cell,
+            -0.5 * count_standardised_moves.coefficients[6 * h - 5] AS c0,
+            -0.5 * count_standardised_moves.coefficients[6 * h - 4] AS c1,
+            -0.5 * count_standardised_moves.coefficients[6 * h - 3] AS c2,
+            -0.5 * count_standardised_moves.coefficients[6 * h - 2] AS c3,
+            -0.5 * count_standardised_moves.coefficients[6 * h - 1] AS c4,
+            -0.5 * count_standardised_moves.coefficients[6 * h] AS c5
+        FROM unnest(coalesce(count_standardised_moves.horizons, upc.all_horizons())) AS h
+        OFFSET 0
+    ),
+    cell AS (
+        SELECT
+            start.slot + h.cell + width_bucket(
+                (count_standardised_moves.closes[start.i + h.minutes] - start.price) / start.price
+                * exp(
+                    h.c0 + h.c1 * start.f5 + h.c2 * start.f20 + h.c3 * start.f60
+                    + h.c4 * start.f240 + h.c5 * start.f1440
+                )
+                / sqrt(v_week[start.week_minute + h.minutes] - v_week[start.week_minute]),
+                (SELECT v_bins)
+            ) AS cell,
+            count(*)::integer AS pairs
+        FROM horizon AS h
+        CROSS JOIN start
+        GROUP BY 1
+    )
+    SELECT array_agg(c.cell), array_agg(c.pairs)
+    INTO v_cells, v_counts
+    FROM cell AS c;
+
+    RETURN QUERY
+    SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
+    FROM upc.cumulate_cells(v_cells, v_counts) AS m;
+END
+$fn$;
+COMMENT ON FUNCTION upc.count_standardised_moves IS
+    'upc.count_moves for standardised moves: closes and ranges are the windows of some UTC days laid end to end, factors and coefficients those of a fit';
+
+
+CREATE FUNCTION upc.range_windows(symbol text, days date[])
+RETURNS integer[]
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT unnest(array_agg(upc.range_window(range_windows.symbol, d.day) ORDER BY d.i))
+    FROM unnest(range_windows.days) WITH ORDINALITY AS d (day, i)
+);
+COMMENT ON FUNCTION upc.range_windows IS
+    'the windows of ranges of some UTC days as the candles are now, laid end to end';

@@ -1,0 +1,298 @@
+-- The build of standardised moves: a fit of the forecast, and the counts that stand on it. A fit is
+-- made of whole months, so that a day more costs a day's work; where it changes, all is counted again.
+
+CREATE FUNCTION upc.fit_boundary(first_day date, last_day date)
+RETURNS date
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN fit_boundary.first_day + 60 <= date_trunc('month', fit_boundary.last_day::timestamp)::date
+        THEN date_trunc('month', fit_boundary.last_day::timestamp)::date
+    WHEN fit_boundary.first_day < fit_boundary.last_day THEN fit_boundary.last_day
+    ELSE fit_boundary.last_day + 1
+END;
+COMMENT ON FUNCTION upc.fit_boundary IS
+    'the UTC day before which candles are fitted: the first of the newest month if it has 60 days before it, else the newest day, or what there is of the only one';
+
+
+CREATE FUNCTION upc.reset_volatility(symbol text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    INSERT INTO upc_data.volatility_change (symbol, day)
+    SELECT d.symbol, d.day
+    FROM upc_data.volatility_day AS d
+    WHERE d.symbol = reset_volatility.symbol;
+    DELETE FROM upc_data.volatility_day AS d WHERE d.symbol = reset_volatility.symbol;
+    DELETE FROM upc_data.volatility_histogram AS h WHERE h.symbol = reset_volatility.symbol;
+END
+$fn$;
+COMMENT ON FUNCTION upc.reset_volatility IS
+    'forgets all counts of standardised moves of a symbol, so that the next build counts its whole history again';
+
+
+CREATE FUNCTION upc.prepare_volatility(symbol text)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_until date;
+    v_old upc_data.volatility_fit;
+    v_new record;
+BEGIN
+    SELECT upc.fit_boundary(
+        (min(c.opened_at) AT TIME ZONE 'UTC')::date, (max(c.opened_at) AT TIME ZONE 'UTC')::date
+    )
+    INTO v_until
+    FROM upc_data.candle AS c
+    WHERE c.symbol = prepare_volatility.symbol;
+
+    SELECT f.* INTO v_old FROM upc_data.volatility_fit AS f WHERE f.symbol = prepare_volatility.symbol;
+    IF v_old.fitted_until = v_until AND NOT v_old.is_stale THEN
+        RETURN true;
+    END IF;
+
+    -- The note goes first: whatever is committed from now on is fitted the next time.
+    UPDATE upc_data.volatility_fit AS f
+    SET is_stale = false
+    WHERE f.symbol = prepare_volatility.symbol;
+    SELECT f.*
+    INTO v_new
+    FROM upc.fit_volatility(
+        prepare_volatility.symbol, '-infinity', v_until::timestamp AT TIME ZONE 'UTC'
+    ) AS f;
+    IF v_new.factors IS NULL THEN
+        PERFORM upc.reset_volatility(symbol);
+        DELETE FROM upc_data.volatility_fit AS f WHERE f.symbol = prepare_volatility.symbol;
+        RETURN false;
+    END IF;
+    IF v_old.factors IS DISTINCT FROM v_new.factors
+        OR v_old.coefficients IS DISTINCT FROM v_new.coefficients
+    THEN
+        PERFORM upc.reset_volatility(symbol);
+    END IF;
+    INSERT INTO upc_data.volatility_fit AS f (symbol, fitted_until, factors, coefficients)
+    VALUES (prepare_volatility.symbol, v_until, v_new.factors, v_new.coefficients)
+    ON CONFLICT ON CONSTRAINT volatility_fit_symbol_pkey
+        DO UPDATE SET
+            fitted_until = excluded.fitted_until,
+            factors = excluded.factors,
+            coefficients = excluded.coefficients,
+            completed_at = NULL;
+    RETURN true;
+END
+$fn$;
+COMMENT ON FUNCTION upc.prepare_volatility IS
+    'fits the forecast of a symbol''s volatility if a month has gone by or a fitted candle has changed, and forgets the counts that stood on another one; returns whether there is a fit';
+
+
+CREATE FUNCTION upc.counted_volatility(
+    symbol text,
+    days date[],
+    OUT counted_days date[],
+    OUT closes double precision[],
+    OUT ranges integer[]
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    counted_days := ARRAY(
+        SELECT d.day
+        FROM upc_data.volatility_day AS d
+        WHERE d.symbol = counted_volatility.symbol AND d.day = ANY (days)
+        ORDER BY d.day
+    );
+    closes := ARRAY(
+        SELECT unnest(array_agg(d.closes ORDER BY d.day))
+        FROM upc_data.volatility_day AS d
+        WHERE d.symbol = counted_volatility.symbol AND d.day = ANY (counted_days)
+    );
+    ranges := ARRAY(
+        SELECT unnest(array_agg(d.ranges ORDER BY d.day))
+        FROM upc_data.volatility_day AS d
+        WHERE d.symbol = counted_volatility.symbol AND d.day = ANY (counted_days)
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc.counted_volatility IS
+    'those of some UTC days whose standardised moves were counted, and the windows that they were counted from, laid end to end';
+
+
+CREATE FUNCTION upc.count_volatility_days(symbol text, days date[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_year smallint := extract(year FROM days[1]);
+    v_fit upc_data.volatility_fit;
+    v_changed date[];
+    v_old record;
+    v_new record;
+BEGIN
+    SELECT f.* INTO v_fit FROM upc_data.volatility_fit AS f WHERE f.symbol = count_volatility_days.symbol;
+    -- The notes go first: whatever is committed meanwhile is noted for the next time as well.
+    DELETE FROM upc_data.volatility_change AS n
+    WHERE n.symbol = count_volatility_days.symbol AND n.day = ANY (days);
+
+    SELECT array_agg(d.day)
+    INTO v_changed
+    FROM unnest(days) AS d (day)
+    LEFT JOIN upc_data.volatility_day AS c
+        ON c.symbol = count_volatility_days.symbol AND c.day = d.day
+    WHERE c.closes IS DISTINCT FROM upc.candle_window(count_volatility_days.symbol, d.day)
+       OR c.ranges IS DISTINCT FROM upc.range_window(count_volatility_days.symbol, d.day);
+    IF v_changed IS NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT c.* INTO v_old FROM upc.counted_volatility(symbol, v_changed) AS c;
+    DELETE FROM upc_data.volatility_day AS c
+    WHERE c.symbol = count_volatility_days.symbol AND c.day = ANY (v_changed);
+    INSERT INTO upc_data.volatility_day (symbol, day, closes, ranges)
+    SELECT count_volatility_days.symbol, w.day, w.closes, w.ranges
+    FROM (
+        SELECT
+            d.day,
+            upc.candle_window(count_volatility_days.symbol, d.day) AS closes,
+            upc.range_window(count_volatility_days.symbol, d.day) AS ranges
+        FROM unnest(v_changed) AS d (day)
+        OFFSET 0
+    ) AS w
+    WHERE array_fill('NaN'::double precision, '{1440}') <> w.closes[31:1470];
+    SELECT c.* INTO v_new FROM upc.counted_volatility(symbol, v_changed) AS c;
+
+    -- In one order: two pieces of a year wait for each other at most once.
+    INSERT INTO upc_data.volatility_histogram AS h
+        (symbol, year, bucket, minutes, pairs, positive, negative)
+    SELECT
+        count_volatility_days.symbol, v_year, m.bucket, m.minutes, m.pairs, m.positive, m.negative
+    FROM upc.count_standardised_moves(
+        v_new.counted_days, v_new.closes, v_new.ranges, v_fit.factors, v_fit.coefficients
+    ) AS m
+    WHERE v_new.counted_days <> '{}'
+    ORDER BY m.bucket, m.minutes
+    ON CONFLICT ON CONSTRAINT volatility_histogram_symbol_year_bucket_minutes_pkey
+        DO UPDATE SET
+            pairs = h.pairs + excluded.pairs,
+            positive = upc.add_counts(h.positive, excluded.positive, 1),
+            negative = upc.add_counts(h.negative, excluded.negative, 1);
+
+    IF v_old.counted_days <> '{}' THEN
+        UPDATE upc_data.volatility_histogram AS h
+        SET
+            pairs = h.pairs - m.pairs,
+            positive = upc.add_counts(h.positive, m.positive, -1),
+            negative = upc.add_counts(h.negative, m.negative, -1)
+        FROM upc.count_standardised_moves(
+            v_old.counted_days, v_old.closes, v_old.ranges, v_fit.factors, v_fit.coefficients
+        ) AS m
+        WHERE h.symbol = count_volatility_days.symbol
+          AND h.year = v_year
+          AND h.bucket = m.bucket
+          AND h.minutes = m.minutes;
+        DELETE FROM upc_data.volatility_histogram AS h
+        WHERE h.symbol = count_volatility_days.symbol AND h.year = v_year AND h.pairs = 0;
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc.count_volatility_days IS
+    'internal: brings the counts of standardised moves of a symbol up to its candles for some UTC days of one year';
+
+
+CREATE FUNCTION upc.volatility_pieces(symbol text)
+RETURNS TABLE (days date[])
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT array_agg(c.day ORDER BY c.day)
+    FROM (
+        SELECT DISTINCT n.day
+        FROM upc_data.volatility_change AS n
+        WHERE n.symbol = volatility_pieces.symbol
+    ) AS c
+    -- A quarter's windows are a few megabytes.
+    GROUP BY extract(year FROM c.day), extract(quarter FROM c.day)
+    ORDER BY 1;
+END;
+COMMENT ON FUNCTION upc.volatility_pieces IS
+    'the UTC days whose standardised moves a build of a symbol has to count, in pieces that can be counted and committed independently';
+
+
+CREATE FUNCTION upc.volatility_pending(symbol text)
+RETURNS integer
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_first date;
+    v_last date;
+BEGIN
+    SELECT (min(c.opened_at) AT TIME ZONE 'UTC')::date, (max(c.opened_at) AT TIME ZONE 'UTC')::date
+    INTO v_first, v_last
+    FROM upc_data.candle AS c
+    WHERE c.symbol = volatility_pending.symbol;
+    IF EXISTS (
+        SELECT FROM upc_data.volatility_fit AS f
+        WHERE f.symbol = volatility_pending.symbol
+          AND f.fitted_until = upc.fit_boundary(v_first, v_last)
+          AND NOT f.is_stale
+    ) THEN
+        RETURN (
+            SELECT count(DISTINCT n.day)
+            FROM upc_data.volatility_change AS n
+            WHERE n.symbol = volatility_pending.symbol
+        );
+    END IF;
+    -- Another fit: all may have to be counted again.
+    RETURN coalesce(v_last - v_first + 1, 0);
+END
+$fn$;
+COMMENT ON FUNCTION upc.volatility_pending IS
+    'how many UTC days of standardised moves the next build of a symbol has to count at the most';
+
+
+CREATE FUNCTION upc.complete_volatility(symbol text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    UPDATE upc_data.volatility_fit AS f
+    SET
+        completed_at = clock_timestamp(),
+        used_factors = f.factors,
+        used_coefficients = f.coefficients
+    WHERE f.symbol = complete_volatility.symbol;
+    -- It may be another one by now.
+    DELETE FROM upc_data.volatility_state AS s WHERE s.symbol = complete_volatility.symbol;
+    PERFORM upc.keep_forecast(complete_volatility.symbol);
+END
+$fn$;
+COMMENT ON FUNCTION upc.complete_volatility IS
+    'internal: notes that every piece of a build of standardised moves is counted, and keeps the newest forecast';
+
+
+CREATE FUNCTION upc.build_volatility(symbol text)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_days date[];
+    v_is_new boolean := false;
+BEGIN
+    IF NOT upc.prepare_volatility(symbol) THEN
+        RETURN false;
+    END IF;
+    FOR v_days IN SELECT p.days FROM upc.volatility_pieces(build_volatility.symbol) AS p LOOP
+        PERFORM upc.count_volatility_days(symbol, v_days);
+        v_is_new := true;
+    END LOOP;
+    IF v_is_new OR EXISTS (
+        SELECT FROM upc_data.volatility_fit AS f
+        WHERE f.symbol = build_volatility.symbol AND f.completed_at IS NULL
+    ) THEN
+        PERFORM upc.complete_volatility(symbol);
+        RETURN true;
+    END IF;
+    RETURN false;
+END
+$fn$;
+COMMENT ON FUNCTION upc.build_volatility IS
+    'internal: brings fit and counts of the standardised moves of a symbol up to its candles; returns whether anything has changed';

@@ -1,0 +1,140 @@
+-- Curves of standardised moves: like the fingerprints, one row per symbol, bucket and minute, and
+-- refreshed together with them. Momentum tells little once volatility is taken out, so each bucket is
+-- shrunk towards the baseline as far as it is not backed.
+
+CREATE FUNCTION upc.blend_any(
+    curve double precision[],
+    other double precision[],
+    share double precision
+)
+RETURNS double precision[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT b.c + blend_any.share * (b.o - b.c)
+    FROM unnest(blend_any.curve, blend_any.other) WITH ORDINALITY AS b (c, o, i)
+    ORDER BY b.i
+);
+COMMENT ON FUNCTION upc.blend_any IS 'upc.blend for curves of any length';
+
+
+-- Without a query in it PL/pgSQL evaluates it on the spot, in a tenth of the time.
+DO $do$
+BEGIN
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc.blend(
+            curve double precision[],
+            other double precision[],
+            share double precision
+        )
+        RETURNS double precision[]
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE
+        RETURN CASE
+            WHEN blend.share = 0 THEN blend.curve
+            WHEN cardinality(blend.curve) = 60 THEN ARRAY[%s]
+            ELSE upc.blend_any(blend.curve, blend.other, blend.share)
+        END
+        $sql$,
+        (
+            SELECT string_agg(
+                format('blend.curve[%1$s] + blend.share * (blend.other[%1$s] - blend.curve[%1$s])', k),
+                ', ' ORDER BY k
+            )
+            FROM generate_series(1, 60) AS k
+        )
+    );
+END
+$do$;
+COMMENT ON FUNCTION upc.blend IS
+    'element by element, what lies between two curves: the first at a share of 0, the other at 1';
+
+
+CREATE FUNCTION upc.volatility_name(symbol text, bucket integer)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN replace(
+    upc.fingerprint_name(volatility_name.symbol, volatility_name.bucket),
+    '_fingerprint_directional_', '_volatility_'
+);
+COMMENT ON FUNCTION upc.volatility_name IS
+    'the name of a fingerprint of standardised moves from its symbol and momentum bucket (99: baseline)';
+
+
+CREATE FUNCTION upc.mixed_size(
+    size double precision,
+    baseline_size double precision,
+    shrinkage double precision
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 1 / (
+    mixed_size.shrinkage / mixed_size.size
+    + (1 - mixed_size.shrinkage) ^ 2 / mixed_size.baseline_size
+);
+COMMENT ON FUNCTION upc.mixed_size IS
+    'how many independent starting minutes stand behind a bucket that is shrunk towards the baseline, a shrinkage of 1 being none';
+
+
+DO $do$
+BEGIN
+    EXECUTE format(
+        $sql$
+        CREATE MATERIALIZED VIEW upc.volatility_curve AS
+        WITH curve AS MATERIALIZED (%s)
+        SELECT
+            c.symbol COLLATE "C" AS symbol,
+            c.bucket,
+            c.minutes,
+            c.sample_size,
+            upc.blend(b.positive, c.positive, coalesce(c.shrinkage, 1)) AS positive,
+            upc.blend(b.negative, c.negative, coalesce(c.shrinkage, 1)) AS negative,
+            upc.mixed_size(c.effective_size, b.effective_size, coalesce(c.shrinkage, 1))
+                AS effective_size,
+            upc.mixed_size(c.weighted_size, b.weighted_size, coalesce(c.shrinkage, 1))
+                AS weighted_size,
+            c.shrinkage,
+            upc.volatility_name(c.symbol, c.bucket) AS fingerprint
+        FROM curve AS c
+        JOIN curve AS b ON b.symbol = c.symbol AND b.minutes = c.minutes AND b.bucket = 99
+        WHERE c.symbol <> '*'
+        $sql$,
+        upc.curve_query(
+            $sql$
+            SELECT
+                h.symbol, h.year, h.bucket, h.minutes, h.pairs, h.positive, h.negative,
+                greatest(1, 5 - (y.year - h.year)) AS weight
+            FROM upc_data.volatility_histogram AS h
+            JOIN (
+                SELECT d.symbol, extract(year FROM max(d.day))::integer AS year
+                FROM upc_data.volatility_day AS d
+                GROUP BY d.symbol
+            ) AS y USING (symbol)
+            JOIN upc_data.volatility_fit AS f USING (symbol)
+            WHERE f.completed_at IS NOT NULL
+            $sql$
+        )
+    );
+END
+$do$;
+CREATE UNIQUE INDEX volatility_curve_symbol_bucket_minutes_key
+    ON upc.volatility_curve (symbol, bucket, minutes);
+COMMENT ON MATERIALIZED VIEW upc.volatility_curve IS
+    'the fingerprints of standardised moves: one row per symbol, momentum bucket and distance in minutes';
+COMMENT ON COLUMN upc.volatility_curve.symbol IS 'symbol';
+COMMENT ON COLUMN upc.volatility_curve.bucket IS 'momentum bucket, basis points; 99 is the baseline';
+COMMENT ON COLUMN upc.volatility_curve.minutes IS 'minutes from now to the later close';
+COMMENT ON COLUMN upc.volatility_curve.sample_size IS
+    'starting minutes behind the row, every other one, unweighted';
+COMMENT ON COLUMN upc.volatility_curve.positive IS
+    'element k: probability in percent of a move of at least the k-th of upc.volatility_thresholds() standard deviations, shrunk towards the baseline''s';
+COMMENT ON COLUMN upc.volatility_curve.negative IS
+    'element k: probability in percent of a move of at most minus the k-th threshold, shrunk like positive';
+COMMENT ON COLUMN upc.volatility_curve.effective_size IS
+    'starting minutes behind a probability of 1/2, were they independent';
+COMMENT ON COLUMN upc.volatility_curve.weighted_size IS
+    'starting minutes behind the row, were the years of equal weight';
+COMMENT ON COLUMN upc.volatility_curve.shrinkage IS
+    'the share of the bucket''s own numbers, 0 to 1; the rest is the baseline''s';
+COMMENT ON COLUMN upc.volatility_curve.fingerprint IS 'name; also of its view in analytics';
+COMMENT ON INDEX upc.volatility_curve_symbol_bucket_minutes_key IS
+    'the probe of compute_strikes; also what lets the view be refreshed while it is read';

@@ -1,0 +1,618 @@
+-- Calibration: what live ticks said, beside what happened.
+
+CREATE VIEW analytics.judged_strike AS
+SELECT
+    u.symbol,
+    u.tick_id,
+    u.ticked_at,
+    u.closes_at,
+    u.event_ticker,
+    u.ttc_seconds,
+    u.model,
+    u.method,
+    u.settlement,
+    u.strike,
+    u.prob_above,
+    u.yes_ask,
+    u.no_ask,
+    coalesce(u.has_paid, u.settled_at >= u.strike) AS outcome
+FROM (
+    -- Not in FROM, where it costs twice as much.
+    SELECT
+        t.symbol,
+        t.tick_id,
+        t.ticked_at,
+        coalesce(e.closes_at, t.closes_at) AS closes_at,
+        t.event_ticker,
+        t.ttc_seconds,
+        t.model,
+        t.method,
+        t.settlement,
+        unnest(t.strikes) AS strike,
+        unnest(t.prob_above) AS prob_above,
+        unnest(t.yes_ask) AS yes_ask,
+        unnest(t.no_ask) AS no_ask,
+        unnest(o.has_paid) AS has_paid,
+        CASE WHEN t.event_ticker IS NULL THEN (
+            SELECT
+                CASE t.settlement
+                    -- As numeric: a mean that is the strike is not below it.
+                    WHEN 'average' THEN (
+                        c.open::numeric + c.high::numeric + c.low::numeric + c.close::numeric
+                    ) / 4
+                    ELSE c.close::numeric
+                END::double precision
+            FROM upc_data.candle AS c
+            WHERE c.symbol = t.symbol AND c.opened_at = t.closes_at - interval '1 minute'
+        ) END AS settled_at
+    FROM upc_data.tick AS t
+    LEFT JOIN upc_data.market_event AS e
+        ON e.symbol = t.symbol AND e.event_ticker = t.event_ticker
+    -- An aggregate of nothing but event and strikes: the server keeps it while those stay.
+    CROSS JOIN LATERAL (
+        SELECT array_agg(q.result = 'yes' ORDER BY s.place) AS has_paid
+        FROM unnest(t.strikes) WITH ORDINALITY AS s (strike, place)
+        LEFT JOIN upc_data.market_quote AS q
+            ON q.symbol = t.symbol
+            AND q.event_ticker = t.event_ticker
+            AND q.strike::double precision = s.strike
+            AND q.result IN ('yes', 'no')
+    ) AS o
+    WHERE t.feed NOT IN ('replay', 'simulated')
+      AND t.prob_above IS NOT NULL
+      AND coalesce(e.closes_at, t.closes_at) <= statement_timestamp()
+) AS u
+WHERE coalesce(u.has_paid, u.settled_at >= u.strike) IS NOT NULL;
+COMMENT ON VIEW analytics.judged_strike IS
+    'every strike of every live tick whose contract has closed and whose outcome is known; ask for a symbol and a span of ticked_at';
+COMMENT ON COLUMN analytics.judged_strike.symbol IS 'symbol';
+COMMENT ON COLUMN analytics.judged_strike.tick_id IS 'the tick in upc_data.tick';
+COMMENT ON COLUMN analytics.judged_strike.ticked_at IS 'when the tick was computed';
+COMMENT ON COLUMN analytics.judged_strike.closes_at IS 'when the contract closed';
+COMMENT ON COLUMN analytics.judged_strike.event_ticker IS
+    'the Kalshi event; NULL where the contract was of the next full hour';
+COMMENT ON COLUMN analytics.judged_strike.ttc_seconds IS 'whole seconds that were left to the close';
+COMMENT ON COLUMN analytics.judged_strike.model IS 'the model that the probability came from';
+COMMENT ON COLUMN analytics.judged_strike.method IS 'how it was read off the grid';
+COMMENT ON COLUMN analytics.judged_strike.settlement IS
+    'what the contract was taken to be settled by: close or average';
+COMMENT ON COLUMN analytics.judged_strike.strike IS 'strike, USD';
+COMMENT ON COLUMN analytics.judged_strike.prob_above IS
+    'probability in percent to close at or above the strike';
+COMMENT ON COLUMN analytics.judged_strike.yes_ask IS
+    'what yes cost, USD per contract, exact; NULL where no edge could be told';
+COMMENT ON COLUMN analytics.judged_strike.no_ask IS 'what no cost, like yes_ask';
+COMMENT ON COLUMN analytics.judged_strike.outcome IS
+    'whether it closed at or above the strike: the result of the market, without an event what the last minute''s candle says';
+
+
+-- The strikes of a symbol's live ticks whose contracts have closed and whose outcomes are known, of
+-- the ticks from since on and before until.
+--
+-- Returns rows of analytics.judged_strike: a tick of 21 strikes is 21 rows.
+--
+-- Example:
+--   SELECT count(*) = 0 FROM judged_strikes('BTC', '2024-01-01 00:00+00', '2024-02-01 00:00+00');
+CREATE FUNCTION upc.judged_strikes(
+    symbol text,
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
+RETURNS SETOF analytics.judged_strike
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000000
+BEGIN ATOMIC
+    SELECT j.*
+    FROM analytics.judged_strike AS j
+    WHERE j.symbol = judged_strikes.symbol
+      AND j.ticked_at >= judged_strikes.since
+      AND j.ticked_at < judged_strikes.until;
+END;
+COMMENT ON FUNCTION upc.judged_strikes IS
+    'the strikes of a symbol''s live ticks of a span whose contracts have closed and whose outcomes are known';
+
+
+-- The contracts that live ticks of a span spoke of, that have closed, and whose outcomes are not
+-- known: events without a single result, and full hours without their last candle.
+--
+-- Returns one row a close, oldest first; event_ticker is NULL where it was the next full hour.
+--
+-- Example:
+--   SELECT count(*) = 0 FROM unjudged_closes('BTC');
+CREATE FUNCTION upc.unjudged_closes(
+    symbol text,
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
+RETURNS TABLE (closes_at timestamptz, event_ticker text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+AS $fn$
+DECLARE
+    v_first timestamptz;
+    v_last timestamptz;
+BEGIN
+    SELECT min(t.ticked_at), max(t.ticked_at)
+    INTO v_first, v_last
+    FROM upc_data.tick AS t
+    WHERE t.symbol = unjudged_closes.symbol AND t.ticked_at >= since AND t.ticked_at < until;
+
+    -- Few are left to be looked for in the log.
+    RETURN QUERY
+    SELECT o.closes_at, o.event_ticker
+    FROM (
+        SELECT e.closes_at, e.event_ticker
+        FROM upc_data.market_event AS e
+        WHERE e.symbol = unjudged_closes.symbol
+          AND e.closes_at >= v_first
+          AND e.closes_at <= v_last + interval '1 hour'
+          AND NOT EXISTS (
+              SELECT FROM upc_data.market_quote AS q
+              WHERE q.symbol = e.symbol
+                AND q.event_ticker = e.event_ticker
+                AND q.result IN ('yes', 'no')
+          )
+
+        UNION ALL
+
+        SELECT h.at, NULL
+        FROM generate_series(
+            upc.next_hour(v_first), upc.next_hour(v_last), interval '1 hour'
+        ) AS h (at)
+        WHERE NOT EXISTS (
+            SELECT FROM upc_data.candle AS c
+            WHERE c.symbol = unjudged_closes.symbol
+              AND c.opened_at = h.at - interval '1 minute'
+        )
+    ) AS o (closes_at, event_ticker)
+    WHERE o.closes_at <= statement_timestamp()
+      AND EXISTS (
+          SELECT FROM upc_data.tick AS t
+          WHERE t.symbol = unjudged_closes.symbol
+            AND t.ticked_at >= greatest(since, o.closes_at - interval '1 hour')
+            AND t.ticked_at < least(until, o.closes_at)
+            AND t.event_ticker IS NOT DISTINCT FROM o.event_ticker
+            AND t.feed NOT IN ('replay', 'simulated')
+            AND t.prob_above IS NOT NULL
+      )
+    ORDER BY o.closes_at, o.event_ticker;
+END
+$fn$;
+COMMENT ON FUNCTION upc.unjudged_closes IS
+    'the closes that live ticks of a span spoke of, that are past, and whose outcomes are not known';
+
+
+-- Wilson's interval, which stays between 0 and 100 and does not shrink to nothing at either end.
+CREATE FUNCTION upc.share_interval(
+    share double precision,
+    questions double precision,
+    OUT low double precision,
+    OUT high double precision
+)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        -- Exactly, where rounding would leave a trace.
+        CASE WHEN a.p <= 0 THEN 0 ELSE 100 * (w.middle - w.half) END,
+        CASE WHEN a.p >= 1 THEN 100 ELSE 100 * (w.middle + w.half) END
+    FROM (
+        SELECT 1.959963984540054::double precision AS z, share_interval.share / 100 AS p
+    ) AS a
+    CROSS JOIN LATERAL (
+        SELECT
+            (a.p + a.z ^ 2 / (2 * share_interval.questions))
+                / (1 + a.z ^ 2 / share_interval.questions) AS middle,
+            a.z / (1 + a.z ^ 2 / share_interval.questions) * sqrt(
+                greatest(0, a.p * (1 - a.p)) / share_interval.questions
+                + (a.z / (2 * share_interval.questions)) ^ 2
+            ) AS half
+    ) AS w;
+END;
+COMMENT ON FUNCTION upc.share_interval IS
+    '95 percent interval, in percent, of a share in percent that was observed in so many independent questions';
+
+
+-- How often it happened what a symbol's live ticks of a span gave which probability.
+--
+-- Returns one row per model, method, settlement, band of time to the close and bin of probability.
+-- Rows without minutes are of all bands together, rows without bin of all bins. Probabilities,
+-- frequencies and calibration_error are in percent; brier_score and log_loss are of probabilities
+-- from 0 to 1, those of the logarithm clipped to 0.0001 … 0.9999. Ticks of one event see the same
+-- outcomes: events says of how many the questions are, and the 95 percent interval of the frequency
+-- takes all that a row has of one event for a single observation.
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT count(*) = 0 FROM calibration('BTC', '2024-01-01 00:00+00', '2024-02-01 00:00+00');
+CREATE FUNCTION upc.calibration(
+    symbol text,
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
+RETURNS TABLE (
+    model text,
+    method text,
+    settlement text,
+    minutes_from integer,
+    minutes_to integer,
+    bin integer,
+    prob_from integer,
+    prob_to integer,
+    questions bigint,
+    events bigint,
+    mean_probability double precision,
+    observed_frequency double precision,
+    frequency_low double precision,
+    frequency_high double precision,
+    calibration_error double precision,
+    brier_score double precision,
+    log_loss double precision
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 200
+-- The planner takes cells for many, and would sort millions of rows to find the few that there are.
+SET enable_sort = off
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    RETURN QUERY
+    WITH question AS (
+        SELECT
+            j.model,
+            j.method,
+            j.settlement,
+            j.closes_at,
+            width_bucket(j.ttc_seconds, '{60, 120, 300, 600, 900, 1800}'::integer[]) AS band,
+            least(19, floor(j.prob_above / 5))::integer AS bin,
+            j.prob_above / 100 AS p,
+            j.outcome::integer AS y
+        FROM upc.judged_strikes(calibration.symbol, since, until) AS j
+    ),
+    cell AS MATERIALIZED (
+        SELECT
+            q.model,
+            q.method,
+            q.settlement,
+            q.closes_at,
+            q.band,
+            q.bin,
+            count(*) AS questions,
+            sum(q.y) AS outcomes,
+            sum(q.p) AS p,
+            sum((q.p - q.y) * (q.p - q.y)) AS squared_error,
+            sum(-ln(least(0.9999, greatest(0.0001, 1 - abs(q.y - q.p))))) AS log_loss
+        FROM question AS q
+        GROUP BY q.model, q.method, q.settlement, q.closes_at, q.band, q.bin
+    ),
+    event AS (
+        SELECT
+            c.model,
+            c.method,
+            c.settlement,
+            c.band,
+            c.bin,
+            sum(c.questions) AS questions,
+            sum(c.outcomes) AS outcomes,
+            sum(c.p) AS p,
+            sum(c.squared_error) AS squared_error,
+            sum(c.log_loss) AS log_loss
+        FROM cell AS c
+        GROUP BY
+            c.model, c.method, c.settlement, c.closes_at,
+            GROUPING SETS ((c.band, c.bin), (c.band), (c.bin), ())
+    ),
+    total AS (
+        SELECT
+            e.model,
+            e.method,
+            e.settlement,
+            e.band,
+            e.bin,
+            sum(e.questions)::double precision AS questions,
+            count(*) AS events,
+            -- What one is worth if it weighs as much as its share of the questions.
+            (sum(e.questions) ^ 2 / sum(e.questions ^ 2))::double precision AS independent,
+            sum(e.p) AS p,
+            sum(e.outcomes)::double precision AS outcomes,
+            sum(e.squared_error) AS squared_error,
+            sum(e.log_loss) AS log_loss
+        FROM event AS e
+        GROUP BY e.model, e.method, e.settlement, e.band, e.bin
+    )
+    SELECT
+        t.model,
+        t.method,
+        t.settlement,
+        ('{0, 1, 2, 5, 10, 15, 30}'::integer[])[t.band + 1],
+        ('{1, 2, 5, 10, 15, 30, 60}'::integer[])[t.band + 1],
+        t.bin,
+        5 * t.bin,
+        5 * t.bin + 5,
+        t.questions::bigint,
+        t.events,
+        100 * t.p / t.questions,
+        s.share,
+        i.low,
+        i.high,
+        CASE
+            WHEN t.bin IS NOT NULL THEN 100 * abs(t.p - t.outcomes) / t.questions
+            ELSE 100 / t.questions * sum(abs(t.p - t.outcomes)) FILTER (WHERE t.bin IS NOT NULL)
+                OVER (PARTITION BY t.model, t.method, t.settlement, t.band)
+        END,
+        t.squared_error / t.questions,
+        t.log_loss / t.questions
+    FROM total AS t
+    CROSS JOIN LATERAL (SELECT 100 * t.outcomes / t.questions AS share) AS s
+    CROSS JOIN LATERAL upc.share_interval(s.share, t.independent) AS i
+    ORDER BY t.model, t.method, t.settlement, t.band NULLS FIRST, t.bin NULLS FIRST;
+END
+$fn$;
+COMMENT ON FUNCTION upc.calibration IS
+    'how often it happened what a symbol''s live ticks of a span gave which probability, by model, time to the close and bin of probability, and together';
+
+
+CREATE VIEW analytics.calibration AS
+SELECT
+    s.symbol,
+    c.model,
+    c.method,
+    c.settlement,
+    c.minutes_from,
+    c.minutes_to,
+    c.bin,
+    c.prob_from,
+    c.prob_to,
+    c.questions,
+    c.events,
+    c.mean_probability,
+    c.observed_frequency,
+    c.frequency_low,
+    c.frequency_high,
+    c.brier_score,
+    c.log_loss
+FROM upc_data.symbol AS s
+CROSS JOIN LATERAL upc.calibration(s.symbol) AS c
+WHERE c.minutes_from IS NOT NULL AND c.bin IS NOT NULL;
+COMMENT ON VIEW analytics.calibration IS
+    'how often it happened what live ticks gave which probability; of a span of time: upc.calibration';
+COMMENT ON COLUMN analytics.calibration.symbol IS 'symbol';
+COMMENT ON COLUMN analytics.calibration.model IS 'the model that the probabilities came from';
+COMMENT ON COLUMN analytics.calibration.method IS 'how they were read off the grid';
+COMMENT ON COLUMN analytics.calibration.settlement IS
+    'what the contracts were taken to be settled by: close or average';
+COMMENT ON COLUMN analytics.calibration.minutes_from IS
+    'time to the close, minutes: from this on';
+COMMENT ON COLUMN analytics.calibration.minutes_to IS
+    'and less than this; a full hour is in the last band';
+COMMENT ON COLUMN analytics.calibration.bin IS
+    'bin of the probability: 0 is below 5 percent, 19 is 95 percent and more';
+COMMENT ON COLUMN analytics.calibration.prob_from IS 'lower end of the bin, percent';
+COMMENT ON COLUMN analytics.calibration.prob_to IS 'upper end of the bin, percent';
+COMMENT ON COLUMN analytics.calibration.questions IS 'questions: one a tick and strike';
+COMMENT ON COLUMN analytics.calibration.events IS
+    'distinct closes that the questions are of; those of one are not independent';
+COMMENT ON COLUMN analytics.calibration.mean_probability IS
+    'mean of the probabilities to close at or above the strike, percent';
+COMMENT ON COLUMN analytics.calibration.observed_frequency IS
+    'how many of the questions closed at or above the strike, percent';
+COMMENT ON COLUMN analytics.calibration.frequency_low IS
+    'lower end of the 95 percent interval of observed_frequency, percent; an event counts as one observation';
+COMMENT ON COLUMN analytics.calibration.frequency_high IS 'its upper end, percent';
+COMMENT ON COLUMN analytics.calibration.brier_score IS
+    'mean of (probability - outcome)², of probabilities from 0 to 1';
+COMMENT ON COLUMN analytics.calibration.log_loss IS
+    'mean of minus the natural logarithm of the probability of what happened, clipped to 0.0001 … 0.9999';
+
+
+-- What the edges that a symbol's live ticks of a span told were worth, had one contract been bought
+-- at its ask whenever there was one.
+--
+-- Returns one row per model, method, settlement, side and band of the edge, above edge_from and up to
+-- edge_to; rows without both are of all edges that are promised, or of all that are not. Edges and
+-- profits are cents per contract, after the taker fee at the symbol's multiplier of today. The
+-- 95 percent interval of the mean profit is over events, and NULL below ten of them.
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT count(*) = 0 FROM edge_outcomes('BTC', '2024-01-01 00:00+00', '2024-02-01 00:00+00');
+CREATE FUNCTION upc.edge_outcomes(
+    symbol text,
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
+RETURNS TABLE (
+    model text,
+    method text,
+    settlement text,
+    side text,
+    is_promised boolean,
+    edge_from integer,
+    edge_to integer,
+    contracts bigint,
+    events bigint,
+    mean_edge double precision,
+    mean_profit double precision,
+    profit_low double precision,
+    profit_high double precision,
+    win_share double precision
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 30
+-- The planner takes cells for many, and would sort millions of rows to find the few that there are.
+SET enable_sort = off
+AS $fn$
+DECLARE
+    -- Of the edges with their sign turned, so that one of exactly 0 promises nothing.
+    v_bounds double precision[] := '{-20, -10, -5, -2, 0, 2, 5, 10, 20}';
+    v_multiplier numeric;
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    SELECT s.fee_multiplier INTO v_multiplier
+    FROM upc_data.symbol AS s
+    WHERE s.symbol = edge_outcomes.symbol;
+
+    RETURN QUERY
+    WITH usual AS MATERIALIZED (
+        -- Fees are exact, and slow: those of the prices that nearly all asks have, once each.
+        SELECT a.ask, (100 * a.ask + upc.taker_fee(a.ask, v_multiplier))::double precision AS cost
+        FROM generate_series(0.001, 1, 0.001) AS a (ask)
+    ),
+    contract AS (
+        SELECT
+            j.model,
+            j.method,
+            j.settlement,
+            j.closes_at,
+            v.side,
+            v.probability - c.cost AS edge,
+            100 * v.won - c.cost AS profit,
+            v.won
+        FROM upc.judged_strikes(edge_outcomes.symbol, since, until) AS j
+        -- VALUES would cost five times as much.
+        CROSS JOIN LATERAL (
+            SELECT 'yes', j.prob_above, j.yes_ask, j.outcome::integer
+            UNION ALL
+            SELECT 'no', 100 - j.prob_above, j.no_ask, 1 - j.outcome::integer
+        ) AS v (side, probability, ask, won)
+        LEFT JOIN usual AS u ON u.ask = v.ask
+        CROSS JOIN LATERAL (
+            SELECT
+                coalesce(
+                    u.cost,
+                    (100 * v.ask + upc.taker_fee(v.ask, v_multiplier))::double precision
+                ) AS cost
+        ) AS c
+        WHERE v.ask IS NOT NULL
+    ),
+    cell AS MATERIALIZED (
+        SELECT
+            c.model,
+            c.method,
+            c.settlement,
+            c.closes_at,
+            c.side,
+            width_bucket(-c.edge, v_bounds) AS band,
+            count(*) AS contracts,
+            sum(c.edge) AS edge,
+            sum(c.profit) AS profit,
+            sum(c.won) AS won
+        FROM contract AS c
+        GROUP BY
+            c.model, c.method, c.settlement, c.closes_at, c.side,
+            width_bucket(-c.edge, v_bounds)
+    ),
+    event AS (
+        SELECT
+            c.model,
+            c.method,
+            c.settlement,
+            c.side,
+            c.band < 5 AS is_promised,
+            c.band,
+            sum(c.contracts)::double precision AS contracts,
+            sum(c.edge) AS edge,
+            sum(c.profit) AS profit,
+            sum(c.won) AS won
+        FROM cell AS c
+        GROUP BY
+            c.model, c.method, c.settlement, c.side, c.closes_at,
+            c.band < 5, GROUPING SETS ((c.band), ())
+    ),
+    total AS (
+        SELECT
+            e.model,
+            e.method,
+            e.settlement,
+            e.side,
+            e.is_promised,
+            e.band,
+            sum(e.contracts) AS contracts,
+            count(*) AS events,
+            sum(e.edge) AS edge,
+            sum(e.profit) AS profit,
+            sum(e.profit ^ 2) AS profit_squared,
+            sum(e.profit * e.contracts) AS profit_weighted,
+            sum(e.contracts ^ 2) AS contracts_squared,
+            sum(e.won)::double precision AS won
+        FROM event AS e
+        GROUP BY e.model, e.method, e.settlement, e.side, e.is_promised, e.band
+    )
+    SELECT
+        t.model,
+        t.method,
+        t.settlement,
+        t.side,
+        t.is_promised,
+        (-v_bounds[t.band + 1])::integer,
+        (-v_bounds[t.band])::integer,
+        t.contracts::bigint,
+        t.events,
+        t.edge / t.contracts,
+        m.profit,
+        m.profit - h.half,
+        m.profit + h.half,
+        100 * t.won / t.contracts
+    FROM total AS t
+    CROSS JOIN LATERAL (SELECT t.profit / t.contracts AS profit) AS m
+    CROSS JOIN LATERAL (
+        -- Of a ratio of sums over events, as events differ in how much they have of a row.
+        SELECT
+            CASE WHEN t.events >= 10 THEN
+                1.959963984540054 / t.contracts * sqrt(
+                    t.events::double precision / (t.events - 1) * greatest(
+                        0,
+                        t.profit_squared - 2 * m.profit * t.profit_weighted
+                        + m.profit ^ 2 * t.contracts_squared
+                    )
+                )
+            END AS half
+    ) AS h
+    ORDER BY
+        t.model, t.method, t.settlement, t.side DESC, t.is_promised, t.band DESC NULLS LAST;
+END
+$fn$;
+COMMENT ON FUNCTION upc.edge_outcomes IS
+    'what the edges that a symbol''s live ticks of a span told have paid after fees, by side and band of the edge';
+
+
+CREATE VIEW analytics.edge_outcome AS
+SELECT
+    s.symbol,
+    e.model,
+    e.method,
+    e.settlement,
+    e.side,
+    e.is_promised,
+    e.edge_from,
+    e.edge_to,
+    e.contracts,
+    e.events,
+    e.mean_edge,
+    e.mean_profit,
+    e.profit_low,
+    e.profit_high,
+    e.win_share
+FROM upc_data.symbol AS s
+CROSS JOIN LATERAL upc.edge_outcomes(s.symbol) AS e
+WHERE coalesce(e.edge_from, e.edge_to) IS NOT NULL;
+COMMENT ON VIEW analytics.edge_outcome IS
+    'what the edges that live ticks told have paid after fees; of a span of time: upc.edge_outcomes';
+COMMENT ON COLUMN analytics.edge_outcome.symbol IS 'symbol';
+COMMENT ON COLUMN analytics.edge_outcome.model IS 'the model that the probabilities came from';
+COMMENT ON COLUMN analytics.edge_outcome.method IS 'how they were read off the grid';
+COMMENT ON COLUMN analytics.edge_outcome.settlement IS
+    'what the contracts were taken to be settled by: close or average';
+COMMENT ON COLUMN analytics.edge_outcome.side IS 'what would have been bought: yes or no';
+COMMENT ON COLUMN analytics.edge_outcome.is_promised IS 'whether the edges are above zero';
+COMMENT ON COLUMN analytics.edge_outcome.edge_from IS
+    'edges above this, cents per contract; NULL for the lowest';
+COMMENT ON COLUMN analytics.edge_outcome.edge_to IS
+    'and up to this; NULL for the highest';
+COMMENT ON COLUMN analytics.edge_outcome.contracts IS 'one a tick and strike that had an ask';
+COMMENT ON COLUMN analytics.edge_outcome.events IS
+    'distinct closes that they are of; contracts of one are not independent';
+COMMENT ON COLUMN analytics.edge_outcome.mean_edge IS
+    'mean of what was promised, cents per contract: the probability less the ask and the taker fee';
+COMMENT ON COLUMN analytics.edge_outcome.mean_profit IS
+    'mean of what it paid, cents per contract: 100 or nothing, less the ask and the taker fee';
+COMMENT ON COLUMN analytics.edge_outcome.profit_low IS
+    'lower end of the 95 percent interval of mean_profit over events; NULL below ten events';
+COMMENT ON COLUMN analytics.edge_outcome.profit_high IS 'its upper end';
+COMMENT ON COLUMN analytics.edge_outcome.win_share IS
+    'how many of the contracts paid a dollar, percent';

@@ -1,0 +1,195 @@
+-- What a backtest asks, and what came of it: for every close and time before it the price, what was
+-- known then, and how the contract was settled.
+
+CREATE FUNCTION upc.normal_tail(deviations double precision)
+RETURNS double precision
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_z double precision := abs(deviations) / sqrt(2::double precision);
+    v_t double precision := 1 / (1 + 0.5 * v_z);
+    v_tail double precision;
+BEGIN
+    -- erfc() is there from PostgreSQL 16 on only; this is wrong by less than 1.2e-7 of its value.
+    -- Beyond 18 deviations there is nothing: squares of what is left would be too small for numbers.
+    v_tail := CASE WHEN v_z > 13 THEN 0 ELSE
+        0.5 * v_t * exp(
+            -v_z * v_z - 1.26551223 + v_t * (1.00002368 + v_t * (0.37409196 + v_t * (0.09678418
+            + v_t * (-0.18628806 + v_t * (0.27886807 + v_t * (-1.13520398 + v_t * (1.48851587
+            + v_t * (-0.82215223 + v_t * 0.17087277))))))))
+        )
+    END;
+    RETURN CASE WHEN deviations < 0 THEN 1 - v_tail ELSE v_tail END;
+END
+$fn$;
+COMMENT ON FUNCTION upc.normal_tail IS
+    'the probability, 0 to 1, that a standard normal number is above some deviations (Numerical Recipes, erfcc)';
+
+
+CREATE TYPE upc.backtest_question AS (
+    closes_at timestamptz,
+    minutes integer,
+    price double precision,
+    settled double precision,
+    bucket integer,
+    squared_move double precision,
+    hour_deviation double precision,
+    variance double precision,
+    earlier_variance double precision
+);
+COMMENT ON TYPE upc.backtest_question IS
+    'a question of a backtest: when its contracts close, minutes before; the price then and the one that settles, USD; momentum bucket (99: none); the EWMA of squared moves of a minute; the standard deviation of the hour before in percent; the forecast of the variance of the move until then, and until a minute earlier';
+
+
+-- Squared moves of a minute, the newer the more: half as much each hour back.
+CREATE FUNCTION upc.recent_moves(symbol text, day date)
+RETURNS TABLE (minute integer, ewma double precision, hour_sum double precision)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1440
+AS $fn$
+DECLARE
+    v_from timestamptz := day::timestamp AT TIME ZONE 'UTC' - interval '1 day';
+BEGIN
+    -- A day back an hour's weight is a sixteen-millionth.
+    RETURN QUERY
+    SELECT s.i - 1440, s.weighted / s.weight, s.hour_sum
+    FROM (
+        SELECT
+            m.i,
+            sum(m.squared * 2 ^ (m.i / 60.0::double precision)) OVER w AS weighted,
+            sum((m.squared IS NOT NULL)::integer * 2 ^ (m.i / 60.0::double precision)) OVER w
+                AS weight,
+            sum(m.squared) OVER (ORDER BY m.i ROWS 59 PRECEDING) AS hour_sum
+        FROM (
+            SELECT
+                i,
+                ln(c.close / lag(c.close) OVER (ORDER BY i)) ^ 2 AS squared
+            FROM generate_series(0, 2880) AS i
+            LEFT JOIN upc_data.candle AS c
+                ON c.symbol = recent_moves.symbol
+                AND c.opened_at = v_from + interval '1 minute' * (i - 1)
+        ) AS m
+        WINDOW w AS (ORDER BY m.i)
+    ) AS s
+    WHERE s.i > 1440 AND s.weight > 0;
+END
+$fn$;
+COMMENT ON FUNCTION upc.recent_moves IS
+    'for the minutes of a UTC day, from 1: the exponentially weighted mean of the squared logarithmic moves of a minute (half-life 60 minutes), and their sum over the last hour';
+
+
+CREATE FUNCTION upc.backtest_counts(moves text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- The newest year of the training weighs most, as in the fingerprints.
+RETURN format(
+    $sql$
+    SELECT
+        h.symbol, h.year, h.bucket, h.minutes, h.pairs, h.positive, h.negative,
+        greatest(1, 5 - (
+            extract(year FROM (t.train_to - interval '1 minute') AT TIME ZONE 'UTC')::integer - h.year
+        )) AS weight
+    FROM upc_data.backtest_histogram AS h
+    JOIN test AS t USING (symbol, backtest_id)
+    WHERE h.moves = %L AND h.pairs > 0
+    $sql$,
+    backtest_counts.moves
+);
+COMMENT ON FUNCTION upc.backtest_counts IS
+    'internal: the query for the counts of a backtest that upc.curve_query takes';
+
+
+CREATE FUNCTION upc.backtest_questions(
+    symbol text,
+    backtest_id bigint,
+    first_day date,
+    last_day date
+)
+RETURNS SETOF upc.backtest_question
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 5000
+SET jit = off
+AS $fn$
+DECLARE
+    v_test upc_data.backtest;
+    v_day date;
+    v_weekday integer;
+    v_start timestamptz;
+    v_week double precision[];
+    v_closes double precision[];
+BEGIN
+    SELECT b.* INTO v_test FROM upc_data.backtest AS b
+    WHERE b.symbol = backtest_questions.symbol AND b.backtest_id = backtest_questions.backtest_id;
+    v_week := upc.week_variances(v_test.factors);
+
+    -- By the day on which is asked: contracts that close in the first hour are asked about the day
+    -- before.
+    FOR v_day IN
+        SELECT d::date FROM generate_series(first_day - 1, last_day, interval '1 day') AS d
+    LOOP
+        v_weekday := extract(isodow FROM v_day)::integer - 1;
+        v_start := v_day::timestamp AT TIME ZONE 'UTC';
+        v_closes := upc.candle_window(v_test.symbol, v_day);
+        RETURN QUERY
+        WITH asked AS MATERIALIZED (
+            SELECT c AS closes_at, t.minutes::integer AS minutes,
+                -- The candle that closes when is asked is the day's minute of this number.
+                (extract(epoch FROM c - v_start) / 60)::integer - t.minutes AS minute
+            FROM generate_series(
+                v_start + make_interval(mins => v_test.close_minute),
+                v_start + interval '25 hours',
+                interval '1 hour'
+            ) AS c
+            CROSS JOIN unnest(v_test.minutes) AS t (minutes)
+            WHERE c >= greatest(v_test.test_from, first_day::timestamp AT TIME ZONE 'UTC')
+              AND c < least(v_test.test_to, (last_day + 1)::timestamp AT TIME ZONE 'UTC')
+              AND c - make_interval(mins => t.minutes) > v_start
+              AND c - make_interval(mins => t.minutes) <= v_start + interval '1 day'
+        ),
+        feature AS (
+            SELECT f.*
+            FROM upc.range_features(
+                upc.range_window(v_test.symbol, v_day),
+                v_test.factors,
+                v_weekday,
+                ARRAY(SELECT DISTINCT a.minute FROM asked AS a)
+            ) AS f
+            WHERE v_test.factors IS NOT NULL
+        )
+        SELECT
+            a.closes_at,
+            a.minutes,
+            v_closes[30 + a.minute],
+            CASE v_test.settlement
+                WHEN 'close' THEN v_closes[30 + a.minute + a.minutes]
+                ELSE (k.open + k.high + k.low + k.close) / 4
+            END,
+            coalesce(s.slot - 30, 99),
+            r.ewma,
+            100 * sqrt(r.hour_sum),
+            upc.forecast_of(
+                v_test.coefficients, a.minutes, f.f5, f.f20, f.f60, f.f240, f.f1440
+            )
+                * (v_week[v_weekday * 1440 + a.minute + a.minutes] - v_week[v_weekday * 1440 + a.minute]),
+            CASE WHEN a.minutes = 1 THEN 0 ELSE
+                upc.forecast_of(
+                    v_test.coefficients, a.minutes - 1, f.f5, f.f20, f.f60, f.f240, f.f1440
+                )
+                * (
+                    v_week[v_weekday * 1440 + a.minute + a.minutes - 1]
+                    - v_week[v_weekday * 1440 + a.minute]
+                )
+            END
+        FROM asked AS a
+        LEFT JOIN upc.momentum_slots(
+            v_closes, ARRAY(SELECT DISTINCT 30 + q.minute FROM asked AS q)
+        ) AS s ON s.i = 30 + a.minute AND s.slot < 61
+        LEFT JOIN upc.recent_moves(v_test.symbol, v_day) AS r ON r.minute = a.minute
+        LEFT JOIN feature AS f ON f.minute = a.minute
+        LEFT JOIN upc_data.candle AS k
+            ON k.symbol = v_test.symbol AND k.opened_at = a.closes_at - interval '1 minute'
+        WHERE v_closes[30 + a.minute] <> 'NaN'
+          AND v_closes[30 + a.minute + a.minutes] <> 'NaN';
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc.backtest_questions IS
+    'internal: what a backtest asks about the contracts that close on some UTC days; those without a price then or at the close are left out';

@@ -1,0 +1,308 @@
+-- The scores of a backtest: every model is asked about every strike, and its answers are summed up.
+
+CREATE FUNCTION upc.backtest_readings(symbol text, backtest_id bigint)
+RETURNS TABLE (
+    model text,
+    bucket integer,
+    minutes integer,
+    positive double precision[],
+    negative double precision[],
+    thresholds double precision[],
+    edges double precision[],
+    is_linear boolean,
+    is_standardised boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2000
+SET work_mem = '64MB'
+SET jit = off
+AS $fn$
+DECLARE
+    v_plain double precision[] := ARRAY(SELECT k::double precision / 20 FROM generate_series(0, 59) AS k ORDER BY k);
+BEGIN
+    RETURN QUERY EXECUTE format(
+        $sql$
+        WITH test AS (
+            SELECT b.* FROM upc_data.backtest AS b WHERE b.symbol = $1 AND b.backtest_id = $2
+        ),
+        plain AS MATERIALIZED (%1$s),
+        standardised AS MATERIALIZED (%2$s),
+        curve AS MATERIALIZED (
+            SELECT 'plain' AS moves, p.bucket::integer AS bucket, p.minutes::integer AS minutes,
+                p.positive, p.negative, p.shrinkage
+            FROM plain AS p WHERE p.symbol <> '*'
+            UNION ALL
+            SELECT 'standardised', s.bucket, s.minutes, s.positive, s.negative, s.shrinkage
+            FROM standardised AS s WHERE s.symbol <> '*'
+        ),
+        -- The nearest bucket that there is, the one nearer to zero on a tie, as in the grid.
+        bucket_key AS MATERIALIZED (
+            SELECT DISTINCT ON (m.moves, m.minutes, b.bucket)
+                m.moves, m.minutes, b.bucket AS asked, m.bucket
+            FROM (SELECT generate_series(-30, 30) UNION ALL SELECT 99) AS b (bucket)
+            CROSS JOIN (SELECT c.moves, c.minutes, c.bucket FROM curve AS c) AS m
+            ORDER BY m.moves, m.minutes, b.bucket, (b.bucket = 99) <> (m.bucket = 99),
+                abs(m.bucket - b.bucket), abs(m.bucket)
+        ),
+        bucket_curve AS (
+            SELECT k.asked, c.*
+            FROM bucket_key AS k
+            JOIN curve AS c USING (moves, minutes, bucket)
+        ),
+        asked AS (
+            SELECT
+                m AS model,
+                split_part(m, ':', 1) AS kind,
+                split_part(m, ':', 2) = 'linear' AS is_linear
+            FROM test, unnest(test.models) AS m
+            WHERE m <> 'gaussian'
+        ),
+        shrunk AS (
+            SELECT
+                a.model,
+                a.kind = 'volatility' AS is_standardised,
+                a.is_linear,
+                c.asked AS bucket,
+                c.minutes,
+                CASE a.kind
+                    WHEN 'momentum' THEN c.positive
+                    WHEN 'baseline' THEN b.positive
+                    ELSE upc.blend(b.positive, c.positive, coalesce(c.shrinkage, 1))
+                END AS positive,
+                CASE a.kind
+                    WHEN 'momentum' THEN c.negative
+                    WHEN 'baseline' THEN b.negative
+                    ELSE upc.blend(b.negative, c.negative, coalesce(c.shrinkage, 1))
+                END AS negative
+            FROM asked AS a
+            JOIN bucket_curve AS c
+                ON c.moves = CASE a.kind WHEN 'volatility' THEN 'standardised' ELSE 'plain' END
+            JOIN curve AS b
+                ON b.moves = c.moves AND b.minutes = c.minutes AND b.bucket = 99
+        ),
+        -- Of the average of the last minute 39.5 seconds less are open than until its end.
+        timed AS (
+            SELECT
+                s.model, s.is_standardised, s.is_linear, s.bucket, t.minutes,
+                CASE WHEN test.settlement = 'average' AND s.is_linear AND t.minutes > 1
+                    THEN upc.blend(e.positive, s.positive, 61 * 121 / 21600.0)
+                    WHEN test.settlement = 'average' THEN e.positive
+                    ELSE s.positive
+                END AS positive,
+                CASE WHEN test.settlement = 'average' AND s.is_linear AND t.minutes > 1
+                    THEN upc.blend(e.negative, s.negative, 61 * 121 / 21600.0)
+                    WHEN test.settlement = 'average' THEN e.negative
+                    ELSE s.negative
+                END AS negative
+            FROM test
+            CROSS JOIN unnest(test.minutes::integer[]) AS t (minutes)
+            JOIN shrunk AS s ON s.minutes = t.minutes
+            JOIN shrunk AS e
+                ON e.model = s.model AND e.bucket = s.bucket
+                AND e.minutes = CASE WHEN test.settlement = 'average'
+                    THEN greatest(1, t.minutes - 1) ELSE t.minutes END
+        )
+        SELECT
+            t.model,
+            t.bucket,
+            t.minutes,
+            CASE WHEN w.is_met
+                THEN ARRAY[(t.positive[1] + 100 - t.negative[1]) / 2] || t.positive[2:60]
+                ELSE t.positive
+            END,
+            CASE WHEN w.is_met
+                THEN ARRAY[100 - (t.positive[1] + 100 - t.negative[1]) / 2] || t.negative[2:60]
+                ELSE t.negative
+            END,
+            CASE WHEN t.is_standardised THEN upc.volatility_thresholds() ELSE $3 END,
+            CASE WHEN t.is_standardised THEN upc.volatility_edges() ELSE $4 END,
+            t.is_linear,
+            t.is_standardised
+        FROM timed AS t
+        CROSS JOIN LATERAL (SELECT t.is_linear OR t.is_standardised AS is_met) AS w
+        $sql$,
+        upc.curve_query(upc.backtest_counts('plain')),
+        upc.curve_query(upc.backtest_counts('standardised'))
+    )
+    USING symbol, backtest_id, v_plain,
+        ARRAY(
+            -- A hair up, as in the grid.
+            SELECT (v_plain[k] + v_plain[k + 1]) / 2 + 1e-9 FROM generate_series(1, 59) AS k ORDER BY k
+        );
+END
+$fn$;
+COMMENT ON FUNCTION upc.backtest_readings IS
+    'internal: the curves that a backtest''s models read, by momentum bucket (99: baseline) and minutes to the close, as compute_strikes would read them';
+
+
+CREATE FUNCTION upc.score_backtest(symbol text, backtest_id bigint, first_day date, last_day date)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET work_mem = '128MB'
+SET jit = off
+AS $fn$
+DECLARE
+    v_test upc_data.backtest;
+BEGIN
+    SELECT b.* INTO v_test FROM upc_data.backtest AS b
+    WHERE b.symbol = score_backtest.symbol AND b.backtest_id = score_backtest.backtest_id;
+
+    INSERT INTO upc_data.backtest_score (
+        symbol, backtest_id, model, dimension, part, day, bin, questions, outcomes, probability,
+        squared_probability, squared_error, log_loss
+    )
+    WITH question AS MATERIALIZED (
+        SELECT
+            q.*,
+            round(q.price / v_test.step) AS nearest,
+            -- How much of the variance until a minute before the close, and until it, is open.
+            CASE v_test.settlement WHEN 'average' THEN 61 * 121 / 21600.0::double precision ELSE 1 END AS open_share,
+            width_bucket(q.hour_deviation, v_test.regime_edges) + 1 AS regime
+        FROM upc.backtest_questions(symbol, backtest_id, first_day, last_day) AS q
+        -- What one model cannot answer is asked of none.
+        WHERE q.hour_deviation IS NOT NULL
+          AND (v_test.factors IS NULL OR q.variance IS NOT NULL)
+    ),
+    strike AS (
+        SELECT
+            q.*,
+            (q.nearest + k) * v_test.step AS strike,
+            abs(k)::smallint AS distance
+        FROM question AS q
+        CROSS JOIN generate_series(-v_test.levels, v_test.levels) AS k
+        WHERE q.nearest + k > 0
+    ),
+    reading AS MATERIALIZED (
+        SELECT r.* FROM upc.backtest_readings(symbol, backtest_id) AS r
+    ),
+    answer AS (
+        SELECT
+            r.model,
+            q.closes_at, q.minutes, q.distance, q.regime,
+            q.settled >= q.strike AS outcome,
+            0.01 * CASE WHEN q.strike > q.price
+                THEN upc.curve_at(r.positive, r.thresholds, p.place, m.move, r.is_linear)
+                ELSE 100 - upc.curve_at(r.negative, r.thresholds, p.place, m.move, r.is_linear)
+            END AS probability
+        FROM strike AS q
+        JOIN reading AS r
+            ON r.minutes = q.minutes
+            AND r.bucket = q.bucket
+        CROSS JOIN LATERAL (
+            SELECT
+                abs(q.price - q.strike) / q.price / CASE
+                    WHEN r.is_standardised
+                    THEN sqrt(q.earlier_variance + q.open_share * (q.variance - q.earlier_variance))
+                    -- Below a minute the first one's curve, by the square root of time.
+                    WHEN r.is_linear AND v_test.settlement = 'average' AND q.minutes = 1
+                    THEN 0.01 * sqrt(q.open_share)
+                    ELSE 0.01
+                END AS move
+            OFFSET 0
+        ) AS m
+        CROSS JOIN LATERAL (
+            SELECT upc.curve_place(r.thresholds, r.edges, m.move, r.is_linear) AS place
+            OFFSET 0
+        ) AS p
+
+        UNION ALL
+
+        SELECT
+            'gaussian', q.closes_at, q.minutes, q.distance, q.regime, q.settled >= q.strike,
+            upc.normal_tail(
+                ln(q.strike / q.price)
+                / sqrt(greatest(q.squared_move, 1e-14) * (q.minutes - 1 + q.open_share))
+            )
+        FROM strike AS q
+        WHERE 'gaussian' = ANY (v_test.models)
+    ),
+    scored AS (
+        SELECT
+            a.model,
+            (a.closes_at AT TIME ZONE 'UTC')::date AS day,
+            a.minutes::smallint AS minutes,
+            a.distance,
+            extract(hour FROM a.closes_at AT TIME ZONE 'UTC')::smallint AS hour,
+            a.regime::smallint AS regime,
+            greatest(0, least(19, floor(20 * a.probability)))::smallint AS bin,
+            a.outcome::integer AS outcome,
+            a.probability,
+            -ln(least(0.9999, greatest(0.0001,
+                CASE WHEN a.outcome THEN a.probability ELSE 1 - a.probability END
+            ))) AS log_loss
+        FROM answer AS a
+    ),
+    summed AS (
+        SELECT
+            s.model, s.day, s.bin, s.minutes, s.distance, s.hour, s.regime,
+            grouping(s.minutes, s.distance, s.hour, s.regime) AS dimension,
+            count(*)::integer AS questions,
+            sum(s.outcome)::integer AS outcomes,
+            sum(s.probability) AS probability,
+            sum(s.probability ^ 2) AS squared_probability,
+            sum((s.probability - s.outcome) ^ 2) AS squared_error,
+            sum(s.log_loss) AS log_loss
+        FROM scored AS s
+        GROUP BY GROUPING SETS (
+            (s.model, s.day, s.bin),
+            (s.model, s.day, s.bin, s.minutes),
+            (s.model, s.day, s.bin, s.distance),
+            (s.model, s.day, s.bin, s.hour),
+            (s.model, s.day, s.bin, s.regime)
+        )
+    )
+    SELECT
+        v_test.symbol,
+        v_test.backtest_id,
+        s.model,
+        CASE s.dimension
+            WHEN 15 THEN 'all' WHEN 7 THEN 'minutes' WHEN 11 THEN 'distance'
+            WHEN 13 THEN 'hour' ELSE 'regime'
+        END,
+        CASE s.dimension
+            WHEN 15 THEN 0 WHEN 7 THEN s.minutes WHEN 11 THEN s.distance
+            WHEN 13 THEN s.hour ELSE s.regime
+        END,
+        s.day, s.bin, s.questions, s.outcomes, s.probability, s.squared_probability,
+        s.squared_error, s.log_loss
+    FROM summed AS s;
+END
+$fn$;
+COMMENT ON FUNCTION upc.score_backtest IS
+    'internal: asks every model of a backtest about the contracts that close on some UTC days, and keeps the sums';
+
+
+-- Run one step of a backtest, in the order of backtest_steps.
+-- Errors: UP022 no such backtest or step, or too little to train on.
+CREATE FUNCTION upc.run_backtest_step(symbol text, backtest_id bigint, step integer)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_step record;
+BEGIN
+    SELECT p.*
+    INTO v_step
+    FROM upc.backtest_plan(symbol, backtest_id) AS p
+    WHERE p.step = run_backtest_step.step;
+    CASE v_step.stage
+        WHEN 'fit' THEN
+            PERFORM upc.fit_backtest(symbol, backtest_id);
+        WHEN 'train' THEN
+            PERFORM upc.train_backtest(symbol, backtest_id, v_step.first_day, v_step.last_day);
+        WHEN 'test' THEN
+            PERFORM upc.score_backtest(symbol, backtest_id, v_step.first_day, v_step.last_day);
+        WHEN 'complete' THEN
+            UPDATE upc_data.backtest AS b
+            SET completed_at = clock_timestamp()
+            WHERE b.symbol = run_backtest_step.symbol
+              AND b.backtest_id = run_backtest_step.backtest_id;
+        ELSE
+            PERFORM upc.refuse_backtest(
+                format('there is no step %s', coalesce(step::text, 'NULL')),
+                'Steps are numbered from 1.', 'See upc.backtest_steps.'
+            );
+    END CASE;
+END
+$fn$;
+COMMENT ON FUNCTION upc.run_backtest_step IS
+    'runs one step of a backtest, by its number in backtest_steps';
