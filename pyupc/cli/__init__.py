@@ -39,6 +39,7 @@ COMMANDS = {
     "notify": "pyupc.cli.notify",
     "config": "pyupc.cli.config",
     "completion": "pyupc.cli.completion",
+    "backtest": "pyupc.cli.backtest",
     "compare": "pyupc.cli.compare",
     "bench": "pyupc.cli.bench",
     "demo": "pyupc.cli.demo",

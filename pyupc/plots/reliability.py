@@ -74,7 +74,7 @@ def _draw_diagram(axes: Axes, series: Sequence[Series], title: str) -> None:
             linewidth=1.1,
             label=each.label,
         )
-    axes.set_ylim(0, 100)
+    axes.set_ylim(-1.5, 101.5)
     axes.set_yticks(range(0, 101, 20))
     axes.set_ylabel("came true, %")
     if series:

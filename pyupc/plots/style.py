@@ -90,6 +90,6 @@ def marker(number: int) -> str:
 
 
 def percent_axis(axes: Axes) -> None:
-    """Horizontally, 0 to 100 percent."""
-    axes.set_xlim(0, 100)
+    """Horizontally, 0 to 100 percent, with room for half a marker."""
+    axes.set_xlim(-1.5, 101.5)
     axes.set_xticks(range(0, 101, 20))

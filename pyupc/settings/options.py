@@ -19,10 +19,12 @@ from pyupc.settings.file import ConfigFile
 from pyupc.settings.names import suggestion
 from pyupc.settings.sources import Sources
 
-# What is asked for each time anew: help, consent, a single round, the file itself, and what a trade
-# is: a price that somebody has forgotten to unset would be taken for what it brought.
+# What is asked for each time anew: help, consent, a single round, the file itself, which backtest,
+# and what a trade is: a price that somebody has forgotten to unset would be taken for what it
+# brought.
 _NO_SETTINGS = (
     *("help", "version", "yes", "force", "once", "config"),
+    *("list", "show", "delete"),
     *("ticker", "side", "price"),
 )
 

@@ -24,6 +24,7 @@ from pyupc.database.connect import connect
 from tests.python import kalshi_server, legacy_files
 from tests.python.market import REPOSITORY, clone, fill, on_terminal
 from tests.python.test_output import LISTINGS
+from tests.sql import backtesting
 from tests.sql.judging import log_tick
 
 Rows = list[dict[str, Any]]
@@ -100,6 +101,8 @@ def place(
         for count in ("10", "2.5"):
             place.printed(["trades", "open", *bought, "--count", count])
         place.printed(["trades", "close", "2", "--price", "0.5"])
+        with connect(dsn) as conn:
+            backtesting.store(conn, backtesting.questions(1, 2, hours=2))
         yield place
 
 
@@ -118,6 +121,7 @@ COMMANDS = [
     ["trades", "list"],
     ["trades", "list", "--all"],
     ["trades", "list", "--all", "--symbol", "ETH"],
+    ["backtest", "--list"],
     ["strikes", "97250.3", "-7", "--ttc", "900"],
     ["strikes", "--symbol", "BTC", "--ttc", "900"],
     ["strikes", "1", "--levels", "0", "--ttc", "900"],

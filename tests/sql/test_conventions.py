@@ -11,6 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from pyupc.database.connect import SEARCH_PATH
 from pyupc.database.schema import sql_files
+from tests.sql.backtesting import questions, store
 from tests.sql.support import STRICT, Connection, build, open_db, put, scalar, walk
 
 PUBLIC = {"build_fingerprints", "compute_strikes", "momentum", "probability", "tick"}
@@ -116,12 +117,13 @@ def test_nothing_is_misshapen(db: Connection, query: str) -> None:
 
 @pytest.fixture(scope="module")
 def filled(module_dsn: str) -> str:
-    """Candles at the instants that the examples speak of, and fingerprints."""
+    """Candles at the instants that the examples speak of, fingerprints, and a backtest."""
     dsn = make_conninfo(module_dsn, options=f"{STRICT} -c search_path={SEARCH_PATH}")
     with open_db(dsn) as connection:
         put(connection, "BTC", walk(130, "2023-03-24T10:00", 300).without(0.05, seed=1))
         put(connection, "BTC", walk(131, "2024-01-01T10:00", 300))
         build(connection)
+        store(connection, questions(1, 3))
     return dsn
 
 

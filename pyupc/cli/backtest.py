@@ -1,0 +1,202 @@
+"""`pyupc backtest`: train on one span, test on a later one, and say how right the models were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from pyupc.cli.backtest_options import OF_A_RUN, run_options
+from pyupc.cli.options import examples, symbols
+from pyupc.cli.output import Output, output_options, plain, print_rows
+
+if TYPE_CHECKING:
+    from pyupc.backtest.run import Settings
+    from pyupc.backtest.scores import Report
+    from pyupc.backtest.steps import Connection
+
+# As the command line calls them, and as the tables do.
+DIMENSIONS = {
+    "all": "all",
+    "ttc": "minutes",
+    "distance": "distance",
+    "hour": "hour",
+    "regime": "regime",
+}
+
+
+@click.command(
+    epilog=examples(
+        "pyupc backtest --symbol BTC --ttc 15 --model baseline --model gaussian",
+        "pyupc backtest --symbol BTC --ttc 5 --ttc 60 --levels 3 --out report",
+        "pyupc backtest --list",
+        "pyupc backtest --show 1 --by hour",
+        "pyupc backtest --show 1 --json",
+        "pyupc backtest --delete 1",
+        "# pyupc backtest --train-to 2024-01-01 --test-to 2024-07-01   # every symbol with candles",
+    )
+)
+@symbols
+@run_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write report.html and its two figures as PNG and SVG; of several symbols each into a"
+    " folder of its own there. Needs the extra `plots`.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(list(DIMENSIONS)),
+    help="What --nl, --csv and -t divide the scores by, and the second table.",
+)
+@click.option("--list", "is_list", is_flag=True, help="List the backtests that are stored.")
+@click.option("--show", type=int, metavar="ID", help="Report a stored backtest again.")
+@click.option("--delete", type=int, metavar="ID", help="Delete a stored backtest.")
+@output_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    symbols: tuple[str, ...],
+    out: Path | None,
+    by: str | None,
+    is_list: bool,
+    show: int | None,
+    delete: int | None,
+    output: Output,
+    **given: Any,
+) -> None:
+    """Test the models on what came after the candles that they were trained on.
+
+    For every close of the test, every time to the close and every strike, each model says how
+    likely the price ends at or above the strike; nothing of the test was seen in the training. The
+    scores are kept, with all settings: --list, --show.
+
+    Log loss is what counts; its intervals come from drawing whole days anew, and the last line says
+    which model beats which opponents. --json prints all scores, divided in all ways.
+    """
+    _refuse_mixtures(ctx, is_list=is_list, show=show, delete=delete)
+    if out is not None:
+        from pyupc.plots.files import prepare_folder
+        from pyupc.plots.packages import require_packages
+
+        require_packages()
+        prepare_folder(out)
+
+    from pyupc.database import schema
+    from pyupc.database.connect import connect, resolve_dsn
+
+    dsn = resolve_dsn()
+    with connect(dsn, application_name="pyupc backtest") as conn:
+        schema.check(conn)
+        if is_list:
+            _list(conn, symbols, output)
+        elif delete is not None:
+            _delete(conn, delete, output)
+        else:
+            from pyupc.backtest.scores import symbol_of
+
+            if show is None:
+                from pyupc.backtest.run import Settings
+
+                found = _run(dsn, symbols, Settings(**given))
+            else:
+                found = [(symbol_of(conn, show), show)]
+            is_whole = output.is_json or out is not None
+            # The table of a part has none.
+            has_bounds = is_whole or output.format is not None
+            reports = _read(conn, found, by, is_whole=is_whole, has_bounds=has_bounds)
+            _report(reports, by, output, out)
+
+
+def _refuse_mixtures(
+    ctx: click.Context, *, is_list: bool, show: int | None, delete: int | None
+) -> None:
+    asked = {"--list": is_list, "--show": show is not None, "--delete": delete is not None}
+    chosen = [name for name, is_asked in asked.items() if is_asked]
+    if not chosen:
+        return
+    if len(chosen) > 1:
+        raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other", ctx)
+    without = [*OF_A_RUN, *(() if is_list else ("symbols",))]
+    without += ["out", "by"] if show is None else []
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        if name in without and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} does not go with {chosen[0]}", ctx)
+
+
+def _run(dsn: str, symbols: Sequence[str], settings: Settings) -> list[tuple[str, int]]:
+    from pyupc.backtest.progress import for_stderr
+    from pyupc.backtest.run import run
+
+    try:
+        with for_stderr() as progress:
+            return run(dsn, symbols, settings, progress)
+    except KeyboardInterrupt:
+        click.echo("what was not complete is deleted", err=True)
+        raise
+
+
+def _read(
+    conn: Connection,
+    found: Sequence[tuple[str, int]],
+    by: str | None,
+    *,
+    is_whole: bool,
+    has_bounds: bool,
+) -> list[Report]:
+    from pyupc.backtest.scores import DIMENSIONS as EVERY
+    from pyupc.backtest.scores import read
+    from pyupc.cli.transfer_progress import working
+
+    wanted = EVERY if is_whole else tuple(dict.fromkeys(("all", DIMENSIONS[by or "ttc"])))
+    with working("drawing the days anew"):
+        return [
+            read(conn, symbol, backtest_id, wanted, has_bounds=has_bounds)
+            for symbol, backtest_id in found
+        ]
+
+
+def _report(reports: Sequence[Report], by: str | None, output: Output, out: Path | None) -> None:
+    import json
+
+    from pyupc.cli.backtest_report import document, print_reports, score_rows
+
+    if out is not None:
+        from pyupc.backtest.files import write
+
+        for report in reports:
+            write(report, out if len(reports) == 1 else out / report.symbol.lower())
+    if output.is_json:
+        click.echo(json.dumps(plain(document(reports))))
+        return
+    print_rows(
+        score_rows(reports, DIMENSIONS[by or "all"]),
+        output,
+        human=lambda: print_reports(reports, DIMENSIONS[by or "ttc"]),
+    )
+
+
+def _list(conn: Connection, symbols: Sequence[str], output: Output) -> None:
+    from pyupc.backtest.scores import backtests
+    from pyupc.cli.backtest_report import print_list
+
+    found = backtests(conn, symbols)
+    print_rows(found, output, human=lambda: print_list(found))
+
+
+def _delete(conn: Connection, backtest_id: int, output: Output) -> None:
+    from pyupc.backtest.scores import symbol_of
+
+    symbol = symbol_of(conn, backtest_id)
+    conn.execute("SELECT upc.delete_backtest(%s, %s)", [symbol, backtest_id])
+    print_rows(
+        [{"symbol": symbol, "backtest_id": backtest_id}],
+        output,
+        human=lambda: click.echo(f"backtest {backtest_id} of {symbol} deleted"),
+    )

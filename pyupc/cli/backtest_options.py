@@ -1,0 +1,129 @@
+"""What a backtest is computed with: the options of `pyupc backtest` that are kept with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+MINUTES = (2, 5, 10, 15, 30, 45, 60)
+MODELS = (
+    *("baseline:nearest", "momentum:nearest", "momentum:linear"),
+    *("gaussian", "shrunk:linear", "volatility:linear"),
+)
+
+# By the names of the arguments.
+OF_A_RUN = (
+    *("train_from", "train_to", "test_from", "test_to", "minutes", "models"),
+    *("step", "levels", "settlement", "close_minute"),
+)
+
+
+def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    """ISO 8601, UTC without an offset."""
+    if value is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{value!r} is neither a date such as 2024-01-01 nor a time such as 2024-01-01T12:00Z",
+            ctx,
+            parameter,
+        ) from None
+
+
+def _minutes(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Each once, ascending."""
+    return tuple(sorted(set(values)))
+
+
+def _models(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Each once, with its method: the one that all answers have unless another is asked for."""
+    names = [value.strip().lower() for value in values]
+    return tuple(
+        dict.fromkeys(
+            name if ":" in name or name == "gaussian" else f"{name}:nearest" for name in names
+        )
+    )
+
+
+_OPTIONS = (
+    *(
+        click.option(name, callback=_instant, metavar="DATE", help=help)
+        for name, help in (
+            ("--train-from", "Train from here on. Default: the first candle."),
+            (
+                "--train-to",
+                "Train up to here, exclusive. Default: 1 January of the last candle's year, or two"
+                " thirds of the way if there is nothing before it.",
+            ),
+            ("--test-from", "Test from here on. Default: --train-to."),
+            ("--test-to", "Test up to here, exclusive. Default: the end of the last candle."),
+        )
+    ),
+    click.option(
+        "--ttc",
+        "minutes",
+        type=click.IntRange(1, 60),
+        multiple=True,
+        default=MINUTES,
+        show_default=True,
+        metavar="MINUTES",
+        callback=_minutes,
+        help="Ask so long before the close; repeatable.",
+    ),
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        default=MODELS,
+        show_default=True,
+        metavar="NAME[:METHOD]",
+        callback=_models,
+        help="What is tested; repeatable. Without a method: nearest.",
+    ),
+    click.option(
+        "--step",
+        type=click.FloatRange(0, min_open=True),
+        metavar="USD",
+        help="Between two strikes. Default: the symbol's own.",
+    ),
+    click.option(
+        "--levels",
+        type=click.IntRange(0, 500),
+        default=10,
+        show_default=True,
+        metavar="N",
+        help="Strikes below and above the one nearest to the price.",
+    ),
+    click.option(
+        "--settlement",
+        type=click.Choice(["close", "average"]),
+        default="close",
+        show_default=True,
+        help="What decides: the last price, or the average of the last minute.",
+    ),
+    click.option(
+        "--close-minute",
+        type=click.IntRange(0, 59),
+        default=0,
+        show_default=True,
+        metavar="MINUTE",
+        help="Of the hour, at which contracts close.",
+    ),
+)
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command all of them, each as an argument."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

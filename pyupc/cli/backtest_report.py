@@ -1,0 +1,128 @@
+"""What `pyupc backtest` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from pyupc.backtest.scores import Report, Row
+from pyupc.backtest.words import (
+    headline,
+    interval,
+    lead_cells,
+    loss,
+    part_name,
+    points,
+    span,
+)
+from pyupc.cli.columns import print_columns
+
+_HEAD = (
+    *("model", "log loss", "95 %", "to the best other", "95 %"),
+    *("Brier", "calibration error", "95 %", "resolution", "sharpness"),
+)
+
+
+def print_reports(reports: Sequence[Report], dimension: str) -> None:
+    """The verdicts come last: where somebody who waited looks."""
+    for report in reports:
+        _print_report(report, dimension)
+        click.echo()
+    for report in reports:
+        click.echo(f"{report.symbol}: {headline(report)}")
+
+
+def _print_report(report: Report, dimension: str) -> None:
+    settings = report.settings
+    click.echo(
+        f"{report.symbol}, backtest {settings['backtest_id']}: {settings['questions']:,} questions"
+        f" on {settings['days']:,} days, {span(settings['test_from'], settings['test_to'])};"
+        f" trained on {span(settings['train_from'], settings['train_to'])}"
+    )
+    click.echo()
+    rows = [
+        (
+            row["model"],
+            loss(row["log_loss"]),
+            interval(row, "log_loss"),
+            *lead_cells(report.lead(row["model"])),
+            loss(row["brier"]),
+            points(row["calibration_error"]),
+            interval(row, "calibration_error", points),
+            loss(row["resolution"]),
+            loss(row["sharpness"]),
+        )
+        for row in sorted(report.scores["all"], key=lambda row: row["log_loss"])
+    ]
+    print_columns(_HEAD, rows, left=1)
+    if dimension in report.scores and dimension != "all":
+        click.echo()
+        _print_parts(report, dimension)
+
+
+def _print_parts(report: Report, dimension: str) -> None:
+    """Log losses: a row a model, or where that would be too wide a row a part."""
+    losses = {
+        (row["model"], row["part"]): loss(row["log_loss"]) for row in report.scores[dimension]
+    }
+    parts = sorted({part for _, part in losses})
+    names = [part_name(dimension, part, report.settings["step"]) for part in parts]
+    if dimension in ("minutes", "regime"):
+        rows = [
+            (model, *(losses.get((model, part), "") for part in parts)) for model in report.models
+        ]
+        print_columns(("log loss", *names), rows, left=1)
+    else:
+        rows = [
+            (name, *(losses.get((model, part), "") for model in report.models))
+            for name, part in zip(names, parts, strict=True)
+        ]
+        print_columns(("log loss", *report.models), rows, left=1)
+
+
+def score_rows(reports: Sequence[Report], dimension: str) -> list[Row]:
+    """The scores of a dimension, each with the backtest that it is of."""
+    return [
+        {"symbol": report.symbol, "backtest_id": report.settings["backtest_id"], **row}
+        for report in reports
+        for row in report.scores[dimension]
+    ]
+
+
+def document(reports: Sequence[Report]) -> Row:
+    """Everything about them."""
+    return {
+        "backtests": [
+            {
+                **report.settings,
+                "headline": headline(report),
+                "scores": report.scores,
+                "reliability": report.reliability,
+                "verdict": report.verdict,
+            }
+            for report in reports
+        ]
+    }
+
+
+def print_list(found: Sequence[Row]) -> None:
+    if not found:
+        click.echo("there are no backtests")
+        return
+    rows = [
+        (
+            f"{row['backtest_id']}",
+            row["symbol"],
+            span(row["train_from"], row["train_to"]),
+            span(row["test_from"], row["test_to"]),
+            "" if row["questions"] is None else f"{row['questions']:,}",
+            f"{len(row['models'])}",
+            row["best_model"] or "not complete",
+            loss(row["best_log_loss"]),
+            row["version"],
+        )
+        for row in found
+    ]
+    head = ("id", "symbol", "trained on", "tested on", "questions", "models", "best", "log loss")
+    print_columns((*head, "version"), rows, left=4)
