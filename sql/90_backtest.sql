@@ -263,7 +263,13 @@ COMMENT ON FUNCTION upc.fit_backtest IS
     'internal: fits the forecast of volatility, and the edges of the regimes, on the training span';
 
 
-CREATE FUNCTION upc.train_backtest(symbol text, backtest_id bigint, first_day date, last_day date)
+CREATE FUNCTION upc.count_backtest(
+    symbol text,
+    backtest_id bigint,
+    first_day date,
+    last_day date,
+    is_test boolean
+)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
@@ -272,12 +278,18 @@ DECLARE
     v_days date[] := ARRAY(
         SELECT d::date FROM generate_series(first_day, last_day, interval '1 day') AS d ORDER BY d
     );
+    v_prefix text := CASE WHEN is_test THEN 'tested ' ELSE '' END;
+    v_since timestamptz;
+    v_until timestamptz;
     v_horizons integer[];
     v_closes double precision[];
     v_ranges integer[];
 BEGIN
     SELECT b.* INTO v_test FROM upc_data.backtest AS b
-    WHERE b.symbol = train_backtest.symbol AND b.backtest_id = train_backtest.backtest_id;
+    WHERE b.symbol = count_backtest.symbol AND b.backtest_id = count_backtest.backtest_id;
+    -- What is trained on looks at nothing outside of its span.
+    v_since := CASE WHEN is_test THEN '-infinity' ELSE v_test.train_from END;
+    v_until := CASE WHEN is_test THEN v_test.test_to ELSE v_test.train_to END;
     -- The average of the last minute asks about a time that lies between two minutes.
     v_horizons := ARRAY(
         SELECT DISTINCT h
@@ -289,51 +301,46 @@ BEGIN
     );
     v_closes := ARRAY(
         SELECT unnest(array_agg(
-            upc.candle_window(v_test.symbol, d.day, v_test.train_from, v_test.train_to)
-            ORDER BY d.i
+            upc.candle_window(v_test.symbol, d.day, v_since, v_until) ORDER BY d.i
         ))
         FROM unnest(v_days) WITH ORDINALITY AS d (day, i)
     );
-    IF EXISTS (SELECT FROM unnest(v_test.models) AS m WHERE m ~ '^(baseline|momentum|shrunk)') THEN
-        INSERT INTO upc_data.backtest_histogram AS h (
-            symbol, backtest_id, moves, year, bucket, minutes, pairs, positive, negative
-        )
-        SELECT
-            v_test.symbol, v_test.backtest_id, 'plain', extract(year FROM first_day), m.bucket,
-            m.minutes, m.pairs, m.positive, m.negative
-        FROM upc.count_moves(v_closes, upc.all_starts(cardinality(v_days)), v_horizons) AS m
-        ORDER BY m.bucket, m.minutes
-        ON CONFLICT ON CONSTRAINT backtest_histogram_pkey
-            DO UPDATE SET
-                pairs = h.pairs + excluded.pairs,
-                positive = upc.add_counts(h.positive, excluded.positive, 1),
-                negative = upc.add_counts(h.negative, excluded.negative, 1);
-    END IF;
     IF v_test.factors IS NOT NULL THEN
         v_ranges := ARRAY(
             SELECT unnest(array_agg(
-                upc.range_window(v_test.symbol, d.day, v_test.train_from, v_test.train_to)
-                ORDER BY d.i
+                upc.range_window(v_test.symbol, d.day, v_since, v_until) ORDER BY d.i
             ))
             FROM unnest(v_days) WITH ORDINALITY AS d (day, i)
         );
-        INSERT INTO upc_data.backtest_histogram AS h (
-            symbol, backtest_id, moves, year, bucket, minutes, pairs, positive, negative
+    END IF;
+
+    INSERT INTO upc_data.backtest_histogram AS h (
+        symbol, backtest_id, moves, year, bucket, minutes, pairs, positive, negative
+    )
+    SELECT
+        v_test.symbol, v_test.backtest_id, v_prefix || m.moves, extract(year FROM first_day),
+        m.bucket, m.minutes, m.pairs, m.positive, m.negative
+    FROM (
+        SELECT 'plain' AS moves, p.*
+        FROM upc.count_moves(v_closes, upc.all_starts(cardinality(v_days)), v_horizons) AS p
+        WHERE EXISTS (
+            SELECT FROM unnest(v_test.models) AS k WHERE k ~ '^(baseline|momentum|shrunk)'
         )
-        SELECT
-            v_test.symbol, v_test.backtest_id, 'standardised', extract(year FROM first_day),
-            m.bucket, m.minutes, m.pairs, m.positive, m.negative
+        UNION ALL
+        SELECT 'standardised', s.*
         FROM upc.count_standardised_moves(
             v_days, v_closes, v_ranges, v_test.factors, v_test.coefficients, v_horizons
-        ) AS m
-        ORDER BY m.bucket, m.minutes
-        ON CONFLICT ON CONSTRAINT backtest_histogram_pkey
-            DO UPDATE SET
-                pairs = h.pairs + excluded.pairs,
-                positive = upc.add_counts(h.positive, excluded.positive, 1),
-                negative = upc.add_counts(h.negative, excluded.negative, 1);
-    END IF;
+        ) AS s
+        WHERE v_test.factors IS NOT NULL
+    ) AS m
+    -- Two pieces of a year may meet: in one order they wait, and never for each other.
+    ORDER BY m.moves, m.bucket, m.minutes
+    ON CONFLICT ON CONSTRAINT backtest_histogram_pkey
+        DO UPDATE SET
+            pairs = h.pairs + excluded.pairs,
+            positive = upc.add_counts(h.positive, excluded.positive, 1),
+            negative = upc.add_counts(h.negative, excluded.negative, 1);
 END
 $fn$;
-COMMENT ON FUNCTION upc.train_backtest IS
-    'internal: counts the moves of some UTC days of a backtest''s training span, all of one year';
+COMMENT ON FUNCTION upc.count_backtest IS
+    'internal: counts the moves of some UTC days, all of one year, of a backtest''s training or test span';

@@ -288,9 +288,14 @@ BEGIN
         WHEN 'fit' THEN
             PERFORM upc.fit_backtest(symbol, backtest_id);
         WHEN 'train' THEN
-            PERFORM upc.train_backtest(symbol, backtest_id, v_step.first_day, v_step.last_day);
+            PERFORM upc.count_backtest(
+                symbol, backtest_id, v_step.first_day, v_step.last_day, false
+            );
         WHEN 'test' THEN
             PERFORM upc.score_backtest(symbol, backtest_id, v_step.first_day, v_step.last_day);
+            PERFORM upc.count_backtest(
+                symbol, backtest_id, v_step.first_day, v_step.last_day, true
+            );
         WHEN 'complete' THEN
             UPDATE upc_data.backtest AS b
             SET completed_at = clock_timestamp()

@@ -90,16 +90,18 @@ CREATE TABLE upc_data.backtest_histogram (
     CONSTRAINT backtest_histogram_symbol_backtest_id_fkey
         FOREIGN KEY (symbol, backtest_id)
         REFERENCES upc_data.backtest (symbol, backtest_id) ON DELETE CASCADE,
-    CONSTRAINT backtest_histogram_moves_check CHECK (moves IN ('plain', 'standardised'))
+    CONSTRAINT backtest_histogram_moves_check CHECK (
+        moves IN ('plain', 'standardised', 'tested plain', 'tested standardised')
+    )
 );
 COMMENT ON TABLE upc_data.backtest_histogram IS
     'what a backtest was trained on: counts as in the histograms of the same names, of pairs of '
-    'closes inside of the training span';
+    'closes inside of the training span; and what was counted in the test span, to be held against it';
 COMMENT ON COLUMN upc_data.backtest_histogram.symbol IS 'symbol';
 COMMENT ON COLUMN upc_data.backtest_histogram.backtest_id IS 'the backtest';
 COMMENT ON COLUMN upc_data.backtest_histogram.moves IS
     'plain, as in upc_data.fingerprint_histogram, or standardised, as in '
-    'upc_data.volatility_histogram';
+    'upc_data.volatility_histogram; tested: of the test span';
 COMMENT ON COLUMN upc_data.backtest_histogram.year IS 'UTC year of the starting minutes';
 COMMENT ON COLUMN upc_data.backtest_histogram.bucket IS
     'momentum bucket, basis points; 99 is the baseline';
