@@ -241,7 +241,8 @@ BEGIN
     END IF;
 
     IF model = 'volatility' THEN
-        deviation := volatility;
+        -- Nothing moves in no time, whatever can be forecast.
+        deviation := CASE WHEN v_ttc = 0 THEN 0 ELSE volatility END;
         IF deviation IS NULL THEN
             v_variances := upc.known_variances(symbol);
             deviation := 100 * sqrt(upc.variance_until(v_variances, v_ttc));
