@@ -14,14 +14,15 @@ from pyupc.database.errors import translate
 Row = dict[str, Any]
 
 COMMON = ("strike", "buffer", "move_percent", "direction")
-COLUMNS = (*COMMON, *MODELS)
+PROBABILITIES = {model: f"prob_{model}" for model in MODELS}
+COLUMNS = (*COMMON, *PROBABILITIES.values())
 
 # No forecast of the volatility: one model's problem, and not the question's.
 _NO_FORECAST = "UP020"
 
 
 def side_by_side(ask: Callable[[str], list[Row]]) -> list[Row]:
-    """The rows of every model as one, its prob_above in a column of its name.
+    """The rows of every model as one, its prob_above in a column named after it.
 
     `ask` takes a model and returns its rows. Where the volatility cannot be forecast its column is
     None, and why is said on stderr.
@@ -41,5 +42,6 @@ def side_by_side(ask: Callable[[str], list[Row]]) -> list[Row]:
 def _together(found: Mapping[str, list[Row]], place: int) -> Row:
     first = next(iter(found.values()))[place]
     return {name: first[name] for name in COMMON} | {
-        model: found[model][place]["prob_above"] if model in found else None for model in MODELS
+        name: found[model][place]["prob_above"] if model in found else None
+        for model, name in PROBABILITIES.items()
     }

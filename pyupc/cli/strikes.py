@@ -16,7 +16,6 @@ from psycopg.rows import dict_row
 
 from pyupc.cli import strike_models
 from pyupc.cli.options import (
-    MODELS,
     NegativeNumbers,
     examples,
     method,
@@ -277,7 +276,7 @@ def _cells(row: Row) -> list[str]:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
-    if name in MODELS:
+    if name in strike_models.COLUMNS and name not in strike_models.COMMON:
         return f"{value:.2f}"
     if name in _DECIMALS:
         return f"{value:.{_DECIMALS[name]}f}"

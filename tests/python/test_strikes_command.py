@@ -25,6 +25,9 @@ COLUMNS = [
     "prob_above",
     "sample_size",
     "fingerprint",
+    "prob_low",
+    "prob_high",
+    "deviation",
 ]
 
 
@@ -105,7 +108,7 @@ def test_a_pipe_gets_aligned_text(market: str) -> None:
     assert lines[0].split()[4] == f"{first['prob_beyond']:.2f}"
 
 
-@pytest.mark.parametrize(("width", "columns"), [(150, 10), (80, 4), (30, 2), (5, 0)])
+@pytest.mark.parametrize(("width", "columns"), [(150, 12), (80, 6), (60, 4), (30, 2), (5, 0)])
 def test_a_terminal_gets_what_fits(market: str, width: int, columns: int) -> None:
     code, output = on_terminal(market, width, 24, "strikes", "97250", "--levels", "1")
     assert code == 0
@@ -124,7 +127,9 @@ def test_a_terminal_gets_what_fits(market: str, width: int, columns: int) -> Non
         (1, ["--symbol", "DOGE"]),
         (1, ["97250", "--step", "0"]),
         (1, ["97250", "--levels", "501"]),
-        (1, ["97250", "--method", "guess"]),
+        (2, ["97250", "--method", "guess"]),
+        (2, ["97250", "--model", "gaussian"]),
+        (2, ["97250", "--settlement", "open"]),
         (1, ["97250", "--ttc", "-1"]),
         (1, ["97250", "--ttc", "99999999999"]),
         (2, ["97250", "--symbol", "BTC", "--symbol", "ETH"]),
