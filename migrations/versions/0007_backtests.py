@@ -96,7 +96,7 @@ CREATE TABLE upc_data.backtest_histogram (
 );
 COMMENT ON TABLE upc_data.backtest_histogram IS
     'what a backtest was trained on: counts as in the histograms of the same names, of pairs of '
-    'closes inside of the training span; and what was counted in the test span, to be held against it';
+    'closes inside of the training span; and of the test span, to be held against it';
 COMMENT ON COLUMN upc_data.backtest_histogram.symbol IS 'symbol';
 COMMENT ON COLUMN upc_data.backtest_histogram.backtest_id IS 'the backtest';
 COMMENT ON COLUMN upc_data.backtest_histogram.moves IS
