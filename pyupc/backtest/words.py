@@ -19,6 +19,9 @@ _REGIMES = {1: "calm", 2: "quiet", 3: "lively", 4: "wild"}
 
 _DAY = timedelta(days=1)
 
+# Of fewer, drawn anew, intervals are far too narrow: of a single one they have no width at all.
+FEW_DAYS = 10
+
 
 def headline(report: Report) -> str:
     """The verdict against the opponents in one line, whatever it is."""
@@ -30,6 +33,9 @@ def verdict(report: Report) -> str:
     if not overall:
         return f"{report.models[0]} had no opponent"
     best = overall[0]["model"]
+    days = report.settings["days"]
+    if days < FEW_DAYS:
+        return f"{best} comes first, but {days} {'day is' if days == 1 else 'days are'} too few"
     beaten = sum(row["difference_high"] < 0 for row in overall)
     if beaten < len(overall):
         words = f"beats {beaten} of {len(overall)} opponents" if beaten else "beats none of them"

@@ -37,9 +37,9 @@ def against(opponent: str, difference: float, spread: float) -> dict[str, Any]:
     }
 
 
-def report(*verdict: dict[str, Any]) -> Report:
-    scores = [row("volatility:linear", 0.4)]
-    return Report({"models": ["volatility:linear"], "symbol": "BTC"}, {"all": scores}, [], verdict)
+def report(*verdict: dict[str, Any], days: int = 10) -> Report:
+    settings = {"models": ["volatility:linear"], "symbol": "BTC", "days": days}
+    return Report(settings, {"all": [row("volatility:linear", 0.4)]}, [], verdict)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,12 @@ def report(*verdict: dict[str, Any]) -> Report:
 )
 def test_headline(verdict: list[dict[str, Any]], expected: str) -> None:
     assert headline(report(*verdict)) == expected
+
+
+@pytest.mark.parametrize(("days", "words"), [(1, "1 day is"), (9, "9 days are")])
+def test_few_days_are_no_verdict(days: int, words: str) -> None:
+    found = headline(report(against("gaussian", -0.02, 0.0), days=days))
+    assert found.startswith(f"volatility:linear comes first, but {words} too few: its log loss ")
 
 
 def test_a_lead_is_seen_from_both_sides() -> None:
