@@ -252,7 +252,7 @@ DECLARE
     v_sums record;
     v_products double precision[];
     -- What lies between them changes smoothly.
-    v_horizons integer[] := '{1, 2, 3, 5, 10, 15, 30, 60}';
+    v_horizons integer[] := '{1, 2, 3, 5, 10, 15, 30, 60}'::integer[];
 BEGIN
     SELECT (min(c.opened_at) AT TIME ZONE 'UTC')::date, (max(c.opened_at) AT TIME ZONE 'UTC')::date
     INTO v_first, v_last

@@ -72,7 +72,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     -- The thresholds between them tell the same again.
-    v_compared integer[] := '{1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 51}';
+    v_compared integer[] := '{1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 51}'::integer[];
     v_sums text;
     v_positive text;
     v_negative text;

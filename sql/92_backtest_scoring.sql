@@ -19,7 +19,9 @@ AS $fn$
 DECLARE
     v_plain double precision[] := ARRAY(SELECT k::double precision / 20 FROM generate_series(0, 59) AS k ORDER BY k);
 BEGIN
-    RETURN QUERY EXECUTE format(
+    FOR
+        model, bucket, minutes, positive, negative, thresholds, edges, is_linear, is_standardised
+    IN EXECUTE format(
         $sql$
         WITH test AS (
             SELECT b.* FROM upc_data.backtest AS b WHERE b.symbol = $1 AND b.backtest_id = $2
@@ -127,7 +129,10 @@ BEGIN
         ARRAY(
             -- A hair up, as in the grid.
             SELECT (v_plain[k] + v_plain[k + 1]) / 2 + 1e-9 FROM generate_series(1, 59) AS k ORDER BY k
-        );
+        )
+    LOOP
+        RETURN NEXT;
+    END LOOP;
 END
 $fn$;
 COMMENT ON FUNCTION upc.backtest_readings IS
