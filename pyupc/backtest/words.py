@@ -65,6 +65,20 @@ def _leads(overall: Sequence[Row]) -> str:
     return ", and ".join(leads)
 
 
+def coverage(report: Report) -> str:
+    """How much of the intervals held in the test span; empty where nothing was counted in it."""
+    told = [
+        f"{row['coverage']:.1f} % of {row['cells']:,} cells of {row['moves']} moves"
+        for row in report.coverage
+    ]
+    if not told:
+        return ""
+    return (
+        f"95 % intervals of the training span hold the share of the test span in"
+        f" {' and '.join(told)}"
+    )
+
+
 def part_name(dimension: str, part: int, step: float) -> str:
     match dimension:
         case "minutes":
@@ -81,7 +95,7 @@ def part_name(dimension: str, part: int, step: float) -> str:
 
 def loss(value: float | None) -> str:
     """A log loss or a Brier score."""
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else f"{value:.5f}"
 
 
 def small(value: float | None) -> str:
