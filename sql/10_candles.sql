@@ -18,7 +18,7 @@ BEGIN
     SELECT DISTINCT h.symbol, ((h.half_hour + shift) AT TIME ZONE 'UTC')::date
     FROM unnest(symbols, half_hours) AS h (symbol, half_hour)
     CROSS JOIN (
-        VALUES (interval '-60 minutes'), (interval '0 minutes'), (interval '1 day')
+        VALUES (interval '-60 minutes'), (interval '0 minutes'), (interval '24 hours')
     ) AS s (shift);
 
     UPDATE upc_data.volatility_fit AS f

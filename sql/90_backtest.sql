@@ -179,16 +179,16 @@ BEGIN
         -- Quarters and months: a few seconds each.
         SELECT 2, 'train', min(d)::date, max(d)::date
         FROM generate_series(
-            (v_test.train_from AT TIME ZONE 'UTC')::date,
-            ((v_test.train_to - interval '1 minute') AT TIME ZONE 'UTC')::date,
+            date_trunc('day', v_test.train_from AT TIME ZONE 'UTC'),
+            (v_test.train_to - interval '1 minute') AT TIME ZONE 'UTC',
             interval '1 day'
         ) AS d
         GROUP BY date_trunc('quarter', d)
         UNION ALL
         SELECT 3, 'test', min(d)::date, max(d)::date
         FROM generate_series(
-            (v_test.test_from AT TIME ZONE 'UTC')::date,
-            ((v_test.test_to - interval '1 minute') AT TIME ZONE 'UTC')::date,
+            date_trunc('day', v_test.test_from AT TIME ZONE 'UTC'),
+            (v_test.test_to - interval '1 minute') AT TIME ZONE 'UTC',
             interval '1 day'
         ) AS d
         GROUP BY date_trunc('month', d)
@@ -252,7 +252,7 @@ BEGIN
                       AND c.opened_at >= v_test.train_from
                       AND c.opened_at < v_test.train_to
                 ) AS m
-                GROUP BY date_trunc('hour', m.opened_at)
+                GROUP BY date_trunc('hour', m.opened_at, 'UTC')
                 HAVING sum(m.squared_move) IS NOT NULL
             ) AS h
         )
@@ -270,7 +270,9 @@ AS $fn$
 DECLARE
     v_test upc_data.backtest;
     v_days date[] := ARRAY(
-        SELECT d::date FROM generate_series(first_day, last_day, interval '1 day') AS d ORDER BY d
+        SELECT d::date
+        FROM generate_series(first_day::timestamp, last_day::timestamp, interval '1 day') AS d
+        ORDER BY d
     );
     v_horizons integer[];
     v_closes double precision[];
