@@ -23,7 +23,7 @@ COMMENT ON FUNCTION upc.refuse_backtest IS 'raises UP022: a backtest that cannot
 -- Errors: UP002 symbol, UP022 settings that make no sense.
 --
 -- Example:
---   SELECT begin_backtest('BTC', '2024-01-01', '2024-01-02', '2024-01-02', '2024-01-03') > 0;
+--   SELECT begin_backtest('BTC', test_from => '2024-01-01 13:00+00') > 0 AS is_begun;
 CREATE FUNCTION upc.begin_backtest(
     symbol text,
     train_from timestamptz DEFAULT NULL,

@@ -310,7 +310,7 @@ BEGIN
     );
     SELECT b.steps_done INTO v_done FROM upc_data.backtest AS b
     WHERE b.symbol = run_backtest_step.symbol AND b.backtest_id = run_backtest_step.backtest_id;
-    IF step = ANY (v_done) THEN
+    IF run_backtest_step.step = ANY (v_done) THEN
         RETURN;
     END IF;
     IF EXISTS (
@@ -343,7 +343,7 @@ BEGIN
             );
     END CASE;
     UPDATE upc_data.backtest AS b
-    SET steps_done = b.steps_done || step
+    SET steps_done = b.steps_done || run_backtest_step.step
     WHERE b.symbol = run_backtest_step.symbol AND b.backtest_id = run_backtest_step.backtest_id;
 END
 $fn$;

@@ -26,10 +26,9 @@ from tests.sql.volatile import (
 )
 
 WHOLE = lively(100, "2025-12-29T23:00", 4 * 1440)  # over a year's end
-HOLES = (
-    WHOLE.where((WHOLE.minutes < minute("2026-01-01T06:00")) | (WHOLE.minutes % 1440 > 500))
-    .without(0.01, 101)
-)
+HOLES = WHOLE.where(
+    (WHOLE.minutes < minute("2026-01-01T06:00")) | (WHOLE.minutes % 1440 > 500)
+).without(0.01, 101)
 STILL = flat(range(minute("2026-01-01"), minute("2026-01-03T02:00")), [100.0] * (2 * 1440 + 120))
 
 

@@ -127,9 +127,7 @@ def test_a_minute_that_is_everything_is_no_overflow(conn: Connection) -> None:
 
 def test_week_variances(conn: Connection) -> None:
     factors = np.random.default_rng(75).integers(1, 32767, 10_080)
-    found = np.array(
-        scalar(conn, "SELECT upc.week_variances(%s::smallint[])", factors.tolist())
-    )
+    found = np.array(scalar(conn, "SELECT upc.week_variances(%s::smallint[])", factors.tolist()))
     assert len(found) == 10_140
     for start in (1, 2, 5000, 10_079, 10_080):
         for length in (1, 7, 60):
@@ -201,9 +199,7 @@ def test_fit_looks_at_its_span_only(conn: Connection) -> None:
     since, until = "2026-03-03T07:30", "2026-03-06T17:31"
     put(conn, "BTC", HISTORY)
     first = fitted(conn, since + "Z", until + "Z")
-    inside = HISTORY.where(
-        (HISTORY.minutes >= minute(since)) & (HISTORY.minutes < minute(until))
-    )
+    inside = HISTORY.where((HISTORY.minutes >= minute(since)) & (HISTORY.minutes < minute(until)))
     assert first is not None
     assert_same_fit(first, volatility_reference.fit(*volatility_reference.of(inside)))
     conn.execute(

@@ -67,8 +67,8 @@ def test_variances(conn: Connection, at: str) -> None:
 
 
 def test_variances_with_holes(conn: Connection) -> None:
-    conn.execute("DELETE FROM upc_data.candle WHERE extract(minute FROM opened_at)::int % 7 = 3")
-    candles = HISTORY.where(HISTORY.minutes % 60 % 7 != 3)
+    conn.execute("DELETE FROM upc_data.candle WHERE extract(minute FROM opened_at)::int % 7 = 2")
+    candles = HISTORY.where(HISTORY.minutes % 60 % 7 != 2)
     found, wanted = forecast(conn, instant(MIDDLE)), expected(conn, candles, MIDDLE)
     assert found is not None
     assert wanted is not None

@@ -16,8 +16,7 @@ EVERYTHING = (
     "SELECT (symbol, fitted_until, factors, coefficients, completed_at IS NOT NULL, used_factors, "
     "used_coefficients)::text FROM upc_data.volatility_fit ORDER BY symbol",
     "SELECT d::text FROM upc_data.volatility_day AS d ORDER BY symbol, day",
-    "SELECT h::text FROM upc_data.volatility_histogram AS h "
-    "ORDER BY symbol, year, bucket, minutes",
+    "SELECT h::text FROM upc_data.volatility_histogram AS h ORDER BY symbol, year, bucket, minutes",
     "SELECT c::text FROM upc.volatility_curve AS c ORDER BY symbol, bucket, minutes",
     "SELECT s::text FROM upc_data.volatility_state AS s ORDER BY symbol",
     "SELECT h::text FROM upc_data.fingerprint_histogram AS h "
@@ -56,7 +55,8 @@ def stored_candles(conn: Connection, symbol: str = "BTC") -> Candles:
     ).fetchall()
     minutes = np.array([row[0] for row in rows], dtype=np.int64)
     return Candles(
-        minutes, *(np.array([row[column] for row in rows], dtype=np.float64) for column in range(1, 5))
+        minutes,
+        *(np.array([row[column] for row in rows], dtype=np.float64) for column in range(1, 5)),
     )
 
 
