@@ -60,6 +60,29 @@ COMMENT ON FUNCTION upc.curve_at IS
     'what a curve says at a move with the place of curve_place: in straight lines between thresholds, or the nearest one''s number';
 
 
+CREATE FUNCTION upc.curve_between(
+    curve double precision[],
+    other double precision[],
+    share double precision
+)
+RETURNS double precision[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+-- The expression that upc.blend is made of would be set up anew in every transaction, which takes
+-- several times as long as to evaluate it once.
+DECLARE
+    v_curve double precision[] := curve;
+BEGIN
+    FOR v_k IN 1..cardinality(curve) LOOP
+        v_curve[v_k] := curve[v_k] + share * (other[v_k] - curve[v_k]);
+    END LOOP;
+    RETURN v_curve;
+END
+$fn$;
+COMMENT ON FUNCTION upc.curve_between IS
+    'upc.blend for a single question';
+
+
 -- What a question reads off the plain fingerprints: one curve, between two minutes where the method
 -- is linear.
 --
@@ -139,8 +162,8 @@ BEGIN
           AND c.origin = v_grid.curve_origin
           AND c.bucket = v_grid.curve_bucket
           AND c.minutes = v_grid.minutes[v_place + 1];
-        positive := upc.blend(positive, v_other.positive, v_share);
-        negative := upc.blend(negative, v_other.negative, v_share);
+        positive := upc.curve_between(positive, v_other.positive, v_share);
+        negative := upc.curve_between(negative, v_other.negative, v_share);
         sample_size := least(sample_size, v_other.sample_size);
         effective_size := effective_size + v_share * (v_other.effective_size - effective_size);
         weighted_size := weighted_size + v_share * (v_other.weighted_size - weighted_size);
@@ -152,8 +175,8 @@ BEGIN
         FROM upc.plain_reading(symbol, NULL, seconds, is_linear, false) AS b
         WHERE b.thresholds = plain_reading.thresholds;
         IF FOUND THEN
-            positive := upc.blend(v_other.positive, positive, v_one.shrinkage);
-            negative := upc.blend(v_other.negative, negative, v_one.shrinkage);
+            positive := upc.curve_between(v_other.positive, positive, v_one.shrinkage);
+            negative := upc.curve_between(v_other.negative, negative, v_one.shrinkage);
             effective_size := upc.mixed_size(
                 effective_size, v_other.effective_size, v_one.shrinkage
             );
@@ -241,7 +264,8 @@ BEGIN
     END IF;
 
     IF model = 'volatility' THEN
-        deviation := volatility;
+        -- Nothing moves in no time, whatever can be forecast.
+        deviation := CASE WHEN v_ttc = 0 THEN 0 ELSE volatility END;
         IF deviation IS NULL THEN
             v_variances := upc.known_variances(symbol);
             deviation := 100 * sqrt(upc.variance_until(v_variances, v_ttc));
@@ -289,8 +313,8 @@ BEGIN
         positive := v_curve.positive;
         negative := v_curve.negative;
         IF v_share > 0 THEN
-            positive := upc.blend(positive, v_curve.other_positive, v_share);
-            negative := upc.blend(negative, v_curve.other_negative, v_share);
+            positive := upc.curve_between(positive, v_curve.other_positive, v_share);
+            negative := upc.curve_between(negative, v_curve.other_negative, v_share);
             effective_size := effective_size + v_share * (v_curve.other_size - effective_size);
         END IF;
         IF positive IS NULL THEN

@@ -14,7 +14,7 @@
 -- strikes: USD; these instead of those that step and levels make.
 -- Returns one row per strike, ascending or as given; probabilities in percent. prob_low and prob_high are the
 -- 95 % interval of prob_above for as many independent minutes as stand behind it, NULL where
--- imported.
+-- imported; both are prob_above where nothing is open any more.
 -- Errors: UP001 price or observed, UP002 symbol, UP003 step, UP004 levels, UP005 method, UP006 no
 -- fingerprint, UP007 momentum, UP008 ttc_seconds, UP018 model, UP019 settlement, UP020 no forecast,
 -- UP021 nothing observed.
@@ -147,12 +147,6 @@ BEGIN
     v_independent := 3.841458820694124::double precision / v_curve.weighted_size;
     v_overlapping := 3.841458820694124::double precision / v_curve.effective_size - v_independent;
     v_scale := 0.02::double precision / (1 + v_independent + v_overlapping);
-    IF v_decided IS NOT NULL THEN
-        -- There is nothing to be uncertain about.
-        v_independent := 0;
-        v_overlapping := 0;
-        v_scale := 0;
-    END IF;
 
     FOR v_level IN v_lowest..v_highest LOOP
         strike := (v_nearest + v_level) * v_step;
@@ -208,15 +202,20 @@ BEGIN
             prob_within := 100 - negative_prob;
             prob_above := prob_within;
         END IF;
-        v_x := v_scale * (prob_above - 50);
-        v_spread := v_independent
-            + v_overlapping * (1 - v_x * v_x) ^ 0.16666666666666666::double precision;
-        v_reach := 50 * v_spread
-            + sqrt(v_spread * (prob_above * (100 - prob_above) + 2500 * v_spread));
-        prob_low := coalesce(prob_above * prob_above / nullif(prob_above + v_reach, 0), 0);
-        prob_high := 100 - coalesce(
-            (100 - prob_above) * (100 - prob_above) / nullif(100 - prob_above + v_reach, 0), 0
-        );
+        IF v_decided IS NULL THEN
+            v_x := v_scale * (prob_above - 50);
+            v_spread := v_independent
+                + v_overlapping * (1 - v_x * v_x) ^ 0.16666666666666666::double precision;
+            v_reach := 50 * v_spread
+                + sqrt(v_spread * (prob_above * (100 - prob_above) + 2500 * v_spread));
+            prob_low := prob_above * prob_above / (prob_above + v_reach);
+            prob_high := 100
+                - (100 - prob_above) * (100 - prob_above) / (100 - prob_above + v_reach);
+        ELSE
+            -- There is nothing to be uncertain about.
+            prob_low := prob_above;
+            prob_high := prob_above;
+        END IF;
         RETURN NEXT;
     END LOOP;
 END

@@ -16,6 +16,12 @@ from tests.sql.support import Connection
 HAIR = Fraction(1, 10**9)
 PRICE = 100_000.0
 
+# The columns of compute_strikes that do not depend on how a set came about.
+NAMES = (
+    "strike, buffer, move_percent, direction, prob_beyond, prob_within, positive_prob, "
+    "negative_prob, prob_above, sample_size, fingerprint"
+)
+
 ASK = """
     SELECT p.positive_prob, p.negative_prob, p.prob_above, p.move_percent, p.sample_size,
         p.fingerprint
@@ -150,7 +156,7 @@ class Expected:
         step: float = 250,
         levels: int = 10,
     ) -> list[tuple[Any, ...]]:
-        """All rows of compute_strikes with all of their columns."""
+        """All rows of compute_strikes, their columns those of NAMES."""
         row, name, base = self.row(momentum, ttc), self.name(momentum), round(price / step)
         table: list[tuple[Any, ...]] = []
         for k in range(-levels, levels + 1):

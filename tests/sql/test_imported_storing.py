@@ -20,7 +20,7 @@ from tests.sql.imported import (
     stage,
     use,
 )
-from tests.sql.nearest import Expected
+from tests.sql.nearest import NAMES, Expected
 from tests.sql.support import Connection, build, open_db, put, scalar, wait_until_blocked, walk
 
 FOUND = coded([-2, 0, 9], [1, 15, 60], ["0.00", "0.05", "1.7"])
@@ -287,9 +287,9 @@ def test_a_rollback_leaves_nothing_behind(fresh_db: str, own: Connection) -> Non
         other.rollback()
     assert (stored(own), all_views(own)) == before
     assert import_set(own, FOUND) == Outcome(True, 0, "imported")
-    assert (
-        Expected.imported(FOUND).strikes(97_250, 4, 900)
-        == own.execute("SELECT * FROM upc.compute_strikes(97250, 4, ttc_seconds => 900)").fetchall()
+    query = f"SELECT {NAMES} FROM upc.compute_strikes(97250, 4, ttc_seconds => 900)"
+    assert own.execute(query.encode()).fetchall() == Expected.imported(FOUND).strikes(
+        97_250, 4, 900
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.sql import reference
 from tests.sql.imported import coded, import_set, use
-from tests.sql.nearest import Expected, Question, ask
+from tests.sql.nearest import NAMES, Expected, Question, ask
 from tests.sql.support import Connection, build, open_db, put, scalar, walk
 
 FOUND = coded([-31, -12, -11, 0, 7, 31], [1, 15, 60], ["0", "0.05", "0.25", "1.65", "1.75", "2.5"])
@@ -35,7 +35,7 @@ def conn(conn: Connection, imported: str) -> Connection:
 
 def strikes(conn: Connection, price: float, **arguments: Any) -> list[Row]:
     named = "".join(f", {name} => %({name})s" for name in arguments)
-    query = f"SELECT * FROM upc.compute_strikes(%(price)s{named})"
+    query = f"SELECT {NAMES} FROM upc.compute_strikes(%(price)s{named})"
     return conn.execute(query.encode(), {"price": price, **arguments}).fetchall()
 
 
@@ -158,7 +158,7 @@ def test_another_symbols_set_answers_for_nobody_else(
         ("UP002", {"symbol": None}),
         ("UP003", {"step": -1}),
         ("UP004", {"levels": 501}),
-        ("UP005", {"method": "linear"}),
+        ("UP005", {"method": "cubic"}),
         ("UP007", {"momentum": float("inf")}),
         ("UP008", {"ttc_seconds": -1}),
     ],

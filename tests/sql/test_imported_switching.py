@@ -18,7 +18,7 @@ import pytest
 
 from tests.sql import reference
 from tests.sql.imported import coded, import_set, use, view_rows
-from tests.sql.nearest import Expected
+from tests.sql.nearest import NAMES, Expected
 from tests.sql.support import Connection, build, instant, open_db, put, walk
 
 SWITCHES = 100
@@ -50,8 +50,11 @@ def both(fresh_db: str) -> Iterator[Connection]:
 
 
 def strikes(conn: Connection, momentum: float | None, ttc: int) -> Rows:
-    query = "SELECT * FROM upc.compute_strikes(%s::float8, %s::float8, ttc_seconds => %s::integer)"
-    return conn.execute(query, (PRICE, momentum, ttc), prepare=True).fetchall()
+    query = (
+        f"SELECT {NAMES} "
+        "FROM upc.compute_strikes(%s::float8, %s::float8, ttc_seconds => %s::integer)"
+    )
+    return conn.execute(query.encode(), (PRICE, momentum, ttc), prepare=True).fetchall()
 
 
 def tables() -> dict[str, dict[tuple[float | None, int], Rows]]:

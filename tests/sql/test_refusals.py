@@ -13,10 +13,13 @@ from tests.sql.support import Connection, build, open_db, put, walk
 NOT_PRICES = [None, math.nan, math.inf, -math.inf, 0.0, -0.0, -97_250.0]
 NOT_MOMENTA = [math.nan, math.inf, -math.inf]
 NOT_SYMBOLS = [None, "", "btc", "XYZ", "*", "BTC ", "BTC'; --"]
-NOT_METHODS = [None, "", "linear", "Nearest"]
+NOT_METHODS = [None, "", "cubic", "Nearest"]
+NOT_MODELS = [None, "", "gaussian", "Momentum"]
+NOT_SETTLEMENTS = [None, "", "open", "Close"]
 NOT_STEPS = [math.nan, math.inf, -math.inf, 0.0, -0.0, -250.0]
 NOT_LEVELS = [None, -1, 501, 2**31 - 1, -(2**31)]
 NOT_TIMES = [-1, -(2**31)]
+NOT_VOLATILITIES = [math.nan, math.inf, -math.inf, 0.0, -0.5]
 
 BOTH = [
     *(("UP001", {"price": value}) for value in NOT_PRICES),
@@ -24,11 +27,16 @@ BOTH = [
     *(("UP005", {"method": value}) for value in NOT_METHODS),
     *(("UP007", {"momentum": value}) for value in NOT_MOMENTA),
     *(("UP008", {"ttc_seconds": value}) for value in NOT_TIMES),
+    *(("UP018", {"model": value}) for value in NOT_MODELS),
+    *(("UP019", {"settlement": value}) for value in NOT_SETTLEMENTS),
+    *(("UP020", {"volatility": value}) for value in NOT_VOLATILITIES),
+    *(("UP001", {"observed": value}) for value in NOT_PRICES if value is not None),
 ]
 STRIKES = [
     *BOTH,
     *(("UP003", {"step": value}) for value in NOT_STEPS),
     *(("UP004", {"levels": value}) for value in NOT_LEVELS),
+    *(("UP001", {"strikes": [97_500.0, value]}) for value in NOT_PRICES),
 ]
 PROBABILITY = [*BOTH, *(("UP001", {"strike": value}) for value in NOT_PRICES)]
 
@@ -111,9 +119,11 @@ def test_no_fingerprint_for_one_point(db: Connection) -> None:
         ("UP002", {"symbol": "XYZ"}),
         ("UP003", {"step": 0.0}),
         ("UP004", {"levels": 501}),
-        ("UP005", {"method": "linear"}),
+        ("UP005", {"method": "cubic"}),
         ("UP007", {"momentum": math.nan}),
         ("UP008", {"ttc_seconds": -1}),
+        ("UP018", {"model": "gaussian"}),
+        ("UP019", {"settlement": "open"}),
     ],
 )
 def test_a_wrong_question_is_refused_as_such_without_fingerprints(

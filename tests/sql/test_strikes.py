@@ -25,7 +25,11 @@ COLUMNS = [
     ("prob_above", "double precision"),
     ("sample_size", "bigint"),
     ("fingerprint", "text"),
+    ("prob_low", "double precision"),
+    ("prob_high", "double precision"),
+    ("deviation", "double precision"),
 ]
+NAMES = [name for name, _ in COLUMNS[:11]]
 PROPERTY = settings(
     deadline=None,
     max_examples=60,
@@ -147,7 +151,8 @@ def test_by_hand(conn: Connection, built: dict[str, reference.Curves]) -> None:
     ):
         is_above = strike > 97_010
         positive, negative = float(curve.positive[column]), float(curve.negative[column])
-        assert row == {
+        assert row["prob_low"] <= row["prob_above"] <= row["prob_high"]
+        assert {name: row[name] for name in NAMES} == {
             "strike": strike,
             "buffer": buffer,
             "move_percent": 100 * buffer / 97_010,

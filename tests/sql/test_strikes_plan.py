@@ -90,5 +90,9 @@ def test_without_any_curve(own: Connection) -> None:
         own.execute(QUESTIONS[0].encode())
     assert caught.value.sqlstate == "UP006"
     own.execute("SELECT pg_stat_force_next_flush()")
-    assert [name for name, _ in before] == ["fingerprint_curve", "fingerprint_grid"]
+    assert [name for name, _ in before] == [
+        "fingerprint_curve",
+        "fingerprint_grid",
+        "volatility_curve",
+    ]
     assert own.execute(query).fetchall() == before

@@ -234,7 +234,9 @@ def test_other_prices_are_never_stored(conn: Connection, feed: str) -> None:
         ({"replay_from": instant("2020-01-01")}, "UP011"),
         ({"step": -1}, "UP003"),
         ({"levels": 501}, "UP004"),
-        ({"method": "linear"}, "UP005"),
+        ({"method": "cubic"}, "UP005"),
+        ({"model": "gaussian"}, "UP018"),
+        ({"settlement": "open"}, "UP019"),
     ],
 )
 def test_refusals(conn: Connection, arguments: Row, sqlstate: str) -> None:
