@@ -49,11 +49,12 @@ COMMENT ON FUNCTION upc.company_share IS
 -- The query that makes curves from counts, as text: for an indexed view, or to be executed.
 --
 -- counts: a query for symbol, year, bucket, minutes, pairs, positive, negative as in
--- upc_data.fingerprint_histogram, and the weight of the year. Returns a query for symbol (* is the
+-- upc_data.fingerprint_histogram, and the weight of the year. stride: every how many minutes a start
+-- was counted. Returns a query for symbol (* is the
 -- pool), bucket, minutes, sample_size, positive, negative, weighted_size, effective_size, shrinkage.
 --
 -- Windows that overlap are not independent. n indicators with a mean p of 1/2 vary as much as
--- n / (1 + 2 sum(g[k] c[k])) independent ones, k = 1 … t - 1, where c is the correlation of two of
+-- n / (1 + 2 sum(g[k] c[k])) independent ones, k = stride, 2 stride … below t, where c is the correlation of two of
 -- them whose starts are k minutes apart, and g the probability that both starts are counted: 1 in
 -- the baseline, company_shares in a bucket. Years of unequal weight w count as sum(w n)^2 / sum(w^2 n)
 -- starts of equal weight; symbols in the pool are taken to be independent of each other.
@@ -66,7 +67,7 @@ COMMENT ON FUNCTION upc.company_share IS
 --
 -- Adding up each threshold in a column of its own is an order of magnitude faster than unnesting
 -- the arrays; the 120 columns are written by the function.
-CREATE FUNCTION upc.curve_query(counts text)
+CREATE FUNCTION upc.curve_query(counts text, stride integer DEFAULT 1)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
@@ -121,7 +122,7 @@ BEGIN
                 coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 15 AND 29), 0) AS c5,
                 coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 30 AND 59), 0) AS c6
             FROM generate_series(1, 60) AS t
-            CROSS JOIN LATERAL generate_series(1, t) AS k
+            CROSS JOIN LATERAL generate_series(0, t, %8$s) AS k
             CROSS JOIN LATERAL (
                 SELECT 2 / pi() * asin(1 - k::double precision / t) AS correlation
             ) AS c
@@ -309,7 +310,7 @@ BEGIN
         FROM curve AS c
         LEFT JOIN fitted AS f USING (symbol, minutes)
         $sql$,
-        curve_query.counts, v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates
+        curve_query.counts, v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates, stride
     );
 END
 $fn$;

@@ -123,7 +123,8 @@ def trained(conn: Connection, number: int, moves: str) -> Histogram:
 
 def shares(conn: Connection, number: int, moves: str) -> Shares:
     """Shrinkage has tests of its own: what the curves of the same counts have."""
-    query = scalar(conn, "SELECT upc.curve_query(upc.backtest_counts(%s))", moves)
+    stride = 2 if moves == "standardised" else 1
+    query = scalar(conn, "SELECT upc.curve_query(upc.backtest_counts(%s), %s)", moves, stride)
     rows = conn.execute(
         f"""
         WITH test AS (SELECT b.* FROM upc_data.backtest AS b WHERE b.backtest_id = {number})
@@ -140,7 +141,7 @@ def stored(conn: Connection, number: int) -> Scores:
         "WHERE backtest_id = %s",
         (number,),
     )
-    return {tuple(row[:5]): np.array(row[5:], dtype=float) for row in rows}  # type: ignore[misc]
+    return {tuple(row[:5]): np.array(row[5:], dtype=float) for row in rows}
 
 
 def contents(conn: Connection, number: int) -> list[list[Any]]:
