@@ -50,14 +50,15 @@ COMMENT ON FUNCTION upc.company_share IS
 --
 -- counts: a query for symbol, year, bucket, minutes, pairs, positive, negative as in
 -- upc_data.fingerprint_histogram, and the weight of the year: a column, since an expression would be
--- computed again for every threshold. Returns a query for symbol (* is the pool), bucket, minutes,
--- sample_size, positive, negative, weighted_size, effective_size, shrinkage.
+-- computed again for every threshold. stride: every how many minutes a start was counted. Returns a
+-- query for symbol (* is the pool), bucket, minutes, sample_size, positive, negative, weighted_size,
+-- effective_size, shrinkage.
 --
 -- Windows that overlap are not independent. n indicators with a mean p of 1/2 vary as much as
--- n / (1 + 2 sum(g[k] c[k])) independent ones, k = 1 … t - 1, where c is the correlation of two of
--- them whose starts are k minutes apart, and g the probability that both starts are counted: 1 in
--- the baseline, company_share in a bucket. Years of unequal weight w count as
--- sum(w n)^2 / sum(w^2 n) starts of equal weight; symbols in the pool are taken to be independent.
+-- n / (1 + 2 sum(g[k] c[k])) independent ones, k = stride, 2 stride … below t, where c is the
+-- correlation of two of them whose starts are k minutes apart, and g the probability that both
+-- starts are counted: 1 in the baseline, company_share in a bucket. Years of unequal weight w count
+-- as sum(w n)^2 / sum(w^2 n) starts of equal weight; symbols in the pool are taken to be independent.
 --
 -- The shrinkage of a bucket is n / (n + kappa), n its effective size and 1 / kappa the variance of
 -- the buckets' true probabilities in units of p (1 - p), p being the baseline's. It is what the
@@ -67,7 +68,7 @@ COMMENT ON FUNCTION upc.company_share IS
 --
 -- Adding up each threshold in a column of its own is an order of magnitude faster than unnesting
 -- the arrays; the 120 columns are written by the function.
-CREATE FUNCTION upc.curve_query(counts text)
+CREATE FUNCTION upc.curve_query(counts text, stride integer DEFAULT 1)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
@@ -140,7 +141,7 @@ BEGIN
                 coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 15 AND 29), 0) AS c5,
                 coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 30 AND 59), 0) AS c6
             FROM generate_series(1, 60) AS t
-            CROSS JOIN LATERAL generate_series(1, t) AS k
+            CROSS JOIN LATERAL generate_series(0, t, %9$s) AS k
             CROSS JOIN LATERAL (
                 SELECT 2 / pi() * asin(1 - k::double precision / t) AS correlation
             ) AS c
@@ -157,7 +158,8 @@ BEGIN
                     / max(w.pairs) FILTER (WHERE w.bucket = 99) OVER y AS centre,
                 abs(w.bucket) = 30 AS is_outer
             FROM weighted AS w
-            WHERE w.minutes = 1
+            -- Each start once: a backtest may not have counted the first minute.
+            WHERE w.minutes = (SELECT min(m.minutes) FROM weighted AS m)
             WINDOW y AS (PARTITION BY w.symbol, w.year)
         ),
         neighbour AS (
@@ -313,7 +315,7 @@ BEGIN
         LEFT JOIN fitted AS f USING (symbol, minutes)
         $sql$,
         curve_query.counts, v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates,
-        v_companies
+        v_companies, stride
     );
 END
 $fn$;

@@ -128,7 +128,7 @@ BEGIN
         CROSS JOIN LATERAL (SELECT t.is_linear OR t.is_standardised AS is_met) AS w
         $sql$,
         upc.curve_query(upc.backtest_counts('plain')),
-        upc.curve_query(upc.backtest_counts('standardised'))
+        upc.curve_query(upc.backtest_counts('standardised'), 2)
     )
     USING symbol, backtest_id, v_plain,
         ARRAY(

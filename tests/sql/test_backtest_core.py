@@ -123,7 +123,8 @@ def trained(conn: Connection, number: int, moves: str) -> Histogram:
 
 def shares(conn: Connection, number: int, moves: str) -> Shares:
     """Shrinkage has tests of its own: what the curves of the same counts have."""
-    query = scalar(conn, "SELECT upc.curve_query(upc.backtest_counts(%s))", moves)
+    stride = 2 if moves == "standardised" else 1
+    query = scalar(conn, "SELECT upc.curve_query(upc.backtest_counts(%s), %s)", moves, stride)
     rows = conn.execute(
         f"""
         WITH test AS (SELECT b.* FROM upc_data.backtest AS b WHERE b.backtest_id = {number})
@@ -140,15 +141,16 @@ def stored(conn: Connection, number: int) -> Scores:
         "WHERE backtest_id = %s",
         (number,),
     )
-    return {tuple(row[:5]): np.array(row[5:], dtype=float) for row in rows}  # type: ignore[misc]
+    return {tuple(row[:5]): np.array(row[5:], dtype=float) for row in rows}
 
 
 def contents(conn: Connection, number: int) -> list[list[Any]]:
-    """What was asked for, trained and scored."""
+    """What was asked for, trained and scored; what is held against it afterwards is left out."""
     return [
         conn.execute(
             f"SELECT (to_jsonb(t) - '{UNLIKE}'::text[])::text AS content "
-            f"FROM upc_data.{table} AS t WHERE backtest_id = {number} ORDER BY content".encode()
+            f"FROM upc_data.{table} AS t WHERE backtest_id = {number} AND "
+            "coalesce(to_jsonb(t) ->> 'moves', '') NOT LIKE 'tested %' ORDER BY content".encode()
         ).fetchall()
         for table in ("backtest", "backtest_histogram", "backtest_score")
     ]

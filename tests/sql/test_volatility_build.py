@@ -88,6 +88,7 @@ def test_boundary(conn: Connection, first: str, last: str, boundary: str) -> Non
     assert scalar(conn, "SELECT upc.fit_boundary(%s, %s)::text", first, last) == boundary
 
 
+@pytest.mark.slow
 def test_day_by_day(conn: Connection) -> None:
     for day in range(2, 8):
         moment = f"2026-03-{day:02d}"
@@ -96,6 +97,7 @@ def test_day_by_day(conn: Connection) -> None:
     assert_like_a_rebuild(conn)
 
 
+@pytest.mark.slow
 def test_hour_by_hour(conn: Connection) -> None:
     start = "2026-03-06T00:00"
     put(conn, "BTC", until(HISTORY, start))
@@ -115,6 +117,7 @@ CORRECTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CORRECTIONS)
 @pytest.mark.parametrize(
     "where",
@@ -140,6 +143,7 @@ def test_corrections(conn: Connection, kind: str, where: str) -> None:
     assert everything(conn) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment", ["2026-03-03 00:00", "2026-03-03 00:59", "2026-03-05 23:30", "2026-03-06 00:00"]
 )
@@ -161,6 +165,7 @@ def test_one_candle_near_midnight(conn: Connection, moment: str, zone: str) -> N
     assert_like_a_rebuild(conn)
 
 
+@pytest.mark.slow
 def test_a_new_month_is_a_new_fit(conn: Connection) -> None:
     put(conn, "BTC", until(LONG, "2026-03-31T23:00"))
     build(conn)

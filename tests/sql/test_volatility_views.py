@@ -68,7 +68,7 @@ def test_values(conn: Connection, bucket: int) -> None:
     """A bucket's own counts and the baseline's, in the shares that its shrinkage says."""
     counts = {key: cell for key, cell in stored_counts(conn).items() if key[1] in (bucket, 99)}
     curves = reference.curves(counts, 2026)
-    shrinkage = dict(
+    shrinkage: dict[int, float] = dict(
         conn.execute(
             "SELECT minutes, shrinkage FROM upc.volatility_curve "
             "WHERE symbol = 'BTC' AND bucket = %s",
@@ -89,6 +89,20 @@ def test_values(conn: Connection, bucket: int) -> None:
         ):
             wanted = theirs + share * (mine - theirs)
             np.testing.assert_allclose(np.array(found, dtype=float), wanted, atol=0.00501)
+
+
+def test_effective_sizes_know_that_every_other_minute_is_counted(conn: Connection) -> None:
+    """Of a random walk: two indicators k minutes apart have t - k minutes in common."""
+    rows = conn.execute(
+        "SELECT minutes, sample_size, effective_size, weighted_size FROM upc.volatility_curve "
+        "WHERE symbol = 'BTC' AND bucket = 99 ORDER BY minutes"
+    ).fetchall()
+    assert len(rows) == 60
+    for minutes, sample_size, effective_size, weighted_size in rows:
+        apart = np.arange(2, minutes, 2)
+        overlap = 1 + 2 * (2 / np.pi * np.arcsin(1 - apart / minutes)).sum()
+        np.testing.assert_allclose(effective_size, float(sample_size) / overlap, rtol=1e-9)
+        np.testing.assert_allclose(weighted_size, sample_size, rtol=1e-12)
 
 
 def test_a_bucket_that_nothing_was_seen_of_shows_nothing(conn: Connection) -> None:

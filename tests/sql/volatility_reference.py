@@ -83,11 +83,12 @@ def features(minutes: Minutes, moved: Whole, factors: Whole) -> Floats:
 def week_variance(minutes: Whole, factors: Whole, horizon: int) -> Floats:
     """Of the minutes that begin at `minutes` and later, in average ones."""
     ahead = minute_of_week(np.asarray(minutes)[:, None] + np.arange(horizon))
-    return (factors[ahead].astype(np.float64) ** 2).sum(axis=1) / 10_000
+    squares: Floats = factors[ahead].astype(np.float64) ** 2
+    return np.asarray(squares.sum(axis=1) / 10_000)
 
 
 def log_variance(known: Floats, coefficients: Floats) -> Floats:
-    return coefficients[0] + known @ coefficients[1:]
+    return np.asarray(coefficients[0] + known @ coefficients[1:])
 
 
 def fit(minutes: Minutes, highs: Floats, lows: Floats, closes: Closes) -> Fit | None:
@@ -174,7 +175,7 @@ def standardised(
 def histogram(
     minutes: Minutes, highs: Floats, lows: Floats, closes: Closes, fitted: Fit
 ) -> Histogram:
-    """Counts per UTC year, of every other starting minute: of those that are even when they open."""
+    """Counts per UTC year of every other starting minute: of those that open at an even one."""
     years = reference.years_of(minutes)
     buckets = reference.bucket_of(reference.momentum(minutes, closes))
     is_odd = minutes % 2 == 0  # the day's first minute is number one
