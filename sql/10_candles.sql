@@ -18,22 +18,18 @@ BEGIN
     SELECT DISTINCT h.symbol, ((h.half_hour + shift) AT TIME ZONE 'UTC')::date
     FROM unnest(symbols, half_hours) AS h (symbol, half_hour)
     CROSS JOIN (
-        VALUES (interval '-60 minutes'), (interval '0 minutes'), (interval '1 day')
+        VALUES (interval '-60 minutes'), (interval '0 minutes'), (interval '24 hours')
     ) AS s (shift);
 
-    UPDATE upc_data.volatility_fit AS f
-    SET is_stale = true
-    WHERE NOT f.is_stale
-      AND EXISTS (
-          SELECT
-          FROM unnest(symbols, half_hours) AS h (symbol, half_hour)
-          WHERE h.symbol = f.symbol
-            AND h.half_hour < f.fitted_until::timestamp AT TIME ZONE 'UTC'
-      );
+    -- A note, not a mark on the fit: nobody waits for a build, and a build that cannot see this
+    -- candle yet leaves the note for the next one.
+    INSERT INTO upc_data.fit_change (symbol, day)
+    SELECT DISTINCT h.symbol, (h.half_hour AT TIME ZONE 'UTC')::date
+    FROM unnest(symbols, half_hours) AS h (symbol, half_hour);
 END
 $fn$;
 COMMENT ON FUNCTION upc.note_changed_days IS
-    'notes the UTC days whose counts are out of date since candles in some half hours have changed, and the fits that saw them';
+    'notes the UTC days whose counts are out of date since candles in some half hours have changed, and the days that fits may have seen';
 
 
 CREATE FUNCTION upc.candle_changed()
@@ -50,11 +46,26 @@ BEGIN
         FROM changed AS c
     ) AS h
     HAVING count(*) > 0;
+
+    -- A forecast that saw it is computed again. Whoever is writing a forecast is not waited for.
+    DELETE FROM upc_data.volatility_state AS s
+    WHERE s.symbol IN (
+        SELECT k.symbol
+        FROM upc_data.volatility_state AS k
+        WHERE EXISTS (
+            SELECT
+            FROM changed AS c
+            WHERE c.symbol = k.symbol
+              AND c.opened_at < k.known_at
+              AND c.opened_at >= k.known_at - interval '1440 minutes'
+        )
+        FOR UPDATE SKIP LOCKED
+    );
     RETURN NULL;
 END
 $fn$;
 COMMENT ON FUNCTION upc.candle_changed IS
-    'trigger: notes the UTC days whose counts a statement on upc_data.candle has made out of date';
+    'trigger: notes the UTC days whose counts a statement on upc_data.candle has made out of date, and forgets forecasts made from what it changed';
 
 CREATE TRIGGER candle_inserted
 AFTER INSERT ON upc_data.candle
@@ -88,7 +99,9 @@ BEGIN
     SELECT d.symbol, d.day FROM upc_data.counted_day AS d;
     INSERT INTO upc_data.volatility_change (symbol, day)
     SELECT d.symbol, d.day FROM upc_data.volatility_day AS d;
-    UPDATE upc_data.volatility_fit AS f SET is_stale = true WHERE NOT f.is_stale;
+    INSERT INTO upc_data.fit_change (symbol, day)
+    SELECT f.symbol, f.fitted_until - 1 FROM upc_data.volatility_fit AS f;
+    DELETE FROM upc_data.volatility_state;
     RETURN NULL;
 END
 $fn$;

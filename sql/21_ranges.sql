@@ -36,7 +36,8 @@ RETURNS integer[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_from timestamptz := day::timestamp AT TIME ZONE 'UTC' - interval '1 day';
+    -- In hours: how long a day is depends on the session's time zone.
+    v_from timestamptz := day::timestamp AT TIME ZONE 'UTC' - interval '24 hours';
     v_window integer[];
 BEGIN
     SELECT array_agg(upc.range_of(c.high, c.low) ORDER BY c.opened_at)
@@ -44,7 +45,7 @@ BEGIN
     FROM upc_data.candle AS c
     WHERE c.symbol = range_window.symbol
       AND c.opened_at >= greatest(v_from, since)
-      AND c.opened_at < least(v_from + interval '2 days', until);
+      AND c.opened_at < least(v_from + interval '48 hours', until);
 
     IF cardinality(v_window) = 2880 THEN
         RETURN v_window;

@@ -52,7 +52,10 @@ BEGIN
         )
         SELECT
             array_agg(
-                greatest(1, round(100 * coalesce(h.factor, 1) * coalesce(d.factor, 1)))::smallint
+                least(
+                    32767,
+                    greatest(1, round(100 * coalesce(h.factor, 1) * coalesce(d.factor, 1)))
+                )::smallint
                 ORDER BY s
             )
         FROM generate_series(0, 10079) AS s
@@ -252,7 +255,7 @@ DECLARE
     v_sums record;
     v_products double precision[];
     -- What lies between them changes smoothly.
-    v_horizons integer[] := '{1, 2, 3, 5, 10, 15, 30, 60}';
+    v_horizons integer[] := '{1, 2, 3, 5, 10, 15, 30, 60}'::integer[];
 BEGIN
     SELECT (min(c.opened_at) AT TIME ZONE 'UTC')::date, (max(c.opened_at) AT TIME ZONE 'UTC')::date
     INTO v_first, v_last
@@ -298,7 +301,7 @@ BEGIN
                 sum(s.target * s.regressors[5]),
                 sum(s.target * s.regressors[6])
             ] AS targets
-        FROM generate_series(v_first, v_last, interval '1 day') AS d
+        FROM generate_series(v_first::timestamp, v_last::timestamp, interval '1 day') AS d
         CROSS JOIN LATERAL upc.fit_samples(
             fit_volatility.symbol, d::date, since, until, factors, v_variances, v_stride,
             v_horizons

@@ -181,7 +181,9 @@ BEGIN
     SELECT keep_forecast.symbol, v_known_at, v_variances
     WHERE v_variances IS NOT NULL
     ON CONFLICT ON CONSTRAINT volatility_state_symbol_pkey
-        DO UPDATE SET known_at = excluded.known_at, variances = excluded.variances;
+        DO UPDATE SET known_at = excluded.known_at, variances = excluded.variances
+        -- A build may have kept one of a newer fit.
+        WHERE s.known_at < excluded.known_at;
     RETURN v_variances;
 END
 $fn$;

@@ -216,7 +216,10 @@ BEGIN
     DELETE FROM upc_data.counted_day AS d WHERE d.symbol = reset_fingerprints.symbol;
     DELETE FROM upc_data.fingerprint_histogram AS h WHERE h.symbol = reset_fingerprints.symbol;
     PERFORM upc.reset_volatility(reset_fingerprints.symbol);
-    DELETE FROM upc_data.volatility_fit AS f WHERE f.symbol = reset_fingerprints.symbol;
+    -- Forecasts go on with what was fitted before until all is counted.
+    UPDATE upc_data.volatility_fit AS f
+    SET fitted_until = '-infinity', completed_at = NULL
+    WHERE f.symbol = reset_fingerprints.symbol;
 END
 $fn$;
 COMMENT ON FUNCTION upc.reset_fingerprints IS

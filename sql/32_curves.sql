@@ -49,14 +49,16 @@ COMMENT ON FUNCTION upc.company_share IS
 -- The query that makes curves from counts, as text: for an indexed view, or to be executed.
 --
 -- counts: a query for symbol, year, bucket, minutes, pairs, positive, negative as in
--- upc_data.fingerprint_histogram, and the weight of the year. Returns a query for symbol (* is the
--- pool), bucket, minutes, sample_size, positive, negative, weighted_size, effective_size, shrinkage.
+-- upc_data.fingerprint_histogram, and the weight of the year: a column, since an expression would be
+-- computed again for every threshold. stride: every how many minutes a start was counted. Returns a
+-- query for symbol (* is the pool), bucket, minutes, sample_size, positive, negative, weighted_size,
+-- effective_size, shrinkage.
 --
 -- Windows that overlap are not independent. n indicators with a mean p of 1/2 vary as much as
--- n / (1 + 2 sum(g[k] c[k])) independent ones, k = 1 … t - 1, where c is the correlation of two of
--- them whose starts are k minutes apart, and g the probability that both starts are counted: 1 in
--- the baseline, company_shares in a bucket. Years of unequal weight w count as sum(w n)^2 / sum(w^2 n)
--- starts of equal weight; symbols in the pool are taken to be independent of each other.
+-- n / (1 + 2 sum(g[k] c[k])) independent ones, k = stride, 2 stride … below t, where c is the
+-- correlation of two of them whose starts are k minutes apart, and g the probability that both
+-- starts are counted: 1 in the baseline, company_share in a bucket. Years of unequal weight w count
+-- as sum(w n)^2 / sum(w^2 n) starts of equal weight; symbols in the pool are taken to be independent.
 --
 -- The shrinkage of a bucket is n / (n + kappa), n its effective size and 1 / kappa the variance of
 -- the buckets' true probabilities in units of p (1 - p), p being the baseline's. It is what the
@@ -66,13 +68,19 @@ COMMENT ON FUNCTION upc.company_share IS
 --
 -- Adding up each threshold in a column of its own is an order of magnitude faster than unnesting
 -- the arrays; the 120 columns are written by the function.
-CREATE FUNCTION upc.curve_query(counts text)
+CREATE FUNCTION upc.curve_query(counts text, stride integer DEFAULT 1)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     -- The thresholds between them tell the same again.
-    v_compared integer[] := '{1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 51}';
+    v_compared integer[] := '{1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 51}'::integer[];
+    -- Momentum is a sum of the last 30 moves of a minute, weighed by a = 1, .7, .45, .25, 11 times
+    -- .1, 15 times .05. Between two minutes of a random walk that are k apart its correlation is
+    -- sum(a[j] a[j + k]) / sum(a[j]^2): for k = 1, 2, 3, and on average for 4 to 14, 15 to 29 and
+    -- 30 to 59.
+    v_correlations numeric[] := '{0.679369, 0.434954, 0.270696, 0.164019, 0.070521, 0}'::numeric[];
+    v_companies text;
     v_sums text;
     v_positive text;
     v_negative text;
@@ -107,10 +115,22 @@ BEGIN
     INTO v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates
     FROM generate_series(1, 60) AS k;
 
+    SELECT string_agg(
+        format(
+            'sum(s.size * upc.company_share(s.share, s.centre, %s, s.is_outer) ORDER BY s.year) '
+            '/ sum(s.size) AS g%s',
+            c.correlation, c.i
+        ),
+        ', ' ORDER BY c.i
+    )
+    INTO v_companies
+    FROM unnest(v_correlations) WITH ORDINALITY AS c (correlation, i);
+
     RETURN format(
         $sql$
         WITH weighted AS NOT MATERIALIZED (%1$s),
-        -- Both windows have t - k minutes in common.
+        -- Windows over t minutes that start k minutes apart have t - k minutes in common: their moves'
+        -- correlation is 1 - k / t, and that of the signs follows.
         overlap AS MATERIALIZED (
             SELECT
                 t AS minutes,
@@ -121,7 +141,7 @@ BEGIN
                 coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 15 AND 29), 0) AS c5,
                 coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 30 AND 59), 0) AS c6
             FROM generate_series(1, 60) AS t
-            CROSS JOIN LATERAL generate_series(1, t) AS k
+            CROSS JOIN LATERAL generate_series(0, t, %9$s) AS k
             CROSS JOIN LATERAL (
                 SELECT 2 / pi() * asin(1 - k::double precision / t) AS correlation
             ) AS c
@@ -138,27 +158,12 @@ BEGIN
                     / max(w.pairs) FILTER (WHERE w.bucket = 99) OVER y AS centre,
                 abs(w.bucket) = 30 AS is_outer
             FROM weighted AS w
-            WHERE w.minutes = 1
+            -- Each start once: a backtest may not have counted the first minute.
+            WHERE w.minutes = (SELECT min(m.minutes) FROM weighted AS m)
             WINDOW y AS (PARTITION BY w.symbol, w.year)
         ),
-        -- Momentum is a sum of the last 30 moves of a minute, weighed by a = 1, .7, .45, .25, 11 times
-        -- .1, 15 times .05. Between two minutes of a random walk that are k apart its correlation is
-        -- sum(a[j] a[j + k]) / sum(a[j]^2), here for the six groups of k as in overlap, on average.
         neighbour AS (
-            SELECT
-                s.symbol,
-                s.bucket,
-                sum(s.size * upc.company_share(s.share, s.centre, 0.679369, s.is_outer) ORDER BY s.year)
-                    / sum(s.size) AS g1,
-                sum(s.size * upc.company_share(s.share, s.centre, 0.434954, s.is_outer) ORDER BY s.year)
-                    / sum(s.size) AS g2,
-                sum(s.size * upc.company_share(s.share, s.centre, 0.270696, s.is_outer) ORDER BY s.year)
-                    / sum(s.size) AS g3,
-                sum(s.size * upc.company_share(s.share, s.centre, 0.164019, s.is_outer) ORDER BY s.year)
-                    / sum(s.size) AS g4,
-                sum(s.size * upc.company_share(s.share, s.centre, 0.070521, s.is_outer) ORDER BY s.year)
-                    / sum(s.size) AS g5,
-                sum(s.size * s.share ORDER BY s.year) / sum(s.size) AS g6
+            SELECT s.symbol, s.bucket, %8$s
             FROM start AS s
             WHERE s.bucket <> 99
             GROUP BY s.symbol, s.bucket
@@ -309,7 +314,8 @@ BEGIN
         FROM curve AS c
         LEFT JOIN fitted AS f USING (symbol, minutes)
         $sql$,
-        curve_query.counts, v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates
+        curve_query.counts, v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates,
+        v_companies, stride
     );
 END
 $fn$;

@@ -17,10 +17,11 @@
 --   low := p * p / (p + r);
 --   high := 100 - (100 - p) * (100 - p) / (100 - p + r);
 --
--- u is the spread. It is z^2 divided by the number of independent starting minutes, so that of a
--- mixture of independent probabilities, l p + (1 - l) q, it is l^2 u(p) + (1 - l)^2 u(q). Shrinking
--- towards the baseline with l = n / (n + kappa) leaves the uncertainty l u(p) + (1 - l)^2 u(q), where
--- the part that is more is for the bucket's own distance from the baseline.
+-- u is the spread: z^2 divided by the number of independent starting minutes. It says nothing about
+-- whether the future is like the past, nor how much the volatility of the history happened to be.
+-- A probability that is shrunk towards the baseline, l p + (1 - l) q, has the spread
+-- l u(p) + (1 - l)^2 u(q) as far as 1 / kappa is known; it is too narrow where that was fitted as
+-- zero by chance. The bucket's own u(p) around it is on the safe side.
 
 CREATE FUNCTION upc.interval_spread(
     percent double precision,

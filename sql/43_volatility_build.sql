@@ -37,9 +37,18 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
     v_until date;
+    v_changed_from date;
     v_old upc_data.volatility_fit;
     v_new record;
 BEGIN
+    -- The notes go first: whatever is committed from now on is fitted the next time.
+    WITH note AS (
+        DELETE FROM upc_data.fit_change AS n
+        WHERE n.symbol = prepare_volatility.symbol
+        RETURNING n.day
+    )
+    SELECT min(n.day) INTO v_changed_from FROM note AS n;
+
     SELECT upc.fit_boundary(
         (min(c.opened_at) AT TIME ZONE 'UTC')::date, (max(c.opened_at) AT TIME ZONE 'UTC')::date
     )
@@ -48,14 +57,10 @@ BEGIN
     WHERE c.symbol = prepare_volatility.symbol;
 
     SELECT f.* INTO v_old FROM upc_data.volatility_fit AS f WHERE f.symbol = prepare_volatility.symbol;
-    IF v_old.fitted_until = v_until AND NOT v_old.is_stale THEN
+    IF v_old.fitted_until = v_until AND coalesce(v_changed_from >= v_until, true) THEN
         RETURN true;
     END IF;
 
-    -- The note goes first: whatever is committed from now on is fitted the next time.
-    UPDATE upc_data.volatility_fit AS f
-    SET is_stale = false
-    WHERE f.symbol = prepare_volatility.symbol;
     SELECT f.*
     INTO v_new
     FROM upc.fit_volatility(
@@ -233,7 +238,10 @@ BEGIN
         SELECT FROM upc_data.volatility_fit AS f
         WHERE f.symbol = volatility_pending.symbol
           AND f.fitted_until = upc.fit_boundary(v_first, v_last)
-          AND NOT f.is_stale
+          AND NOT EXISTS (
+              SELECT FROM upc_data.fit_change AS n
+              WHERE n.symbol = volatility_pending.symbol AND n.day < f.fitted_until
+          )
     ) THEN
         RETURN (
             SELECT count(DISTINCT n.day)
@@ -241,8 +249,8 @@ BEGIN
             WHERE n.symbol = volatility_pending.symbol
         );
     END IF;
-    -- Another fit: all may have to be counted again.
-    RETURN coalesce(v_last - v_first + 1, 0);
+    -- Another fit: all may have to be counted again, and the days on either side looked at.
+    RETURN coalesce(v_last - v_first + 3, 0);
 END
 $fn$;
 COMMENT ON FUNCTION upc.volatility_pending IS

@@ -111,7 +111,8 @@ BEGIN
             ) AS y USING (symbol)
             JOIN upc_data.volatility_fit AS f USING (symbol)
             WHERE f.completed_at IS NOT NULL
-            $sql$
+            $sql$,
+            2
         )
     );
 END

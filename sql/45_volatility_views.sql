@@ -1,5 +1,20 @@
 -- The named fingerprints of standardised moves: one view each, beside those of plain moves.
 
+CREATE VIEW upc.volatility_catalogue AS
+SELECT
+    upc.volatility_name(s.symbol, b.bucket) AS fingerprint,
+    s.symbol,
+    b.bucket::smallint AS bucket
+FROM upc_data.symbol AS s
+CROSS JOIN (SELECT generate_series(-30, 30) UNION ALL SELECT 99) AS b (bucket);
+COMMENT ON VIEW upc.volatility_catalogue IS
+    'every fingerprint of standardised moves that the registered symbols call for, there or not';
+COMMENT ON COLUMN upc.volatility_catalogue.fingerprint IS 'name; also of its view in analytics';
+COMMENT ON COLUMN upc.volatility_catalogue.symbol IS 'symbol';
+COMMENT ON COLUMN upc.volatility_catalogue.bucket IS
+    'momentum bucket, basis points; 99 is the baseline';
+
+
 -- Creates the views of standardised moves that analytics does not have yet.
 --
 -- Returns their number.
@@ -25,10 +40,9 @@ BEGIN
     FROM unnest(upc.volatility_thresholds()) WITH ORDINALITY AS t (threshold, k);
 
     FOR v_fingerprint IN
-        SELECT upc.volatility_name(s.symbol, b.bucket) AS name, s.symbol, b.bucket
-        FROM upc_data.symbol AS s
-        CROSS JOIN (SELECT generate_series(-30, 30) UNION ALL SELECT 99) AS b (bucket)
-        WHERE to_regclass(format('analytics.%I', upc.volatility_name(s.symbol, b.bucket))) IS NULL
+        SELECT c.fingerprint, c.symbol, c.bucket
+        FROM upc.volatility_catalogue AS c
+        WHERE to_regclass(format('analytics.%I', c.fingerprint)) IS NULL
     LOOP
         EXECUTE format(
             $sql$
@@ -41,11 +55,11 @@ BEGIN
             LEFT JOIN upc.volatility_curve AS c
                 ON c.symbol = %3$L AND c.bucket = %4$s AND c.minutes = m
             $sql$,
-            v_fingerprint.name, v_columns, v_fingerprint.symbol, v_fingerprint.bucket
+            v_fingerprint.fingerprint, v_columns, v_fingerprint.symbol, v_fingerprint.bucket
         );
         EXECUTE format(
             'COMMENT ON VIEW analytics.%I IS %L',
-            v_fingerprint.name,
+            v_fingerprint.fingerprint,
             'probabilities in percent of a move of at least +z (pos_z) and at most -z (neg_z) times '
             'its forecast standard deviation within the minutes to the close'
         );

@@ -107,7 +107,8 @@ BEGIN
         );
     END IF;
     IF v_is_plain THEN
-        SELECT a.positive, a.negative, a.sample_size, a.fingerprint, a.move_edges, a.strike_step,
+        SELECT a.positive, a.negative, a.sample_size, a.fingerprint, a.move_edges AS edges,
+            a.strike_step,
             a.effective_size, a.weighted_size
         INTO v_curve
         FROM upc.fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
@@ -155,7 +156,7 @@ BEGIN
         buffer := abs(price - strike);
         move_percent := 100 * buffer / price;
         IF v_is_plain THEN
-            v_k := 1 + width_bucket(move_percent, v_curve.move_edges);
+            v_k := 1 + width_bucket(move_percent, v_curve.edges);
             positive_prob := v_curve.positive[v_k];
             negative_prob := v_curve.negative[v_k];
         ELSIF v_decided IS NULL AND v_shift = 0 THEN

@@ -453,7 +453,7 @@ SET enable_sort = off
 AS $fn$
 DECLARE
     -- Of the edges with their sign turned, so that one of exactly 0 promises nothing.
-    v_bounds double precision[] := '{-20, -10, -5, -2, 0, 2, 5, 10, 20}';
+    v_bounds double precision[] := '{-20, -10, -5, -2, 0, 2, 5, 10, 20}'::double precision[];
     v_multiplier numeric;
 BEGIN
     PERFORM upc.require_symbol(symbol);

@@ -23,7 +23,7 @@ COMMENT ON FUNCTION upc.refuse_backtest IS 'raises UP022: a backtest that cannot
 -- Errors: UP002 symbol, UP022 settings that make no sense.
 --
 -- Example:
---   SELECT begin_backtest('BTC', '2024-01-01', '2024-01-02', '2024-01-02', '2024-01-03') > 0;
+--   SELECT begin_backtest('BTC', test_from => '2024-01-01 13:00+00') > 0 AS is_begun;
 CREATE FUNCTION upc.begin_backtest(
     symbol text,
     train_from timestamptz DEFAULT NULL,
@@ -129,6 +129,9 @@ BEGIN
         );
     END IF;
 
+    -- Where there are no candles there is nothing to do.
+    train_from := greatest(train_from, v_first);
+    test_to := least(test_to, v_end);
     INSERT INTO upc_data.backtest AS b (
         symbol, train_from, train_to, test_from, test_to, models, minutes, step, levels,
         settlement, close_minute, version, started_at
@@ -142,7 +145,7 @@ BEGIN
         ),
         ARRAY(SELECT DISTINCT m::smallint FROM unnest(begin_backtest.minutes) AS m ORDER BY 1),
         coalesce(begin_backtest.step, s.strike_step), begin_backtest.levels,
-        begin_backtest.settlement, begin_backtest.close_minute, begin_backtest.version,
+        begin_backtest.settlement, begin_backtest.close_minute, coalesce(begin_backtest.version, ''),
         clock_timestamp()
     FROM upc_data.symbol AS s
     WHERE s.symbol = begin_backtest.symbol
@@ -179,16 +182,16 @@ BEGIN
         -- Quarters and months: a few seconds each.
         SELECT 2, 'train', min(d)::date, max(d)::date
         FROM generate_series(
-            (v_test.train_from AT TIME ZONE 'UTC')::date,
-            ((v_test.train_to - interval '1 minute') AT TIME ZONE 'UTC')::date,
+            date_trunc('day', v_test.train_from AT TIME ZONE 'UTC'),
+            (v_test.train_to - interval '1 minute') AT TIME ZONE 'UTC',
             interval '1 day'
         ) AS d
         GROUP BY date_trunc('quarter', d)
         UNION ALL
         SELECT 3, 'test', min(d)::date, max(d)::date
         FROM generate_series(
-            (v_test.test_from AT TIME ZONE 'UTC')::date,
-            ((v_test.test_to - interval '1 minute') AT TIME ZONE 'UTC')::date,
+            date_trunc('day', v_test.test_from AT TIME ZONE 'UTC'),
+            (v_test.test_to - interval '1 minute') AT TIME ZONE 'UTC',
             interval '1 day'
         ) AS d
         GROUP BY date_trunc('month', d)
@@ -220,6 +223,7 @@ AS $fn$
 DECLARE
     v_test upc_data.backtest;
     v_fit record;
+    v_edges double precision[];
 BEGIN
     SELECT b.* INTO v_test FROM upc_data.backtest AS b
     WHERE b.symbol = fit_backtest.symbol AND b.backtest_id = fit_backtest.backtest_id;
@@ -235,27 +239,33 @@ BEGIN
             );
         END IF;
     END IF;
+    SELECT percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY h.deviation)
+    INTO v_edges
+    FROM (
+        SELECT 100 * sqrt(sum(m.squared_move)) AS deviation
+        FROM (
+            SELECT
+                c.opened_at,
+                ln(c.close / lag(c.close) OVER (ORDER BY c.opened_at)) ^ 2 AS squared_move
+            FROM upc_data.candle AS c
+            WHERE c.symbol = v_test.symbol
+              AND c.opened_at >= v_test.train_from
+              AND c.opened_at < v_test.train_to
+        ) AS m
+        GROUP BY date_trunc('hour', m.opened_at, 'UTC')
+        HAVING sum(m.squared_move) IS NOT NULL
+    ) AS h;
+    IF v_edges IS NULL THEN
+        PERFORM upc.refuse_backtest(
+            format('there is too little of %s to train on', symbol),
+            'The training span has no two candles.', 'Train on a longer span.'
+        );
+    END IF;
     UPDATE upc_data.backtest AS b
     SET
         factors = v_fit.factors,
         coefficients = v_fit.coefficients,
-        regime_edges = (
-            SELECT percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY h.deviation)
-            FROM (
-                SELECT 100 * sqrt(sum(m.squared_move)) AS deviation
-                FROM (
-                    SELECT
-                        c.opened_at,
-                        ln(c.close / lag(c.close) OVER (ORDER BY c.opened_at)) ^ 2 AS squared_move
-                    FROM upc_data.candle AS c
-                    WHERE c.symbol = v_test.symbol
-                      AND c.opened_at >= v_test.train_from
-                      AND c.opened_at < v_test.train_to
-                ) AS m
-                GROUP BY date_trunc('hour', m.opened_at)
-                HAVING sum(m.squared_move) IS NOT NULL
-            ) AS h
-        )
+        regime_edges = v_edges
     WHERE b.symbol = v_test.symbol AND b.backtest_id = v_test.backtest_id;
 END
 $fn$;
@@ -276,7 +286,9 @@ AS $fn$
 DECLARE
     v_test upc_data.backtest;
     v_days date[] := ARRAY(
-        SELECT d::date FROM generate_series(first_day, last_day, interval '1 day') AS d ORDER BY d
+        SELECT d::date
+        FROM generate_series(first_day::timestamp, last_day::timestamp, interval '1 day') AS d
+        ORDER BY d
     );
     v_prefix text := CASE WHEN is_test THEN 'tested ' ELSE '' END;
     v_since timestamptz;

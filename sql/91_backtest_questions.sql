@@ -47,7 +47,7 @@ RETURNS TABLE (minute integer, ewma double precision, hour_sum double precision)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1440
 AS $fn$
 DECLARE
-    v_from timestamptz := day::timestamp AT TIME ZONE 'UTC' - interval '1 day';
+    v_from timestamptz := day::timestamp AT TIME ZONE 'UTC' - interval '24 hours';
 BEGIN
     -- A day back an hour's weight is a sixteen-millionth.
     RETURN QUERY
@@ -123,7 +123,10 @@ BEGIN
     -- By the day on which is asked: contracts that close in the first hour are asked about the day
     -- before.
     FOR v_day IN
-        SELECT d::date FROM generate_series(first_day - 1, last_day, interval '1 day') AS d
+        SELECT d::date
+        FROM generate_series(
+            (first_day - 1)::timestamp, last_day::timestamp, interval '1 day'
+        ) AS d
     LOOP
         v_weekday := extract(isodow FROM v_day)::integer - 1;
         v_start := v_day::timestamp AT TIME ZONE 'UTC';
@@ -140,9 +143,11 @@ BEGIN
             ) AS c
             CROSS JOIN unnest(v_test.minutes) AS t (minutes)
             WHERE c >= greatest(v_test.test_from, first_day::timestamp AT TIME ZONE 'UTC')
+              -- What settles it was not trained on.
+              AND c - interval '1 minute' >= v_test.train_to
               AND c < least(v_test.test_to, (last_day + 1)::timestamp AT TIME ZONE 'UTC')
               AND c - make_interval(mins => t.minutes) > v_start
-              AND c - make_interval(mins => t.minutes) <= v_start + interval '1 day'
+              AND c - make_interval(mins => t.minutes) <= v_start + interval '24 hours'
         ),
         feature AS (
             SELECT f.*

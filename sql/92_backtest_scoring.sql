@@ -19,7 +19,9 @@ AS $fn$
 DECLARE
     v_plain double precision[] := ARRAY(SELECT k::double precision / 20 FROM generate_series(0, 59) AS k ORDER BY k);
 BEGIN
-    RETURN QUERY EXECUTE format(
+    FOR
+        model, bucket, minutes, positive, negative, thresholds, edges, is_linear, is_standardised
+    IN EXECUTE format(
         $sql$
         WITH test AS (
             SELECT b.* FROM upc_data.backtest AS b WHERE b.symbol = $1 AND b.backtest_id = $2
@@ -34,13 +36,18 @@ BEGIN
             SELECT 'standardised', s.bucket, s.minutes, s.positive, s.negative, s.shrinkage
             FROM standardised AS s WHERE s.symbol <> '*'
         ),
-        -- The nearest bucket that there is, the one nearer to zero on a tie, as in the grid.
+        -- The nearest bucket that there is, the one nearer to zero on a tie, as in the grid. A
+        -- bucket of standardised moves that nothing was seen of is as the baseline.
         bucket_key AS MATERIALIZED (
             SELECT DISTINCT ON (m.moves, m.minutes, b.bucket)
                 m.moves, m.minutes, b.bucket AS asked, m.bucket
             FROM (SELECT generate_series(-30, 30) UNION ALL SELECT 99) AS b (bucket)
             CROSS JOIN (SELECT c.moves, c.minutes, c.bucket FROM curve AS c) AS m
-            ORDER BY m.moves, m.minutes, b.bucket, (b.bucket = 99) <> (m.bucket = 99),
+            ORDER BY m.moves, m.minutes, b.bucket,
+                CASE m.moves
+                    WHEN 'standardised' THEN m.bucket NOT IN (b.bucket, 99)
+                    ELSE (b.bucket = 99) <> (m.bucket = 99)
+                END,
                 abs(m.bucket - b.bucket), abs(m.bucket)
         ),
         bucket_curve AS (
@@ -121,13 +128,16 @@ BEGIN
         CROSS JOIN LATERAL (SELECT t.is_linear OR t.is_standardised AS is_met) AS w
         $sql$,
         upc.curve_query(upc.backtest_counts('plain')),
-        upc.curve_query(upc.backtest_counts('standardised'))
+        upc.curve_query(upc.backtest_counts('standardised'), 2)
     )
     USING symbol, backtest_id, v_plain,
         ARRAY(
             -- A hair up, as in the grid.
             SELECT (v_plain[k] + v_plain[k + 1]) / 2 + 1e-9 FROM generate_series(1, 59) AS k ORDER BY k
-        );
+        )
+    LOOP
+        RETURN NEXT;
+    END LOOP;
 END
 $fn$;
 COMMENT ON FUNCTION upc.backtest_readings IS
@@ -142,15 +152,21 @@ SET jit = off
 AS $fn$
 DECLARE
     v_test upc_data.backtest;
+    v_models integer;
 BEGIN
     SELECT b.* INTO v_test FROM upc_data.backtest AS b
     WHERE b.symbol = score_backtest.symbol AND b.backtest_id = score_backtest.backtest_id;
+    -- The Gaussian reads no curve.
+    v_models := cardinality(array_remove(v_test.models, 'gaussian'));
 
     INSERT INTO upc_data.backtest_score (
         symbol, backtest_id, model, dimension, part, day, bin, questions, outcomes, probability,
         squared_probability, squared_error, log_loss
     )
-    WITH question AS MATERIALIZED (
+    WITH reading AS MATERIALIZED (
+        SELECT r.* FROM upc.backtest_readings(symbol, backtest_id) AS r
+    ),
+    question AS MATERIALIZED (
         SELECT
             q.*,
             round(q.price / v_test.step) AS nearest,
@@ -161,6 +177,15 @@ BEGIN
         -- What one model cannot answer is asked of none.
         WHERE q.hour_deviation IS NOT NULL
           AND (v_test.factors IS NULL OR q.variance IS NOT NULL)
+          AND (
+              v_models = 0
+              OR (q.minutes, q.bucket) IN (
+                  SELECT r.minutes, r.bucket
+                  FROM reading AS r
+                  GROUP BY r.minutes, r.bucket
+                  HAVING count(*) = v_models
+              )
+          )
     ),
     strike AS (
         SELECT
@@ -170,9 +195,6 @@ BEGIN
         FROM question AS q
         CROSS JOIN generate_series(-v_test.levels, v_test.levels) AS k
         WHERE q.nearest + k > 0
-    ),
-    reading AS MATERIALIZED (
-        SELECT r.* FROM upc.backtest_readings(symbol, backtest_id) AS r
     ),
     answer AS (
         SELECT
@@ -271,19 +293,42 @@ COMMENT ON FUNCTION upc.score_backtest IS
     'internal: asks every model of a backtest about the contracts that close on some UTC days, and keeps the sums';
 
 
--- Run one step of a backtest, in the order of backtest_steps.
--- Errors: UP022 no such backtest or step, or too little to train on.
+-- Run one step of a backtest, in the order of backtest_steps; nothing, if it was run before.
+-- Errors: UP022 no such backtest or step, one that comes too early, or too little to train on.
 CREATE FUNCTION upc.run_backtest_step(symbol text, backtest_id bigint, step integer)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
+    v_stages text[] := '{fit, train, test, complete}';
     v_step record;
+    v_done integer[];
 BEGIN
     SELECT p.*
     INTO v_step
     FROM upc.backtest_plan(symbol, backtest_id) AS p
     WHERE p.step = run_backtest_step.step;
+
+    -- Whoever runs the same step at the same time waits, and finds that it is done.
+    PERFORM pg_advisory_xact_lock(
+        hashtextextended(format('pyupc backtest %s step %s', backtest_id, step), 0)
+    );
+    SELECT b.steps_done INTO v_done FROM upc_data.backtest AS b
+    WHERE b.symbol = run_backtest_step.symbol AND b.backtest_id = run_backtest_step.backtest_id;
+    IF run_backtest_step.step = ANY (v_done) THEN
+        RETURN;
+    END IF;
+    IF EXISTS (
+        SELECT FROM upc.backtest_plan(symbol, backtest_id) AS p
+        WHERE array_position(v_stages, p.stage) < array_position(v_stages, v_step.stage)
+          AND p.step <> ALL (v_done)
+    ) THEN
+        PERFORM upc.refuse_backtest(
+            format('step %s comes too early', step), 'It needs what earlier stages compute.',
+            'Run all steps of a stage before the next one: fit, train, test, complete.'
+        );
+    END IF;
+
     CASE v_step.stage
         WHEN 'fit' THEN
             PERFORM upc.fit_backtest(symbol, backtest_id);
@@ -307,7 +352,10 @@ BEGIN
                 'Steps are numbered from 1.', 'See upc.backtest_steps.'
             );
     END CASE;
+    UPDATE upc_data.backtest AS b
+    SET steps_done = b.steps_done || run_backtest_step.step
+    WHERE b.symbol = run_backtest_step.symbol AND b.backtest_id = run_backtest_step.backtest_id;
 END
 $fn$;
 COMMENT ON FUNCTION upc.run_backtest_step IS
-    'runs one step of a backtest, by its number in backtest_steps';
+    'runs one step of a backtest, by its number in backtest_steps, if it was not run before';

@@ -9,7 +9,7 @@
 -- share of the test span, and that as a percentage.
 --
 -- Example:
---   SELECT backtest_coverage('BTC', 0);
+--   SELECT count(*) = 0 FROM backtest_coverage('BTC', 0);
 CREATE FUNCTION upc.backtest_coverage(symbol text, backtest_id bigint)
 RETURNS TABLE (moves text, cells bigint, covered bigint, coverage double precision)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2
@@ -20,7 +20,7 @@ DECLARE
     v_moves text;
 BEGIN
     FOREACH v_moves IN ARRAY '{plain, standardised}'::text[] LOOP
-        RETURN QUERY EXECUTE format(
+        FOR moves, cells, covered, coverage IN EXECUTE format(
             $sql$
             WITH test AS (
                 SELECT b.* FROM upc_data.backtest AS b WHERE b.symbol = $1 AND b.backtest_id = $2
@@ -68,7 +68,10 @@ BEGIN
             $sql$,
             upc.curve_query(upc.backtest_counts(v_moves)), v_moves
         )
-        USING symbol, backtest_id;
+        USING symbol, backtest_id
+        LOOP
+            RETURN NEXT;
+        END LOOP;
     END LOOP;
 END
 $fn$;

@@ -31,13 +31,27 @@ UNION
 SELECT n.symbol, n.day FROM upc_data.candle_change AS n;
 """
 
+FIT_CHANGE = """
+CREATE TABLE upc_data.fit_change (
+    symbol text COLLATE "C" NOT NULL,
+    day date NOT NULL,
+    change_id bigint GENERATED ALWAYS AS IDENTITY,
+    CONSTRAINT fit_change_symbol_day_change_id_pkey PRIMARY KEY (symbol, day, change_id)
+);
+COMMENT ON TABLE upc_data.fit_change IS
+    'days whose candles changed since the last build looked for something to fit; written by the '
+    'triggers on upc_data.candle, consumed by the build';
+COMMENT ON COLUMN upc_data.fit_change.symbol IS 'symbol whose candles changed';
+COMMENT ON COLUMN upc_data.fit_change.day IS 'UTC day in which a changed candle opened';
+COMMENT ON COLUMN upc_data.fit_change.change_id IS 'makes two changes of one day two rows';
+"""
+
 VOLATILITY_FIT = """
 CREATE TABLE upc_data.volatility_fit (
     symbol text COLLATE "C" NOT NULL,
     fitted_until date NOT NULL,
     factors smallint[] NOT NULL,
     coefficients double precision[] NOT NULL,
-    is_stale boolean NOT NULL DEFAULT false,
     completed_at timestamptz,
     used_factors smallint[],
     used_coefficients double precision[],
@@ -61,8 +75,6 @@ COMMENT ON COLUMN upc_data.volatility_fit.factors IS
 COMMENT ON COLUMN upc_data.volatility_fit.coefficients IS
     'six a minute of time left, 1 to 60: the constant, and the weights of the logarithms of the '
     'mean squared ranges of the last 5, 20, 60, 240 and 1440 minutes, each plus 14';
-COMMENT ON COLUMN upc_data.volatility_fit.is_stale IS
-    'a candle that was fitted has changed: the next build fits again';
 COMMENT ON COLUMN upc_data.volatility_fit.completed_at IS
     'when the last piece of the last build was committed; NULL while pieces are missing';
 COMMENT ON COLUMN upc_data.volatility_fit.used_factors IS
@@ -157,6 +169,7 @@ COMMENT ON CONSTRAINT volatility_state_symbol_pkey ON upc_data.volatility_state 
 
 def upgrade() -> None:
     run_sql(VOLATILITY_CHANGE)
+    run_sql(FIT_CHANGE)
     run_sql(VOLATILITY_FIT)
     run_sql(VOLATILITY_DAY)
     run_sql(VOLATILITY_HISTOGRAM)
@@ -169,5 +182,6 @@ def downgrade() -> None:
     DROP TABLE upc_data.volatility_histogram;
     DROP TABLE upc_data.volatility_day;
     DROP TABLE upc_data.volatility_fit;
+    DROP TABLE upc_data.fit_change;
     DROP TABLE upc_data.volatility_change;
     """)

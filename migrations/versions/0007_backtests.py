@@ -26,6 +26,7 @@ CREATE TABLE upc_data.backtest (
     version text NOT NULL,
     started_at timestamptz NOT NULL,
     completed_at timestamptz,
+    steps_done integer[] NOT NULL DEFAULT '{}',
     factors smallint[],
     coefficients double precision[],
     regime_edges double precision[],
@@ -49,7 +50,8 @@ COMMENT ON COLUMN upc_data.backtest.backtest_id IS 'ascending number';
 COMMENT ON COLUMN upc_data.backtest.train_from IS 'the first opening time that is trained on';
 COMMENT ON COLUMN upc_data.backtest.train_to IS
     'candles that opened at it or later are not trained on';
-COMMENT ON COLUMN upc_data.backtest.test_from IS 'contracts that close before it are not tested';
+COMMENT ON COLUMN upc_data.backtest.test_from IS
+    'contracts that close before it are not tested, nor one that a candle before train_to settles';
 COMMENT ON COLUMN upc_data.backtest.test_to IS 'contracts that close at it or later are not tested';
 COMMENT ON COLUMN upc_data.backtest.models IS
     'what was tested: model:method, e.g. momentum:nearest or volatility:linear; gaussian';
@@ -65,6 +67,8 @@ COMMENT ON COLUMN upc_data.backtest.version IS 'version of pyupc that computed i
 COMMENT ON COLUMN upc_data.backtest.started_at IS 'when it was begun';
 COMMENT ON COLUMN upc_data.backtest.completed_at IS
     'when its last score was stored; NULL while it is not complete';
+COMMENT ON COLUMN upc_data.backtest.steps_done IS
+    'numbers of the steps whose results are stored: none is counted twice';
 COMMENT ON COLUMN upc_data.backtest.factors IS
     'of the forecast of volatility, as in upc_data.volatility_fit, fitted on the training span';
 COMMENT ON COLUMN upc_data.backtest.coefficients IS
@@ -96,7 +100,7 @@ CREATE TABLE upc_data.backtest_histogram (
 );
 COMMENT ON TABLE upc_data.backtest_histogram IS
     'what a backtest was trained on: counts as in the histograms of the same names, of pairs of '
-    'closes inside of the training span; and what was counted in the test span, to be held against it';
+    'closes inside of the training span; and of the test span, to be held against it';
 COMMENT ON COLUMN upc_data.backtest_histogram.symbol IS 'symbol';
 COMMENT ON COLUMN upc_data.backtest_histogram.backtest_id IS 'the backtest';
 COMMENT ON COLUMN upc_data.backtest_histogram.moves IS

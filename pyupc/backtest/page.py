@@ -10,6 +10,7 @@ from pyupc.backtest.page_parts import CSS, cell, inline_svg, table
 from pyupc.backtest.scores import DIMENSIONS, RESAMPLES, Report, Row
 from pyupc.backtest.words import (
     DIMENSION_NAMES,
+    coverage,
     interval,
     lead_cells,
     loss,
@@ -80,7 +81,7 @@ def page(report: Report, figures: Mapping[str, bytes], descriptions: Mapping[str
         f"<style>\n{CSS}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>{escape(verdict(report))}</h1>\n"
         f'<p class="reason">{escape(_sentence(reason(report)))}</p>\n<p>{introduction}</p>\n'
-        f"<section>\n<h2>Overall</h2>\n{_overall(report)}</section>\n"
+        f"<section>\n<h2>Overall</h2>\n{_overall(report)}{_coverage(report)}</section>\n"
         f'<section class="figures">\n{shown}</section>\n'
         f"{''.join(_dimension(report, each) for each in DIMENSIONS[1:] if each in report.scores)}"
         f"<section>\n<h2>Settings</h2>\n{_settings(report)}</section>\n"
@@ -111,6 +112,11 @@ def _introduction(report: Report) -> str:
 def _figure(name: str, svg: bytes, description: str, report: Report) -> str:
     drawing = inline_svg(svg, name, description)
     return f"<figure>\n{drawing}<figcaption>{escape(description)}</figcaption>\n</figure>\n"
+
+
+def _coverage(report: Report) -> str:
+    held = coverage(report)
+    return f"<p>{escape(held)}.</p>\n" if held else ""
 
 
 def _overall(report: Report) -> str:

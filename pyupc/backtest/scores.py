@@ -29,13 +29,15 @@ RESAMPLES: Mapping[str, int] = {
 class Report:
     """A row of upc.backtest_list, and what the functions of the report answered about it.
 
-    `scores` has the dimensions that were asked for; `verdict` is empty for a single model.
+    `scores` has the dimensions that were asked for; `verdict` is empty for a single model,
+    `coverage` where no moves were counted.
     """
 
     settings: Row
     scores: Mapping[str, Sequence[Row]]
     reliability: Sequence[Row]
     verdict: Sequence[Row]
+    coverage: Sequence[Row]
 
     @property
     def models(self) -> list[str]:
@@ -102,6 +104,7 @@ def read(
             scores,
             rows("SELECT r.* FROM upc.backtest_reliability(%s, %s) AS r"),
             rows("SELECT v.* FROM upc.backtest_verdict(%s, %s) AS v"),
+            rows("SELECT c.* FROM upc.backtest_coverage(%s, %s) AS c"),
         )
 
 

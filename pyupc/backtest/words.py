@@ -19,6 +19,9 @@ _REGIMES = {1: "calm", 2: "quiet", 3: "lively", 4: "wild"}
 
 _DAY = timedelta(days=1)
 
+# Of fewer, drawn anew, intervals are far too narrow: of a single one they have no width at all.
+FEW_DAYS = 10
+
 
 def headline(report: Report) -> str:
     """The verdict against the opponents in one line, whatever it is."""
@@ -30,6 +33,9 @@ def verdict(report: Report) -> str:
     if not overall:
         return f"{report.models[0]} had no opponent"
     best = overall[0]["model"]
+    days = report.settings["days"]
+    if days < FEW_DAYS:
+        return f"{best} comes first, but {days} {'day is' if days == 1 else 'days are'} too few"
     beaten = sum(row["difference_high"] < 0 for row in overall)
     if beaten < len(overall):
         words = f"beats {beaten} of {len(overall)} opponents" if beaten else "beats none of them"
@@ -59,6 +65,20 @@ def _leads(overall: Sequence[Row]) -> str:
     return ", and ".join(leads)
 
 
+def coverage(report: Report) -> str:
+    """How much of the intervals held in the test span; empty where nothing was counted in it."""
+    told = [
+        f"{row['coverage']:.1f} % of {row['cells']:,} cells of {row['moves']} moves"
+        for row in report.coverage
+    ]
+    if not told:
+        return ""
+    return (
+        f"95 % intervals of the training span hold the share of the test span in"
+        f" {' and '.join(told)}"
+    )
+
+
 def part_name(dimension: str, part: int, step: float) -> str:
     match dimension:
         case "minutes":
@@ -75,7 +95,7 @@ def part_name(dimension: str, part: int, step: float) -> str:
 
 def loss(value: float | None) -> str:
     """A log loss or a Brier score."""
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else f"{value:.5f}"
 
 
 def small(value: float | None) -> str:

@@ -77,7 +77,8 @@ def command(
     scores are kept, with all settings: --list, --show.
 
     Log loss is what counts; its intervals come from drawing whole days anew, and the last line says
-    which model beats which opponents. --json prints all scores, divided in all ways.
+    which model beats which opponents. --json prints all scores, divided in all ways. Without
+    --symbol every symbol is tested that has candles.
     """
     _refuse_mixtures(ctx, is_list=is_list, show=show, delete=delete)
     if out is not None:

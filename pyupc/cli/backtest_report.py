@@ -8,6 +8,7 @@ import click
 
 from pyupc.backtest.scores import Report, Row
 from pyupc.backtest.words import (
+    coverage,
     headline,
     interval,
     lead_cells,
@@ -59,6 +60,8 @@ def _print_report(report: Report, dimension: str) -> None:
     if dimension in report.scores and dimension != "all":
         click.echo()
         _print_parts(report, dimension)
+    if held := coverage(report):
+        click.echo(f"\n{held}")
 
 
 def _print_parts(report: Report, dimension: str) -> None:
@@ -100,6 +103,7 @@ def document(reports: Sequence[Report]) -> Row:
                 "scores": report.scores,
                 "reliability": report.reliability,
                 "verdict": report.verdict,
+                "coverage": report.coverage,
             }
             for report in reports
         ]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Of the 60 thresholds, those that fit on a line.
 _SHOWN = ("0_00", "0_05", "0_10", "0_25", "0_50", "1_00", "2_00")
+# Of those of standardised moves, in standard deviations.
+_SHOWN_STANDARDISED = ("0_000", "0_150", "0_525", "1_050", "1_500", "2_025", "3_000")
 
 
 @click.group(epilog=examples("pyupc fingerprints build", "pyupc fingerprints list --symbol BTC"))
@@ -143,6 +145,7 @@ def _print_list(found: Sequence[Row], states: Sequence[Row]) -> None:
         "pyupc fingerprints show btc_fingerprint_directional_baseline",
         "pyupc fingerprints show btc_fingerprint_directional_momentum_007 --ttc 15",
         "pyupc fingerprints show btc_fingerprint_directional_momentum_-27 --csv",
+        "pyupc fingerprints show btc_volatility_baseline --ttc 15",
     )
 )
 @click.argument("name")
@@ -150,6 +153,9 @@ def _print_list(found: Sequence[Row], states: Sequence[Row]) -> None:
 @output_options
 def show(name: str, ttc: int | None, output: Output) -> None:
     """Show a fingerprint: the chance in percent of a move of at least +θ % and -θ %.
+
+    One of standardised moves, as btc_volatility_momentum_007, tells the chance of moves of so many
+    standard deviations of their forecast.
 
     A terminal has room for some of the 60 thresholds; --json, --nl, --csv and -t print them all.
     """
@@ -168,7 +174,8 @@ def show(name: str, ttc: int | None, output: Output) -> None:
 
 
 def _print_selection(table: Table) -> None:
-    wanted = [f"{side}_{threshold}" for threshold in _SHOWN for side in ("pos", "neg")]
+    shown = _SHOWN_STANDARDISED if "pos_0_000" in table.columns else _SHOWN
+    wanted = [f"{side}_{threshold}" for threshold in shown for side in ("pos", "neg")]
     places = [table.columns.index(column) for column in wanted]
     head = [f"{'+' if c.startswith('pos') else '-'}{c[4:].replace('_', '.')}" for c in wanted]
     rows = [

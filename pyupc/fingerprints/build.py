@@ -143,7 +143,9 @@ def _lock(control: Connection, symbol: str) -> None:
 
 def _begin(control: Connection, plans: Sequence[Plan]) -> None:
     for each in plans:
-        control.execute("SELECT upc.begin_build(%s)", [each.symbol])
+        # Where standardised moves alone are counted, what stands goes on to be shown.
+        if each.pieces or not each.is_complete:
+            control.execute("SELECT upc.begin_build(%s)", [each.symbol])
 
 
 def _pieces(plans: Sequence[Plan]) -> list[Piece]:

@@ -71,7 +71,10 @@ def table(conn: Connection, name: str, ttc: int | None) -> Table:
 
 
 def _require(conn: Connection, name: str) -> None:
-    rows = conn.execute("SELECT f.fingerprint FROM upc.fingerprint_catalogue AS f").fetchall()
+    rows = conn.execute(
+        "SELECT f.fingerprint FROM upc.fingerprint_catalogue AS f"
+        " UNION ALL SELECT v.fingerprint FROM upc.volatility_catalogue AS v"
+    ).fetchall()
     names = [known for (known,) in rows]
     if name in names:
         return

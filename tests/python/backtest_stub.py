@@ -24,8 +24,9 @@ CREATE TABLE public.stub_order (stage text NOT NULL, what text NOT NULL);
 CREATE TABLE public.stub_score AS SELECT * FROM upc_data.backtest_score;
 CREATE TABLE public.stub_backtest AS SELECT * FROM upc_data.backtest;
 DELETE FROM upc_data.backtest;
+DROP FUNCTION upc.begin_backtest, upc.backtest_steps, upc.run_backtest_step;
 
-CREATE OR REPLACE FUNCTION upc.begin_backtest(
+CREATE FUNCTION upc.begin_backtest(
     symbol text, train_from timestamptz, train_to timestamptz, test_from timestamptz,
     test_to timestamptz, models text[], minutes integer[], step double precision,
     levels integer, settlement text, close_minute integer, version text
@@ -61,7 +62,7 @@ BEGIN
 END
 $fn$;
 
-CREATE OR REPLACE FUNCTION upc.backtest_steps(symbol text, backtest_id bigint)
+CREATE FUNCTION upc.backtest_steps(symbol text, backtest_id bigint)
 RETURNS TABLE (step integer, stage text, days integer)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -70,7 +71,7 @@ BEGIN ATOMIC
         (5, 'test', 2), (6, 'test', 2), (7, 'test', 2), (8, 'complete', 0);
 END;
 
-CREATE OR REPLACE FUNCTION upc.run_backtest_step(symbol text, backtest_id bigint, step integer)
+CREATE FUNCTION upc.run_backtest_step(symbol text, backtest_id bigint, step integer)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$

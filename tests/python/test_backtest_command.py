@@ -253,12 +253,12 @@ def test_people_see_a_table_a_table_by_time_and_the_verdict(conn: Connection) ->
     head, *lines = by_time.splitlines()
     assert re.split(" {2,}", head) == ["log loss", "2 min", "15 min", "60 min"]
     assert [line.split() for line in lines] == [
-        [model, *(f"{row['log_loss']:.4f}" for row in scores if row["model"] == model)]
+        [model, *(f"{row['log_loss']:.5f}" for row in scores if row["model"] == model)]
         for model in ASKED.models
     ]
     assert last.startswith(f"BTC: {best} ")
     assert len(last.splitlines()) == 1
-    assert f"{verdict[0]['log_loss']:.4f}" in last
+    assert f"{verdict[0]['log_loss']:.5f}" in last
 
 
 @pytest.mark.parametrize(

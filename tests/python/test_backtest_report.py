@@ -37,9 +37,9 @@ def against(opponent: str, difference: float, spread: float) -> dict[str, Any]:
     }
 
 
-def report(*verdict: dict[str, Any]) -> Report:
-    scores = [row("volatility:linear", 0.4)]
-    return Report({"models": ["volatility:linear"], "symbol": "BTC"}, {"all": scores}, [], verdict)
+def report(*verdict: dict[str, Any], days: int = 10) -> Report:
+    settings = {"models": ["volatility:linear"], "symbol": "BTC", "days": days}
+    return Report(settings, {"all": [row("volatility:linear", 0.4)]}, [], verdict, [])
 
 
 @pytest.mark.parametrize(
@@ -47,35 +47,41 @@ def report(*verdict: dict[str, Any]) -> Report:
     [
         (
             [],
-            "volatility:linear had no opponent: its log loss is 0.4000 (0.3900 to 0.4100)",
+            "volatility:linear had no opponent: its log loss is 0.40000 (0.39000 to 0.41000)",
         ),
         (
             [against("gaussian", -0.02, 0.005)],
-            "volatility:linear beats its opponent: its log loss of 0.4000 is 0.02000 (0.01500 to "
+            "volatility:linear beats its opponent: its log loss of 0.40000 is 0.02000 (0.01500 to "
             "0.02500) below the one of gaussian",
         ),
         (
             [against("shrunk:linear", -0.01, 0.005), against("gaussian", -0.02, 0.005)],
-            "volatility:linear beats all 2 opponents: its log loss of 0.4000 is 0.01000 (0.00500 "
+            "volatility:linear beats all 2 opponents: its log loss of 0.40000 is 0.01000 (0.00500 "
             "to 0.01500) below the one of shrunk:linear, the next best, and 0.02000 (0.01500 to "
             "0.02500) below the one of gaussian",
         ),
         (
             [against("shrunk:linear", -0.001, 0.005), against("baseline:linear", -0.02, 0.005)],
             "volatility:linear comes first, but beats 1 of 2 opponents beyond chance: its log loss "
-            "of 0.4000 is 0.00100 (-0.00400 to 0.00600) below the one of shrunk:linear, the next "
+            "of 0.40000 is 0.00100 (-0.00400 to 0.00600) below the one of shrunk:linear, the next "
             "best",
         ),
         (
             [against("gaussian", 0.0, 0.005)],
             "volatility:linear comes first, but beats none of them beyond chance: its log loss of "
-            "0.4000 is 0.00000 (-0.00500 to 0.00500) below the one of gaussian",
+            "0.40000 is 0.00000 (-0.00500 to 0.00500) below the one of gaussian",
         ),
     ],
     ids=["alone", "one", "all", "some", "none"],
 )
 def test_headline(verdict: list[dict[str, Any]], expected: str) -> None:
     assert headline(report(*verdict)) == expected
+
+
+@pytest.mark.parametrize(("days", "words"), [(1, "1 day is"), (9, "9 days are")])
+def test_few_days_are_no_verdict(days: int, words: str) -> None:
+    found = headline(report(against("gaussian", -0.02, 0.0), days=days))
+    assert found.startswith(f"volatility:linear comes first, but {words} too few: its log loss ")
 
 
 def test_a_lead_is_seen_from_both_sides() -> None:
@@ -178,8 +184,8 @@ def test_everything_is_on_the_page(made: tuple[Report, str]) -> None:
     cells = [words for tag, words in page.texts if tag in ("td", "th")]
     for dimension in DIMENSIONS:
         for score in found.scores[dimension]:
-            assert f"{score['log_loss']:.4f}" in cells
-            assert f"{score['log_loss_low']:.4f} to {score['log_loss_high']:.4f}" in cells
+            assert f"{score['log_loss']:.5f}" in cells
+            assert f"{score['log_loss_low']:.5f} to {score['log_loss_high']:.5f}" in cells
     for name in ("2 min", "60 min", "nearest", "250 away", "750 away", "05:00", "1 calm", "4 wild"):
         assert name in cells
 
@@ -191,7 +197,7 @@ def test_the_best_of_each_row_stands_out(made: tuple[Report, str]) -> None:
     for line, part in zip(re.findall("<tr>.*</tr>", table)[1:], (2, 15, 60), strict=True):
         scores = [row for row in found.scores["minutes"] if row["part"] == part]
         best = min(row["log_loss"] for row in scores)
-        assert re.findall('<td class="best">([^<]*)', line) == [f"{best:.4f}"]
+        assert re.findall('<td class="best">([^<]*)', line) == [f"{best:.5f}"]
 
 
 def test_figures_are_told_to_those_who_do_not_see_them(made: tuple[Report, str]) -> None:
@@ -203,7 +209,7 @@ def test_figures_are_told_to_those_who_do_not_see_them(made: tuple[Report, str])
     for model in MODELS:
         for words in told:
             assert model in words
-        assert f"{model} {found.overall(model)['log_loss']:.4f}" in told[1]
+        assert f"{model} {found.overall(model)['log_loss']:.5f}" in told[1]
 
 
 def test_figures_share_nothing_and_follow_light_and_dark(made: tuple[Report, str]) -> None:

@@ -62,6 +62,14 @@ def contents(conn: Connection) -> dict[str, list[str]]:
         "upc_data.fingerprint_build": "(h.symbol, h.completed_at IS NOT NULL)",
         "upc.fingerprint_curve": "h",
         "upc.fingerprint_grid": "h",
+        "upc_data.volatility_histogram": "h",
+        "upc_data.volatility_day": "h",
+        "upc_data.volatility_change": "(h.symbol, h.day)",
+        "upc_data.fit_change": "(h.symbol, h.day)",
+        "upc_data.volatility_fit": "(h.symbol, h.fitted_until, h.completed_at IS NOT NULL, "
+        "h.factors, h.coefficients, h.used_factors, h.used_coefficients)",
+        "upc_data.volatility_state": "h",
+        "upc.volatility_curve": "h",
     }
     return {
         table: [
@@ -126,7 +134,11 @@ def test_a_build_is_the_one_of_sql(candles: Connection) -> None:
     assert candles.execute(
         "SELECT array_agg(DISTINCT c.symbol ORDER BY c.symbol) FROM upc.fingerprint_curve AS c"
     ).fetchone() == (["*", "BTC", "ETH"],)
-    assert found["upc_data.candle_change"] == []
+    for notes in ("candle_change", "volatility_change", "fit_change"):
+        assert found[f"upc_data.{notes}"] == []
+    assert candles.execute(
+        "SELECT array_agg(DISTINCT c.symbol ORDER BY c.symbol) FROM upc.volatility_curve AS c"
+    ).fetchone() == (["BTC", "ETH"],)
 
     document = json.loads(result.stdout)
     btc, eth = document["results"]
@@ -189,6 +201,75 @@ def test_an_interrupted_build_is_taken_up_again(candles: Connection) -> None:
     found = contents(candles)
     assert found["upc.fingerprint_curve"] != []
     assert found == built_in_sql(candles)
+
+
+@contextmanager
+def last_standardised_piece_held(dsn: str) -> Iterator[Connection]:
+    with connect(dsn, autocommit=False) as holder:
+        holder.execute(
+            "SELECT FROM upc_data.volatility_change WHERE day >= '2024-07-02' FOR UPDATE"
+        )
+        yield holder
+        holder.rollback()
+
+
+STANDARDISED_HELD = """
+    SELECT (SELECT count(*) FROM upc.volatility_pieces('BTC')) = 1
+        AND EXISTS (
+            SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'
+                AND query LIKE '%upc.count_volatility_days%'
+        )
+"""
+
+
+def test_a_build_interrupted_among_standardised_moves_is_taken_up_again(
+    candles: Connection,
+) -> None:
+    with last_standardised_piece_held(os.environ["PYUPC_DSN"]):
+        process = started("build")
+        wait_for(candles, STANDARDISED_HELD, process)
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, ""), said
+    assert "Traceback" not in said
+    candles.execute("SELECT upc.refresh_fingerprints()")
+    assert candles.execute("SELECT count(*) FROM upc.volatility_curve").fetchone() == (0,)
+    assert candles.execute("SELECT upc.volatility('BTC')").fetchone() == (None,)
+
+    assert pyupc("build").exit_code == 0
+    found = contents(candles)
+    assert found["upc.volatility_curve"] != []
+    assert found == built_in_sql(candles)
+
+
+def test_a_new_fit_hides_no_plain_fingerprint(candles: Connection) -> None:
+    """Nor does it stop forecasts, until all that stands on it is counted."""
+    assert pyupc("build").exit_code == 0
+    before = contents(candles)
+    known = candles.execute("SELECT upc.volatility('BTC')").fetchone()
+    candles.execute("UPDATE upc_data.volatility_fit SET factors = array_fill(99, '{10080}')")
+    candles.execute("INSERT INTO upc_data.fit_change (symbol, day) VALUES ('BTC', '2024-01-01')")
+    with connect(os.environ["PYUPC_DSN"], autocommit=False) as holder:
+        holder.execute("LOCK TABLE upc_data.volatility_histogram IN SHARE MODE")
+        process = started("build")
+        wait_for(candles, HELD_FIT, process)
+        candles.execute("SELECT upc.refresh_fingerprints()")
+        assert contents(candles)["upc.fingerprint_curve"] == before["upc.fingerprint_curve"]
+        assert candles.execute("SELECT upc.volatility('BTC')").fetchone() == known
+        holder.rollback()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert contents(candles) == before
+
+
+HELD_FIT = """
+    SELECT EXISTS (
+        SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'
+            AND query LIKE '%upc.prepare_volatility%'
+    )
+"""
 
 
 def test_a_build_without_pieces_left_is_completed(candles: Connection) -> None:
