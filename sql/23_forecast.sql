@@ -182,8 +182,8 @@ BEGIN
     WHERE v_variances IS NOT NULL
     ON CONFLICT ON CONSTRAINT volatility_state_symbol_pkey
         DO UPDATE SET known_at = excluded.known_at, variances = excluded.variances
-        -- A build may have kept one of a newer fit.
-        WHERE s.known_at < excluded.known_at;
+        -- A build may have kept one of a newer fit. A replay goes back in time.
+        WHERE s.known_at <> excluded.known_at;
     RETURN v_variances;
 END
 $fn$;

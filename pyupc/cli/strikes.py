@@ -81,6 +81,9 @@ _NAMES = (
     "sample_size",
 )
 
+# As compute_strikes returns them.
+_RETURNED = (*_NAMES[:9], "sample_size", "fingerprint", "prob_low", "prob_high", "deviation")
+
 # What fits from a width of the terminal on; all that differs between rows, or the essence of it.
 _COLUMNS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (124, _NAMES),
@@ -175,7 +178,7 @@ def command(
     if output.is_json:
         click.echo(json.dumps(rows, indent=1))
     else:
-        names = strike_models.COLUMNS if all_models else (*_NAMES, "fingerprint")
+        names = strike_models.COLUMNS if all_models else _RETURNED
         columns = (*bases[0].document(), *names)
         print_rows(rows, output, human=lambda: _print(answers), columns=columns)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.rows import scalar_row
 
 from pyupc.database import obstacles, search_path
 from pyupc.database.schema import (
@@ -89,6 +90,7 @@ def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
             with conn.transaction():
                 obstacles.refuse_strangers(conn)
                 _set_lock_timeout(conn, min(lock_timeout, MOMENT))
+                _lock_tables(conn, present)
                 conn.execute(f"DROP SCHEMA {', '.join(present)} CASCADE")
             break
         except psycopg.errors.LockNotAvailable:
@@ -97,6 +99,19 @@ def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
         time.sleep(MOMENT)
     _set_lock_timeout(conn, lock_timeout)
     conn.execute("DELETE FROM upc_data.engine_object")
+
+
+def _lock_tables(conn: psycopg.Connection[Any], schemas: list[str]) -> None:
+    """Those that lose triggers, before any view: a tick has read them when it comes to a view."""
+    query = (
+        "SELECT DISTINCT t.tgrelid::regclass::text FROM pg_catalog.pg_trigger AS t"
+        " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"
+        " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
+        " WHERE n.nspname = ANY (%s) AND NOT t.tgisinternal ORDER BY 1 DESC"
+    )
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        for table in cursor.execute(query, (schemas,)).fetchall():
+            conn.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
 
 
 def _set_lock_timeout(conn: psycopg.Connection[Any], seconds: float) -> None:

@@ -28,7 +28,7 @@ ORDER = ("fresh", "warn", "stale", "halted")
 # By what the keys are called in the documents.
 PROBABILITIES = {
     *("probability", "prob_above", "prob_beyond", "prob_within"),
-    *("positive_prob", "negative_prob", "current_probability"),
+    *("prob_low", "prob_high", "positive_prob", "negative_prob", "current_probability"),
 }
 DIFFERENCES = {"yes_diff", "no_diff", "yes_edge", "no_edge"}
 QUOTES = {

@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from psycopg import errors
 
+from pyupc.database import rebuild
 from pyupc.database.connect import connect
 from tests.python.market import (
     Document,
@@ -77,14 +76,10 @@ def test_functions_rebuilt_under_it_do_not_stop_it(market: str, tmp_path: Path) 
 def test_functions_removed_under_it_end_it(market: str, tmp_path: Path) -> None:
     with ticking(market, *SIMULATED, "--interval", "0.1", "--out", tmp_path) as process:
         until(lambda: count(market))
-        with connect(market) as conn:
+        with connect(market, autocommit=False) as conn:
             # As an upgrade does: give way to the ticks, and try again.
-            conn.execute("SET lock_timeout = '500ms'")
-            is_dropped = False
-            while not is_dropped:
-                with suppress(errors.DeadlockDetected, errors.LockNotAvailable):
-                    conn.execute("DROP SCHEMA upc, analytics CASCADE")
-                    is_dropped = True
+            rebuild.drop_code(conn, lock_timeout=20)
+            conn.commit()
         assert ended(process) == (4, "")
 
 

@@ -89,7 +89,7 @@ def test_every_value_of_a_tick_follows_from_the_candles_and_compute_strikes(
     strikes = rows(
         market,
         "SELECT strike, buffer, move_percent, direction, prob_beyond, positive_prob, negative_prob,"
-        " prob_above, sample_size"
+        " prob_above, sample_size, prob_low, prob_high"
         " FROM upc.compute_strikes(%s, %s, 'BTC', %s)",
         price,
         live["momentum_bps"],
@@ -97,8 +97,14 @@ def test_every_value_of_a_tick_follows_from_the_candles_and_compute_strikes(
     )
     expected = []
     further = {}
-    for strike, buffer, move, direction, beyond, positive, negative, above, size in strikes:
-        further[strike] = {"prob_above": two_decimals(above), "sample_size": size}
+    for strike, buffer, move, direction, beyond, positive, negative, *others in strikes:
+        above, size, low, high = others
+        further[strike] = {
+            "prob_above": two_decimals(above),
+            "sample_size": size,
+            "prob_low": two_decimals(low),
+            "prob_high": two_decimals(high),
+        }
         expected.append(
             {
                 "strike": strike,

@@ -329,6 +329,17 @@ def test_a_forecast_is_kept_for_its_minute(conn: Connection) -> None:
         assert 100 * np.sqrt(variances[4]) == pytest.approx(forecast(conn, at, 300), rel=1e-12)
 
 
+def test_a_replay_keeps_its_own(conn: Connection) -> None:
+    """Also where one of a later minute has been kept."""
+    conn.execute("SELECT upc.keep_forecast('BTC')")
+    assert kept(conn)[0] == DAY + timedelta(days=1)
+    replayed(conn, NOW)
+    first = kept(conn)
+    assert first[0] == NOW.replace(second=0)
+    replayed(conn, NOW + timedelta(seconds=1))
+    assert kept(conn) == first
+
+
 @contextmanager
 def locked(dsn: str) -> Iterator[None]:
     """Another session has the kept forecast locked, and does not come to an end."""
