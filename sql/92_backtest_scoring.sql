@@ -300,7 +300,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_stages text[] := '{fit, train, test, complete}';
+    v_stages text[] := '{fit, train, test, complete}'::text[];
     v_step record;
     v_done integer[];
 BEGIN
