@@ -19,7 +19,7 @@ BTC = walk(140, "2026-01-05", 2500)
 UNEVEN = coded([-8, 0, 3], [2, 3, 10, 45], ["0", "0.05", "0.2", "0.9", "1.7"])
 WITHOUT_ZERO = coded([0, 9], [1, 30], ["0.1", "0.25", "1.5"], first=700)
 ONE_CELL = coded([], [5], ["0"], first=900)
-STRIKES = PRICE + 35.0 * np.arange(-130, 131)
+STRIKES = PRICE + 35 * np.arange(-130, 131, dtype=np.float64)
 TIMES = [1, 7, 29, 59, 60, 61, 90, 150, 200, 333, 1234, 2699, 2701, 3599, 3600, 7200]
 PROPERTY = settings(
     deadline=None,
@@ -116,7 +116,7 @@ def test_by_hand(conn: Connection) -> None:
 
 def test_on_the_grid_it_is_the_nearest(conn: Connection) -> None:
     """Except for no move, which either side takes half of."""
-    at = PRICE + 50.0 * np.arange(1, 60)
+    at = PRICE + 50 * np.arange(1, 60, dtype=np.float64)
     for ttc in (60, 900, 3600):
         linear = asked(conn, 4, ttc, at)
         nearest = strikes(conn, momentum=4, ttc_seconds=ttc, strikes=at.tolist())

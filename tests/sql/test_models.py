@@ -99,7 +99,8 @@ def read(up: Floats, down: Floats, thresholds: Floats, moves: Floats, method: st
         positive, negative = up[place], down[place]
     else:
         positive, negative = (np.interp(moves, thresholds, side) for side in (up, down))
-    return np.where(STRIKES > PRICE, positive, 100 - negative)
+    above: Floats = np.where(STRIKES > PRICE, positive, 100 - negative)
+    return above
 
 
 def z_thresholds() -> Floats:
@@ -129,7 +130,7 @@ def test_baseline_is_no_momentum(conn: Connection, method: str, settlement: str)
 @pytest.mark.parametrize("method", METHODS)
 def test_shrunk(conn: Connection, method: str) -> None:
     """As much of the bucket's own curve as its shrinkage says; the rest is the baseline's."""
-    thresholds = 0.05 * np.arange(60)
+    thresholds: Floats = np.arange(60, dtype=np.float64) / 20
     for momentum, ttc in product(MOMENTA[1:], TIMES):
         own = curves(conn, "fingerprint_curve", bucket_of(momentum))
         baseline = curves(conn, "fingerprint_curve", 99)
