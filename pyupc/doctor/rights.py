@@ -16,6 +16,7 @@ WRITES = {
     "document": "INSERT, UPDATE",
     "fingerprint_build": "INSERT, UPDATE",
     "fingerprint_histogram": "INSERT, UPDATE, DELETE",
+    "fit_change": "INSERT, DELETE",
     "market_event": "INSERT, UPDATE",
     "market_quote": "INSERT, UPDATE, DELETE",
     "price": "INSERT, UPDATE, DELETE",
@@ -23,6 +24,11 @@ WRITES = {
     "tick_count": "INSERT, UPDATE",
     "tick_lease": "INSERT, UPDATE, DELETE",
     "trade": "INSERT, UPDATE",
+    "volatility_change": "INSERT, DELETE",
+    "volatility_day": "INSERT, DELETE",
+    "volatility_fit": "INSERT, UPDATE, DELETE",
+    "volatility_histogram": "INSERT, UPDATE, DELETE",
+    "volatility_state": "INSERT, UPDATE, DELETE",
     "write_probe": "INSERT, UPDATE",
 }
 
