@@ -131,7 +131,7 @@ def test_the_disk_of_the_write_ahead_log(
     cluster_template: Template, server_folder: Path, tmp_path: Path
 ) -> None:
     with (
-        on_a_small_disk(cluster_template, server_folder, "64m", "pg_wal") as (server, disk),
+        on_a_small_disk(cluster_template, server_folder, "128m", "pg_wal") as (server, disk),
         scene(server, tmp_path) as its,
     ):
         disk.fill()

@@ -21,6 +21,8 @@ CREATE TABLE public.stub_call (
     ended_at timestamptz
 );
 CREATE TABLE public.stub_order (stage text NOT NULL, what text NOT NULL);
+-- Goes on counting where a transaction is thrown out.
+CREATE SEQUENCE public.stub_attempt;
 CREATE TABLE public.stub_score AS SELECT * FROM upc_data.backtest_score;
 CREATE TABLE public.stub_backtest AS SELECT * FROM upc_data.backtest;
 DELETE FROM upc_data.backtest;
@@ -88,7 +90,7 @@ DECLARE
 BEGIN
     IF v_order = 'fail' THEN
         RAISE EXCEPTION 'the disk is full' USING ERRCODE = '53100';
-    ELSIF v_order = 'deadlock' AND step % 2 = 0 AND random() < 0.5 THEN
+    ELSIF v_order = 'deadlock' AND nextval('public.stub_attempt') % 2 = 1 THEN
         RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01';
     ELSIF v_order = 'sleep' THEN
         PERFORM pg_sleep(60);
@@ -126,5 +128,5 @@ def install(conn: Connection, asked: Questions) -> None:
 
 
 def order(conn: Connection, stage: str, what: str) -> None:
-    """Steps of the stage `fail`, `sleep`, or meet a `deadlock`; `begin BTC` fails at once."""
+    """Steps of the stage `fail`, `sleep`, or meet a `deadlock` every other time; `begin BTC` fails."""
     conn.execute("INSERT INTO public.stub_order VALUES (%s, %s)", (stage, what))

@@ -140,6 +140,9 @@ def test_without_a_symbol_all_that_have_candles(conn: Connection) -> None:
 def test_a_deadlock_is_tried_again(conn: Connection) -> None:
     backtest_stub.order(conn, "train", "deadlock")
     succeed("--symbol", "BTC")
+    [attempts] = rows(conn, "SELECT last_value FROM stub_attempt")
+    assert attempts["last_value"] > 3
+    assert len(rows(conn, "SELECT FROM stub_call WHERE stage = 'train'")) == 3
 
 
 # What is left behind
