@@ -31,6 +31,7 @@ COMMANDS = {
     "market": "pyupc.cli.market",
     "feed": "pyupc.cli.feed",
     "tick": "pyupc.cli.tick",
+    "serve": "pyupc.cli.serve",
     "strikes": "pyupc.cli.strikes",
     "trades": "pyupc.cli.trades",
     "status": "pyupc.cli.status",

@@ -1,0 +1,126 @@
+"""`pyupc serve`: the page and the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pyupc.cli.logs import log_what_it_does
+from pyupc.cli.options import examples, log_format
+from pyupc.errors import PyupcError, UsageProblem
+
+HOST = "127.0.0.1"
+PORT = 8765
+SHORTEST_TOKEN = 16
+
+
+@click.command(
+    epilog=examples(
+        "pyupc serve --help",
+        "# pyupc serve",
+        "# pyupc serve --port 0 --rate 1000",
+        "# head -c 24 /dev/urandom | base64 > token",
+        "# pyupc serve --host 0.0.0.0 --token-file token",
+        '# curl -H "Authorization: Bearer $(cat token)" http://desk:8765/api/price/BTC',
+    )
+)
+@click.option(
+    "--host",
+    default=HOST,
+    show_default=True,
+    metavar="ADDRESS",
+    help="Where to listen. Beyond this machine only with --token-file.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=PORT,
+    show_default=True,
+    metavar="N",
+    help="0 takes a free one, and says which.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Who knows what is in it may read: as a bearer token, or typed into the page once.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which it may be asked for beside its address, as that of a proxy; repeatable.",
+)
+@click.option(
+    "--rate",
+    type=click.IntRange(1, 100_000),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Requests a second that a client may make, over ten seconds.",
+)
+@click.option(
+    "--max-readers",
+    "readers",
+    type=click.IntRange(1, 100_000),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Streams that may be open at a time.",
+)
+@log_format
+def command(
+    host: str,
+    port: int,
+    token_file: Path | None,
+    names: tuple[str, ...],
+    rate: int,
+    readers: int,
+) -> None:
+    """Show what ticks in a browser, and answer programs over HTTP.
+
+    The address is printed when it listens. It reads the database as the role upc_reader, computes
+    nothing, and passes each tick on to everybody who has the page or /api/stream open. It needs a
+    process that ticks, `pyupc tick`, and the extra `web`.
+
+    /openapi.json describes the API; /live, /ready and /metrics are for those who keep it running.
+    A database that is lost is waited for. It speaks HTTP: for TLS put a proxy in front of it.
+    """
+    from pyupc.web.packages import require_packages
+
+    require_packages()
+    from pyupc.web.settings import Settings, is_loopback
+
+    if token_file is None and not is_loopback(host):
+        raise UsageProblem(
+            f"{host} can be reached by other machines, which takes a token",
+            "add --token-file FILE, or leave --host out",
+        )
+    token = None if token_file is None else _read(token_file)
+
+    from pyupc.database.connect import resolve_dsn
+    from pyupc.web.server import run
+
+    log_what_it_does("pyupc.serve")
+    settings = Settings(resolve_dsn(), host, port, token, names, rate, readers)
+    raise SystemExit(run(settings, _show))
+
+
+def _show(address: str) -> None:
+    click.echo(f"serving {address}")
+
+
+def _read(file: Path) -> str:
+    try:
+        token = file.read_text("utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise PyupcError(f"{file} cannot be read: {reason}", "name a file with a token") from error
+    if len(token) < SHORTEST_TOKEN or len(token.split()) != 1 or not token.isascii():
+        raise PyupcError(
+            f"{file} holds no token: {SHORTEST_TOKEN} characters or more, without blanks",
+            f"head -c 24 /dev/urandom | base64 > {file}",
+        )
+    return token

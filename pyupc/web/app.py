@@ -1,0 +1,128 @@
+"""The application: operations, what they share, and what stands around them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pyupc import __version__
+from pyupc.web import problems, schemas
+from pyupc.web.database import Database
+from pyupc.web.documented import always
+from pyupc.web.guard import Guard
+from pyupc.web.hub import Hub
+from pyupc.web.metrics import Metrics
+from pyupc.web.routes import documents, legacy, operations, page, questions, stream
+from pyupc.web.served import Served
+from pyupc.web.settings import Settings
+
+logger = logging.getLogger("pyupc.serve")
+
+_DESCRIPTION = """
+The probability that an hourly event contract pays, for every strike, every second, beside its
+price. Everything is computed in PostgreSQL; this reads it. Probabilities are percent, prices USD,
+asks cents, momentum basis points where its name says so, instants ISO 8601 in UTC. What is not
+known is null.
+"""
+
+
+def create_app(settings: Settings, ended: Callable[[], None] = lambda: None) -> FastAPI:
+    """`ended` is called if what reads the ticks ends by itself, as only a mistake makes it do."""
+    database = Database(settings.dsn)
+    metrics = Metrics()
+    hub = Hub(database, metrics.ticked)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await database.open()
+        task = asyncio.create_task(hub.run())
+        task.add_done_callback(lambda done: _mourn(done, ended))
+        try:
+            yield
+        finally:
+            hub.close()
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+            await database.close()
+
+    app = FastAPI(
+        title="pyupc",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        # Their pages take their scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        responses=always(),
+    )
+    app.state.served = Served(settings, database, hub, metrics)
+    for each in (documents, questions, stream, operations, legacy, page):
+        app.include_router(each.router)
+    page.mount(app)
+    problems.install(app)
+    _document_problems(app)
+    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Counted, metrics=metrics)
+    return app
+
+
+class Counted:
+    """Counts requests by the path that they were for, never by what was asked."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 500
+
+        async def seen(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, seen)
+        finally:
+            path = getattr(scope.get("route"), "path", "other")
+            is_stream = path.startswith("/api/stream/") and status == 200
+            self._metrics.answered(path, status, None if is_stream else time.perf_counter() - began)
+
+
+def _document_problems(app: FastAPI) -> None:
+    """The shape of problems, which no operation returns as its answer."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            found = generate()
+            components = found.setdefault("components", {}).setdefault("schemas", {})
+            components["ProblemDetails"] = schemas.ProblemDetails.model_json_schema()
+            for unused in ("HTTPValidationError", "ValidationError"):
+                components.pop(unused, None)
+            found["security"] = [{"token": []}, {}]
+            found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            app.openapi_schema = found
+        return dict(app.openapi_schema)
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _mourn(task: asyncio.Task[None], ended: Callable[[], None]) -> None:
+    if task.cancelled():
+        return
+    logger.critical("what reads the ticks has ended", exc_info=task.exception())
+    ended()

@@ -1,0 +1,80 @@
+"""What the readers of a symbol wait for: the newest tick, never a queue of old ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyupc.web.latest import DOCUMENTS, Latest
+
+
+def sse(event: str, data: str, event_id: int | None = None) -> bytes:
+    """A server-sent event. The data is JSON, of which line breaks are no part."""
+    line = data.replace("\r", "").replace("\n", "")
+    identity = "" if event_id is None else f"id: {event_id}\n"
+    return f"event: {event}\n{identity}data: {line}\n\n".encode()
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A tick as all readers get it, but for its age."""
+
+    latest: Latest
+    head: bytes = field(init=False)
+    tail: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        told = self.latest
+        head = {
+            "symbol": told.symbol,
+            "tick_id": told.tick_id,
+            "ticked_at": told.ticked_at.isoformat(),
+            "interval_seconds": told.interval_seconds,
+            "problem": told.problem,
+        }
+        documents = "".join(f',"{name}":{told.documents[name]}' for name in DOCUMENTS)
+        event = sse("tick", json.dumps(head)[:-1] + "\0" + documents + "}", told.tick_id)
+        first, _, last = event.partition(b"\0")
+        object.__setattr__(self, "head", first + b',"age_seconds":')
+        object.__setattr__(self, "tail", last)
+
+    def event(self, now: float) -> bytes:
+        return self.head + f"{self.latest.age(now):.3f}".encode() + self.tail
+
+
+@dataclass
+class Channel:
+    """`tick` and `pulse` are the newest; whoever is slow misses what was in between."""
+
+    symbol: str
+    tick: Tick | None = None
+    pulse: bytes = b""
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def publish_tick(self, tick: Tick) -> None:
+        self.tick = tick
+        self._wake()
+
+    def publish_pulse(self, now: float, problem: str | None) -> None:
+        """Sent where there is no new tick: that the server is there, and how old the tick is."""
+        content: dict[str, Any] = {
+            "symbol": self.symbol,
+            "tick_id": None,
+            "age_seconds": None,
+            "database": "ok" if problem is None else "lost",
+            "problem": problem,
+        }
+        if self.tick is not None:
+            content["tick_id"] = self.tick.latest.tick_id
+            content["age_seconds"] = round(self.tick.latest.age(now), 3)
+        self.pulse = sse("pulse", json.dumps(content))
+        self._wake()
+
+    async def changed(self) -> None:
+        await self._changed.wait()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,130 @@
+"""The connections of `pyupc serve`: they read, as a role that can do nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from pyupc.database import schema
+from pyupc.database.connect import CONNECT_TIMEOUT_SECONDS, connect, with_search_path
+from pyupc.errors import DatabaseUnreachable, PyupcError
+
+APPLICATION_NAME = "pyupc serve"
+ROLE = "upc_reader"
+
+STATEMENT_SECONDS = 10
+CONNECTIONS = 4
+# Whoever waits longer for a connection is told that there is none.
+WAIT_SECONDS = 2.0
+# A connection that cannot be made is given up at once, and tried again when somebody asks.
+RECONNECT_SECONDS = 1.0
+IDLE_SECONDS = 300.0
+
+AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+_LIMITS = {
+    "role": ROLE,
+    "default_transaction_read_only": "on",
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "5s",
+}
+
+# A server that has gone without a word is noticed.
+_WATCHFUL = {
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+}
+
+
+def reading(dsn: str) -> str:
+    """The connection string of a session that can only read, whatever the user's options say."""
+    parameters = conninfo_to_dict(with_search_path(dsn))
+    ours = " ".join(f"-c {name}={value}" for name, value in _LIMITS.items())
+    return make_conninfo(
+        "",
+        **{
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            **_WATCHFUL,
+            **parameters,
+            "application_name": APPLICATION_NAME,
+            "client_encoding": "UTF8",
+            "options": f"{parameters['options']} {ours}",
+        },
+    )
+
+
+def check(dsn: str) -> None:
+    """Raise PyupcError unless there is a server with the schema and the role."""
+    with connect(dsn, application_name=APPLICATION_NAME) as conn:
+        schema.check(conn)
+        row = conn.execute(
+            """
+            SELECT current_user, CASE
+                WHEN r.oid IS NULL THEN 'missing'
+                WHEN NOT pg_catalog.pg_has_role(r.oid, 'USAGE') THEN 'not granted'
+            END
+            FROM (VALUES (pg_catalog.to_regrole(%s)::oid)) AS r (oid)
+            """,
+            [ROLE],
+        ).fetchone()
+    assert row is not None
+    user, problem = row
+    if problem == "missing":
+        raise PyupcError(
+            f"there is no role {ROLE} to read with",
+            f"as a superuser: CREATE ROLE {ROLE}; then pyupc db upgrade",
+        )
+    if problem is not None:
+        raise PyupcError(f"{user} is no member of {ROLE}", f"GRANT {ROLE} TO {user}")
+
+
+class Database:
+    """A few connections for questions; another one, of the listener, is not among them."""
+
+    def __init__(self, dsn: str) -> None:
+        self._conninfo = reading(dsn)
+        self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
+            self._conninfo,
+            # Functions are rebuilt under a running server: nothing is prepared that could be stale.
+            kwargs={"autocommit": True, "prepare_threshold": None},
+            min_size=1,
+            max_size=CONNECTIONS,
+            max_idle=IDLE_SECONDS,
+            timeout=WAIT_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+            name=APPLICATION_NAME,
+        )
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def close(self) -> None:
+        await self._pool.close(timeout=1.0)
+
+    async def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of one statement; DatabaseUnreachable if nobody answers, else psycopg's error."""
+        try:
+            async with self._pool.connection() as conn:
+                cursor = await conn.execute(query.encode(), parameters)
+                return await cursor.fetchall()
+        except PoolTimeout as error:
+            raise DatabaseUnreachable("the database does not answer") from error
+
+    async def text(self, query: str, parameters: Sequence[Any] = ()) -> str:
+        """The one value of a function that returns a document."""
+        [(value,)] = await self.rows(query, parameters)
+        assert isinstance(value, str)
+        return value
+
+    async def listener(self) -> AsyncConnection:
+        """A connection of one's own, for notifications."""
+        return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)

@@ -1,0 +1,153 @@
+"""Who is let in: the names of the server, pages of its own, holders of the token, not too often."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote, urlsplit
+
+from limits import RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pyupc.web.problems import problem
+from pyupc.web.settings import Settings
+
+COOKIE = "pyupc"
+
+# Without the token: whether it is alive, and what a browser needs to ask for it.
+_OPEN = ("/live", "/login", "/static/")
+
+_CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        # What charts write into elements; a style can read nothing and send nothing.
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def session_of(token: str) -> str:
+    """What the browser keeps instead of the token."""
+    return hmac.new(token.encode(), b"pyupc session", hashlib.sha256).hexdigest()
+
+
+class Guard:
+    """Answers what may not pass itself, and gives every answer the headers of a careful server."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._hosts = settings.hosts()
+        self._token = settings.token
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        # Over ten seconds, so that a page that opens and its readers may come all at once.
+        self._rate = RateLimitItemPerSecond(10 * settings.rate, 10)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def careful(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        refusal = await self._refusal(scope)
+        await (refusal or self._app)(scope, receive, careful)
+
+    async def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if not self._is_ours(headers.get("host", "")):
+            return problem(
+                421,
+                "this server does not go by that name",
+                "pyupc serve --name NAME, if it should",
+            )
+        origin = headers.get("origin")
+        if origin is not None and not self._is_own_page(origin, headers["host"]):
+            return problem(403, "the request comes from another page")
+        client = (scope.get("client") or ("unknown", 0))[0]
+        if not await self._limiter.hit(self._rate, client):
+            return problem(
+                429,
+                "too many requests",
+                "pyupc serve --rate N lets more of them in",
+                headers={"Retry-After": "1"},
+            )
+        if self._token is not None and not self._may_enter(scope["path"], headers):
+            return _ask_for_token(scope, headers)
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        return _name_of(f"//{host}") in self._hosts
+
+    def _is_own_page(self, origin: str, host: str) -> bool:
+        # The scheme is not compared: whoever adds TLS in front of it keeps the rest.
+        return urlsplit(origin).netloc.lower() == host.lower()
+
+    def _may_enter(self, path: str, headers: Headers) -> bool:
+        assert self._token is not None
+        if any(path == each or (each[-1] == "/" and path.startswith(each)) for each in _OPEN):
+            return True
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and _is_same(given.strip(), self._token):
+            return True
+        expected = session_of(self._token)
+        return any(_is_same(each, expected) for each in _cookies(headers.getlist("cookie")))
+
+
+def _ask_for_token(scope: Scope, headers: Headers) -> Response:
+    """A browser is shown where to type it."""
+    if scope["path"] == "/" and "text/html" in headers.get("accept", ""):
+        target = "/?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "/"
+        return RedirectResponse(f"/login?next={quote(target, safe='')}", 303)
+    return problem(
+        401,
+        "this server asks for a token",
+        "send it as Authorization: Bearer TOKEN, or open /login in a browser",
+        headers={"WWW-Authenticate": 'Bearer realm="pyupc"'},
+    )
+
+
+def _name_of(address: str) -> str | None:
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+        return None if "@" in parts.netloc else parts.hostname
+    except ValueError:
+        return None
+
+
+def _cookies(lines: Iterable[str]) -> Iterable[str]:
+    for line in lines:
+        try:
+            morsel = SimpleCookie(line).get(COOKIE)
+        except CookieError:
+            continue
+        if morsel is not None:
+            yield morsel.value
+
+
+def _is_same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(), expected.encode())

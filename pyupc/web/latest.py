@@ -1,0 +1,85 @@
+"""The documents of the last tick, and what they are worth now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pyupc.tick.aging import aged_documents
+from pyupc.web.database import Database
+
+DOCUMENTS = ("live_probabilities", "strike_table", "watchlist", "active_trades")
+
+_QUERY = "SELECT * FROM upc.latest_documents(%s)"
+
+
+@dataclass(frozen=True)
+class Latest:
+    """`age_seconds` was the age of the tick at `read_at`, on this machine's monotonic clock."""
+
+    symbol: str
+    tick_id: int
+    ticked_at: datetime
+    age_seconds: float
+    interval_seconds: float | None
+    state: str
+    documents: Mapping[str, str]
+    read_at: float
+
+    @property
+    def problem(self) -> str | None:
+        return None if self.state == "fresh" else f"the last tick is {self.age_seconds:,.0f} s old"
+
+    @property
+    def version(self) -> str:
+        """Of the documents: of one tick they change as it grows old."""
+        return f"{self.tick_id}-{self.state}"
+
+    def age(self, now: float) -> float:
+        return self.age_seconds + max(0.0, now - self.read_at)
+
+
+async def latest(database: Database, symbol: str | None, now: float) -> list[Latest]:
+    """Of a symbol, or of all; psycopg's error UP002 for one that is not registered.
+
+    An old tick's documents say that they are old, and hold nothing any more that could be traded
+    on. What was as it should be is passed on byte by byte.
+    """
+    rows = await database.rows(_QUERY, (symbol,))
+    return [_latest(row, now) for row in rows]
+
+
+def _latest(row: tuple[Any, ...], now: float) -> Latest:
+    symbol, tick_id, ticked_at, age, interval, state, *texts = row
+    found = Latest(
+        symbol,
+        tick_id,
+        ticked_at,
+        age,
+        interval,
+        state,
+        dict(zip(DOCUMENTS, texts, strict=True)),
+        now,
+    )
+    if found.problem is None:
+        return found
+    documents = aged_documents(found.documents, state, found.problem)
+    return Latest(**{**vars(found), "documents": documents})
+
+
+def joined_trades(found: list[Latest], timestamp: str) -> str:
+    """The active trades of several symbols in one document."""
+    documents = [json.loads(each.documents["active_trades"]) for each in found]
+    trades = [trade for document in documents for trade in document["active_trades"]]
+    states = {document["symbol"]: document["state"] for document in documents}
+    return json.dumps(
+        {
+            "timestamp": timestamp,
+            "active_trades": trades,
+            "count": len(trades),
+            "states": states,
+        }
+    )

@@ -1,0 +1,96 @@
+"""The page, its files, and the form that asks for the token."""
+
+from __future__ import annotations
+
+import hmac
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import parse_qs, quote
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.responses import FileResponse, RedirectResponse
+from starlette.staticfiles import StaticFiles
+
+from pyupc.web.guard import COOKIE, session_of
+from pyupc.web.packages import charts_folder
+from pyupc.web.problems import Problem
+from pyupc.web.served import Shared
+
+router = APIRouter(include_in_schema=False)
+
+FORM_BYTES = 4096
+
+
+def static_folder() -> Path:
+    return Path(str(files("pyupc.web") / "static"))
+
+
+class Files(StaticFiles):
+    """Asked for again each time: a new version of the page is not mixed with an old one."""
+
+    def file_response(self, *arguments: object, **more: object) -> Response:
+        response = super().file_response(*arguments, **more)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def mount(app: FastAPI) -> None:
+    charts = charts_folder()
+    if charts is not None:
+        app.mount("/static/echarts", Files(directory=charts), name="echarts")
+    app.mount("/static", Files(directory=static_folder()), name="static")
+
+
+@router.get("/")
+async def page() -> Response:
+    return _file("index.html")
+
+
+@router.get("/login")
+async def login_form() -> Response:
+    return _file("login.html")
+
+
+@router.post("/login")
+async def login(request: Request, shared: Shared) -> Response:
+    """A cookie that scripts cannot read, for whoever knows the token."""
+    token = shared.settings.token
+    if token is None:
+        return RedirectResponse("/", 303)
+    target = _target(request.query_params.get("next", "/"))
+    form = parse_qs((await _body(request)).decode("utf-8", "replace"))
+    given = form.get("token", [""])[0]
+    if not hmac.compare_digest(given.strip().encode(), token.encode()):
+        return RedirectResponse(f"/login?failed&next={quote(target, safe='')}", 303)
+    response = RedirectResponse(target, 303)
+    response.set_cookie(
+        COOKIE,
+        session_of(token),
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+def _file(name: str) -> Response:
+    return FileResponse(
+        static_folder() / name,
+        headers={"Cache-Control": "no-cache"},
+        media_type="text/html; charset=utf-8",
+    )
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES:
+            raise Problem(413, "the form is too long")
+    return body
+
+
+def _target(path: str) -> str:
+    """Within this server: to no other page, whatever the link says."""
+    is_ours = path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if is_ours and path.isprintable() else "/"

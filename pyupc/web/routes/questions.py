@@ -1,0 +1,137 @@
+"""Questions to the engine: strikes of any price, fingerprints, calibration."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from pyupc.web import schemas
+from pyupc.web.answers import fleeting, tagged
+from pyupc.web.documented import NOT_MODIFIED, answers
+from pyupc.web.served import AskedSymbol, Shared, SymbolInPath
+
+router = APIRouter(tags=["engine"])
+
+_BASELINE = 99
+
+_STRIKES = """
+    SELECT upc.strikes_document(
+        %s, %s, %s, %s::integer, %s, %s::integer, %s, %s, %s, %s
+    )
+"""
+
+
+@router.get(
+    "/api/strikes",
+    summary="compute_strikes as a service",
+    responses=answers(schemas.Strikes, "A row a strike, ascending.", 404, 409),
+)
+async def strikes(
+    shared: Shared,
+    price: Annotated[float, Query(gt=0, le=1e12, description="USD", examples=[97250])],
+    symbol: AskedSymbol,
+    momentum: Annotated[
+        float | None,
+        Query(ge=-1e6, le=1e6, description="basis points; without it the baseline answers"),
+    ] = None,
+    ttc_seconds: Annotated[
+        int | None, Query(ge=0, le=10**9, description="default: to the next full hour")
+    ] = None,
+    step: Annotated[
+        float | None, Query(ge=1e-6, le=1e12, description="default: the symbol's own")
+    ] = None,
+    levels: Annotated[int, Query(ge=0, le=500, description="below and above")] = 10,
+    method: Literal["nearest", "linear"] = "nearest",
+    model: Literal["momentum", "baseline", "shrunk", "volatility"] = "momentum",
+    settlement: Literal["close", "average"] = "close",
+    volatility: Annotated[
+        float | None,
+        Query(gt=0, le=1e6, description="percent until the close, for the model volatility"),
+    ] = None,
+) -> Response:
+    """Full precision; 409 where the model has no forecast to go by."""
+    return fleeting(
+        await shared.database.text(
+            _STRIKES,
+            (
+                *(price, momentum, symbol, ttc_seconds, step, levels),
+                *(method, model, settlement, volatility),
+            ),
+        )
+    )
+
+
+@router.get(
+    "/api/fingerprints",
+    summary="All fingerprints",
+    responses=answers(schemas.Fingerprints, "With how much stands behind each.") | NOT_MODIFIED,
+)
+async def fingerprints(request: Request, shared: Shared) -> Response:
+    return tagged(request, await shared.database.text("SELECT upc.fingerprints_document()"))
+
+
+@router.get(
+    "/api/fingerprints/{symbol}/{bucket}",
+    summary="A fingerprint as a matrix",
+    responses=answers(schemas.Fingerprint, "60 minutes by 120 moves.", 404) | NOT_MODIFIED,
+)
+async def fingerprint(
+    request: Request,
+    shared: Shared,
+    symbol: SymbolInPath,
+    bucket: Annotated[
+        str,
+        Path(
+            pattern="^(baseline|-?[0-9]{1,2})$",
+            description="momentum in basis points, or baseline",
+            examples=["7"],
+        ),
+    ],
+) -> Response:
+    """Of the set in use. null where it has no number."""
+    number = _BASELINE if bucket == "baseline" else int(bucket)
+    text = await shared.database.text(
+        "SELECT upc.fingerprint_document(%s, %s::integer)", (symbol, number)
+    )
+    return tagged(request, text)
+
+
+@router.get(
+    "/api/calibration/{symbol}",
+    summary="Whether live probabilities come true",
+    responses=answers(schemas.Calibration, "Rows of upc.calibration.", 404) | NOT_MODIFIED,
+)
+async def calibration(
+    request: Request,
+    shared: Shared,
+    symbol: SymbolInPath,
+    since: Annotated[
+        datetime | None, Query(description="ticks from then on; default: a day before until")
+    ] = None,
+    until: Annotated[datetime | None, Query(description="and before then; default: now")] = None,
+) -> Response:
+    """Long spans take long: 503 says that one was too long for this server."""
+    key = (symbol, since, until)
+    async with shared.turn:
+        text = shared.kept.get(key, time.monotonic())
+        if text is None:
+            text = await shared.database.text(
+                "SELECT upc.calibration_document(%s, %s, %s)", (symbol, *_span(since, until))
+            )
+            shared.kept.put(key, text, time.monotonic())
+    return tagged(request, text)
+
+
+def _span(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    end = _aware(until) if until is not None else datetime.now(UTC).replace(microsecond=0)
+    if since is not None:
+        return _aware(since), end
+    first = datetime.min.replace(tzinfo=UTC)
+    return max(end, first + timedelta(days=2)) - timedelta(days=1), end
+
+
+def _aware(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,96 @@
+"""The run of `pyupc serve`: a socket, uvicorn on it, until a signal comes."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from pyupc.errors import PyupcError
+from pyupc.web.app import create_app
+from pyupc.web.database import check
+from pyupc.web.settings import Settings
+
+logger = logging.getLogger("pyupc.serve")
+
+INTERRUPTED = 130
+END_SECONDS = 3
+
+_REASONS = {
+    errno.EADDRINUSE: "somebody else listens there already",
+    errno.EACCES: "this user may not listen there",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
+
+
+def run(settings: Settings, listening: Callable[[str], None]) -> int:
+    """Serve until SIGTERM or Ctrl-C; the exit code. `listening` gets the page's address.
+
+    Raises PyupcError if there is no database, schema or role, or if the address is taken.
+    """
+    check(settings.dsn)
+    with _bound(settings) as listener:
+        server = _Server(settings)
+        # What uvicorn has to say is said here, in one line.
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
+        listening(address_of(listener, settings.host))
+        server.run([listener])
+    if server.has_failed:
+        return 1
+    return INTERRUPTED if server.received == signal.SIGINT else 0
+
+
+class _Server(uvicorn.Server):
+    """Ends its streams, which would go on for ever, before it waits for its answers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.received: int | None = None
+        self.has_failed = False
+        self._app = create_app(settings, self._fail)
+        super().__init__(
+            uvicorn.Config(
+                self._app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=END_SECONDS,
+                timeout_keep_alive=15,
+                lifespan="on",
+            )
+        )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.received = sig
+        self._app.state.served.hub.close()
+        super().handle_exit(sig, frame)
+
+    def _fail(self) -> None:
+        self.has_failed = True
+        self.should_exit = True
+
+
+def address_of(listener: socket.socket, host: str) -> str:
+    """What to open in a browser."""
+    port = listener.getsockname()[1]
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _bound(settings: Settings) -> socket.socket:
+    try:
+        [(family, _, _, _, address), *_] = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise PyupcError(
+            f"cannot listen on {settings.host} port {settings.port}: {reason}",
+            "name another one with --port or --host; --port 0 takes one that is free",
+        ) from error

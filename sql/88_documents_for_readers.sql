@@ -1,0 +1,447 @@
+-- Documents for readers: what `pyupc serve` answers with, as JSON texts.
+
+-- The documents of the last tick, of a symbol or of all that have been ticked.
+--
+-- Returns one row a symbol. age_seconds is how long ago the tick was, state what follows from that
+-- alone: fresh, warn, stale or halted. interval_seconds is how far apart its ticks are due, NULL
+-- where nobody says so. The documents are as the tick left them, however old they are.
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT count(*) = 0 FROM latest_documents('ETH') WHERE age_seconds < 0;
+CREATE FUNCTION upc.latest_documents(
+    symbol text DEFAULT NULL,
+    at timestamptz DEFAULT clock_timestamp()
+)
+RETURNS TABLE (
+    ticked_symbol text,
+    tick_id bigint,
+    ticked_at timestamptz,
+    age_seconds double precision,
+    interval_seconds double precision,
+    state text,
+    live_probabilities text,
+    strike_table text,
+    watchlist text,
+    active_trades text
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2
+AS $fn$
+BEGIN
+    IF symbol IS NOT NULL THEN
+        PERFORM upc.require_symbol(symbol);
+    END IF;
+    RETURN QUERY
+    SELECT
+        d.symbol,
+        d.tick_id,
+        t.ticked_at,
+        a.age,
+        extract(epoch FROM coalesce(l.every, k.every))::double precision,
+        upc.freshness(make_interval(secs => a.age)),
+        d.live_probabilities::text,
+        d.strike_table::text,
+        d.watchlist::text,
+        d.active_trades::text
+    FROM upc_data.document AS d
+    JOIN upc_data.tick AS t ON t.symbol = d.symbol AND t.tick_id = d.tick_id
+    -- On a clock that has been put back the tick is no less old for being ahead.
+    CROSS JOIN LATERAL (
+        SELECT abs(extract(epoch FROM latest_documents.at - t.ticked_at))::double precision AS age
+    ) AS a
+    LEFT JOIN upc_data.tick_lease AS l ON l.symbol = d.symbol
+    LEFT JOIN upc_data.tick_count AS k ON k.symbol = d.symbol
+    WHERE latest_documents.symbol IS NULL OR d.symbol = latest_documents.symbol
+    ORDER BY d.symbol;
+END
+$fn$;
+COMMENT ON FUNCTION upc.latest_documents IS
+    'the documents of the last tick of each symbol as JSON texts, with their age in seconds and the state that follows from it';
+
+
+-- The last tick of a symbol, as of `at`: what price, momentum and time to the close are told from.
+--
+-- state is the worse one of the tick's and of what its age makes of it. shown_at is the instant on
+-- the clock of the market, which a replay has of its own.
+-- Errors: UP002 symbol, UP023 nothing has ticked it.
+CREATE FUNCTION upc.last_tick(
+    symbol text,
+    at timestamptz,
+    OUT tick upc_data.tick,
+    OUT state text,
+    OUT age_seconds double precision,
+    OUT shown_at timestamptz
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    SELECT t.*
+    INTO tick
+    FROM upc_data.document AS d
+    JOIN upc_data.tick AS t ON t.symbol = d.symbol AND t.tick_id = d.tick_id
+    WHERE d.symbol = last_tick.symbol;
+    IF (tick).tick_id IS NULL THEN
+        RAISE EXCEPTION 'nothing has ticked % yet', symbol
+            USING
+                ERRCODE = 'UP023',
+                DETAIL = 'Prices and probabilities are those of the last tick.',
+                HINT = format('pyupc tick --symbol %s', symbol);
+    END IF;
+    age_seconds := abs(extract(epoch FROM at - (tick).ticked_at));
+    state := upc.worse_state((tick).state, upc.freshness(make_interval(secs => age_seconds)));
+    shown_at := (tick).market_at + (at - (tick).ticked_at);
+END
+$fn$;
+COMMENT ON FUNCTION upc.last_tick IS
+    'the last tick of a symbol with its age in seconds, the state that follows, and the instant of the market that is shown now';
+
+
+-- The price of a symbol as JSON: null from halted on.
+--
+-- age_seconds: of the price, not of the tick. Errors: UP002 symbol, UP023 nothing has ticked it.
+--
+-- Example:
+--   SELECT price_document('BTC');
+CREATE FUNCTION upc.price_document(symbol text, at timestamptz DEFAULT clock_timestamp())
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT json_build_object(
+        'symbol', price_document.symbol,
+        'price', CASE WHEN t.state <> 'halted' THEN (t.tick).price END,
+        'age_seconds',
+        round(extract(epoch FROM t.shown_at - (t.tick).priced_at), 3),
+        'priced_at', upc.iso_utc((t.tick).priced_at),
+        'state', t.state,
+        'feed', (t.tick).feed,
+        'market_at', upc.iso_utc(t.shown_at),
+        'tick_id', (t.tick).tick_id,
+        'timestamp', upc.iso_utc(price_document.at)
+    )::text
+    FROM upc.last_tick(price_document.symbol, price_document.at) AS t;
+END;
+COMMENT ON FUNCTION upc.price_document IS
+    'the price of a symbol''s last tick as JSON, USD; null from halted on';
+
+
+-- The time to the close as JSON: whole seconds, which go on counting down between ticks and without
+-- them; never below 0.
+--
+-- Errors: UP002 symbol, UP023 nothing has ticked it.
+--
+-- Example:
+--   SELECT ttc_document('BTC');
+CREATE FUNCTION upc.ttc_document(symbol text, at timestamptz DEFAULT clock_timestamp())
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT json_build_object(
+        'symbol', ttc_document.symbol,
+        'ttc_seconds',
+        CASE
+            WHEN (t.tick).closes_at IS NOT NULL
+            THEN greatest(0, floor(extract(epoch FROM (t.tick).closes_at - t.shown_at))::bigint)
+        END,
+        'closes_at', upc.iso_utc((t.tick).closes_at),
+        'event_ticker', (t.tick).event_ticker,
+        'market_title', e.title,
+        'market_status', e.status,
+        'state', t.state,
+        'feed', (t.tick).feed,
+        'market_at', upc.iso_utc(t.shown_at),
+        'tick_id', (t.tick).tick_id,
+        'timestamp', upc.iso_utc(ttc_document.at)
+    )::text
+    FROM upc.last_tick(ttc_document.symbol, ttc_document.at) AS t
+    LEFT JOIN upc_data.market_event AS e
+        ON e.symbol = ttc_document.symbol AND e.event_ticker = (t.tick).event_ticker;
+END;
+COMMENT ON FUNCTION upc.ttc_document IS
+    'the time to the close of a symbol''s contracts as JSON: whole seconds, as of now';
+
+
+-- Momentum as JSON, with its six deltas; null where it is not known, and from halted on.
+--
+-- momentum_bps in basis points; weighted_score and deltas in percent, as in the strike table.
+-- Errors: UP002 symbol, UP023 nothing has ticked it.
+--
+-- Example:
+--   SELECT momentum_document('BTC');
+CREATE FUNCTION upc.momentum_document(symbol text, at timestamptz DEFAULT clock_timestamp())
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT json_build_object(
+        'symbol', momentum_document.symbol,
+        'momentum_bps', CASE WHEN t.state <> 'halted' THEN (t.tick).momentum END,
+        'weighted_score', CASE WHEN t.state <> 'halted' THEN (t.tick).momentum / 100 END,
+        'deltas', CASE WHEN t.state <> 'halted' THEN d.strike_table #> '{momentum,deltas}' END,
+        'fingerprint', (t.tick).fingerprint,
+        'state', t.state,
+        'feed', (t.tick).feed,
+        'market_at', upc.iso_utc(t.shown_at),
+        'tick_id', (t.tick).tick_id,
+        'timestamp', upc.iso_utc(momentum_document.at)
+    )::text
+    FROM upc.last_tick(momentum_document.symbol, momentum_document.at) AS t
+    JOIN upc_data.document AS d ON d.symbol = momentum_document.symbol;
+END;
+COMMENT ON FUNCTION upc.momentum_document IS
+    'momentum of a symbol''s last tick and its six deltas as JSON; null where it is not known, and from halted on';
+
+
+-- The registered symbols as JSON, each with its last tick if there is one.
+--
+-- Example:
+--   SELECT symbols_document();
+CREATE FUNCTION upc.symbols_document(at timestamptz DEFAULT clock_timestamp())
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT json_build_object('symbols', coalesce(json_agg(r ORDER BY r.symbol), '[]'))::text
+    FROM (
+        SELECT
+            s.symbol,
+            s.strike_step,
+            t.tick_id,
+            t.age_seconds,
+            CASE
+                WHEN t.tick_id IS NOT NULL THEN upc.worse_state(
+                    t.state, upc.freshness(make_interval(secs => t.age_seconds))
+                )
+            END AS state,
+            t.feed
+        FROM upc_data.symbol AS s
+        LEFT JOIN (
+            SELECT
+                k.symbol,
+                k.tick_id,
+                k.state,
+                k.feed,
+                abs(extract(epoch FROM symbols_document.at - k.ticked_at))::double precision
+                    AS age_seconds
+            FROM upc_data.document AS d
+            JOIN upc_data.tick AS k ON k.symbol = d.symbol AND k.tick_id = d.tick_id
+        ) AS t USING (symbol)
+    ) AS r;
+END;
+COMMENT ON FUNCTION upc.symbols_document IS
+    'the registered symbols as JSON, each with number, age and state of its last tick';
+
+
+-- The strikes around a price as JSON: compute_strikes with its arguments around it.
+--
+-- Arguments and errors: those of compute_strikes. Probabilities in percent, at full precision.
+--
+-- Example:
+--   SELECT strikes_document(97250, 7, ttc_seconds => 900);
+CREATE FUNCTION upc.strikes_document(
+    price double precision,
+    momentum double precision DEFAULT NULL,
+    symbol text DEFAULT 'BTC',
+    ttc_seconds integer DEFAULT NULL,
+    step double precision DEFAULT NULL,
+    levels integer DEFAULT 10,
+    method text DEFAULT 'nearest',
+    model text DEFAULT 'momentum',
+    settlement text DEFAULT 'close',
+    volatility double precision DEFAULT NULL
+)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT json_build_object(
+        'symbol', strikes_document.symbol,
+        'price', strikes_document.price,
+        'momentum_bps', strikes_document.momentum,
+        'ttc_seconds',
+        coalesce(
+            strikes_document.ttc_seconds, upc.seconds_to_hour(statement_timestamp())
+        ),
+        'method', strikes_document.method,
+        'model', strikes_document.model,
+        'settlement', strikes_document.settlement,
+        'strikes', coalesce(json_agg(c ORDER BY c.strike), '[]')
+    )::text
+    FROM upc.compute_strikes(
+        strikes_document.price,
+        strikes_document.momentum,
+        strikes_document.symbol,
+        strikes_document.ttc_seconds,
+        strikes_document.step,
+        strikes_document.levels,
+        strikes_document.method,
+        strikes_document.model,
+        strikes_document.settlement,
+        strikes_document.volatility
+    ) AS c;
+END;
+COMMENT ON FUNCTION upc.strikes_document IS
+    'compute_strikes as JSON, with what was asked around it';
+
+
+-- The list of fingerprints as JSON: rows of upc.fingerprint_list, of all symbols.
+--
+-- Example:
+--   SELECT json_array_length(fingerprints_document()::json -> 'fingerprints') >= 125;
+CREATE FUNCTION upc.fingerprints_document()
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT json_build_object(
+        'fingerprints', coalesce(json_agg(f ORDER BY f.symbol, f.bucket = 99 DESC, f.bucket), '[]')
+    )::text
+    FROM upc.fingerprint_list AS f;
+END;
+COMMENT ON FUNCTION upc.fingerprints_document IS
+    'every fingerprint of the catalogue with how much stands behind it, as JSON';
+
+
+-- A fingerprint as JSON, as a matrix of 60 minutes by 120 moves, of the set in use.
+--
+-- bucket: momentum bucket in basis points, 99 is the baseline. Row m of the matrix is m minutes to
+-- the close; its columns are first the moves down, largest first, then those up: probabilities in
+-- percent of a move of at least that size. null where the set has no number.
+-- Errors: UP002 symbol, UP024 the catalogue has no such fingerprint.
+--
+-- Example:
+--   SELECT json_array_length(fingerprint_document('BTC', 7)::json -> 'matrix') = 60;
+CREATE FUNCTION upc.fingerprint_document(symbol text, bucket integer DEFAULT 99)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_fingerprint text;
+    v_set record;
+    v_names text[];
+    v_matrix json;
+    v_samples json;
+BEGIN
+    IF symbol IS DISTINCT FROM '*' THEN
+        PERFORM upc.require_symbol(symbol);
+    END IF;
+    SELECT f.fingerprint
+    INTO v_fingerprint
+    FROM upc.fingerprint_catalogue AS f
+    WHERE f.symbol = fingerprint_document.symbol AND f.bucket = fingerprint_document.bucket;
+    IF v_fingerprint IS NULL THEN
+        RAISE EXCEPTION 'there is no fingerprint of % for the bucket %', symbol, bucket
+            USING
+                ERRCODE = 'UP024',
+                DETAIL = 'Fingerprints are of a momentum bucket or, for 99, of all minutes.',
+                HINT = 'SELECT symbol, bucket FROM upc.fingerprint_list';
+    END IF;
+    SELECT s.origin, s.thresholds, s.made_at
+    INTO v_set
+    FROM upc.fingerprint_set AS s
+    WHERE s.symbol = fingerprint_document.symbol AND s.is_in_use;
+
+    WITH move AS MATERIALIZED (
+        SELECT
+            row_number() OVER (ORDER BY w.sign, w.sign * k) AS place,
+            w.sign,
+            w.sign * k::numeric / 20 AS move,
+            format(
+                '%s_%s',
+                CASE w.sign WHEN 1 THEN 'pos' ELSE 'neg' END,
+                replace(to_char(k::numeric / 20, 'FM0.00'), '.', '_')
+            ) AS name,
+            array_position(v_set.thresholds, k::double precision / 20) AS threshold
+        FROM (VALUES (-1), (1)) AS w (sign)
+        CROSS JOIN generate_series(0, 59) AS k
+    ),
+    line AS (
+        SELECT
+            n.minutes,
+            max(c.sample_size) AS sample_size,
+            json_agg(
+                round(
+                    (CASE m.sign WHEN 1 THEN c.positive ELSE c.negative END)[m.threshold]::numeric, 2
+                )
+                ORDER BY m.place
+            ) AS probabilities
+        FROM generate_series(1, 60) AS n (minutes)
+        CROSS JOIN move AS m
+        LEFT JOIN upc.fingerprint_curve AS c
+            ON c.symbol = fingerprint_document.symbol
+            AND c.origin = v_set.origin
+            AND c.bucket = fingerprint_document.bucket
+            AND c.minutes = n.minutes
+        GROUP BY n.minutes
+    )
+    SELECT
+        (SELECT array_agg(m.name ORDER BY m.place) FROM move AS m),
+        json_agg(l.probabilities ORDER BY l.minutes),
+        json_agg(l.sample_size ORDER BY l.minutes)
+    INTO v_names, v_matrix, v_samples
+    FROM line AS l;
+    RETURN json_build_object(
+        'fingerprint', v_fingerprint,
+        'symbol', symbol,
+        'bucket', nullif(bucket, 99),
+        'origin', v_set.origin,
+        'made_at', upc.iso_utc(v_set.made_at),
+        'minutes', ARRAY(SELECT generate_series(1, 60)),
+        'columns', v_names,
+        'moves', ARRAY(
+            SELECT round(k::numeric / 20, 2) FROM generate_series(-59, 0) AS k
+            UNION ALL
+            SELECT round(k::numeric / 20, 2) FROM generate_series(0, 59) AS k
+        ),
+        'matrix', v_matrix,
+        'sample_sizes', v_samples
+    )::text;
+END
+$fn$;
+COMMENT ON FUNCTION upc.fingerprint_document IS
+    'a fingerprint as JSON: 60 minutes to the close by 120 moves, probabilities in percent';
+
+
+-- The calibration of a symbol's live ticks as JSON: rows of upc.calibration, and how many closes of
+-- the span have no known outcome.
+--
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT calibration_document('BTC', '2024-01-01 00:00+00', '2024-01-02 00:00+00');
+CREATE FUNCTION upc.calibration_document(
+    symbol text,
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT json_build_object(
+        'symbol', calibration_document.symbol,
+        'since', CASE
+            WHEN isfinite(calibration_document.since)
+            THEN upc.iso_utc(calibration_document.since)
+        END,
+        'until', CASE
+            WHEN isfinite(calibration_document.until)
+            THEN upc.iso_utc(calibration_document.until)
+        END,
+        'unjudged_closes',
+        (
+            SELECT count(*)
+            FROM upc.unjudged_closes(
+                calibration_document.symbol,
+                calibration_document.since,
+                calibration_document.until
+            )
+        ),
+        'scores',
+        (
+            SELECT coalesce(json_agg(c), '[]')
+            FROM upc.calibration(
+                calibration_document.symbol,
+                calibration_document.since,
+                calibration_document.until
+            ) AS c
+        )
+    )::text;
+END;
+COMMENT ON FUNCTION upc.calibration_document IS
+    'how often it happened what a symbol''s live ticks gave which probability, as JSON';
