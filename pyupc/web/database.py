@@ -117,7 +117,9 @@ class Database:
                 cursor = await conn.execute(query.encode(), parameters)
                 return await cursor.fetchall()
         except PoolTimeout as error:
-            raise DatabaseUnreachable("the database does not answer") from error
+            raise DatabaseUnreachable(
+                "the database does not answer", "it is waited for: try again in a moment"
+            ) from error
 
     async def text(self, query: str, parameters: Sequence[Any] = ()) -> str:
         """The one value of a function that returns a document."""

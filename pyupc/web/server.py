@@ -65,9 +65,11 @@ class _Server(uvicorn.Server):
         )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.received = sig
+        """uvicorn's own would raise the signal again once it has ended, and hide the exit code."""
         self._app.state.served.hub.close()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+        self.received = sig
 
     def _fail(self) -> None:
         self.has_failed = True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BeforeValidator
 
 from pyupc.web import schemas
 from pyupc.web.answers import fleeting, tagged
@@ -16,6 +18,16 @@ from pyupc.web.served import AskedSymbol, Shared, SymbolInPath
 router = APIRouter(tags=["engine"])
 
 _BASELINE = 99
+
+
+def _no_number(given: object) -> object:
+    """Seconds of an epoch would pass for an instant."""
+    if isinstance(given, str) and not re.match(r"\d{4}-\d\d-\d\d", given, re.ASCII):
+        raise ValueError("write it as 2026-01-31T12:00:00Z")
+    return given
+
+
+Instant = Annotated[datetime, BeforeValidator(_no_number)]
 
 _STRIKES = """
     SELECT upc.strikes_document(
@@ -31,7 +43,7 @@ _STRIKES = """
 )
 async def strikes(
     shared: Shared,
-    price: Annotated[float, Query(gt=0, le=1e12, description="USD", examples=[97250])],
+    price: Annotated[float, Query(ge=1e-6, le=1e12, description="USD", examples=[97250])],
     symbol: AskedSymbol,
     momentum: Annotated[
         float | None,
@@ -49,7 +61,7 @@ async def strikes(
     settlement: Literal["close", "average"] = "close",
     volatility: Annotated[
         float | None,
-        Query(gt=0, le=1e6, description="percent until the close, for the model volatility"),
+        Query(ge=1e-6, le=1e6, description="percent until the close, for the model volatility"),
     ] = None,
 ) -> Response:
     """Full precision; 409 where the model has no forecast to go by."""
@@ -109,9 +121,9 @@ async def calibration(
     shared: Shared,
     symbol: SymbolInPath,
     since: Annotated[
-        datetime | None, Query(description="ticks from then on; default: a day before until")
+        Instant | None, Query(description="ticks from then on; default: a day before until")
     ] = None,
-    until: Annotated[datetime | None, Query(description="and before then; default: now")] = None,
+    until: Annotated[Instant | None, Query(description="and before then; default: now")] = None,
 ) -> Response:
     """Long spans take long: 503 says that one was too long for this server."""
     key = (symbol, since, until)

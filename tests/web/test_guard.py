@@ -1,0 +1,207 @@
+"""Who is let in, and who is not: names, pages, tokens, rates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.python.market import pyupc
+from tests.web.serving import Served, serving
+
+TOKEN = "correct-horse-battery-staple"
+
+
+@pytest.fixture(scope="module")
+def locked(market_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with a token, that also goes by a name, and lets few requests in."""
+    file = tmp_path_factory.mktemp("secret") / "token"
+    file.write_text(f"{TOKEN}\n")
+    arguments = ("--token-file", file, "--name", "Desk.example", "--rate", "10000")
+    with serving(market_dsn, *arguments) as found:
+        yield found
+
+
+def authority(served: Served) -> str:
+    return urlsplit(served.address).netloc
+
+
+# Names
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:1", "127.0.0.1:99", "[::1]:8765"])
+def test_its_own_names(served: Served, host: str) -> None:
+    assert served.get("/live", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1"),
+        *("", "localhost:x", "user@localhost", "[::1", "desk.example"),
+    ],
+)
+def test_other_names_are_refused(served: Served, host: str) -> None:
+    """A page that has its own name point here would read along otherwise."""
+    for path in ("/live", "/", "/api/symbols", "/openapi.json", "/static/app.css"):
+        served.problem(path, 421, headers={"Host": host})
+
+
+def test_a_name_that_was_given(locked: Served) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    for name in ("desk.example", "DESK.example:443"):
+        assert locked.get("/api/symbols", headers={"Host": name, **headers}).status_code == 200
+
+
+def test_other_pages_are_refused(served: Served) -> None:
+    ours = {"Origin": served.address}
+    assert served.get("/api/symbols", headers=ours).status_code == 200
+    for origin in ("http://evil.example", "null", "http://localhost:1", "https://127.0.0.1", "x"):
+        served.problem("/api/symbols", 403, headers={"Origin": origin})
+        served.problem("/api/stream/BTC", 403, headers={"Origin": origin})
+
+
+def test_no_other_page_may_read(served: Served) -> None:
+    headers = served.get("/api/symbols", headers={"Origin": served.address}).headers
+    assert not [name for name in headers if name.startswith("access-control")]
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/api/symbols", "/nothing", "/static/app.css"])
+def test_every_answer_is_careful(served: Served, path: str) -> None:
+    headers = served.get(path).headers
+    policy = dict(
+        part.split(" ", 1) for part in headers["content-security-policy"].split("; ")
+    )
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["connect-src"] == policy["form-action"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert "unsafe-eval" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "server" not in headers
+
+
+# The token
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api/symbols", "/api/price/BTC", "/api/stream/BTC", "/api/strikes?price=1"),
+        *("/metrics", "/ready", "/openapi.json", "/nothing", "//static/app.css", "/login/x"),
+    ],
+)
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": f"Bearer {TOKEN[:-1]}"},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": "Bearer \xff"},
+        {"Cookie": f"pyupc={TOKEN}"},
+        {"Cookie": "pyupc="},
+        {"Cookie": "pyupc"},
+    ],
+)
+def test_without_the_token_nothing_is_told(
+    locked: Served, path: str, given: dict[str, str]
+) -> None:
+    headers = {name: value.encode("latin-1") for name, value in given.items()}
+    locked.problem(path, 401, headers=headers)
+
+
+def test_what_needs_no_token(locked: Served) -> None:
+    for path in ("/live", "/login", "/static/app.css"):
+        assert locked.get(path).status_code == 200
+    challenge = locked.get("/api/symbols").headers["www-authenticate"]
+    assert challenge.startswith("Bearer")
+
+
+def test_a_browser_asks_once(locked: Served) -> None:
+    with httpx.Client(base_url=locked.address, follow_redirects=False) as browser:
+        first = browser.get("/?symbol=ETH", headers={"Accept": "text/html,*/*"})
+        assert first.status_code == 303
+        form = first.headers["location"]
+        assert form.startswith("/login?next=")
+        assert "password" in browser.get(form).text
+        wrong = browser.post(form, data={"token": "wrong"})
+        assert "failed" in wrong.headers["location"]
+        assert "set-cookie" not in wrong.headers
+        right = browser.post(form, data={"token": f" {TOKEN} "})
+        assert right.headers["location"] == "/?symbol=ETH"
+        cookie = right.headers["set-cookie"]
+        assert TOKEN not in cookie
+        assert "httponly" in cookie.lower()
+        assert "samesite=strict" in cookie.lower()
+        assert browser.get("/").status_code == 200
+        assert browser.get("/api/symbols").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "/\\evil.example", "http://evil.example", "evil", "/\n/x"]
+)
+def test_the_form_leads_nowhere_else(locked: Served, target: str) -> None:
+    done = httpx.post(
+        f"{locked.address}/login", params={"next": target}, data={"token": TOKEN}, timeout=20
+    )
+    assert (done.status_code, done.headers["location"]) == (303, "/")
+
+
+def test_a_form_that_is_too_long(locked: Served) -> None:
+    done = httpx.post(f"{locked.address}/login", content=b"token=" + b"x" * 10_000, timeout=20)
+    assert done.status_code == 413
+
+
+# Rates
+
+
+def test_too_many_requests(market_dsn: str) -> None:
+    with serving(market_dsn, "--rate", "3") as served, httpx.Client() as client:
+        codes = [client.get(f"{served.address}/live").status_code for _ in range(40)]
+        assert set(codes) == {200, 429}
+        assert codes[:25] == [200] * 25
+        problem = served.problem("/live", 429)
+        assert "--rate" in problem["hint"]
+        assert int(served.get("/live").headers["retry-after"]) > 0
+
+
+# Listening
+
+
+def test_beyond_this_machine_it_takes_a_token(market_dsn: str) -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.1", "desk.example"):
+        done = pyupc(market_dsn, "serve", "--host", host)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--token-file" in done.stderr
+
+
+def test_it_listens_on_this_machine_only(served: Served) -> None:
+    assert urlsplit(served.address).hostname == "127.0.0.1"
+
+
+@pytest.mark.parametrize("text", ["", "short", "two words in one file", "tökentökentöken"])
+def test_what_is_no_token(market_dsn: str, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(text)
+    done = pyupc(market_dsn, "serve", "--token-file", file)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert not text or text not in done.stderr.replace(str(file), "")
+    assert "hint:" in done.stderr
+
+
+def test_no_secret_is_logged(market_dsn: str, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    with serving(market_dsn, "--token-file", file, "--port", "0") as served:
+        served.get("/api/symbols", headers={"Authorization": f"Bearer {TOKEN}"})
+        served.get(f"/api/symbols?token={TOKEN}")
+        httpx.post(f"{served.address}/login", data={"token": TOKEN}, timeout=20)
+        served.process.terminate()
+        stdout, stderr = served.process.communicate(timeout=20)
+    assert TOKEN not in stdout + stderr
+    assert "password" not in stderr

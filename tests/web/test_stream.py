@@ -1,0 +1,181 @@
+"""The stream: every tick as it is, however it is announced, and what comes without one."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+
+from pyupc.database.connect import connect
+from tests.web.serving import Event, Served, events, serving
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture
+def conn(market_dsn: str) -> Iterator[Connection]:
+    with connect(market_dsn) as connection:
+        yield connection
+
+
+def tick(conn: Connection, symbol: str = "BTC") -> int:
+    row = conn.execute(
+        "SELECT t.tick_id FROM upc.tick(%s, 'simulated') AS t", (symbol,)
+    ).fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+@contextmanager
+def reading(served: Served, symbol: str = "BTC") -> Iterator[Iterator[Event]]:
+    with (
+        httpx.Client(timeout=20) as client,
+        client.stream("GET", f"{served.address}/api/stream/{symbol}") as response,
+    ):
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert response.headers["cache-control"] == "no-store"
+        yield events(response)
+
+
+def next_tick(stream: Iterator[Event]) -> Event:
+    return next(event for event in stream if event.name == "tick")
+
+
+def test_the_newest_comes_at_once_then_each(served: Served, conn: Connection) -> None:
+    first = tick(conn)
+    with reading(served) as stream:
+        assert next_tick(stream).data["tick_id"] == first
+        for _ in range(3):
+            number = tick(conn)
+            event = next_tick(stream)
+            assert (event.id, event.data["tick_id"]) == (str(number), number)
+            assert 0 <= event.data["age_seconds"] < 5
+            row = conn.execute(
+                "SELECT live_probabilities, strike_table, watchlist, active_trades"
+                " FROM upc_data.document WHERE symbol = 'BTC'"
+            ).fetchone()
+            assert row is not None
+            names = ("live_probabilities", "strike_table", "watchlist", "active_trades")
+            assert tuple(event.data[name] for name in names) == row
+
+
+def test_each_reads_his_own_symbol(served: Served, conn: Connection) -> None:
+    tick(conn, "ETH")
+    with reading(served, "eth") as stream:
+        assert next_tick(stream).data["symbol"] == "ETH"
+        tick(conn, "BTC")
+        number = tick(conn, "ETH")
+        assert next_tick(stream).data["tick_id"] == number
+
+
+def test_without_ticks_there_are_pulses(served: Served, conn: Connection) -> None:
+    number = tick(conn)
+    with reading(served) as stream:
+        next_tick(stream)
+        began = time.monotonic()
+        pulses = [next(stream) for _ in range(3)]
+        assert 1.5 < time.monotonic() - began < 6
+    assert {pulse.name for pulse in pulses} == {"pulse"}
+    assert {pulse.data["tick_id"] for pulse in pulses} == {number}
+    assert {pulse.data["database"] for pulse in pulses} == {"ok"}
+    ages = [pulse.data["age_seconds"] for pulse in pulses]
+    assert ages == sorted(ages)
+    assert ages[-1] > 1.5
+
+
+def test_an_old_tick_is_told_again_as_old(served: Served, conn: Connection) -> None:
+    number = tick(conn)
+    with reading(served) as stream:
+        assert next_tick(stream).data["problem"] is None
+        conn.execute(
+            "UPDATE upc_data.tick SET ticked_at = ticked_at - interval '50 s' WHERE tick_id = %s",
+            (number,),
+        )
+        event = next_tick(stream)
+    assert event.data["tick_id"] == number
+    assert event.data["age_seconds"] > 50
+    assert event.data["problem"]
+    assert event.data["strike_table"]["state"] == "stale"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *("", "x", "{}", "[]", "null", '{"symbol": 1}', '{"symbol": "DOGE", "tick_id": 1}'),
+        *('{"symbol": "BTC", "tick_id": 999999}', '{"symbol": ["BTC"]}', "[" * 7000),
+    ],
+)
+def test_a_notification_is_a_hint_and_no_more(
+    served: Served, conn: Connection, payload: str
+) -> None:
+    """Anybody who may connect may notify: what is told comes from the row."""
+    before = tick(conn)
+    with reading(served) as stream:
+        assert next_tick(stream).data["tick_id"] == before
+        conn.execute("SELECT pg_notify('upc_tick', %s)", (payload,))
+        number = tick(conn)
+        assert next_tick(stream).data["tick_id"] == number
+
+
+def test_a_tick_that_is_not_announced_is_found(served: Served, conn: Connection) -> None:
+    tick(conn)
+    with reading(served) as stream:
+        next_tick(stream)
+        # What was listened to is gone for a moment, and the notification with it.
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'pyupc serve' AND query LIKE 'LISTEN%'"
+            " AND datname = current_database()"
+        )
+        number = tick(conn)
+        assert next_tick(stream).data["tick_id"] == number
+
+
+def test_too_many_readers(market_dsn: str, conn: Connection) -> None:
+    tick(conn)
+    with serving(market_dsn, "--max-readers", "1") as served:
+        with reading(served) as stream:
+            next_tick(stream)
+            problem = served.problem("/api/stream/BTC", 503)
+            assert "--max-readers" in problem["hint"]
+        # Who leaves makes room.
+        deadline = time.monotonic() + 10
+        while served.get("/metrics").text.find("pyupc_stream_readers 0.0") < 0:
+            assert time.monotonic() < deadline
+        with reading(served) as stream:
+            next_tick(stream)
+
+
+def test_a_reader_who_takes_nothing_keeps_nobody_waiting(served: Served, conn: Connection) -> None:
+    tick(conn)
+    parts = urlsplit(served.address)
+    with closing(socket.create_connection((str(parts.hostname), parts.port or 0))) as sleeper:
+        sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sleeper.sendall(f"GET /api/stream/BTC HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        with reading(served) as stream:
+            next_tick(stream)
+            for _ in range(40):
+                began = time.monotonic()
+                number = tick(conn)
+                assert next_tick(stream).data["tick_id"] == number
+                assert time.monotonic() - began < 2
+        # It wakes up to the newest, and what it had missed is missed: whole events only.
+        sleeper.settimeout(10)
+        received = b""
+        while f'"tick_id": {number}'.encode() not in received:
+            received += sleeper.recv(1 << 20)
+    told = [line for line in received.split(b"\n") if line.startswith(b"data: ")]
+    for line in told[:-1]:
+        json.loads(_without_chunks(line[6:]))
+
+
+def _without_chunks(line: bytes) -> bytes:
+    return line.replace(b"\r", b"")
