@@ -44,9 +44,6 @@ document.addEventListener("themechange", () => {
   colours = null;
   for (const chart of charts) chart.redraw();
 });
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) for (const chart of charts) chart.draw();
-});
 
 export class Chart {
   #holder;
@@ -55,8 +52,6 @@ export class Chart {
   #chart = null;
   #library = null;
   #frame = 0;
-  #isSeen = false;
-  #isWaiting = false;
 
   /** build(colours): the option, or null where there is nothing to draw. afterwards: drawn or resized. */
   constructor(holder, build, afterwards = () => {}) {
@@ -68,10 +63,6 @@ export class Chart {
     new ResizeObserver(() => {
       this.#chart?.resize();
       this.afterwards();
-    }).observe(holder);
-    new IntersectionObserver(([entry]) => {
-      this.#isSeen = entry.isIntersecting;
-      if (this.#isSeen && this.#isWaiting) this.draw();
     }).observe(holder);
   }
 
@@ -101,14 +92,11 @@ export class Chart {
     this.redraw();
   }
 
-  /** At most once a frame, and only while somebody can see it. */
+  /** At most once a frame; a hidden tab has no frames, and draws when it is seen again. */
   draw() {
-    if (this.#chart === null) return;
-    this.#isWaiting = true;
-    if (document.hidden || !this.#isSeen || this.#frame !== 0) return;
+    if (this.#chart === null || this.#frame !== 0) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
-      this.#isWaiting = false;
       const option = this.#build(pageColours());
       if (option === null) {
         this.#chart.clear();

@@ -52,31 +52,40 @@ export function standing(grid, { tick, strike, seconds }) {
     value: grid.matrix[row][column],
     x: isAbove ? first + exact : first - 1 - exact,
     y: between(grid.minutes, seconds / 60),
+    minutesNow: seconds / 60,
     cell: [column, row],
   };
 }
 
 /** Lies over the chart: drawing 7,200 cells again each second for two lines would be a waste. */
-export function placeCross(chart, place) {
+export function placeCross(chart, grid, place) {
   const cross = byId("cross");
-  const corner = place && chart.pixel([0, 0]);
-  const next = place && chart.pixel([1, 1]);
-  const isShown = Boolean(corner && next) && corner.every(Number.isFinite) && next.every(Number.isFinite);
-  cross.hidden = !isShown || byId("heatmap").classList.contains("empty");
-  for (const key of ["minutes", "move", "row", "column"]) {
-    const value = { minutes: place?.y, move: place?.move, row: place?.minutes, column: place?.name };
-    setAttribute(cross, `data-${key}`, value[key] ?? null);
+  const told = { minutes: place?.minutesNow.toFixed(2), move: place?.move.toFixed(4), row: place?.minutes, column: place?.name };
+  for (const [key, value] of Object.entries(told)) {
+    setAttribute(cross, `data-${key}`, value ?? null);
   }
+  const ends = place && [[0, 0], [grid.moves.length - 1, grid.minutes.length - 1]].map((end) => chart.pixel(end));
+  const isShown = Boolean(ends) && ends.flat().every(Number.isFinite);
+  cross.hidden = !isShown || byId("heatmap").classList.contains("empty");
   if (cross.hidden) return;
-  const x = (step) => corner[0] + step * (next[0] - corner[0]);
-  const y = (step) => corner[1] + step * (next[1] - corner[1]);
-  const set = (selector, properties) => Object.assign(cross.querySelector(selector).style, properties);
-  const width = Math.abs(next[0] - corner[0]);
-  const height = Math.abs(next[1] - corner[1]);
-  set(".down", { transform: `translateX(${x(place.x)}px)` });
-  set(".across", { transform: `translateY(${y(place.y)}px)` });
-  set("b", {
-    transform: `translate(${x(place.cell[0]) - width / 2}px, ${y(place.cell[1]) - height / 2}px)`,
+  const [[left, bottom], [right, top]] = ends;
+  const width = (right - left) / (grid.moves.length - 1);
+  const height = (bottom - top) / (grid.minutes.length - 1);
+  const holder = byId("heatmap");
+  const set = (node, properties) => Object.assign(node.style, properties);
+  set(cross, {
+    left: `${holder.offsetLeft + left - width / 2}px`,
+    top: `${holder.offsetTop + top - height / 2}px`,
+    width: `${right - left + width}px`,
+    height: `${bottom - top + height}px`,
+  });
+  const x = (step) => (step + 0.5) * width;
+  const y = (step) => bottom - top + (0.5 - step) * height;
+  const [column, row] = place.cell;
+  set(cross.querySelector(".down"), { transform: `translateX(${x(place.x)}px)` });
+  set(cross.querySelector(".across"), { transform: `translateY(${y(place.y)}px)` });
+  set(cross.querySelector("b"), {
+    transform: `translate(${x(column) - width / 2}px, ${y(row) - height / 2}px)`,
     width: `${width}px`,
     height: `${height}px`,
   });

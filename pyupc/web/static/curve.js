@@ -45,7 +45,7 @@ function summary() {
 function bandSeries(rows, colours) {
   const banded = rows.filter((row) => isNumber(row.prob_low) && isNumber(row.prob_high));
   return {
-    name: "95 % interval",
+    name: "95 %",
     type: "custom",
     silent: true,
     z: 1,
@@ -86,15 +86,15 @@ function build(colours) {
     all.filter((row) => isNumber(row[key])).map((row) => [row.strike, value(row[key])]);
   return {
     ...baseOption(colours, summary()),
-    grid: { left: 44, right: 14, top: 30, bottom: 40 },
+    grid: { left: 44, right: 18, top: 44, bottom: 40 },
     legend: {
       top: 0,
-      left: 36,
+      left: 0,
       itemWidth: 14,
       itemHeight: 8,
-      itemGap: 14,
+      itemGap: 12,
       textStyle: { color: colours.muted, fontSize: 11 },
-      data: ["P(above)", "95 % interval", "yes ask", "100 − no ask"],
+      data: ["P(above)", "95 %", "yes ask", "100 − no ask"],
     },
     xAxis: axis(colours, "strike", {
       type: "value",

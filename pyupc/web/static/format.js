@@ -63,7 +63,8 @@ export function countdown(seconds) {
 /** How long ago, in the largest unit that still says something. */
 export function ageText(seconds) {
   if (!isNumber(seconds)) return DASH;
-  if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
+  // Tenths would only flicker.
+  if (seconds < 1) return "<1 s";
   if (seconds < 120) return `${Math.floor(seconds)} s`;
   if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 172800) return `${Math.floor(seconds / 3600)} h`;

@@ -56,7 +56,7 @@ function closeText(table, live) {
   if (!Number.isFinite(closes)) return "";
   // The seconds to the close are rounded down, so the close itself is rounded to the minute.
   const at = new Date(Math.round(closes / 60) * 60_000).toISOString();
-  return `closes ${at.slice(11, 16)} UTC`;
+  return `at ${at.slice(11, 16)} UTC`;
 }
 
 /**
@@ -76,4 +76,7 @@ export function showClocks(tick, age) {
   const seconds = tick ? secondsToClose(tick, age) : null;
   setValue(byId("ttc"), countdown(seconds), seconds);
   setText(byId("price-age"), tick ? `${ageText(age)} old` : "");
+  const read = tick ? instant(tick.strike_table.quotes_read_at) : NaN;
+  const quotes = instant(tick?.strike_table.market_at) - read + age;
+  setText(byId("quotes-age"), Number.isFinite(quotes) ? `${ageText(quotes)} ago` : DASH);
 }

@@ -98,7 +98,7 @@ async function load(symbol, bucket) {
 
 function showCross() {
   const place = grid && standing(grid, now);
-  placeCross(chart, place);
+  placeCross(chart, grid, place);
   if (!grid) return;
   setText(byId("heatmap-summary"), place ? crossText(place) : "Where the market stands is not known.");
   setAttribute(byId("heatmap-summary"), "data-value", place?.value ?? "");

@@ -6,7 +6,7 @@ import { DASH, fixed, grouped, isNumber, signed, strikeText } from "/static/form
 const COLUMNS = [
   { key: "buffer", label: "Buffer", text: fixed, minor: true },
   { key: "move_percent", label: "Move %", text: fixed, minor: true },
-  { key: "probability", label: "Probability", text: fixed },
+  { key: "probability", label: "Prob", rest: "ability", text: fixed },
   { key: "prob_above", label: "P(above)", text: fixed },
   { key: "interval", label: "95 % interval", text: intervalText, minor: true },
   { key: "yes_ask", label: "Yes ask", text: (value) => grouped(value, 0, 2) },
@@ -38,6 +38,8 @@ export function startLadder(select) {
           "th",
           { scope: "col", "data-key": column.key, class: column.minor ? "minor" : null },
           column.label,
+          // Where there is no room, the end of a word goes.
+          column.rest ? element("span", { class: "rest" }, column.rest) : null,
         ),
       ),
     ),
@@ -181,8 +183,10 @@ function showRow(row, values, isWatched, isSelected) {
 function showMoneyLine(price) {
   if (!moneyLine) {
     const head = element("th", { scope: "row" });
-    const note = element("td", {}, "price now");
-    moneyLine = { node: element("tr", { id: "money-line" }, head, note), head };
+    // A cell a column: a narrow page hides some, and a colspan would keep their places.
+    const cells = COLUMNS.map((column) => element("td", { class: column.minor ? "minor" : null }));
+    cells.find((_, place) => !COLUMNS[place].minor).textContent = "price now";
+    moneyLine = { node: element("tr", { id: "money-line" }, head, ...cells), head };
   }
   setText(moneyLine.head, grouped(price, 2));
   setAttribute(moneyLine.node, "data-value", price);

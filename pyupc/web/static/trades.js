@@ -8,25 +8,29 @@ const COLUMNS = [
   { key: "id", label: "Trade", text: String, isHead: true },
   { key: "side", label: "Side", text: (value) => value },
   { key: "strike", label: "Strike", text: strikeText },
-  { key: "position", label: "Contracts", text: (value) => grouped(value, 0, 2) },
-  { key: "buy_price", label: "Bought at", text: dollars },
+  { key: "position", label: "Contracts", text: (value) => grouped(value, 0, 2), minor: true },
+  { key: "buy_price", label: "Bought at", text: dollars, minor: true },
   { key: "current_probability", label: "Probability", text: fixed },
-  { key: "buffer_from_entry", label: "Buffer", text: signed },
+  { key: "buffer_from_entry", label: "Buffer", text: signed, minor: true },
   { key: "current_close_price", label: "Worth now", text: dollars },
   { key: "current_pnl_after_fees", label: "Profit after fees", text: signed, isEdge: true },
-  { key: "ttc_seconds", label: "To the close", text: countdown },
+  { key: "ttc_seconds", label: "To the close", text: countdown, minor: true },
   { key: "status", label: "State", text: (value) => value },
 ];
 const STOPS = { probability: "stopped: probability", momentum: "stopped: momentum" };
 
 const rows = new Map();
+// What a phone has no room for.
+const minorClass = (column) => (column.minor ? "minor" : null);
 
 export function startTrades() {
   byId("trades").tHead.append(
     element(
       "tr",
       {},
-      ...COLUMNS.map((column) => element("th", { scope: "col", "data-key": column.key }, column.label)),
+      ...COLUMNS.map((column) =>
+        element("th", { scope: "col", "data-key": column.key, class: minorClass(column) }, column.label),
+      ),
     ),
   );
 }
@@ -36,7 +40,7 @@ function makeRow(id) {
   const cells = COLUMNS.map((column) => {
     const cell = column.isHead
       ? element("th", { scope: "row", "data-key": column.key })
-      : element("td", { "data-key": column.key });
+      : element("td", { "data-key": column.key, class: minorClass(column) });
     node.append(cell);
     return cell;
   });
