@@ -1,0 +1,192 @@
+// The fingerprint as a heat map of time to the close and move, with a cross where the market is.
+
+import { axis, baseOption, Chart } from "/static/charts.js";
+import { byId, element, setAttribute, setText } from "/static/dom.js";
+import { fixed, grouped, isNumber, signed, strikeText } from "/static/format.js";
+import { bucketLabel, bucketOf, getFingerprint, listBuckets } from "/static/fingerprints.js";
+import { placeCross, standing } from "/static/cross.js";
+
+let chart = null;
+let grid = null;
+let asked = null;
+let now = { symbol: null, bucket: null, tick: null, strike: null, seconds: null };
+let listed = null;
+
+export function startHeatmap(onBucket) {
+  chart = new Chart(byId("heatmap"), build, showCross);
+  byId("bucket").addEventListener("change", (event) => onBucket(event.target.value || null));
+  return chart;
+}
+
+/** bucket: the chosen one, or null for the one that answers. seconds: to the close, now. */
+export function showHeatmap({ symbol, bucket, tick, strike, seconds }) {
+  if (symbol !== now.symbol) {
+    grid = null;
+    asked = null;
+    setText(byId("heatmap-name"), "");
+    chart.redraw();
+  }
+  now = { symbol, bucket, tick, strike, seconds };
+  if (symbol !== null && listed !== symbol) fillBuckets(symbol);
+  const answering = bucketOf(tick?.live_probabilities.fingerprint);
+  const follow = byId("bucket").querySelector('option[value=""]');
+  if (follow) setText(follow, answering ? `follows: ${bucketLabel(answering)}` : "follows");
+  setChoice(bucket);
+  const wanted = bucket ?? answering;
+  if (symbol !== null && wanted !== null) load(symbol, wanted);
+  showCross();
+}
+
+/** Only the cross has moved. */
+export function moveCross(seconds) {
+  now.seconds = seconds;
+  showCross();
+}
+
+/** Tries again what could not be loaded. */
+export function retryHeatmap() {
+  if (grid === null) asked = null;
+  if (byId("bucket").options.length <= 1) listed = null;
+}
+
+function setChoice(bucket) {
+  const select = byId("bucket");
+  const value = bucket ?? "";
+  // A bucket of the address that the symbol does not have is still what is asked for.
+  if (value && ![...select.options].some((option) => option.value === value)) {
+    select.append(element("option", { value }, bucketLabel(value)));
+  }
+  if (select.value !== value) select.value = value;
+}
+
+async function fillBuckets(symbol) {
+  listed = symbol;
+  const follow = element("option", { value: "" }, "follows");
+  try {
+    const buckets = await listBuckets(symbol);
+    if (listed !== symbol) return;
+    byId("bucket").replaceChildren(
+      follow,
+      ...buckets.map((bucket) => element("option", { value: bucket }, bucketLabel(bucket))),
+    );
+  } catch {
+    if (listed === symbol) byId("bucket").replaceChildren(follow);
+  }
+  setChoice(now.bucket);
+}
+
+async function load(symbol, bucket) {
+  const key = `${symbol}/${bucket}`;
+  if (asked === key) return;
+  asked = key;
+  try {
+    const answer = await getFingerprint(symbol, bucket);
+    if (asked !== key) return;
+    grid = answer;
+    setText(byId("heatmap-name"), answer.fingerprint);
+    if (chart.isReady) chart.say(null);
+    chart.draw();
+  } catch (error) {
+    if (asked !== key) return;
+    grid = null;
+    setText(byId("heatmap-name"), "");
+    setText(byId("heatmap-summary"), "");
+    chart.redraw();
+    chart.say(`${error.message}${error.hint ? ` ${error.hint}` : ""}`);
+  }
+}
+
+function showCross() {
+  const place = grid && standing(grid, now);
+  placeCross(chart, grid, place);
+  if (!grid) return;
+  setText(byId("heatmap-summary"), place ? crossText(place) : "Where the market stands is not known.");
+  setAttribute(byId("heatmap-summary"), "data-value", place?.value ?? "");
+}
+
+function crossText(place) {
+  const count = grid.sample_sizes[place.row];
+  return (
+    `Strike ${strikeText(now.strike)} is ${signed(place.move)} % away. ` +
+    `Read at ${place.minutes} min and ${signed(place.column)} %: ` +
+    `a move so far or farther has ${isNumber(place.value) ? `${fixed(place.value)} %` : "no answer"}` +
+    `${isNumber(count) ? `, of ${grouped(count)} starting minutes` : ""}.`
+  );
+}
+
+// Most of the map is far below the middle: the root shows what is between 0 and 5 percent.
+const shade = (percent) => Math.sqrt(percent);
+
+function cells() {
+  const data = [];
+  grid.matrix.forEach((row, y) =>
+    row.forEach((percent, x) => {
+      if (percent !== null) data.push([x, y, shade(percent)]);
+    }),
+  );
+  return data;
+}
+
+function build(colours) {
+  if (grid === null) return null;
+  const { moves, minutes, sample_sizes: sizes, matrix, fingerprint } = grid;
+  // The two columns of no move at all stand side by side; labels are where a half percent is.
+  const isLabelled = (place) =>
+    Math.abs((moves[place] * 2) % 1) < 1e-6 && !(moves[place] === 0 && moves[place - 1] === 0);
+  const most = Math.max(1, ...matrix.flat().filter(isNumber));
+  return {
+    ...baseOption(
+      colours,
+      `Heat map of ${fingerprint}: the share of starting minutes with a move so far or farther, ` +
+        `by minutes to the close, 1 to ${minutes.at(-1)}, and move in percent.`,
+    ),
+    grid: { left: 44, right: 14, top: 10, bottom: 66 },
+    xAxis: axis(colours, "move, %", {
+      type: "category",
+      data: moves.map((move) => (move === 0 ? "0" : signed(move, 1))),
+      axisTick: { interval: (place) => isLabelled(place), lineStyle: { color: colours.line } },
+      axisLabel: { color: colours.muted, fontSize: 11, interval: (place) => isLabelled(place) },
+      splitLine: { show: false },
+    }),
+    yAxis: axis(colours, "minutes to the close", {
+      type: "category",
+      data: minutes,
+      axisTick: { show: false },
+      axisLabel: { color: colours.muted, fontSize: 11, interval: (place) => minutes[place] % 10 === 0 || minutes[place] === 1 },
+      splitLine: { show: false },
+    }),
+    visualMap: {
+      type: "continuous",
+      min: 0,
+      max: shade(most),
+      dimension: 2,
+      orient: "horizontal",
+      left: "center",
+      bottom: 0,
+      itemWidth: 10,
+      itemHeight: 160,
+      hoverLink: false,
+      text: [`${fixed(most, 0)} %`, "0"],
+      textStyle: { color: colours.muted, fontSize: 11 },
+      inRange: { color: [0, 1, 2, 3, 4].map((step) => colours[`heat-${step}`]) },
+    },
+    tooltip: {
+      ...baseOption(colours, "").tooltip,
+      formatter: ({ value: [x, y] }) =>
+        [
+          `${minutes[y]} min, ${signed(moves[x])} %`,
+          `${fixed(matrix[y][x])} % go so far or farther`,
+          `${grouped(sizes[y])} starting minutes`,
+        ].join("\n"),
+    },
+    series: [
+      {
+        type: "heatmap",
+        progressive: 0,
+        emphasis: { disabled: true },
+        itemStyle: { borderWidth: 0 },
+        data: cells(),
+      },
+    ],
+  };
+}

@@ -1,0 +1,215 @@
+// The page: what is looked at, what has come, and what is therefore to be shown.
+
+import { getJson } from "/static/api.js";
+import { showFeed, showTitle, showVerdict } from "/static/banner.js";
+import { mark, since } from "/static/clock.js";
+import { startCurve, showCurve } from "/static/curve.js";
+import { announce, byId, setText } from "/static/dom.js";
+import { fixed, grouped, signed, strikeText } from "/static/format.js";
+import { judge } from "/static/freshness.js";
+import { secondsToClose, showClocks, showHeader } from "/static/header.js";
+import { moveCross, retryHeatmap, showHeatmap, startHeatmap } from "/static/heatmap.js";
+import { startHelp } from "/static/help.js";
+import { clearLadder, ladderRows, showLadder, startLadder } from "/static/ladder.js";
+import { clearReliability, loadReliability, startReliability } from "/static/reliability.js";
+import { Stream } from "/static/stream.js";
+import { showTabs, startTabs } from "/static/tabs.js";
+import { showTrades, startTrades } from "/static/trades.js";
+import { readView, writeView } from "/static/url_state.js";
+
+const HEARTBEAT = 250;
+const SYMBOLS_EVERY = 5;
+const CALIBRATION_EVERY = 300;
+
+let view = readView();
+let symbols = [];
+// The newest tick of the symbol, when it came, and how old it was then.
+let tick = null;
+let pulse = null;
+let received = mark();
+let ageThen = 0;
+let beatAt = mark();
+let symbolsAt = null;
+let calibrationAt = null;
+
+const stream = new Stream({ onTick: takeTick, onPulse: takePulse });
+const age = () => (tick === null ? null : ageThen + since(received));
+
+function takeTick(data, delay) {
+  const told = (data.age_seconds ?? 0) + delay;
+  const hadNone = tick === null;
+  tick = data;
+  pulse = null;
+  received = mark();
+  ageThen = told;
+  showTick();
+  beat();
+  if (hadNone) startCharts();
+}
+
+function takePulse(data, delay) {
+  pulse = data;
+  if (tick !== null && data.tick_id === tick.tick_id && typeof data.age_seconds === "number") {
+    // The server may know better than our clock how old the tick is, but nothing makes it younger.
+    const told = data.age_seconds + delay;
+    if (told > age()) {
+      received = mark();
+      ageThen = told;
+    }
+  }
+  beat();
+}
+
+/** The strike that is looked at: the chosen one if it is in the ladder, else the nearest. */
+function selectedStrike() {
+  const strikes = tick?.strike_table.strikes ?? [];
+  const isThere = strikes.some((row) => row.strike === view.strike);
+  return isThere ? view.strike : (strikes[0]?.strike ?? null);
+}
+
+function showTick() {
+  const strike = selectedStrike();
+  showHeader(tick);
+  showFeed(tick);
+  showTrades(tick);
+  if (tick === null) {
+    clearLadder();
+    setText(byId("selection"), "");
+  } else {
+    showLadder(tick, strike);
+    showSelection(strike);
+  }
+  showCurve(tick, strike);
+  const seconds = tick && secondsToClose(tick, age());
+  showHeatmap({ symbol: view.symbol, bucket: view.bucket, tick, strike, seconds });
+}
+
+function showSelection(strike) {
+  const row = ladderRows(tick).find((each) => each.strike === strike);
+  if (!row) {
+    setText(byId("selection"), "");
+    return;
+  }
+  const isChosen = row.strike === view.strike;
+  setText(
+    byId("selection"),
+    `${isChosen ? "Selected" : "Nearest"} ${strikeText(row.strike)}: ` +
+      `P(above) ${fixed(row.prob_above)} (${row.interval ?? "no interval"}), ` +
+      `buffer ${fixed(row.buffer)} or ${fixed(row.move_percent)} %, ` +
+      `edge yes ${signed(row.yes_edge)}, no ${signed(row.no_edge)}, ` +
+      `volume ${grouped(row.volume, 0, 2)}, ${grouped(row.sample_size)} starting minutes` +
+      `${row.ticker ? `, ${row.ticker}` : ""}`,
+  );
+}
+
+/** Whatever is true of the page by the clock alone, several times a second. */
+function beat() {
+  const gap = since(beatAt);
+  beatAt = mark();
+  // Asleep or throttled for long: what the connection has kept for us is a queue of old ticks.
+  if (gap > 10) stream.restart();
+  stream.watch();
+  const link = stream;
+  const verdict = judge({ link, tick, pulse, age: age() });
+  showVerdict(verdict, { symbol: view.symbol, age: age(), tick });
+  showClocks(tick, age());
+  if (tick) moveCross(secondsToClose(tick, age()));
+  const price = tick && grouped(tick.strike_table.current_price, 2);
+  showTitle(view.symbol, price, verdict.level, tick?.strike_table.feed);
+}
+
+async function refresh() {
+  if (symbolsAt === null || since(symbolsAt) > SYMBOLS_EVERY) {
+    symbolsAt = mark();
+    await loadSymbols();
+    retryHeatmap();
+    if (tick) startCharts();
+  }
+  if (tick && (calibrationAt === null || since(calibrationAt) > CALIBRATION_EVERY)) {
+    calibrationAt = mark();
+    const { symbol } = view;
+    const isLoaded = await loadReliability(symbol, tick.live_probabilities);
+    // A failure is tried again soon, and what came for another symbol does not count.
+    if (!isLoaded || symbol !== view.symbol) calibrationAt = null;
+  }
+}
+
+async function loadSymbols() {
+  try {
+    ({ symbols } = await getJson("/api/symbols"));
+  } catch {
+    // The stream says what is wrong; the tabs keep what they know.
+    if (view.symbol !== null && symbols.length === 0) symbols = [{ symbol: view.symbol }];
+  }
+  const isKnown = symbols.some((row) => row.symbol === view.symbol);
+  if (!isKnown && symbols.length > 0) {
+    view = { ...view, symbol: symbols[0].symbol, strike: null };
+    writeView(view, { replace: true });
+    openSymbol();
+  } else {
+    showTabs(symbols, view.symbol);
+  }
+}
+
+function openSymbol() {
+  tick = null;
+  pulse = null;
+  calibrationAt = null;
+  stream.open(view.symbol);
+  clearReliability();
+  showTick();
+  showTabs(symbols, view.symbol);
+  beat();
+}
+
+/** A choice of whoever looks: a step of the back button. */
+function choose(change) {
+  const next = { ...view, ...change };
+  const isOther = next.symbol !== view.symbol;
+  view = next;
+  writeView(view);
+  if (isOther) openSymbol();
+  else showTick();
+}
+
+function chooseSymbol(symbol) {
+  if (symbol === view.symbol) return;
+  // A strike of one symbol is none of another.
+  choose({ symbol, strike: null });
+  announce(`${symbol} is shown`);
+}
+
+const charts = [];
+
+function startCharts() {
+  for (const chart of charts) chart.start();
+}
+
+function wake() {
+  if (!document.hidden) beat();
+}
+
+startTabs(chooseSymbol);
+startLadder((strike) => choose({ strike }));
+startTrades();
+startHelp({
+  onSymbol: (place) => symbols[place] && chooseSymbol(symbols[place].symbol),
+  onNearest: () => choose({ strike: null }),
+});
+charts.push(startCurve(), startHeatmap((bucket) => choose({ bucket })), startReliability());
+
+addEventListener("popstate", () => {
+  const { symbol } = view;
+  view = readView();
+  view.symbol ??= symbols[0]?.symbol ?? symbol;
+  if (view.symbol !== symbol) openSymbol();
+  else showTick();
+});
+document.addEventListener("visibilitychange", wake);
+document.addEventListener("resume", () => stream.restart());
+addEventListener("pageshow", (event) => event.persisted && stream.restart());
+addEventListener("online", () => stream.restart());
+setInterval(beat, HEARTBEAT);
+setInterval(refresh, 1000);
+if (view.symbol !== null) openSymbol();
+refresh();
