@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.faults.cluster import Server
 from tests.faults.harness import until
 from tests.faults.lights import becomes
@@ -25,6 +27,7 @@ def behind_a_proxy(
         yield its, proxy
 
 
+@pytest.mark.slow
 def test_a_slow_network_is_no_fault(server: Server, tmp_path: Path) -> None:
     with behind_a_proxy(server, tmp_path, interval=0.6) as (its, proxy):
         proxy.delay = 0.3
@@ -33,6 +36,7 @@ def test_a_slow_network_is_no_fault(server: Server, tmp_path: Path) -> None:
         assert its.tick.problems == []
 
 
+@pytest.mark.slow
 def test_answers_that_take_longer_than_three_rounds(server: Server, tmp_path: Path) -> None:
     with behind_a_proxy(server, tmp_path, interval=0.5) as (its, proxy):
         proxy.delay = 1.6

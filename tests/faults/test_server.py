@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.cluster import Server
 from tests.faults.scene import scene
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs(server: Server, tmp_path: Path) -> None:
     with scene(server, tmp_path) as its:
         server.freeze()

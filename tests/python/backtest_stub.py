@@ -128,5 +128,5 @@ def install(conn: Connection, asked: Questions) -> None:
 
 
 def order(conn: Connection, stage: str, what: str) -> None:
-    """Steps of the stage `fail`, `sleep`, or meet a `deadlock` every other time; `begin BTC` fails."""
+    """Steps of the stage `fail`, `sleep`, or `deadlock` every other time; `begin BTC` fails."""
     conn.execute("INSERT INTO public.stub_order VALUES (%s, %s)", (stage, what))

@@ -295,6 +295,7 @@ def test_another_set_comes_into_use_meanwhile(imported: Connection) -> None:
     assert document("--samples", "1")["origin"] == "built"
 
 
+@pytest.mark.slow
 def test_the_predecessors_own_files(conn: Connection, shared_data: Path) -> None:
     legacy = shared_data / "legacy" / "btc"
     bring_in(legacy)

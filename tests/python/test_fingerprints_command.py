@@ -223,6 +223,7 @@ STANDARDISED_HELD = """
 """
 
 
+@pytest.mark.slow
 def test_a_build_interrupted_among_standardised_moves_is_taken_up_again(
     candles: Connection,
 ) -> None:
@@ -243,6 +244,7 @@ def test_a_build_interrupted_among_standardised_moves_is_taken_up_again(
     assert found == built_in_sql(candles)
 
 
+@pytest.mark.slow
 def test_a_new_fit_hides_no_plain_fingerprint(candles: Connection) -> None:
     """Nor does it stop forecasts, until all that stands on it is counted."""
     assert pyupc("build").exit_code == 0
@@ -272,6 +274,7 @@ HELD_FIT = """
 """
 
 
+@pytest.mark.slow
 def test_a_build_without_pieces_left_is_completed(candles: Connection) -> None:
     candles.execute("SELECT upc.begin_build('BTC')")
     for (days,) in candles.execute("SELECT days FROM upc.build_pieces('BTC')").fetchall():
@@ -301,6 +304,7 @@ def test_a_second_build_is_refused(candles: Connection) -> None:
     assert contents(candles)["upc_data.candle_change"] == []
 
 
+@pytest.mark.slow
 def test_a_lost_server_exits_with_3(candles: Connection) -> None:
     with last_piece_held(os.environ["PYUPC_DSN"]):
         process = started("build")

@@ -175,6 +175,7 @@ def test_every_object_is_recorded(fresh_db: str) -> None:
     assert "function upc.record_engine_objects()" in recorded
 
 
+@pytest.mark.slow
 def test_ten_upgrades_at_once_succeed(empty_db: str) -> None:
     command = [sys.executable, "-m", "pyupc", "db", "upgrade"]
     processes = [
@@ -314,7 +315,13 @@ STRANGERS = {
 }
 
 
-@pytest.mark.parametrize("case", STRANGERS)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.slow] if place >= 4 else [])
+        for place, case in enumerate(STRANGERS)
+    ],
+)
 def test_objects_of_a_user_are_named_and_kept(fresh_db: str, case: str) -> None:
     ours, theirs, name = STRANGERS[case]
     create_ours(fresh_db, ours)

@@ -283,6 +283,7 @@ def test_a_signal_ends_it_after_the_message_under_way(
     assert cursors(fresh_db)[("phone", "BTC")] == first
 
 
+@pytest.mark.slow
 def test_a_receiver_that_never_answers_does_not_keep_it_from_ending(
     fresh_db: str, receiver: Receiver, tmp_path: Path
 ) -> None:

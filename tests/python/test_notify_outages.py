@@ -139,6 +139,7 @@ def test_a_short_outage_is_not_told(
     assert receiver.bodies == ["first"]
 
 
+@pytest.mark.slow
 def test_what_the_role_may_not_do_any_more_is_told_and_heals(
     fresh_db: str, receiver: Receiver, tmp_path: Path
 ) -> None:

@@ -212,6 +212,7 @@ def limited(folder: Path, limit: int, *options: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.slow
 def test_a_full_disk(tmp_path: Path, out: Path, legacy: Path) -> None:
     sizes = sorted(path.stat().st_size for path in legacy.iterdir())
     assert len(set(sizes)) > 3

@@ -81,6 +81,7 @@ def wide(module_db: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(folder, buckets=buckets, header=titles(WIDE), minutes=range(1, 61))
 
 
+@pytest.mark.slow
 def test_64_files_of_120_columns(fresh: str, wide: Path, tmp_path: Path) -> None:
     found = document("import", wide, "--symbol", "BTC", "--strict")
     assert (found["fingerprints"], found["minutes"], found["thresholds"]) == (64, 60, 60)
@@ -123,6 +124,7 @@ def test_64_files_of_120_columns(fresh: str, wide: Path, tmp_path: Path) -> None
 # Any thresholds, minutes, buckets, orders and spellings
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

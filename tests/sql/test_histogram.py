@@ -180,6 +180,7 @@ def test_pairs_across_a_midnight(conn: Connection, since: str) -> None:
     assert years == ({2024} if "02-28" in since else {int(since[:4]), int(since[:4]) + 1})
 
 
+@pytest.mark.slow
 def test_weights_fall_to_one_and_stay_there(conn: Connection) -> None:
     """The new years of 2017 to 2026, an hour and a half on both sides, thinned out."""
     nights = [walk(year, f"{year}-12-31T22:30", 180, volatility=2e-4) for year in range(2016, 2026)]

@@ -279,6 +279,7 @@ def count(conn: Connection, days: Any) -> None:
     conn.execute("SELECT upc.count_volatility_days('BTC', %s)", (days,))
 
 
+@pytest.mark.slow
 def test_forecasts_go_on_with_the_old_fit_until_the_new_one_is_counted(own: Connection) -> None:
     put(own, "BTC", until(LONG, "2026-04-01"))
     build(own)

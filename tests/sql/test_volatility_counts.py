@@ -77,6 +77,7 @@ def test_standardised_moves_have_a_variance_of_about_one() -> None:
         assert 0.7 < moves[chosen].std() < 2
 
 
+@pytest.mark.slow
 def test_pieces_in_any_order_and_any_company(conn: Connection) -> None:
     prepared(conn, HOLES)
     query = "SELECT DISTINCT day FROM upc_data.volatility_change WHERE symbol = 'BTC'"
@@ -129,6 +130,7 @@ def test_some_horizons(conn: Connection) -> None:
     assert some == [row for row in all_of_them if row[1] in (7, 60)]
 
 
+@pytest.mark.slow
 def test_the_unit_of_prices_does_not_matter(conn: Connection) -> None:
     put(conn, "BTC", WHOLE)
     put(conn, "ETH", scaled(WHOLE, 1 / 1024))

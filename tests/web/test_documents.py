@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ NAMES = ("live_probabilities", "strike_table", "watchlist")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ticked(market_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def ticked(market_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both symbols have ticked, and the files of that tick."""
     folder = tmp_path_factory.mktemp("live")
     done = pyupc(market_dsn, "tick", "--feed", "replay", "--once", "--out", folder)
     assert done.returncode == 0, done.stderr
-    yield folder
+    return folder
 
 
 def one(dsn: str, query: str, *parameters: Any) -> Any:
@@ -105,7 +104,7 @@ def test_an_old_tick_says_so(
 def test_the_settings_of_the_database_say_when(served: Served, market_dsn: str) -> None:
     name = one(market_dsn, "SELECT current_database()")
     with connect(market_dsn) as conn:
-        conn.execute(f'ALTER DATABASE "{name}" SET upc.fresh_for = \'1 hour\''.encode())
+        conn.execute(f"ALTER DATABASE \"{name}\" SET upc.fresh_for = '1 hour'".encode())
     try:
         set_age(market_dsn, 100)
         with connect(market_dsn) as conn:

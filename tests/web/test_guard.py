@@ -73,9 +73,7 @@ def test_no_other_page_may_read(served: Served) -> None:
 @pytest.mark.parametrize("path", ["/", "/login", "/api/symbols", "/nothing", "/static/app.css"])
 def test_every_answer_is_careful(served: Served, path: str) -> None:
     headers = served.get(path).headers
-    policy = dict(
-        part.split(" ", 1) for part in headers["content-security-policy"].split("; ")
-    )
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["connect-src"] == policy["form-action"] == "'self'"
     assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"

@@ -26,9 +26,7 @@ def conn(market_dsn: str) -> Iterator[Connection]:
 
 
 def tick(conn: Connection, symbol: str = "BTC") -> int:
-    row = conn.execute(
-        "SELECT t.tick_id FROM upc.tick(%s, 'simulated') AS t", (symbol,)
-    ).fetchone()
+    row = conn.execute("SELECT t.tick_id FROM upc.tick(%s, 'simulated') AS t", (symbol,)).fetchone()
     assert row is not None
     return int(str(row[0]))
 
