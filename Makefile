@@ -12,8 +12,8 @@ BIN = $(VENV)/bin
 
 .PHONY: demo test lint clean
 
-demo: $(VENV)/installed-embedded
-	@echo "==> the demo: a real PostgreSQL, made-up candles, 125 fingerprints, one tick a second"
+demo: $(VENV)/installed-demo
+	@echo "==> the demo: a real PostgreSQL, made-up candles, 125 fingerprints, one tick a second, a page"
 	@$(BIN)/pyupc demo $(DEMO)
 
 test: $(VENV)/installed-test

@@ -55,6 +55,17 @@ SIMULATED = "simulated"
     metavar="DIR",
     help="Where the JSON files go; created if missing.",
 )
+@click.option(
+    "--page/--no-page",
+    default=None,
+    help="Show it in a browser, too. Default: if the extra `web` is installed.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="Where the page listens, on this machine.  [default: 8765, or a free one]",
+)
 def command(
     source: str,
     symbols: tuple[str, ...],
@@ -62,8 +73,13 @@ def command(
     days: int | None,
     count: int | None,
     out: Path,
+    page: bool | None,
+    port: int | None,
 ) -> None:
     """Set up a database with a history and fingerprints, and tick once a second until Ctrl-C.
+
+    With the extra `web` it is a page in the browser as well, whose address is printed before the
+    first tick.
 
     It works on the embedded PostgreSQL, in a database of its own, pyupc_demo, whatever PYUPC_DSN
     says. A second run goes on with what is there; another source or seed begins anew. Simulated
@@ -75,7 +91,6 @@ def command(
     history = _source(source, symbols, seed, days)
     began = time.monotonic()
     dsn = _set_up(history)
-    _say(time.monotonic() - began, f"until the first tick; files go to {out}/, Ctrl-C ends it")
     job = Job(
         dsn=dsn,
         feed=history.feed,
@@ -91,11 +106,47 @@ def command(
     if level <= logging.WARNING:
         # The log of the ticks is what is to be seen where there is no screen.
         logging.getLogger("pyupc.tick").setLevel(min(level, logging.INFO))
-    with Ladder(history.feed, is_live=is_live) as ladder:
+    with (
+        _page(dsn, page, port) as address,
+        Ladder(
+            history.feed,
+            is_live=is_live,
+            notice=None if address is None else f"the page: {address}",
+        ) as ladder,
+    ):
+        _say(time.monotonic() - began, f"until the first tick; files go to {out}/, Ctrl-C ends it")
         outcome = run(job, ladder if is_live else None)
         if outcome.ticks and not is_live:
             ladder.show(outcome.ticks, "")
     raise SystemExit(outcome.exit_code)
+
+
+@contextmanager
+def _page(dsn: str, is_wanted: bool | None, port: int | None) -> Iterator[str | None]:
+    """The address of the page while it is served; None if it is not to be, or cannot."""
+    from pyupc.web.packages import missing, require_packages
+
+    if is_wanted is False or (is_wanted is None and port is None and missing()):
+        if is_wanted is None:
+            click.echo("hint: pip install 'pyupc[web]' shows it in a browser, too", err=True)
+        yield None
+        return
+    require_packages()
+    from pyupc.web.beside import serving_beside
+
+    began = time.monotonic()
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(serving_beside(dsn, port))
+        except PyupcError as problem:
+            if is_wanted or port is not None:
+                raise
+            # Ticking is what it is for: it goes on without the page.
+            _say(time.monotonic() - began, f"no page: {problem.message}")
+            address = None
+        else:
+            _say(time.monotonic() - began, f"the page is at {address}")
+        yield address
 
 
 def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int | None) -> Source:

@@ -70,6 +70,7 @@ SHORTEST_TOKEN = 16
     metavar="N",
     help="Streams that may be open at a time.",
 )
+@click.option("--attached", is_flag=True, hidden=True, help="End when standard input ends.")
 @log_format
 def command(
     host: str,
@@ -78,6 +79,7 @@ def command(
     names: tuple[str, ...],
     rate: int,
     readers: int,
+    attached: bool,
 ) -> None:
     """Show what ticks in a browser, and answer programs over HTTP.
 
@@ -105,7 +107,7 @@ def command(
 
     log_what_it_does("pyupc.serve")
     settings = Settings(resolve_dsn(), host, port, token, names, rate, readers)
-    raise SystemExit(run(settings, _show))
+    raise SystemExit(run(settings, _show, is_attached=attached))
 
 
 def _show(address: str) -> None:

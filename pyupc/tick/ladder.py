@@ -27,10 +27,21 @@ _EVENTS = 3
 
 
 class Ladder:
-    """A panel a symbol. Live, it takes the whole screen and gives it back at the end."""
+    """A panel a symbol. Live, it takes the whole screen and gives it back at the end.
 
-    def __init__(self, feed: str, *, is_live: bool, console: Console | None = None) -> None:
+    `notice` stands on the screen all the time, below the panels.
+    """
+
+    def __init__(
+        self,
+        feed: str,
+        *,
+        is_live: bool,
+        console: Console | None = None,
+        notice: str | None = None,
+    ) -> None:
         self._feed = feed
+        self._notice = notice
         self._console = console or Console()
         self._is_live = is_live
         self._live: Live | None = None
@@ -92,7 +103,8 @@ class Ladder:
         return Group(*panels, *foot)
 
     def _foot(self) -> list[str]:
-        return [self._status, *self._events] if self._is_live else []
+        notice = [] if self._notice is None else [self._notice]
+        return [*notice, self._status, *self._events] if self._is_live else []
 
 
 def panel(symbol: str, tick: Tick, feed: str, strikes: int | None = None) -> Panel:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 
@@ -28,14 +31,18 @@ _REASONS = {
 }
 
 
-def run(settings: Settings, listening: Callable[[str], None]) -> int:
+def run(settings: Settings, listening: Callable[[str], None], *, is_attached: bool = False) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code. `listening` gets the page's address.
+
+    With `is_attached` it ends with its standard input, also when whoever started it was killed.
 
     Raises PyupcError if there is no database, schema or role, or if the address is taken.
     """
     check(settings.dsn)
     with _bound(settings) as listener:
         server = _Server(settings)
+        if is_attached:
+            threading.Thread(target=server.end_with_stdin, daemon=True).start()
         # What uvicorn has to say is said here, in one line.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
         listening(address_of(listener, settings.host))
@@ -70,6 +77,11 @@ class _Server(uvicorn.Server):
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
         self.received = sig
+
+    def end_with_stdin(self) -> None:
+        while os.read(sys.stdin.fileno(), 512):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _fail(self) -> None:
         self.has_failed = True
