@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import cluster_template, server, server_folder  # noqa: F401
 from tests.python.market import clone, fill
 from tests.python.ticking import FROM
 from tests.web.serving import Served, serving

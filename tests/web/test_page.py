@@ -1,0 +1,228 @@
+"""The page in a browser: it shows what the files say, and says at once when it is old."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from tests.faults.cluster import Server
+from tests.faults.prices import feeding
+from tests.python.market import REPOSITORY, going, read, until
+from tests.python.ticking import FROM
+from tests.web.browser import PHONE, WIDE, Visit, browsing, visiting
+from tests.web.serving import serving
+
+SCREENSHOTS = Path(os.environ.get("PYUPC_SCREENSHOTS", REPOSITORY / "build" / "screenshots"))
+
+# Between the kill of a tick and a page that nobody can take for alive.
+GREY_SECONDS = 5.0
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as found:
+        yield found
+
+
+def keep(visit: Visit, name: str, *, full: bool = False) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    visit.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full)
+
+
+def is_current(visit: Visit) -> bool:
+    return visit.freshness() == "fresh"
+
+
+def same_second(visit: Visit, folder: Path, symbol: str = "BTC") -> tuple[dict[str, Any], ...]:
+    """What is on the page, and the files of the same tick."""
+    for _ in range(40):
+        seen = visit.snapshot()
+        table = read(folder, symbol, "strike_table")
+        live = read(folder, symbol, "live_probabilities")
+        if seen["last_updated"] == table["last_updated"] == live["timestamp"]:
+            return seen, table, live
+        time.sleep(0.1)
+    raise AssertionError(f"the page shows {seen['last_updated']}, the file {table['last_updated']}")
+
+
+def number(text: str) -> float | None:
+    """As people read it: thousands separated, a sign, a dash for nothing."""
+    plain = text.replace(",", "").replace("\N{MINUS SIGN}", "-").lstrip("+▲▼★ ")
+    return None if plain in ("", "\N{EM DASH}") else float(plain)
+
+
+def assert_the_same(seen: dict[str, Any], table: dict[str, Any], live: dict[str, Any]) -> None:
+    assert number(seen["price"]) == round(table["current_price"], 2)
+    assert number(seen["momentum"]) == round(live["momentum_bps"], 2)
+    assert seen["fingerprint"] == table["fingerprint"]
+    assert seen["state"] == table["state"]
+    assert seen["event_ticker"] == (table["event_ticker"] or "\N{EM DASH}")
+    minutes, seconds = seen["ttc"].split(":")
+    assert 0 <= table["ttc"] - (60 * int(minutes) + int(seconds)) <= 2
+    expected = sorted(table["strikes"], key=lambda row: -row["strike"])
+    assert [row["strike"] for row in seen["rows"]] == [row["strike"] for row in expected]
+    moves = {row["strike"]: row["move_percent"] for row in live["probabilities"]}
+    for shown, row in zip(seen["rows"], expected, strict=True):
+        row = {**row, "move_percent": moves[row["strike"]]}
+        keys = (
+            *("buffer", "move_percent", "probability", "prob_above", "yes_ask", "no_ask"),
+            *("yes_edge", "no_edge", "volume"),
+        )
+        for key in keys:
+            value, text = shown["cells"][key]
+            assert number(text) == row[key], (key, text, row)
+            assert (float(value) if value else None) == row[key]
+        assert shown["cells"]["active_side"][1] == row["active_side"]
+        interval = f"{row['prob_low']:.2f}\N{EN DASH}{row['prob_high']:.2f}"
+        assert shown["cells"]["interval"][1] == interval
+
+
+def assert_accessible(visit: Visit) -> None:
+    found = Axe().run(visit.page).response["violations"]
+    serious = [
+        f"{each['id']}: {node['html'][:200]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+    assert serious == []
+
+
+def test_a_replayed_hour(browser: Browser, market_dsn: str, live: Path) -> None:
+    tick = ("tick", "--feed", "replay", "--from", FROM, "--out", live)
+    with (
+        serving(market_dsn) as served,
+        going(market_dsn, *tick) as ticking,
+        visiting(browser, served.address) as visit,
+    ):
+        until(lambda: is_current(visit))
+        for _ in range(3):
+            seen, table, probabilities = same_second(visit, live)
+            assert_the_same(seen, table, probabilities)
+            visit.page.wait_for_timeout(1100)
+        for chart in ("curve", "heatmap"):
+            visit.page.wait_for_selector(f"#{chart} canvas, #{chart} svg")
+        # Replayed prices are not the market's, and nobody can take them for it.
+        assert "REPLAY" in visit.page.inner_text("#feed-label")
+        keep(visit, "wide")
+        assert_accessible(visit)
+
+        # Another symbol without a reload, in the address, and back again.
+        visit.page.evaluate("window.isTheSamePage = true")
+        visit.page.click("#symbols [data-symbol=ETH]")
+        until(lambda: number(visit.snapshot()["price"] or "") is not None)
+        assert_the_same(*same_second(visit, live, "ETH"))
+        assert "symbol=ETH" in visit.page.url
+        visit.page.go_back()
+        until(lambda: "symbol=ETH" not in visit.page.url)
+        until(lambda: is_current(visit))
+        assert_the_same(*same_second(visit, live, "BTC"))
+        assert visit.page.evaluate("window.isTheSamePage")
+
+        alive = visit.color_of("#price")
+        ticking.kill()
+        ticking.wait()
+        took = until(lambda: visit.banner() is not None and not is_current(visit))
+        assert took < GREY_SECONDS
+        assert visit.color_of("#price") != alive
+        assert "\N{WARNING SIGN}" in visit.page.title()
+        keep(visit, "stale")
+        assert_accessible(visit)
+        with going(market_dsn, *tick):
+            until(lambda: is_current(visit) and visit.banner() is None)
+            assert visit.color_of("#price") == alive
+        assert visit.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("phone", {"viewport": PHONE, "is_mobile": True, "has_touch": True}),
+        ("dark", {"viewport": WIDE, "color_scheme": "dark"}),
+        ("phone_dark", {"viewport": PHONE, "color_scheme": "dark", "reduced_motion": "reduce"}),
+    ],
+)
+def test_other_screens(
+    browser: Browser,
+    market_dsn: str,
+    live: Path,
+    name: str,
+    options: dict[str, Any],
+) -> None:
+    with (
+        serving(market_dsn) as served,
+        going(market_dsn, "tick", "--feed", "simulated", "--out", live),
+        visiting(browser, served.address, **options) as visit,
+    ):
+        until(lambda: is_current(visit))
+        visit.page.wait_for_selector("#heatmap canvas, #heatmap svg")
+        keep(visit, name, full=name.startswith("phone"))
+        assert_accessible(visit)
+        width = visit.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= options["viewport"]["width"]
+        assert visit.complaints == []
+
+
+def test_a_live_market_through_all_that_fails(
+    browser: Browser, server: Server, tmp_path: Path, live: Path
+) -> None:
+    """The tick, PostgreSQL and the server itself: each is killed, and the page heals by itself."""
+    dsn = server.dsn()
+    with (
+        feeding(dsn, tmp_path / "prices", "BTC", "ETH", markets=True),
+        going(dsn, "tick", "--feed", "database", "--out", live),
+        serving(dsn) as served,
+        visiting(browser, served.address) as visit,
+    ):
+        visit.page.evaluate("window.isTheSamePage = true")
+        until(lambda: is_current(visit))
+        seen, table, probabilities = same_second(visit, live)
+        assert table["event_ticker"]
+        assert any(row["yes_ask"] is not None for row in table["strikes"])
+        assert any(row["yes_edge"] is not None for row in table["strikes"])
+        assert_the_same(seen, table, probabilities)
+        keep(visit, "live")
+
+        server.kill()
+        until(lambda: visit.banner() is not None and not is_current(visit))
+        server.start()
+        until(lambda: is_current(visit) and visit.banner() is None, 30)
+
+        served.process.kill()
+        served.process.wait()
+        took = until(lambda: visit.banner() is not None and not is_current(visit))
+        assert took < GREY_SECONDS
+        with serving(dsn, port=urlsplit(served.address).port or 0):
+            until(lambda: is_current(visit) and visit.banner() is None, 30)
+            assert_the_same(*same_second(visit, live))
+        assert visit.page.evaluate("window.isTheSamePage")
+
+
+def test_a_page_behind_a_token(browser: Browser, market_dsn: str, tmp_path: Path) -> None:
+    token = "correct-horse-battery-staple"
+    (tmp_path / "token").write_text(token)
+    with (
+        serving(market_dsn, "--token-file", tmp_path / "token") as served,
+        visiting(browser, f"{served.address}/?symbol=ETH") as visit,
+    ):
+        page = visit.page
+        assert "/login" in page.url
+        assert_accessible(visit)
+        page.fill("input[name=token]", "wrong wrong wrong wrong")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**failed**")
+        assert page.is_visible("text=/token/i")
+        page.fill("input[name=token]", token)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**symbol=ETH**")
+        until(lambda: page.locator("#symbols [data-symbol]").count() == 2)
+        assert json.loads(page.evaluate("fetch('/api/symbols').then((r) => r.text())"))["symbols"]
