@@ -117,6 +117,12 @@ export class Chart {
   pixel(point) {
     return this.#chart?.convertToPixel({ gridIndex: 0 }, point) ?? null;
   }
+
+  /** The nearest categories of a place in it, or null outside of the axes. */
+  cell(pixel) {
+    if (!this.#chart?.containPixel({ gridIndex: 0 }, pixel)) return null;
+    return this.#chart.convertFromPixel({ gridIndex: 0 }, pixel);
+  }
 }
 
 /** What all charts have in common. */

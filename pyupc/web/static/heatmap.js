@@ -4,6 +4,7 @@ import { axis, baseOption, Chart } from "/static/charts.js";
 import { byId, element, setAttribute, setText } from "/static/dom.js";
 import { fixed, grouped, isNumber, signed, strikeText } from "/static/format.js";
 import { bucketLabel, bucketOf, getFingerprint, listBuckets } from "/static/fingerprints.js";
+import { largest, paint } from "/static/heat_image.js";
 import { placeCross, standing } from "/static/cross.js";
 
 let chart = null;
@@ -14,6 +15,8 @@ let listed = null;
 
 export function startHeatmap(onBucket) {
   chart = new Chart(byId("heatmap"), build, showCross);
+  byId("heatmap").addEventListener("pointermove", (event) => readCell([event.offsetX, event.offsetY]));
+  byId("heatmap").addEventListener("pointerleave", () => readCell(null));
   byId("bucket").addEventListener("change", (event) => onBucket(event.target.value || null));
   return chart;
 }
@@ -84,6 +87,7 @@ async function load(symbol, bucket) {
     if (asked !== key) return;
     grid = answer;
     setText(byId("heatmap-name"), answer.fingerprint);
+    setText(byId("heatmap-most"), `${fixed(largest(answer.matrix), 0)} %`);
     if (chart.isReady) chart.say(null);
     chart.draw();
   } catch (error) {
@@ -114,33 +118,37 @@ function crossText(place) {
   );
 }
 
-// Most of the map is far below the middle: the root shows what is between 0 and 5 percent.
-const shade = (percent) => Math.sqrt(percent);
-
-function cells() {
-  const data = [];
-  grid.matrix.forEach((row, y) =>
-    row.forEach((percent, x) => {
-      if (percent !== null) data.push([x, y, shade(percent)]);
-    }),
+/** Whatever is under the pointer; the line below the map has the cell of the selected strike. */
+function readCell(point) {
+  const cell = point && grid && chart.cell(point);
+  const [column, row] = cell ?? [];
+  if (!grid?.matrix[row] || grid.columns[column] === undefined) {
+    setText(byId("heatmap-cell"), "");
+    return;
+  }
+  const value = grid.matrix[row][column];
+  const sign = grid.columns[column].startsWith("pos") ? "+" : "-";
+  setText(
+    byId("heatmap-cell"),
+    `${grid.minutes[row]} min, ${sign}${fixed(Math.abs(grid.moves[column]))} %: ` +
+      (isNumber(value) ? `${fixed(value)} %` : "no answer"),
   );
-  return data;
 }
 
 function build(colours) {
   if (grid === null) return null;
-  const { moves, minutes, sample_sizes: sizes, matrix, fingerprint } = grid;
+  const { moves, minutes, matrix, fingerprint } = grid;
   // The two columns of no move at all stand side by side; labels are where a half percent is.
   const isLabelled = (place) =>
     Math.abs((moves[place] * 2) % 1) < 1e-6 && !(moves[place] === 0 && moves[place - 1] === 0);
-  const most = Math.max(1, ...matrix.flat().filter(isNumber));
+  const stops = [0, 1, 2, 3, 4].map((step) => colours[`heat-${step}`]);
   return {
     ...baseOption(
       colours,
       `Heat map of ${fingerprint}: the share of starting minutes with a move so far or farther, ` +
         `by minutes to the close, 1 to ${minutes.at(-1)}, and move in percent.`,
     ),
-    grid: { left: 44, right: 14, top: 10, bottom: 66 },
+    grid: { left: 44, right: 14, top: 10, bottom: 40 },
     xAxis: axis(colours, "move, %", {
       type: "category",
       data: moves.map((move) => (move === 0 ? "0" : signed(move, 1))),
@@ -155,37 +163,16 @@ function build(colours) {
       axisLabel: { color: colours.muted, fontSize: 11, interval: (place) => minutes[place] % 10 === 0 || minutes[place] === 1 },
       splitLine: { show: false },
     }),
-    visualMap: {
-      type: "continuous",
-      min: 0,
-      max: shade(most),
-      dimension: 2,
-      orient: "horizontal",
-      left: "center",
-      bottom: 0,
-      itemWidth: 10,
-      itemHeight: 160,
-      hoverLink: false,
-      text: [`${fixed(most, 0)} %`, "0"],
-      textStyle: { color: colours.muted, fontSize: 11 },
-      inRange: { color: [0, 1, 2, 3, 4].map((step) => colours[`heat-${step}`]) },
-    },
-    tooltip: {
-      ...baseOption(colours, "").tooltip,
-      formatter: ({ value: [x, y] }) =>
-        [
-          `${minutes[y]} min, ${signed(moves[x])} %`,
-          `${fixed(matrix[y][x])} % go so far or farther`,
-          `${grouped(sizes[y])} starting minutes`,
-        ].join("\n"),
-    },
+    tooltip: { show: false },
     series: [
       {
-        type: "heatmap",
-        progressive: 0,
-        emphasis: { disabled: true },
-        itemStyle: { borderWidth: 0 },
-        data: cells(),
+        type: "custom",
+        silent: true,
+        data: [[0, 0]],
+        renderItem: ({ coordSys: { x, y, width, height } }) => ({
+          type: "image",
+          style: { image: paint(matrix, stops, width, height), x, y, width, height },
+        }),
       },
     ],
   };
