@@ -126,7 +126,10 @@ export function clearLadder() {
 }
 
 export function showLadder(tick, selected) {
-  const body = byId("ladder").tBodies[0];
+  const table = byId("ladder");
+  const body = table.tBodies[0];
+  // Of which tick the numbers are, for whoever compares them with a file.
+  table.dataset.lastUpdated = tick.strike_table.last_updated;
   const shown = ladderRows(tick);
   const watched = new Set(tick.watchlist.strikes.map((row) => row.strike));
   const wanted = new Set(shown.map((row) => row.strike));
