@@ -1,0 +1,115 @@
+"""What OpenAPI says is what comes: thousands of questions, sensible and not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from pyupc.web import schemas
+from pyupc.web.documented import examples
+from tests.python.market import going, until
+from tests.web.serving import Served
+
+# Without end, which a tester of answers waits for. (What says 503 because a loaded machine has missed
+# ticks is no mistake either: those who call leave /ready out.)
+_ENDLESS = "/api/stream/{symbol}"
+
+
+def shapes() -> dict[str, type[BaseModel]]:
+    return {
+        name: shape
+        for name, shape in vars(schemas).items()
+        if isinstance(shape, type) and issubclass(shape, BaseModel) and name in examples()
+    }
+
+
+def questions(served: Served, examples_each: int, tmp_path: Path, *left_out: str) -> str:
+    """The report of schemathesis, which has found nothing."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{served.address}/openapi.json"),
+            *(part for path in (_ENDLESS, *left_out) for part in ("--exclude-path", path)),
+            *("--max-examples", str(examples_each)),
+            *("--workers", "2", "--seed", "1", "--no-color"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def generated(report: str) -> int:
+    [line] = [line for line in report.splitlines() if " generated" in line]
+    return int(line.split()[0].replace(",", ""))
+
+
+def test_every_operation_is_described(served: Served) -> None:
+    document = served.document("/openapi.json")
+    assert len(document["paths"]) == 20
+    for path, operations in document["paths"].items():
+        operation = operations["get"]
+        assert operation["summary"], path
+        for status, response in operation["responses"].items():
+            assert response["description"], (path, status)
+            if status == "304" or path == "/metrics":
+                continue
+            [content, *_] = response["content"].values()
+            assert "schema" in content, (path, status)
+            assert "example" in content or (path, status) == ("/ready", "503"), (path, status)
+    _follow(document, document)
+
+
+def _follow(document: dict[str, Any], part: Any) -> None:
+    """Every reference leads somewhere."""
+    if isinstance(part, dict):
+        if reference := part.get("$ref"):
+            target: Any = document
+            for name in reference.removeprefix("#/").split("/"):
+                target = target[name]
+        for each in part.values():
+            _follow(document, each)
+    elif isinstance(part, list):
+        for each in part:
+            _follow(document, each)
+
+
+def test_every_example_has_its_shape() -> None:
+    found = shapes()
+    assert found.keys() == examples().keys()
+    for name, shape in found.items():
+        example = examples()[name]
+        told = shape.model_validate(example).model_dump(mode="json")
+        assert told.keys() >= example.keys(), name
+
+
+def test_what_comes_is_what_is_said(served: Served, tmp_path: Path, market_dsn: str) -> None:
+    with going(market_dsn, "tick", "--feed", "simulated", "--out", tmp_path / "live"):
+        until(lambda: served.get("/ready").status_code == 200)
+        report = questions(served, 5, tmp_path, "/ready")
+    assert generated(report) > 300
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_thousand_questions(served: Served, tmp_path: Path, market_dsn: str) -> None:
+    with going(market_dsn, "tick", "--feed", "simulated", "--out", tmp_path / "live"):
+        until(lambda: served.get("/ready").status_code == 200)
+        report = questions(served, 100, tmp_path, "/ready")
+    assert generated(report) >= 2000
+
+
+def test_without_ticks_it_is_so_too(served: Served, tmp_path: Path, market_dsn: str) -> None:
+    """Documents that are old, and a server that is not ready."""
+    until(lambda: served.get("/ready").status_code == 503)
+    questions(served, 3, tmp_path, "/ready")
