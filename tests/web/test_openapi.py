@@ -16,8 +16,8 @@ from pyupc.web.documented import examples
 from tests.python.market import going, until
 from tests.web.serving import Served
 
-# Without end, which a tester of answers waits for. (What says 503 because a loaded machine has missed
-# ticks is no mistake either: those who call leave /ready out.)
+# Without end, which a tester of answers waits for. /ready is left out by those who call: where a
+# loaded machine has missed ticks its 503 is no mistake.
 _ENDLESS = "/api/stream/{symbol}"
 
 
