@@ -1,0 +1,217 @@
+-- Edges: what live ticks promised, beside what it paid.
+
+-- What the edges that a symbol's live ticks of a span told were worth, had one contract been bought
+-- at its ask whenever there was one.
+--
+-- Returns one row per model, method, settlement, side and band of the edge, above edge_from and up to
+-- edge_to; rows without both are of all edges that are promised, or of all that are not. Edges and
+-- profits are cents per contract, after the taker fee at the symbol's multiplier of today. The
+-- 95 percent interval of the mean profit is over events, and NULL below ten of them.
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT count(*) = 0 FROM edge_outcomes('BTC', '2024-01-01 00:00+00', '2024-02-01 00:00+00');
+CREATE FUNCTION upc.edge_outcomes(
+    symbol text,
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
+RETURNS TABLE (
+    model text,
+    method text,
+    settlement text,
+    side text,
+    is_promised boolean,
+    edge_from integer,
+    edge_to integer,
+    contracts bigint,
+    events bigint,
+    mean_edge double precision,
+    mean_profit double precision,
+    profit_low double precision,
+    profit_high double precision,
+    win_share double precision
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 30
+-- The planner takes cells for many, and would sort millions of rows to find the few that there are.
+SET enable_sort = off
+AS $fn$
+DECLARE
+    -- Of the edges with their sign turned, so that one of exactly 0 promises nothing.
+    v_bounds double precision[] := '{-20, -10, -5, -2, 0, 2, 5, 10, 20}'::double precision[];
+    v_multiplier numeric;
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    SELECT s.fee_multiplier INTO v_multiplier
+    FROM upc_data.symbol AS s
+    WHERE s.symbol = edge_outcomes.symbol;
+
+    RETURN QUERY
+    WITH usual AS MATERIALIZED (
+        -- Fees are exact, and slow: those of the prices that nearly all asks have, once each.
+        SELECT a.ask, (100 * a.ask + upc.taker_fee(a.ask, v_multiplier))::double precision AS cost
+        FROM generate_series(0.001, 1, 0.001) AS a (ask)
+    ),
+    contract AS (
+        SELECT
+            j.model,
+            j.method,
+            j.settlement,
+            j.closes_at,
+            v.side,
+            v.probability - c.cost AS edge,
+            100 * v.won - c.cost AS profit,
+            v.won
+        FROM upc.judged_strikes(edge_outcomes.symbol, since, until) AS j
+        -- VALUES would cost five times as much.
+        CROSS JOIN LATERAL (
+            SELECT 'yes', j.prob_above, j.yes_ask, j.outcome::integer
+            UNION ALL
+            SELECT 'no', 100 - j.prob_above, j.no_ask, 1 - j.outcome::integer
+        ) AS v (side, probability, ask, won)
+        LEFT JOIN usual AS u ON u.ask = v.ask
+        CROSS JOIN LATERAL (
+            SELECT
+                coalesce(
+                    u.cost,
+                    (100 * v.ask + upc.taker_fee(v.ask, v_multiplier))::double precision
+                ) AS cost
+        ) AS c
+        WHERE v.ask IS NOT NULL
+    ),
+    cell AS MATERIALIZED (
+        SELECT
+            c.model,
+            c.method,
+            c.settlement,
+            c.closes_at,
+            c.side,
+            width_bucket(-c.edge, v_bounds) AS band,
+            count(*) AS contracts,
+            sum(c.edge) AS edge,
+            sum(c.profit) AS profit,
+            sum(c.won) AS won
+        FROM contract AS c
+        GROUP BY
+            c.model, c.method, c.settlement, c.closes_at, c.side,
+            width_bucket(-c.edge, v_bounds)
+    ),
+    event AS (
+        SELECT
+            c.model,
+            c.method,
+            c.settlement,
+            c.side,
+            c.band < 5 AS is_promised,
+            c.band,
+            sum(c.contracts)::double precision AS contracts,
+            sum(c.edge) AS edge,
+            sum(c.profit) AS profit,
+            sum(c.won) AS won
+        FROM cell AS c
+        GROUP BY
+            c.model, c.method, c.settlement, c.side, c.closes_at,
+            c.band < 5, GROUPING SETS ((c.band), ())
+    ),
+    total AS (
+        SELECT
+            e.model,
+            e.method,
+            e.settlement,
+            e.side,
+            e.is_promised,
+            e.band,
+            sum(e.contracts) AS contracts,
+            count(*) AS events,
+            sum(e.edge) AS edge,
+            sum(e.profit) AS profit,
+            sum(e.profit ^ 2) AS profit_squared,
+            sum(e.profit * e.contracts) AS profit_weighted,
+            sum(e.contracts ^ 2) AS contracts_squared,
+            sum(e.won)::double precision AS won
+        FROM event AS e
+        GROUP BY e.model, e.method, e.settlement, e.side, e.is_promised, e.band
+    )
+    SELECT
+        t.model,
+        t.method,
+        t.settlement,
+        t.side,
+        t.is_promised,
+        (-v_bounds[t.band + 1])::integer,
+        (-v_bounds[t.band])::integer,
+        t.contracts::bigint,
+        t.events,
+        t.edge / t.contracts,
+        m.profit,
+        m.profit - h.half,
+        m.profit + h.half,
+        100 * t.won / t.contracts
+    FROM total AS t
+    CROSS JOIN LATERAL (SELECT t.profit / t.contracts AS profit) AS m
+    CROSS JOIN LATERAL (
+        -- Of a ratio of sums over events, as events differ in how much they have of a row.
+        SELECT
+            CASE WHEN t.events >= 10 THEN
+                1.959963984540054 / t.contracts * sqrt(
+                    t.events::double precision / (t.events - 1) * greatest(
+                        0,
+                        t.profit_squared - 2 * m.profit * t.profit_weighted
+                        + m.profit ^ 2 * t.contracts_squared
+                    )
+                )
+            END AS half
+    ) AS h
+    ORDER BY
+        t.model, t.method, t.settlement, t.side DESC, t.is_promised, t.band DESC NULLS LAST;
+END
+$fn$;
+COMMENT ON FUNCTION upc.edge_outcomes IS
+    'what the edges that a symbol''s live ticks of a span told have paid after fees, by side and band of the edge';
+
+
+CREATE VIEW analytics.edge_outcome AS
+SELECT
+    s.symbol,
+    e.model,
+    e.method,
+    e.settlement,
+    e.side,
+    e.is_promised,
+    e.edge_from,
+    e.edge_to,
+    e.contracts,
+    e.events,
+    e.mean_edge,
+    e.mean_profit,
+    e.profit_low,
+    e.profit_high,
+    e.win_share
+FROM upc_data.symbol AS s
+CROSS JOIN LATERAL upc.edge_outcomes(s.symbol) AS e
+WHERE coalesce(e.edge_from, e.edge_to) IS NOT NULL;
+COMMENT ON VIEW analytics.edge_outcome IS
+    'what the edges that live ticks told have paid after fees; of a span of time: upc.edge_outcomes';
+COMMENT ON COLUMN analytics.edge_outcome.symbol IS 'symbol';
+COMMENT ON COLUMN analytics.edge_outcome.model IS 'the model that the probabilities came from';
+COMMENT ON COLUMN analytics.edge_outcome.method IS 'how they were read off the grid';
+COMMENT ON COLUMN analytics.edge_outcome.settlement IS
+    'what the contracts were taken to be settled by: close or average';
+COMMENT ON COLUMN analytics.edge_outcome.side IS 'what would have been bought: yes or no';
+COMMENT ON COLUMN analytics.edge_outcome.is_promised IS 'whether the edges are above zero';
+COMMENT ON COLUMN analytics.edge_outcome.edge_from IS
+    'edges above this, cents per contract; NULL for the lowest';
+COMMENT ON COLUMN analytics.edge_outcome.edge_to IS
+    'and up to this; NULL for the highest';
+COMMENT ON COLUMN analytics.edge_outcome.contracts IS 'one a tick and strike that had an ask';
+COMMENT ON COLUMN analytics.edge_outcome.events IS
+    'distinct closes that they are of; contracts of one are not independent';
+COMMENT ON COLUMN analytics.edge_outcome.mean_edge IS
+    'mean of what was promised, cents per contract: the probability less the ask and the taker fee';
+COMMENT ON COLUMN analytics.edge_outcome.mean_profit IS
+    'mean of what it paid, cents per contract: 100 or nothing, less the ask and the taker fee';
+COMMENT ON COLUMN analytics.edge_outcome.profit_low IS
+    'lower end of the 95 percent interval of mean_profit over events; NULL below ten events';
+COMMENT ON COLUMN analytics.edge_outcome.profit_high IS 'its upper end';
+COMMENT ON COLUMN analytics.edge_outcome.win_share IS
+    'how many of the contracts paid a dollar, percent';
