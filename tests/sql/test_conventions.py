@@ -117,13 +117,14 @@ def test_nothing_is_misshapen(db: Connection, query: str) -> None:
 
 @pytest.fixture(scope="module")
 def filled(module_dsn: str) -> str:
-    """Candles at the instants that the examples speak of, fingerprints, and a backtest."""
+    """Candles at the instants that the examples speak of, fingerprints, a backtest, and a tick."""
     dsn = make_conninfo(module_dsn, options=f"{STRICT} -c search_path={SEARCH_PATH}")
     with open_db(dsn) as connection:
         put(connection, "BTC", walk(130, "2023-03-24T10:00", 300).without(0.05, seed=1))
         put(connection, "BTC", walk(131, "2024-01-01T10:00", 300))
         build(connection)
         store(connection, questions(1, 3))
+        connection.execute("SELECT FROM upc.tick('BTC', 'simulated')")
     return dsn
 
 
