@@ -33,7 +33,7 @@ export function showVerdict(verdict, { symbol, age, tick }) {
     shown = key;
   }
   setAttribute(byId("banner"), "data-reasons", first ? reasons.map((r) => r.code).join(" ") : null);
-  setText(byId("banner-age"), first && isNumber(age) ? `last tick ${ageText(age)} ago` : "");
+  setText(byId("banner-age"), first && isNumber(age) && age >= 2 ? `last tick ${ageText(age)} ago` : "");
   setText(byId("calm-text"), calmText(level, tick));
 }
 

@@ -24,6 +24,12 @@ function stateReason(words, code, state) {
   return { code: `${code}-${state ?? "unknown"}`, title, text, level: state === "warn" ? "warn" : "old" };
 }
 
+/** The server's words, which begin small as in an error, as a sentence. */
+const sentence = (text) => {
+  const whole = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+};
+
 /**
  * link: {silence, hasFailed, hasHeard}. tick: the newest tick or null. pulse: the newest pulse
  * after it, or null. age: of the tick, seconds.
@@ -38,7 +44,7 @@ export function judge({ link, tick, pulse, age }) {
     add("disconnected", "Disconnected", "pyupc does not answer this page. Trying again.");
   }
   if (!isLost && pulse?.database === "lost") {
-    add("database", "Database lost", pulse.problem || "The database does not answer.");
+    add("database", "Database lost", sentence(pulse.problem || "the database does not answer"));
   }
   if (tick === null) {
     if (!isLost && link.hasHeard && pulse && pulse.tick_id === null) {
@@ -60,7 +66,7 @@ export function judge({ link, tick, pulse, age }) {
   }
   const problem = pulse?.problem ?? tick.problem;
   if (!isLost && problem && pulse?.database !== "lost") {
-    add("problem", "pyupc reports a problem", problem, "warn");
+    add("problem", "pyupc reports a problem", sentence(problem), "warn");
   }
   const isOld = reasons.some((reason) => reason.level === "old");
   return { level: isOld ? "old" : reasons.length > 0 ? "warn" : "fresh", reasons };

@@ -12,6 +12,7 @@ let grid = null;
 let asked = null;
 let now = { symbol: null, bucket: null, tick: null, strike: null, seconds: null };
 let listed = null;
+let hasNoAnswer = false;
 
 export function startHeatmap(onBucket) {
   chart = new Chart(byId("heatmap"), build, showCross);
@@ -46,9 +47,9 @@ export function moveCross(seconds) {
   showCross();
 }
 
-/** Tries again what could not be loaded. */
+/** Tries again what no answer came to; what the server has refused it would refuse again. */
 export function retryHeatmap() {
-  if (grid === null) asked = null;
+  if (hasNoAnswer) asked = null;
   if (byId("bucket").options.length <= 1) listed = null;
 }
 
@@ -86,12 +87,14 @@ async function load(symbol, bucket) {
     const answer = await getFingerprint(symbol, bucket);
     if (asked !== key) return;
     grid = answer;
+    hasNoAnswer = false;
     setText(byId("heatmap-name"), answer.fingerprint);
     setText(byId("heatmap-most"), `${fixed(largest(answer.matrix), 0)} %`);
     if (chart.isReady) chart.say(null);
     chart.draw();
   } catch (error) {
     if (asked !== key) return;
+    hasNoAnswer = error.status === 0 || error.status >= 500;
     grid = null;
     setText(byId("heatmap-name"), "");
     setText(byId("heatmap-summary"), "");

@@ -107,7 +107,7 @@ function beat() {
   const gap = since(beatAt);
   beatAt = mark();
   // Asleep or throttled for long: what the connection has kept for us is a queue of old ticks.
-  if (gap > 10) stream.restart();
+  if (gap > 10 && !document.hidden) stream.restart();
   stream.watch();
   const link = stream;
   const verdict = judge({ link, tick, pulse, age: age() });
