@@ -67,34 +67,52 @@ COMMENT ON FUNCTION upc.latest_documents IS
 CREATE FUNCTION upc.last_tick(
     symbol text,
     at timestamptz,
-    OUT tick upc_data.tick,
+    OUT tick_id bigint,
+    OUT feed text,
+    OUT price double precision,
+    OUT priced_at timestamptz,
+    OUT momentum double precision,
+    OUT fingerprint text,
+    OUT event_ticker text,
+    OUT closes_at timestamptz,
     OUT state text,
-    OUT age_seconds double precision,
     OUT shown_at timestamptz
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
+DECLARE
+    v_tick upc_data.tick;
+    v_age interval;
 BEGIN
     PERFORM upc.require_symbol(symbol);
     SELECT t.*
-    INTO tick
+    INTO v_tick
     FROM upc_data.document AS d
     JOIN upc_data.tick AS t ON t.symbol = d.symbol AND t.tick_id = d.tick_id
     WHERE d.symbol = last_tick.symbol;
-    IF (tick).tick_id IS NULL THEN
+    IF v_tick.tick_id IS NULL THEN
         RAISE EXCEPTION 'nothing has ticked % yet', symbol
             USING
                 ERRCODE = 'UP023',
                 DETAIL = 'Prices and probabilities are those of the last tick.',
                 HINT = format('pyupc tick --symbol %s', symbol);
     END IF;
-    age_seconds := abs(extract(epoch FROM at - (tick).ticked_at));
-    state := upc.worse_state((tick).state, upc.freshness(make_interval(secs => age_seconds)));
-    shown_at := (tick).market_at + (at - (tick).ticked_at);
+    v_age := at - v_tick.ticked_at;
+    tick_id := v_tick.tick_id;
+    feed := v_tick.feed;
+    price := v_tick.price;
+    priced_at := v_tick.priced_at;
+    momentum := v_tick.momentum;
+    fingerprint := v_tick.fingerprint;
+    event_ticker := v_tick.event_ticker;
+    closes_at := v_tick.closes_at;
+    -- On a clock that has been put back the tick is no less old for being ahead.
+    state := upc.worse_state(v_tick.state, upc.freshness(greatest(v_age, -v_age)));
+    shown_at := v_tick.market_at + v_age;
 END
 $fn$;
 COMMENT ON FUNCTION upc.last_tick IS
-    'the last tick of a symbol with its age in seconds, the state that follows, and the instant of the market that is shown now';
+    'the last tick of a symbol, the state that follows from it and its age, and the instant of the market that is shown now';
 
 
 -- The price of a symbol as JSON: null from halted on.
@@ -109,14 +127,14 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT json_build_object(
         'symbol', price_document.symbol,
-        'price', CASE WHEN t.state <> 'halted' THEN (t.tick).price END,
+        'price', CASE WHEN t.state <> 'halted' THEN t.price END,
         'age_seconds',
-        round(extract(epoch FROM t.shown_at - (t.tick).priced_at), 3),
-        'priced_at', upc.iso_utc((t.tick).priced_at),
+        round(extract(epoch FROM t.shown_at - t.priced_at), 3),
+        'priced_at', upc.iso_utc(t.priced_at),
         'state', t.state,
-        'feed', (t.tick).feed,
+        'feed', t.feed,
         'market_at', upc.iso_utc(t.shown_at),
-        'tick_id', (t.tick).tick_id,
+        'tick_id', t.tick_id,
         'timestamp', upc.iso_utc(price_document.at)
     )::text
     FROM upc.last_tick(price_document.symbol, price_document.at) AS t;
@@ -140,22 +158,22 @@ BEGIN ATOMIC
         'symbol', ttc_document.symbol,
         'ttc_seconds',
         CASE
-            WHEN (t.tick).closes_at IS NOT NULL
-            THEN greatest(0, floor(extract(epoch FROM (t.tick).closes_at - t.shown_at))::bigint)
+            WHEN t.closes_at IS NOT NULL
+            THEN greatest(0, floor(extract(epoch FROM t.closes_at - t.shown_at))::bigint)
         END,
-        'closes_at', upc.iso_utc((t.tick).closes_at),
-        'event_ticker', (t.tick).event_ticker,
+        'closes_at', upc.iso_utc(t.closes_at),
+        'event_ticker', t.event_ticker,
         'market_title', e.title,
         'market_status', e.status,
         'state', t.state,
-        'feed', (t.tick).feed,
+        'feed', t.feed,
         'market_at', upc.iso_utc(t.shown_at),
-        'tick_id', (t.tick).tick_id,
+        'tick_id', t.tick_id,
         'timestamp', upc.iso_utc(ttc_document.at)
     )::text
     FROM upc.last_tick(ttc_document.symbol, ttc_document.at) AS t
     LEFT JOIN upc_data.market_event AS e
-        ON e.symbol = ttc_document.symbol AND e.event_ticker = (t.tick).event_ticker;
+        ON e.symbol = ttc_document.symbol AND e.event_ticker = t.event_ticker;
 END;
 COMMENT ON FUNCTION upc.ttc_document IS
     'the time to the close of a symbol''s contracts as JSON: whole seconds, as of now';
@@ -174,14 +192,14 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT json_build_object(
         'symbol', momentum_document.symbol,
-        'momentum_bps', CASE WHEN t.state <> 'halted' THEN (t.tick).momentum END,
-        'weighted_score', CASE WHEN t.state <> 'halted' THEN (t.tick).momentum / 100 END,
+        'momentum_bps', CASE WHEN t.state <> 'halted' THEN t.momentum END,
+        'weighted_score', CASE WHEN t.state <> 'halted' THEN t.momentum / 100 END,
         'deltas', CASE WHEN t.state <> 'halted' THEN d.strike_table #> '{momentum,deltas}' END,
-        'fingerprint', (t.tick).fingerprint,
+        'fingerprint', t.fingerprint,
         'state', t.state,
-        'feed', (t.tick).feed,
+        'feed', t.feed,
         'market_at', upc.iso_utc(t.shown_at),
-        'tick_id', (t.tick).tick_id,
+        'tick_id', t.tick_id,
         'timestamp', upc.iso_utc(momentum_document.at)
     )::text
     FROM upc.last_tick(momentum_document.symbol, momentum_document.at) AS t
