@@ -716,6 +716,26 @@ def test_the_owner_of_a_database_upgrades_it(owned: str, empty_db: str, template
         assert scalar(conn, TEMPORARY_RIGHT) is True
 
 
+def test_whoever_owns_the_schemas_alone_goes_on_refreshing(empty_db: str) -> None:
+    """Also once a superuser has run an upgrade, which takes TEMPORARY from everybody."""
+    role = f"upc_test_{secrets.token_hex(4)}"
+    identifier = sql.Identifier(role)
+    with open_db(empty_db) as conn:
+        database = sql.Identifier(conn.info.dbname)
+        conn.execute(sql.SQL("CREATE ROLE {}").format(identifier))
+        conn.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, identifier))
+        try:
+            upgrade(make_conninfo(empty_db, options=f"-c role={role}"))
+            assert scalar(conn, TEMPORARY_RIGHT) is True
+            upgrade(empty_db)
+            assert_complete(conn)
+            conn.execute(sql.SQL("SET ROLE {}").format(identifier))
+            conn.execute("SELECT upc.refresh_fingerprints()")
+            conn.execute("RESET ROLE")
+        finally:
+            dropped(conn, role)
+
+
 def assert_goes_on_without_roles(conn: Connection) -> None:
     """Under other names: the server's other databases need those that are there."""
     names = [f"upc_test_{secrets.token_hex(4)}" for _ in range(2)]
