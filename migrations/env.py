@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from pyupc.cli.report import show
-from pyupc.database import data_loss, obstacles, offline, rebuild, schema, search_path
+from pyupc.database import data_loss, obstacles, offline, rebuild, rights, schema, search_path
 from pyupc.database.connect import connect, resolve_dsn
 from pyupc.database.errors import translate
 from pyupc.database.patience import Patience, persist
@@ -131,6 +131,7 @@ def change(connection: Connection, patience: Patience) -> None:
             drop_code()
             rebuild.build_code(conn)
         search_path.add(conn)
+        rights.set_up(conn)
     if plan.steps and not heads:
         rebuild.drop_data_schema(conn)
     data_loss.refuse_loss(conn, data)

@@ -72,8 +72,9 @@ COMMENT ON FUNCTION upc.engine_object_candidates IS
     'Every object in the schemas upc and analytics, or depending on one that is';
 
 -- Record what this transaction has created in the schemas upc and analytics, or on top of them,
--- as the engine's own, and forget what no longer exists. Whatever creates views at run time
--- calls it in the same transaction: an upgrade refuses to drop what is not recorded.
+-- as the engine's own, forget what no longer exists, and grant the rights on it. Whatever creates
+-- views at run time calls it in the same transaction: an upgrade refuses to drop what is not
+-- recorded, and a reader could not read it.
 -- Example: SELECT upc.record_engine_objects();
 CREATE FUNCTION upc.record_engine_objects()
 RETURNS void
@@ -99,8 +100,10 @@ BEGIN
     SELECT created.identity
     FROM unnest(v_created) AS created (identity)
     ON CONFLICT (identity) DO NOTHING;
+
+    PERFORM upc.grant_rights();
 END;
 $fn$;
 
 COMMENT ON FUNCTION upc.record_engine_objects IS
-    'Record what this transaction has created in upc and analytics as the engine''s own';
+    'Record what this transaction has created in upc and analytics as the engine''s own, and grant the rights on it';

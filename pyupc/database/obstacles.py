@@ -57,10 +57,18 @@ STRANGERS = """
             SELECT FROM upc_data.engine_object AS recorded
             WHERE recorded.identity = object.type || ' ' || object.identity
         )
+        -- What somebody wants to be granted on objects yet to come is carried over.
+        AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_default_acl AS a
+            WHERE part.classid = 'pg_catalog.pg_default_acl'::pg_catalog.regclass
+                AND a.oid = part.objid
+                AND pg_catalog.pg_has_role(a.defaclrole, 'USAGE')
+        )
     ORDER BY 1
 """
 
-# Alembic's own table is dropped with the schema, after the last table of ours.
+# Alembic's own table is dropped with the schema, after the last table of ours. Default privileges
+# go with the schema that they are for.
 LEFTOVERS = """
     SELECT object.type || ' ' || object.identity
     FROM pg_catalog.pg_depend AS d
@@ -71,6 +79,7 @@ LEFTOVERS = """
             SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'upc_data'
         )
         AND object.identity IS DISTINCT FROM 'upc_data.alembic_version'
+        AND d.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass
     ORDER BY 1
 """
 

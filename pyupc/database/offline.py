@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyupc.database import obstacles, rebuild, search_path
+from pyupc.database import obstacles, rebuild, rights, search_path
 
 Write = Callable[[str], None]
 
@@ -59,6 +59,7 @@ def drop_code(write: Write, *, is_fresh: bool) -> None:
     if is_fresh:
         return
     write(_REFUSE_STRANGERS.strip())
+    write(rights.KEEP_DEFAULTS.strip() + ";")
     write("DROP SCHEMA IF EXISTS upc, analytics CASCADE;")
     write("DELETE FROM upc_data.engine_object;")
 
@@ -68,8 +69,10 @@ def build_code(write: Write) -> None:
         text = script.text.strip()
         write(text if text.endswith(";") else f"{text};")
     write(search_path.ADD.strip() + ";")
+    write(rights.SET_UP + ";")
 
 
 def drop_data_schema(write: Write) -> None:
+    write(rights.GIVE_BACK.strip() + ";")
     write("DROP TABLE IF EXISTS upc_data.alembic_version;\nDROP SCHEMA upc_data;")
     write(search_path.REMOVE.strip() + ";")

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import scalar_row
 
-from pyupc.database import obstacles, search_path
+from pyupc.database import obstacles, rights, search_path
 from pyupc.database.schema import (
     CODE_SCHEMAS,
     DATA_SCHEMA,
@@ -66,6 +66,7 @@ def ensure_data_schema(conn: psycopg.Connection[Any]) -> None:
 def drop_data_schema(conn: psycopg.Connection[Any]) -> None:
     """After the downgrade to base: nothing of ours is left but Alembic's empty table."""
     obstacles.refuse_leftovers(conn)
+    rights.give_back(conn)
     conn.execute("DROP TABLE upc_data.alembic_version")
     conn.execute("DROP SCHEMA upc_data")
     search_path.remove(conn)
@@ -91,6 +92,7 @@ def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
                 obstacles.refuse_strangers(conn)
                 _set_lock_timeout(conn, min(lock_timeout, MOMENT))
                 _lock_tables(conn, present)
+                conn.execute(rights.KEEP_DEFAULTS)
                 conn.execute(f"DROP SCHEMA {', '.join(present)} CASCADE")
             break
         except psycopg.errors.LockNotAvailable:
@@ -148,6 +150,7 @@ def code_scripts() -> list[Script]:
     )
     return [
         Script("schemas", create),
+        Script("default privileges", rights.BRING_DEFAULTS),
         *(Script(file.name, file.read_text("utf-8")) for file in sql_files()),
         Script("record", "SELECT upc.record_engine_objects()"),
     ]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pyupc.doctor.finding import Finding
 from pyupc.doctor.server import Connection
 
-# The rights that are used beside reading everything. Rows that are locked want UPDATE.
+ROLE = "upc_operator"
+
+# The rights that are used beside reading everything: those that upc.operator_writes() gives to the
+# role, here for a schema that lacks them. Rows that are locked want UPDATE.
 WRITES = {
     "announcement": "INSERT, UPDATE, DELETE",
     "announcement_cursor": "INSERT, UPDATE",
     "candle": "INSERT, UPDATE",
     "candle_change": "INSERT, DELETE",
+    "candle_hole": "INSERT, DELETE",
     "condition": "INSERT, UPDATE, DELETE",
     "counted_day": "INSERT, UPDATE, DELETE",
     "document": "INSERT, UPDATE",
@@ -78,20 +82,14 @@ def rights(conn: Connection) -> Finding:
     ).fetchall()
     if is_lost:
         return Finding(
-            "rights",
-            "fail",
-            f"{role} may not use the schemas upc_data and upc",
-            f"as their owner: GRANT USAGE ON SCHEMA upc_data, upc TO {role}",
+            "rights", "fail", f"{role} may not use the schemas upc_data and upc", _repair(conn)
         )
     found = {"tables": list(WRITES), "privileges": list(WRITES.values())}
     missing = [name for (name,) in conn.execute(_MISSING, found).fetchall()]
     if missing:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
         return Finding(
-            "rights",
-            "fail",
-            f"{role} lacks {', '.join(missing[:SHOWN])}{more}",
-            f"as the owner: GRANT {missing[0]} TO {role}; or connect as the owner",
+            "rights", "fail", f"{role} lacks {', '.join(missing[:SHOWN])}{more}", _repair(conn)
         )
     unrefreshed = [name for (name,) in conn.execute(_UNREFRESHED, ("MAINTAIN",)).fetchall()]
     if unrefreshed:
@@ -102,3 +100,19 @@ def rights(conn: Connection) -> Finding:
             "feed with --no-build, and build the fingerprints as the owner",
         )
     return Finding("rights", "ok", f"{role} may tick, feed and build")
+
+
+def _repair(conn: Connection) -> str:
+    """How the role comes by its rights: a member lacks what an upgrade would grant."""
+    query = """
+        SELECT
+            quote_ident(current_user),
+            r.oid IS NOT NULL,
+            coalesce(pg_has_role(r.oid, 'USAGE'), false)
+        FROM (VALUES (to_regrole(%s)::oid)) AS r (oid)
+    """
+    [(role, is_there, is_member)] = conn.execute(query, (ROLE,)).fetchall()
+    if is_member:
+        return "as the owner: pyupc db upgrade"
+    grant = f"GRANT {ROLE} TO {role}"
+    return grant if is_there else f"CREATE ROLE {ROLE}; as the owner: pyupc db upgrade; {grant}"

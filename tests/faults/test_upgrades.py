@@ -17,10 +17,7 @@ ROLE = "ticker"
 
 GRANTS = """
     CREATE ROLE ticker LOGIN PASSWORD {password};
-    GRANT USAGE ON SCHEMA upc_data, upc, analytics TO ticker;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA upc_data TO ticker;
-    GRANT USAGE ON ALL SEQUENCES IN SCHEMA upc_data TO ticker;
-    GRANT SELECT ON ALL TABLES IN SCHEMA upc, analytics TO ticker;
+    GRANT upc_operator TO ticker;
 """
 
 
@@ -33,10 +30,10 @@ def test_a_right_that_is_revoked(server: Server, tmp_path: Path) -> None:
     with connect(server.dsn()) as conn:
         conn.execute(sql.SQL(GRANTS).format(password=sql.Literal(server.template.password)))
     with scene(server, tmp_path, dsn=server.dsn(user=ROLE)) as its:
-        run(server, "REVOKE INSERT ON upc_data.tick FROM ticker")
+        run(server, "REVOKE INSERT ON upc_data.tick FROM upc_operator")
         shown = its.shows("42501", "permission")
         assert shown.exit_code == 1
-        run(server, "GRANT INSERT ON upc_data.tick TO ticker")
+        run(server, "GRANT INSERT ON upc_data.tick TO upc_operator")
         its.heals()
 
 

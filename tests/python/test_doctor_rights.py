@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pyupc.database.connect import connect
-from tests.python.market import clone, fill, pyupc
+from pyupc.database.migrate import upgrade
+from pyupc.doctor.finding import Finding
+from pyupc.doctor.rights import WRITES, rights
+from tests.python import kalshi_server
+from tests.python.market import clone, fill, pyupc, rows
 
 
 @pytest.fixture
@@ -28,13 +34,18 @@ def doctor(dsn: str) -> tuple[int, dict[str, str]]:
 
 
 @contextmanager
-def role(dsn: str, name: str) -> Iterator[str]:
-    """A role without rights, as the DSN of who works in it."""
+def role(dsn: str, name: str, *, login: bool = False) -> Iterator[str]:
+    """A role without rights, as the DSN of who works in it, or logs in as it."""
     identifier = sql.Identifier(name)
     with connect(dsn) as conn:
         conn.execute(sql.SQL("CREATE ROLE {}").format(identifier))
     try:
-        yield make_conninfo(dsn, options=f"-c role={name}")
+        if login:
+            with connect(dsn) as conn:
+                conn.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD 'sesame'").format(identifier))
+            yield make_conninfo(dsn, user=name, password="sesame")
+        else:
+            yield make_conninfo(dsn, options=f"-c role={name}")
     finally:
         with connect(dsn) as conn:
             conn.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(identifier))
@@ -49,8 +60,6 @@ def granted(dsn: str, name: str, *what: str) -> None:
 def test_the_rights_that_are_asked_for_are_enough_and_each_is_missed(
     market: str, name_prefix: str
 ) -> None:
-    from pyupc.doctor.rights import WRITES
-
     name = f"{name_prefix}_role"
     with role(market, name) as dsn:
         code, found = doctor(dsn)
@@ -62,6 +71,7 @@ def test_the_rights_that_are_asked_for_are_enough_and_each_is_missed(
             market,
             name,
             "SELECT ON ALL TABLES IN SCHEMA upc, upc_data",
+            "EXECUTE ON ALL FUNCTIONS IN SCHEMA upc",
             *(f"{privileges} ON upc_data.{table}" for table, privileges in WRITES.items()),
         )
         code, found = doctor(dsn)
@@ -79,21 +89,113 @@ def test_the_rights_that_are_asked_for_are_enough_and_each_is_missed(
                 assert f"{privilege} on upc_data.{table}" in lacking(dsn)
                 granted(market, name, f"{privilege} ON upc_data.{table}")
         with connect(market) as conn:
-            conn.execute("REVOKE EXECUTE ON FUNCTION upc.momentum FROM public")
+            conn.execute(f'REVOKE EXECUTE ON FUNCTION upc.momentum FROM "{name}"'.encode())
         assert "EXECUTE on upc.momentum" in lacking(dsn)
+        granted(market, name, "EXECUTE ON FUNCTION upc.momentum")
         with connect(market) as conn:
-            conn.execute("GRANT EXECUTE ON FUNCTION upc.momentum TO public")
             conn.execute(f'REVOKE SELECT ON upc.fingerprint_grid FROM "{name}"'.encode())
         assert "SELECT on upc.fingerprint_grid" in lacking(dsn)
 
 
-def lacking(dsn: str) -> str:
-    from pyupc.doctor.rights import rights
-
+def judged(dsn: str) -> Finding:
     with connect(dsn) as conn:
-        found = rights(conn)
-    assert found.state == "fail"
+        return rights(conn)
+
+
+def lacking(dsn: str) -> str:
+    found = judged(dsn)
+    assert (found.state, found.repair) == ("fail", f"GRANT upc_operator TO {current_user(dsn)}")
     return found.seen
+
+
+def current_user(dsn: str) -> str:
+    [(name,)] = rows(dsn, "SELECT current_user")
+    return str(name)
+
+
+def test_the_operator_has_the_rights_that_are_asked_for(shared_database: str) -> None:
+    found = rows(
+        shared_database, "SELECT name, array_to_string(privileges, ', ') FROM upc.operator_writes()"
+    )
+    assert dict(found) == WRITES
+
+
+def test_a_member_of_the_operators_can_do_all_of_it(
+    market: str, name_prefix: str, tmp_path: Path
+) -> None:
+    """As a user who logs in, through the command line."""
+    name = f"{name_prefix}_operator"
+    closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
+    event, ticker = "KXBTCD-SOON", "KXBTCD-SOON-T97499.99"
+    listed = {
+        "event_ticker": event,
+        "series_ticker": "KXBTCD",
+        "markets": [kalshi_server.market(event, 97_500, closes_at)],
+    }
+    saved = tmp_path / "event.json"
+    saved.write_text(json.dumps({"event": listed}), encoding="utf-8")
+    candles = tmp_path / "candles.csv"
+    candles.write_text(
+        "timestamp,open,high,low,close,volume\n2026-03-07T00:00:00Z,97000,97010,96990,97005,1\n",
+        encoding="utf-8",
+    )
+    trade = ("trades", "open", "--ticker", ticker, "--side", "yes", "--price", "0.85")
+    out = ("--once", "--symbol", "BTC", "--out", str(tmp_path))
+    commands = (
+        ("tick", "--feed", "simulated", *out),
+        ("tick", "--feed", "replay", *out),
+        ("market", "load", str(saved)),
+        (*trade, "--count", "10"),
+        ("trades", "list"),
+        ("trades", "close", "1", "--price", "0.9"),
+        ("candles", "load", str(candles), "--symbol", "BTC"),
+        ("candles", "gaps", "--symbol", "BTC"),
+        ("strikes", "97000"),
+        ("calibration",),
+        ("db", "prune"),
+    )
+    with role(market, name, login=True) as dsn:
+        assert judged(dsn).repair == f"GRANT upc_operator TO {name}"
+        granted(market, name, "upc_operator")
+        # A copy of a database has rights on its objects, and none of its own.
+        upgrade(market)
+
+        for command in commands:
+            done = pyupc(dsn, *command)
+            assert (done.returncode, command) == (0, command), done.stderr
+        with connect(dsn) as conn:
+            for statement in WORK:
+                conn.execute(statement)
+            conn.execute(
+                "SELECT upc.record_candle_hole('BTC', 'coinbase', '2026-03-08', '2026-03-09')"
+            )
+        # Nothing has gone on ticking, so it is not green.
+        told = pyupc(dsn, "status", "--json", "--symbol", "BTC")
+        assert (told.returncode, "42501" in told.stderr) == (1, False)
+
+        if rows(dsn, "SHOW server_version_num")[0][0] >= "170000":
+            assert judged(dsn).state == "ok"
+            assert pyupc(dsn, "fingerprints", "build", "--symbol", "BTC").returncode == 0
+            [(through,)] = rows(dsn, "SELECT max(day) FROM upc_data.counted_day")
+            assert through >= date(2026, 3, 7)
+        else:
+            assert judged(dsn).state == "warn"
+            refused = pyupc(dsn, "fingerprints", "build", "--symbol", "BTC")
+            assert (refused.returncode, "42501" in refused.stderr) == (1, True)
+
+
+def test_what_an_upgrade_has_not_granted_is_its_owners_to_repair(
+    fresh_db: str, name_prefix: str
+) -> None:
+    name = f"{name_prefix}_operator"
+    with role(fresh_db, name) as dsn:
+        granted(fresh_db, name, "upc_operator")
+        with connect(fresh_db) as conn:
+            conn.execute("REVOKE SELECT ON upc.fingerprint_list FROM upc_operator")
+        found = judged(dsn)
+        assert (found.state, found.repair) == ("fail", "as the owner: pyupc db upgrade")
+        upgrade(fresh_db)
+        assert judged(dsn).state != "fail"
 
 
 EVENT = json.dumps(
