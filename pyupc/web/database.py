@@ -63,26 +63,23 @@ def reading(dsn: str) -> str:
 def check(dsn: str) -> None:
     """Raise PyupcError unless there is a server with the schema and the role."""
     with connect(dsn, application_name=APPLICATION_NAME) as conn:
-        schema.check(conn)
         row = conn.execute(
             """
-            SELECT current_user, CASE
-                WHEN r.oid IS NULL THEN 'missing'
-                WHEN NOT pg_catalog.pg_has_role(r.oid, 'USAGE') THEN 'not granted'
-            END
+            SELECT current_user, r.oid IS NOT NULL, pg_catalog.pg_has_role(r.oid, 'USAGE')
             FROM (VALUES (pg_catalog.to_regrole(%s)::oid)) AS r (oid)
             """,
             [ROLE],
         ).fetchone()
-    assert row is not None
-    user, problem = row
-    if problem == "missing":
+        assert row is not None
+        user, is_there, is_granted = row
+        if is_there and not is_granted:
+            raise PyupcError(f"{user} is no member of {ROLE}", f"GRANT {ROLE} TO {user}")
+        schema.check(conn)
+    if not is_there:
         raise PyupcError(
             f"there is no role {ROLE} to read with",
             f"as a superuser: CREATE ROLE {ROLE}; then pyupc db upgrade",
         )
-    if problem is not None:
-        raise PyupcError(f"{user} is no member of {ROLE}", f"GRANT {ROLE} TO {user}")
 
 
 class Database:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
+from pyupc.database.connect import connect
+from pyupc.errors import PyupcError
+from pyupc.web.database import reading
 from tests.python.market import pyupc
 from tests.web.serving import Served, serving
 
@@ -203,3 +210,71 @@ def test_no_secret_is_logged(market_dsn: str, tmp_path: Path) -> None:
         stdout, stderr = served.process.communicate(timeout=20)
     assert TOKEN not in stdout + stderr
     assert "password" not in stderr
+
+
+# The role
+
+
+@pytest.fixture
+def stranger(market_dsn: str) -> Iterator[tuple[str, str]]:
+    """A role that may log in, and its DSN; skips where the server lets no other role in."""
+    name, password = f"upc_test_{secrets.token_hex(4)}", secrets.token_hex(8)
+    dsn = make_conninfo(market_dsn, user=name, password=password)
+    with connect(market_dsn) as owner:
+        owner.execute(
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                sql.Identifier(name), sql.Literal(password)
+            )
+        )
+        try:
+            with connect(dsn):
+                pass
+        except PyupcError:
+            pytest.skip("the server lets no other role in")
+        else:
+            yield name, dsn
+        finally:
+            owner.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def test_whoever_may_only_read_can_serve(market_dsn: str, stranger: tuple[str, str]) -> None:
+    name, dsn = stranger
+    refused = pyupc(dsn, "serve", "--port", "0")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"GRANT upc_reader TO {name}" in refused.stderr
+    with connect(market_dsn) as owner:
+        owner.execute(sql.SQL("GRANT upc_reader TO {}").format(sql.Identifier(name)))
+        owner.execute("SELECT FROM upc.tick('BTC', 'simulated')")
+    with serving(dsn) as served:
+        assert served.document("/api/symbols")["symbols"][0]["symbol"] == "BTC"
+        for path in ("live_probabilities", "price", "ttc", "momentum", "calibration"):
+            served.document(f"/api/{path}/BTC")
+        for path in ("fingerprints/BTC/7", "fingerprints", "active_trades", "strikes?price=9e4"):
+            served.document(f"/api/{path}")
+        assert served.get("/ready").status_code == 503
+        with httpx.stream("GET", f"{served.address}/api/stream/BTC", timeout=20) as stream:
+            assert any("tick_id" in line for line in stream.iter_lines())
+
+
+def test_the_owner_reads_as_the_reader(served: Served, market_dsn: str) -> None:
+    """Whoever the DSN names, no session of the server could write."""
+    served.document("/api/symbols")
+    with connect(market_dsn) as conn:
+        sessions = conn.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = 'pyupc serve' AND datname = current_database()"
+        ).fetchone()
+        assert sessions is not None
+        assert sessions[0] >= 1
+    with psycopg.connect(reading(market_dsn), autocommit=True) as session:
+        found = session.execute(
+            "SELECT current_user::text, current_setting('transaction_read_only')"
+        ).fetchone()
+        assert found == ("upc_reader", "on")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            session.execute("DELETE FROM upc_data.candle")
+        session.execute("SET default_transaction_read_only = off")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("DELETE FROM upc_data.candle")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            session.execute("SET statement_timeout = 50; SELECT pg_sleep(5)")

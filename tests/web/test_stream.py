@@ -6,7 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from pyupc.database.connect import connect
+from tests.python.market import until
 from tests.web.serving import Event, Served, events, serving
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -145,35 +146,59 @@ def test_too_many_readers(market_dsn: str, conn: Connection) -> None:
             problem = served.problem("/api/stream/BTC", 503)
             assert "--max-readers" in problem["hint"]
         # Who leaves makes room.
-        deadline = time.monotonic() + 10
-        while served.get("/metrics").text.find("pyupc_stream_readers 0.0") < 0:
-            assert time.monotonic() < deadline
+        until(lambda: readers(served) == 0)
         with reading(served) as stream:
             next_tick(stream)
+
+
+@contextmanager
+def sleeping(served: Served) -> Iterator[socket.socket]:
+    """It asks for the stream, and takes nothing of what it gets."""
+    parts = urlsplit(served.address)
+    with closing(socket.socket()) as sleeper:
+        sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sleeper.settimeout(10)
+        sleeper.connect((str(parts.hostname), parts.port or 0))
+        sleeper.sendall(f"GET /api/stream/BTC HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        yield sleeper
 
 
 def test_a_reader_who_takes_nothing_keeps_nobody_waiting(served: Served, conn: Connection) -> None:
     tick(conn)
-    parts = urlsplit(served.address)
-    with closing(socket.create_connection((str(parts.hostname), parts.port or 0))) as sleeper:
-        sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sleeper.sendall(f"GET /api/stream/BTC HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
-        with reading(served) as stream:
-            next_tick(stream)
-            for _ in range(40):
-                began = time.monotonic()
-                number = tick(conn)
-                assert next_tick(stream).data["tick_id"] == number
-                assert time.monotonic() - began < 2
-        # It wakes up to the newest, and what it had missed is missed: whole events only.
-        sleeper.settimeout(10)
+    with sleeping(served), reading(served) as stream:
+        next_tick(stream)
+        for _ in range(12):
+            began = time.monotonic()
+            number = tick(conn)
+            assert next_tick(stream).data["tick_id"] == number
+            assert time.monotonic() - began < 2
+
+
+@pytest.mark.slow
+def test_a_reader_who_takes_nothing_is_let_go(served: Served, conn: Connection) -> None:
+    """More ticks than all buffers hold; meanwhile another one reads on."""
+    tick(conn)
+    with sleeping(served) as sleeper, reading(served) as stream:
+        next_tick(stream)
+        for _ in range(800):
+            number = tick(conn)
+        while next_tick(stream).data["tick_id"] != number:
+            pass
+        assert readers(served) == 2
+        until(lambda: readers(served) == 1, 40)
+        # What it had was whole events, up to where it was cut off.
         received = b""
-        while f'"tick_id": {number}'.encode() not in received:
-            received += sleeper.recv(1 << 20)
-    told = [line for line in received.split(b"\n") if line.startswith(b"data: ")]
+        with suppress(ConnectionError):
+            while part := sleeper.recv(1 << 20):
+                received += part
+    told = [line[6:] for line in received.split(b"\n") if line.startswith(b"data: ")]
+    assert 10 < len(told) < 800
+    # The chunks of HTTP lie between events, never within one.
     for line in told[:-1]:
-        json.loads(_without_chunks(line[6:]))
+        json.loads(line)
 
 
-def _without_chunks(line: bytes) -> bytes:
-    return line.replace(b"\r", b"")
+def readers(served: Served) -> int:
+    text = served.get("/metrics").text
+    [line] = [line for line in text.splitlines() if line.startswith("pyupc_stream_readers ")]
+    return int(float(line.split()[1]))
