@@ -90,7 +90,7 @@ async function load(symbol, bucket) {
     hasNoAnswer = false;
     setText(byId("heatmap-name"), answer.fingerprint);
     setText(byId("heatmap-most"), `${fixed(largest(answer.matrix), 0)} %`);
-    if (chart.isReady) chart.say(null);
+    chart.say(null);
     chart.draw();
   } catch (error) {
     if (asked !== key) return;

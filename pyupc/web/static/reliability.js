@@ -40,7 +40,7 @@ export async function loadReliability(symbol, answers) {
     return true;
   }
   const bins = scores.filter((row) => row.bin !== null && same(row, total));
-  if (chart.isReady) chart.say(null);
+  chart.say(null);
   show({ symbol, bins }, summary(total, waiting));
   return true;
 }
