@@ -52,6 +52,8 @@ export class Chart {
   #chart = null;
   #library = null;
   #frame = 0;
+  #message = null;
+  #trouble = "Loading the chart";
 
   /** build(colours): the option, or null where there is nothing to draw. afterwards: drawn or resized. */
   constructor(holder, build, afterwards = () => {}) {
@@ -60,22 +62,26 @@ export class Chart {
     this.#build = build;
     this.afterwards = afterwards;
     charts.add(this);
+    this.#note.hidden = false;
+    this.#note.textContent = this.#trouble;
     new ResizeObserver(() => {
       this.#chart?.resize();
       this.afterwards();
     }).observe(holder);
   }
 
-  get isReady() {
-    return this.#chart !== null;
+  /** What stands in the chart's place where there is nothing to draw; null shows the chart. */
+  say(text) {
+    this.#message = text;
+    this.#showNote();
   }
 
-  /** What stands in the chart's place; null shows the chart. */
-  say(text) {
+  #showNote() {
+    const text = this.#message ?? this.#trouble;
     this.#note.hidden = text === null;
     this.#note.textContent = text ?? "";
     this.#holder.classList.toggle("empty", text !== null);
-    if (text !== null) this.afterwards();
+    this.afterwards();
   }
 
   async start() {
@@ -83,11 +89,13 @@ export class Chart {
     try {
       this.#library = await loadLibrary();
     } catch {
-      this.say("The chart could not be loaded. The numbers are in the ladder; trying again.");
+      this.#trouble = "The chart could not be loaded. The ladder does without; trying again.";
+      this.#showNote();
       return;
     }
     if (this.#chart !== null) return;
-    this.say(null);
+    this.#trouble = null;
+    this.#showNote();
     this.#chart = this.#library.init(this.#holder, null, { renderer: "canvas" });
     this.redraw();
   }

@@ -66,7 +66,8 @@ export function placeCross(chart, grid, place) {
   for (const [key, value] of Object.entries(told)) {
     setAttribute(cross, `data-${key}`, value ?? null);
   }
-  const ends = place && [[0, 0], [grid.moves.length - 1, grid.minutes.length - 1]].map((end) => chart.pixel(end));
+  const corners = [[0, 0], [grid ? grid.moves.length - 1 : 0, grid ? grid.minutes.length - 1 : 0]];
+  const ends = place && corners.map((corner) => chart.pixel(corner));
   const isShown = Boolean(ends) && ends.flat().every(Number.isFinite);
   cross.hidden = !isShown || byId("heatmap").classList.contains("empty");
   if (cross.hidden) return;

@@ -90,7 +90,7 @@ async function load(symbol, bucket) {
     hasNoAnswer = false;
     setText(byId("heatmap-name"), answer.fingerprint);
     setText(byId("heatmap-most"), `${fixed(largest(answer.matrix), 0)} %`);
-    if (chart.isReady) chart.say(null);
+    chart.say(null);
     chart.draw();
   } catch (error) {
     if (asked !== key) return;
@@ -115,10 +115,17 @@ function crossText(place) {
   const count = grid.sample_sizes[place.row];
   return (
     `Strike ${strikeText(now.strike)} is ${signed(place.move)} % away. ` +
-    `Read at ${place.minutes} min and ${signed(place.column)} %: ` +
+    `Nearest cell, ${place.minutes} min and ${signed(place.column)} %: ` +
     `a move so far or farther has ${isNumber(place.value) ? `${fixed(place.value)} %` : "no answer"}` +
-    `${isNumber(count) ? `, of ${grouped(count)} starting minutes` : ""}.`
+    `${isNumber(count) ? `, of ${grouped(count)} starting minutes` : ""}.${otherModel()}`
   );
+}
+
+/** The map is of plain moves, which not every model reads. */
+function otherModel() {
+  const { model } = now.tick.live_probabilities;
+  const isPlain = !model || model === "momentum" || model === "baseline";
+  return isPlain ? "" : ` The ladder's model is ${model}; this is the plain fingerprint.`;
 }
 
 /** Whatever is under the pointer; the line below the map has the cell of the selected strike. */
@@ -163,7 +170,11 @@ function build(colours) {
       type: "category",
       data: minutes,
       axisTick: { show: false },
-      axisLabel: { color: colours.muted, fontSize: 11, interval: (place) => minutes[place] % 10 === 0 || minutes[place] === 1 },
+      axisLabel: {
+        color: colours.muted,
+        fontSize: 11,
+        interval: (place) => minutes[place] % 10 === 0 || minutes[place] === 1,
+      },
       splitLine: { show: false },
     }),
     tooltip: { show: false },

@@ -4,7 +4,7 @@ import { getJson } from "/static/api.js";
 import { showFeed, showTitle, showVerdict } from "/static/banner.js";
 import { mark, since } from "/static/clock.js";
 import { startCurve, showCurve } from "/static/curve.js";
-import { announce, byId, setText } from "/static/dom.js";
+import { announce, byId, setAttribute, setText } from "/static/dom.js";
 import { fixed, grouped, signed, strikeText } from "/static/format.js";
 import { judge } from "/static/freshness.js";
 import { secondsToClose, showClocks, showHeader } from "/static/header.js";
@@ -69,6 +69,9 @@ function selectedStrike() {
 
 function showTick() {
   const strike = selectedStrike();
+  // Which tick it is that the page shows, for whoever compares it with the documents.
+  setAttribute(byId("panel"), "data-symbol", view.symbol);
+  setAttribute(byId("panel"), "data-tick-id", tick?.tick_id);
   showHeader(tick);
   showFeed(tick);
   showTrades(tick);

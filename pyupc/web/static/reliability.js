@@ -40,7 +40,7 @@ export async function loadReliability(symbol, answers) {
     return true;
   }
   const bins = scores.filter((row) => row.bin !== null && same(row, total));
-  if (chart.isReady) chart.say(null);
+  chart.say(null);
   show({ symbol, bins }, summary(total, waiting));
   return true;
 }
@@ -98,7 +98,8 @@ function build(colours) {
       colours,
       `Reliability of ${symbol}: ` +
         bins
-          .map((row) => `${fixed(row.mean_probability, 0)} % said, ${fixed(row.observed_frequency, 0)} % happened`)
+          .map((row) => [row.mean_probability, row.observed_frequency].map((share) => fixed(share, 0)))
+          .map(([said, happened]) => `${said} % said, ${happened} % happened`)
           .join("; "),
     ),
     grid: { left: 44, right: 14, top: 10, bottom: 40 },
