@@ -3,7 +3,8 @@
 -- The documents of the last tick, of a symbol or of all that have been ticked.
 --
 -- Returns one row a symbol. age_seconds is how long ago the tick was, state what follows from that
--- alone: fresh, warn, stale or halted. interval_seconds is how far apart its ticks are due, NULL
+-- alone: fresh, warn, stale or halted. price_age_seconds is how old the price was for the tick.
+-- interval_seconds is how far apart its ticks are due, NULL
 -- where nobody says so. The documents are as the tick left them, however old they are.
 -- Errors: UP002 symbol.
 --
@@ -18,6 +19,7 @@ RETURNS TABLE (
     tick_id bigint,
     ticked_at timestamptz,
     age_seconds double precision,
+    price_age_seconds double precision,
     interval_seconds double precision,
     state text,
     live_probabilities text,
@@ -37,6 +39,7 @@ BEGIN
         d.tick_id,
         t.ticked_at,
         a.age,
+        extract(epoch FROM t.market_at - t.priced_at)::double precision,
         extract(epoch FROM coalesce(l.every, k.every))::double precision,
         upc.freshness(make_interval(secs => a.age)),
         d.live_probabilities::text,

@@ -31,6 +31,7 @@ class Tick:
             "symbol": told.symbol,
             "tick_id": told.tick_id,
             "ticked_at": told.ticked_at.isoformat(),
+            "price_age_seconds": told.price_age_seconds,
             "interval_seconds": told.interval_seconds,
             "problem": told.problem,
         }

@@ -18,12 +18,15 @@ _QUERY = "SELECT * FROM upc.latest_documents(%s)"
 
 @dataclass(frozen=True)
 class Latest:
-    """`age_seconds` was the age of the tick at `read_at`, on this machine's monotonic clock."""
+    """`age_seconds` was the age of the tick at `read_at`, on this machine's monotonic clock, and
+    `price_age_seconds` that of its price when it ticked.
+    """
 
     symbol: str
     tick_id: int
     ticked_at: datetime
     age_seconds: float
+    price_age_seconds: float
     interval_seconds: float | None
     state: str
     documents: Mapping[str, str]
@@ -53,12 +56,13 @@ async def latest(database: Database, symbol: str | None, now: float) -> list[Lat
 
 
 def _latest(row: tuple[Any, ...], now: float) -> Latest:
-    symbol, tick_id, ticked_at, age, interval, state, *texts = row
+    symbol, tick_id, ticked_at, age, price_age, interval, state, *texts = row
     found = Latest(
         symbol,
         tick_id,
         ticked_at,
         age,
+        price_age,
         interval,
         state,
         dict(zip(DOCUMENTS, texts, strict=True)),

@@ -85,6 +85,16 @@ def test_a_fingerprint_is_its_view(served: Served, market_dsn: str, path: str, v
         assert line == [None if each is None else float(each) for each in numbers]
 
 
+def test_the_pool_of_all_symbols(served: Served) -> None:
+    found = served.document("/api/fingerprints/pooled/baseline")
+    assert (found["fingerprint"], found["bucket"]) == (
+        "pooled_fingerprint_directional_baseline",
+        None,
+    )
+    assert found["matrix"][0][60] >= 50
+    served.problem("/api/fingerprints/pooled/7", 404)
+
+
 @pytest.mark.parametrize("bucket", ["31", "-31", "98"])
 def test_a_bucket_that_there_is_not(served: Served, bucket: str) -> None:
     assert served.problem(f"/api/fingerprints/BTC/{bucket}", 404)["sqlstate"] == "UP024"

@@ -18,6 +18,8 @@ from pyupc.web.served import AskedSymbol, Shared, SymbolInPath
 router = APIRouter(tags=["engine"])
 
 _BASELINE = 99
+_POOLED = "POOLED"
+_ALL_SYMBOLS = "*"
 
 
 def _no_number(given: object) -> object:
@@ -103,10 +105,11 @@ async def fingerprint(
         ),
     ],
 ) -> Response:
-    """Of the set in use. null where it has no number."""
+    """Of the set in use; null where it has no number. pooled/baseline is of all symbols."""
+    owner = _ALL_SYMBOLS if symbol == _POOLED else symbol
     number = _BASELINE if bucket == "baseline" else int(bucket)
     text = await shared.database.text(
-        "SELECT upc.fingerprint_document(%s, %s::integer)", (symbol, number)
+        "SELECT upc.fingerprint_document(%s, %s::integer)", (owner, number)
     )
     return tagged(request, text)
 

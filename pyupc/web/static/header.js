@@ -75,7 +75,9 @@ export function secondsToClose(tick, age) {
 export function showClocks(tick, age) {
   const seconds = tick ? secondsToClose(tick, age) : null;
   setValue(byId("ttc"), countdown(seconds), seconds);
-  setText(byId("price-age"), tick ? `${ageText(age)} old` : "");
+  // How old the price was for the tick, and what has gone since.
+  const price = (tick?.price_age_seconds ?? 0) + age;
+  setText(byId("price-age"), tick ? `${ageText(price)} old` : "");
   const read = tick ? instant(tick.strike_table.quotes_read_at) : NaN;
   const quotes = instant(tick?.strike_table.market_at) - read + age;
   setText(byId("quotes-age"), Number.isFinite(quotes) ? `${ageText(quotes)} ago` : DASH);

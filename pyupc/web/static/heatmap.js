@@ -37,8 +37,14 @@ export function showHeatmap({ symbol, bucket, tick, strike, seconds }) {
   if (follow) setText(follow, answering ? `follows: ${bucketLabel(answering)}` : "follows");
   setChoice(bucket);
   const wanted = bucket ?? answering;
-  if (symbol !== null && wanted !== null) load(symbol, wanted);
+  const owner = isPooled(tick) && bucket === null ? "pooled" : symbol;
+  if (symbol !== null && wanted !== null) load(owner, wanted);
   showCross();
+}
+
+/** Whether the symbol has no history of its own: the pool of all symbols answers. */
+function isPooled(tick) {
+  return tick?.live_probabilities.fingerprint?.startsWith("pooled_") ?? false;
 }
 
 /** Only the cross has moved. */
