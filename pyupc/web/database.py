@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ APPLICATION_NAME = "pyupc serve"
 ROLE = "upc_reader"
 
 STATEMENT_SECONDS = 10
+# What the server itself does not end in time is given up: it may hang, and say nothing.
+QUICK_SECONDS = 3.0
+LONG_SECONDS = STATEMENT_SECONDS + 1.0
 CONNECTIONS = 4
 # Whoever waits longer for a connection is told that there is none.
 WAIT_SECONDS = 2.0
@@ -24,6 +28,7 @@ WAIT_SECONDS = 2.0
 RECONNECT_SECONDS = 1.0
 IDLE_SECONDS = 300.0
 
+Row = tuple[Any, ...]
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 _LIMITS = {
@@ -107,23 +112,49 @@ class Database:
     async def close(self) -> None:
         await self._pool.close(timeout=1.0)
 
-    async def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async def rows(
+        self, query: str, parameters: Sequence[Any] = (), *, seconds: float = QUICK_SECONDS
+    ) -> list[Row]:
         """Rows of one statement; DatabaseUnreachable if nobody answers, else psycopg's error."""
+        task = asyncio.create_task(self._rows(query, parameters))
+        try:
+            done, _ = await asyncio.wait({task}, timeout=seconds)
+        except asyncio.CancelledError:
+            _give_up(task)
+            raise
+        if not done:
+            _give_up(task)
+            raise _no_answer()
+        return task.result()
+
+    async def text(
+        self, query: str, parameters: Sequence[Any] = (), *, seconds: float = QUICK_SECONDS
+    ) -> str:
+        """The one value of a function that returns a document."""
+        [(value,)] = await self.rows(query, parameters, seconds=seconds)
+        assert isinstance(value, str)
+        return value
+
+    async def _rows(self, query: str, parameters: Sequence[Any]) -> list[Row]:
         try:
             async with self._pool.connection() as conn:
                 cursor = await conn.execute(query.encode(), parameters)
                 return await cursor.fetchall()
         except PoolTimeout as error:
-            raise DatabaseUnreachable(
-                "the database does not answer", "it is waited for: try again in a moment"
-            ) from error
-
-    async def text(self, query: str, parameters: Sequence[Any] = ()) -> str:
-        """The one value of a function that returns a document."""
-        [(value,)] = await self.rows(query, parameters)
-        assert isinstance(value, str)
-        return value
+            raise _no_answer() from error
 
     async def listener(self) -> AsyncConnection:
         """A connection of one's own, for notifications."""
         return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+
+
+def _give_up(task: asyncio.Task[list[Row]]) -> None:
+    """Not waited for: psycopg cancels the statement, which takes a hanging server for ever."""
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    task.cancel()
+
+
+def _no_answer() -> DatabaseUnreachable:
+    return DatabaseUnreachable(
+        "the database does not answer", "it is waited for: try again in a moment"
+    )

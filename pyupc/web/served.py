@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
 
-from pyupc.web.database import Database
+from pyupc.web.database import LONG_SECONDS, Database
 from pyupc.web.hub import Hub
 from pyupc.web.kept import Kept
 from pyupc.web.metrics import Metrics
+from pyupc.web.problems import Problem
 from pyupc.web.settings import Settings
 
 STATUS_SECONDS = 1.0
@@ -26,10 +29,21 @@ class Served:
     database: Database
     hub: Hub
     metrics: Metrics
-    # What takes long is done one at a time, and never in the way of what has to be quick.
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     kept: Kept = field(default_factory=Kept)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _status: tuple[float, str] = (float("-inf"), "")
+
+    @asynccontextmanager
+    async def my_turn(self) -> AsyncIterator[None]:
+        """What takes long is done one at a time, and never in the way of what has to be quick."""
+        try:
+            await asyncio.wait_for(self._turn.acquire(), LONG_SECONDS)
+        except TimeoutError:
+            raise Problem(503, "others have asked for what takes long, too", "try again") from None
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def status(self) -> str:
         """upc_status.json as of now, asked for once a second at most."""
@@ -48,7 +62,7 @@ def _upper(symbol: Annotated[str, Path(**cast(Any, _SYMBOL), examples=["BTC"])])
     return symbol.upper()
 
 
-def _asked(symbol: Annotated[str, Query(**cast(Any, _SYMBOL))] = "BTC") -> str:
+def _asked(symbol: Annotated[str, Query(**cast(Any, _SYMBOL), examples=["BTC"])] = "BTC") -> str:
     return symbol.upper()
 
 

@@ -43,8 +43,9 @@ def run(settings: Settings, listening: Callable[[str], None], *, is_attached: bo
         server = _Server(settings)
         if is_attached:
             threading.Thread(target=server.end_with_stdin, daemon=True).start()
-        # What uvicorn has to say is said here, in one line.
-        logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
+        # What these have to say is said here, in one line, or to whoever asked.
+        for name in ("uvicorn", "psycopg"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         listening(address_of(listener, settings.host))
         server.run([listener])
     if server.has_failed:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from pyupc.cli.options import METHODS, MODELS, SETTLEMENTS
 from pyupc.web import schemas
 from pyupc.web.documented import examples
 from tests.python.market import going, until
@@ -60,6 +61,8 @@ def test_every_operation_is_described(served: Served) -> None:
     for path, operations in document["paths"].items():
         operation = operations["get"]
         assert operation["summary"], path
+        for each in operation.get("parameters", []):
+            assert {"examples", "enum"} & each["schema"].keys(), (path, each["name"])
         for status, response in operation["responses"].items():
             assert response["description"], (path, status)
             if status == "304" or path == "/metrics":
@@ -68,6 +71,14 @@ def test_every_operation_is_described(served: Served) -> None:
             assert "schema" in content, (path, status)
             assert "example" in content or (path, status) == ("/ready", "503"), (path, status)
     _follow(document, document)
+
+
+def test_the_choices_are_those_of_the_command_line(served: Served) -> None:
+    operation = served.document("/openapi.json")["paths"]["/api/strikes"]["get"]
+    choices = {each["name"]: each["schema"].get("enum") for each in operation["parameters"]}
+    assert choices["method"] == list(METHODS)
+    assert choices["model"] == list(MODELS)
+    assert choices["settlement"] == list(SETTLEMENTS)
 
 
 def _follow(document: dict[str, Any], part: Any) -> None:

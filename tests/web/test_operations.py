@@ -15,8 +15,9 @@ from psycopg.conninfo import make_conninfo
 
 from pyupc import __version__
 from pyupc.database.connect import connect
+from tests.faults.cluster import Server
 from tests.python.market import going, pyupc, until
-from tests.web.serving import Served, serving
+from tests.web.serving import Served, events, serving
 
 
 def value_of(text: str, name: str) -> float:
@@ -105,6 +106,35 @@ def test_a_database_that_is_lost_comes_back(market_dsn: str) -> None:
         began = time.monotonic()
         until(lambda: served.get("/api/symbols").status_code == 200)
         assert time.monotonic() - began < 5
+
+
+def test_a_server_that_hangs_is_told_in_time(server: Server) -> None:
+    with connect(server.dsn()) as conn:
+        conn.execute("SELECT FROM upc.tick('BTC', 'simulated')")
+    with (
+        serving(server.dsn()) as served,
+        httpx.Client(timeout=20) as client,
+        client.stream("GET", f"{served.address}/api/stream/BTC") as response,
+    ):
+        stream = events(response)
+        assert next(stream).name == "tick"
+        server.freeze()
+        try:
+            began = time.monotonic()
+            assert any(event.data["database"] == "lost" for event in stream)
+            assert time.monotonic() - began < 6
+            for path in ("/api/symbols", "/ready", "/api/price/BTC", "/api/fingerprints"):
+                began = time.monotonic()
+                served.problem(path, 503)
+                assert time.monotonic() - began < 5
+            assert served.get("/live").status_code == 200
+            assert served.get("/metrics").status_code == 200
+        finally:
+            server.thaw()
+        until(lambda: served.get("/api/symbols").status_code == 200)
+        with connect(server.dsn()) as conn:
+            conn.execute("SELECT FROM upc.tick('BTC', 'simulated')")
+        assert any(event.name == "tick" for event in stream)
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

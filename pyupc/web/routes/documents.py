@@ -62,7 +62,8 @@ async def watchlist(request: Request, shared: Shared, symbol: SymbolInPath) -> R
 async def active_trades(
     shared: Shared,
     symbol: Annotated[
-        str | None, Query(pattern="^[A-Za-z0-9]{1,20}$", description="default: all")
+        str | None,
+        Query(pattern="^[A-Za-z0-9]{1,20}$", description="default: all", examples=["BTC"]),
     ] = None,
 ) -> Response:
     asked = None if symbol is None else symbol.upper()

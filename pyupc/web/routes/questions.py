@@ -12,6 +12,7 @@ from pydantic import BeforeValidator
 
 from pyupc.web import schemas
 from pyupc.web.answers import fleeting, tagged
+from pyupc.web.database import LONG_SECONDS
 from pyupc.web.documented import NOT_MODIFIED, answers
 from pyupc.web.served import AskedSymbol, Shared, SymbolInPath
 
@@ -49,21 +50,33 @@ async def strikes(
     symbol: AskedSymbol,
     momentum: Annotated[
         float | None,
-        Query(ge=-1e6, le=1e6, description="basis points; without it the baseline answers"),
+        Query(
+            ge=-1e6,
+            le=1e6,
+            description="basis points; without it the baseline answers",
+            examples=[7],
+        ),
     ] = None,
     ttc_seconds: Annotated[
-        int | None, Query(ge=0, le=10**9, description="default: to the next full hour")
+        int | None,
+        Query(ge=0, le=10**9, description="default: to the next full hour", examples=[900]),
     ] = None,
     step: Annotated[
-        float | None, Query(ge=1e-6, le=1e12, description="default: the symbol's own")
+        float | None,
+        Query(ge=1e-6, le=1e12, description="default: the symbol's own", examples=[250]),
     ] = None,
-    levels: Annotated[int, Query(ge=0, le=500, description="below and above")] = 10,
+    levels: Annotated[int, Query(ge=0, le=500, description="below and above", examples=[10])] = 10,
     method: Literal["nearest", "linear"] = "nearest",
     model: Literal["momentum", "baseline", "shrunk", "volatility"] = "momentum",
     settlement: Literal["close", "average"] = "close",
     volatility: Annotated[
         float | None,
-        Query(ge=1e-6, le=1e6, description="percent until the close, for the model volatility"),
+        Query(
+            ge=1e-6,
+            le=1e6,
+            description="percent until the close, for the model volatility",
+            examples=[0.6],
+        ),
     ] = None,
 ) -> Response:
     """Full precision; 409 where the model has no forecast to go by."""
@@ -124,19 +137,31 @@ async def calibration(
     shared: Shared,
     symbol: SymbolInPath,
     since: Annotated[
-        Instant | None, Query(description="ticks from then on; default: a day before until")
+        Instant | None,
+        Query(
+            description="ticks from then on; default: a day before until",
+            examples=["2026-01-31T12:00:00Z"],
+        ),
     ] = None,
-    until: Annotated[Instant | None, Query(description="and before then; default: now")] = None,
+    until: Annotated[
+        Instant | None,
+        Query(description="and before then; default: now", examples=["2026-02-01T12:00:00Z"]),
+    ] = None,
 ) -> Response:
     """Long spans take long: 503 says that one was too long for this server."""
     key = (symbol, since, until)
-    async with shared.turn:
-        text = shared.kept.get(key, time.monotonic())
-        if text is None:
-            text = await shared.database.text(
-                "SELECT upc.calibration_document(%s, %s, %s)", (symbol, *_span(since, until))
-            )
-            shared.kept.put(key, text, time.monotonic())
+    text = shared.kept.get(key, time.monotonic())
+    if text is None:
+        async with shared.my_turn():
+            # Whoever was first may have asked the same.
+            text = shared.kept.get(key, time.monotonic())
+            if text is None:
+                text = await shared.database.text(
+                    "SELECT upc.calibration_document(%s, %s, %s)",
+                    (symbol, *_span(since, until)),
+                    seconds=LONG_SECONDS,
+                )
+                shared.kept.put(key, text, time.monotonic())
     return tagged(request, text)
 
 
