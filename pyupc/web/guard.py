@@ -56,7 +56,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._hosts = settings.hosts()
+        self._settings = settings
         self._token = settings.token
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         # Over ten seconds, so that a page that opens and its readers may come all at once.
@@ -101,7 +101,8 @@ class Guard:
         return None
 
     def _is_ours(self, host: str) -> bool:
-        return _name_of(f"//{host}") in self._hosts
+        name = _name_of(f"//{host}")
+        return name is not None and self._settings.is_ours(name)
 
     def _is_own_page(self, origin: str, host: str) -> bool:
         # The scheme is not compared: whoever adds TLS in front of it keeps the rest.

@@ -17,7 +17,7 @@ import uvicorn
 from pyupc.errors import PyupcError
 from pyupc.web.app import create_app
 from pyupc.web.database import check
-from pyupc.web.settings import Settings
+from pyupc.web.settings import WILDCARDS, Settings
 
 logger = logging.getLogger("pyupc.serve")
 
@@ -92,7 +92,7 @@ class _Server(uvicorn.Server):
 def address_of(listener: socket.socket, host: str) -> str:
     """What to open in a browser."""
     port = listener.getsockname()[1]
-    if host in ("0.0.0.0", "::"):
+    if host in WILDCARDS:
         host = socket.gethostname()
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 

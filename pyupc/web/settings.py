@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from dataclasses import dataclass, field
+from functools import cache
 
 HOST = "127.0.0.1"
 PORT = 8765
 RATE = 100
 READERS = 1000
 
+WILDCARDS = ("0.0.0.0", "::")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -26,9 +29,27 @@ class Settings:
     rate: int = RATE
     readers: int = READERS
 
-    def hosts(self) -> frozenset[str]:
-        """What a request may call this server; of another name it is another page's trick."""
-        return frozenset({*LOOPBACK_NAMES, self.host.lower(), *(n.lower() for n in self.names)})
+    def is_ours(self, name: str) -> bool:
+        """Whether a request may call this server so; another name is another page's trick.
+
+        On all addresses of the machine, which takes a token, it goes by any of them.
+        """
+        if self.host in WILDCARDS and (_is_address(name) or name in _names_of_machine()):
+            return True
+        return name in {*LOOPBACK_NAMES, self.host.lower(), *(each.lower() for each in self.names)}
+
+
+@cache
+def _names_of_machine() -> frozenset[str]:
+    return frozenset({socket.gethostname().lower(), socket.getfqdn().lower()})
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

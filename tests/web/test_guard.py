@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -183,6 +184,19 @@ def test_beyond_this_machine_it_takes_a_token(market_dsn: str) -> None:
         done = pyupc(market_dsn, "serve", "--host", host)
         assert (done.returncode, done.stdout) == (2, "")
         assert "--token-file" in done.stderr
+
+
+def test_on_all_addresses_it_goes_by_each(market_dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    arguments = ("--host", "0.0.0.0", "--token-file", tmp_path / "token")
+    with serving(market_dsn, *arguments) as served:
+        parts = urlsplit(served.address)
+        assert parts.hostname == socket.gethostname().lower()
+        local = Served(f"http://127.0.0.1:{parts.port}", served.process)
+        for host in (parts.netloc, "192.0.2.1", "[2001:db8::1]:80", "localhost"):
+            local.problem("/api/symbols", 401, headers={"Host": host})
+        for host in ("evil.example", "192.0.2.1.evil.example"):
+            local.problem("/api/symbols", 421, headers={"Host": host})
 
 
 def test_it_listens_on_this_machine_only(served: Served) -> None:
