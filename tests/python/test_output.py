@@ -38,6 +38,7 @@ WITHOUT_ROWS = {
     "pyupc compare": "one object: the differences and the times are unlike each other",
     "pyupc demo": "a live table",
     "pyupc feed": "nothing",
+    "pyupc serve": "one line",
     "pyupc tick": "the documents that it writes to files",
     "pyupc config path": "one line",
     "pyupc completion": "a script",
