@@ -46,6 +46,7 @@ def turned(cluster_template: Template, server_folder: Path, clock: Clock) -> Ite
         server.stop()
 
 
+@pytest.mark.slow
 @JUMPS
 def test_the_clock_of_the_server(
     turned: Server, clock: Clock, tmp_path: Path, seconds: int
@@ -76,6 +77,7 @@ def test_the_clock_of_the_process_that_ticks(
         assert max(gaps) < 5
 
 
+@pytest.mark.slow
 @JUMPS
 def test_the_clock_of_the_machine(
     turned: Server, clock: Clock, tmp_path: Path, seconds: int

@@ -58,6 +58,7 @@ def test_connections_that_are_cut(server: Server, tmp_path: Path) -> None:
         its.heals()
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_cut_once_costs_two_ticks_at_most(
     server: Server, tmp_path: Path
 ) -> None:
@@ -69,6 +70,7 @@ def test_a_connection_that_is_cut_once_costs_two_ticks_at_most(
         assert (after[0] - before[-1]).total_seconds() < 3.5
 
 
+@pytest.mark.slow
 def test_a_network_that_swallows_everything(server: Server, tmp_path: Path) -> None:
     with behind_a_proxy(server, tmp_path) as (its, proxy):
         proxy.is_hole = True

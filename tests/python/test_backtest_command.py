@@ -371,6 +371,7 @@ def test_out_writes_the_report(conn: Connection, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_out_of_several_symbols(conn: Connection, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     succeed("--symbol", "BTC", "--symbol", "ETH", "--out", tmp_path)

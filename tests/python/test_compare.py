@@ -252,6 +252,7 @@ def test_one_changed_number_is_found(imported: Connection, folder: Path, tmp_pat
     assert f"{changed} --symbol BTC --against imported" in result.stderr
 
 
+@pytest.mark.slow
 def test_built_fingerprints_agree_to_the_last_bit(conn: Connection, folder: Path) -> None:
     build(conn)
     found = document("--samples", "300")

@@ -260,6 +260,7 @@ def test_it_ends_in_time_whatever_hangs(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert {found["exchange"], found["kalshi"]} <= {"fail", "warn"}
 
 
+@pytest.mark.slow
 def test_a_database_that_stops_answering_is_none(market: str) -> None:
     with connect(market) as conn:
         # For longer than a statement may take, and deaf to being cancelled.

@@ -151,6 +151,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         subprocess.run(["rm", "-rf", str(home)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_examples_run(shell: Shell) -> None:
     assert shell.run("pyupc db upgrade").returncode == 0

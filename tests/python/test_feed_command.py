@@ -135,6 +135,7 @@ def test_prices_and_candles_come_in_and_momentum_is_right(market: str, exchange:
         assert rows(market, query, symbol, at, first)[0][0] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_frozen_price_is_stale_after_half_a_minute(market: str, exchange: Exchange) -> None:
     exchange.frozen = 97_123.45
     with going(market, *FEED, "--symbol", "BTC") as process:
@@ -160,6 +161,7 @@ def test_a_frozen_price_is_stale_after_half_a_minute(market: str, exchange: Exch
     assert {row["prob_within"] for row in halted["probabilities"]} == {None}
 
 
+@pytest.mark.slow
 def test_sockets_and_connections_that_are_cut_are_made_again(
     market: str, exchange: Exchange
 ) -> None:
@@ -182,6 +184,7 @@ def test_sockets_and_connections_that_are_cut_are_made_again(
     assert len(re.findall("ERROR", log)) <= 4
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_is_waited_for(exchange: Exchange, tmp_path: Path) -> None:
     from pyupc import embedded
     from pyupc.database.migrate import upgrade
@@ -223,6 +226,7 @@ def test_a_second_feed_is_refused(market: str, exchange: Exchange) -> None:
     assert feeds(market) == []
 
 
+@pytest.mark.slow
 def test_an_exchange_that_is_not_there_yet_is_waited_for(
     market: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +247,7 @@ def test_an_exchange_that_is_not_there_yet_is_waited_for(
     assert len(re.findall("ERROR pyupc.feed: coinbase: ", log)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -355,6 +360,7 @@ def test_a_tick_feeds_itself(market: str, exchange: Exchange, tmp_path: Path) ->
     until(lambda: not feeds(market), 2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc here")
 def test_a_feed_that_dies_is_started_again_and_ends_with_its_tick(
     market: str, exchange: Exchange, tmp_path: Path

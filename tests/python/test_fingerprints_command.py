@@ -157,6 +157,7 @@ def test_a_build_is_the_one_of_sql(candles: Connection) -> None:
     assert found == built_in_sql(candles)
 
 
+@pytest.mark.slow
 def test_a_correction_and_a_rebuild_end_in_the_same_tables(candles: Connection) -> None:
     assert pyupc("build", "--symbol", "BTC").exit_code == 0
     candles.execute(
@@ -287,6 +288,7 @@ def test_a_build_without_pieces_left_is_completed(candles: Connection) -> None:
     assert candles.execute("SELECT count(*) > 0 FROM upc.fingerprint_curve").fetchone() == (True,)
 
 
+@pytest.mark.slow
 def test_a_second_build_is_refused(candles: Connection) -> None:
     with last_piece_held(os.environ["PYUPC_DSN"]):
         process = started("build", "--symbol", "BTC")

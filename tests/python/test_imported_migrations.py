@@ -90,6 +90,7 @@ def test_without_any_there_is_nothing_to_refuse(fresh_db: str) -> None:
     assert current(fresh_db) == "0002"
 
 
+@pytest.mark.slow
 def test_a_dump_brings_them_back(both: str, empty_db: str) -> None:
     try:
         psql = embedded.program("psql")

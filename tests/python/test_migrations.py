@@ -397,6 +397,7 @@ def test_a_table_among_ours_stops_the_downgrade_to_base(fresh_db: str) -> None:
 # Locks
 
 
+@pytest.mark.slow
 def test_an_open_reader_makes_the_upgrade_fail_and_it_succeeds_later(fresh_db: str) -> None:
     create_ours(fresh_db, "CREATE VIEW upc.ours AS SELECT 1 AS one")
     make_outdated(fresh_db)
@@ -564,6 +565,7 @@ def test_a_role_that_may_create_nothing_is_refused(empty_db: str, owner: str) ->
 # Alembic's own command line
 
 
+@pytest.mark.slow
 def test_plain_alembic_does_the_same(empty_db: str, fresh_db: str) -> None:
     done = alembic(empty_db, "upgrade", "head")
     assert done.returncode == 0, done.stderr

@@ -163,6 +163,7 @@ def test_a_failed_message_is_sent_again_and_told_once(
     assert notify.logged("back after") == 1
 
 
+@pytest.mark.slow
 def test_a_receiver_that_refuses_everything_is_not_stormed(
     fresh_db: str, receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -212,6 +213,7 @@ def test_a_dead_receiver_keeps_nobody_waiting_and_gets_everything_later(
     assert receiver.bodies == dead.bodies == [f"no. {n}" for n in range(5)]
 
 
+@pytest.mark.slow
 def test_killed_between_send_and_acknowledgement_it_sends_twice(
     fresh_db: str, receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -235,6 +237,7 @@ def test_killed_between_send_and_acknowledgement_it_sends_twice(
     assert cursors(fresh_db)[("phone", "BTC")] == second + 1
 
 
+@pytest.mark.slow
 def test_an_acknowledgement_that_fails_sends_nothing_twice(
     fresh_db: str, receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -252,6 +255,7 @@ def test_an_acknowledgement_that_fails_sends_nothing_twice(
     assert receiver.bodies == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_one_process_sends_to_a_name(fresh_db: str, receiver: Receiver, tmp_path: Path) -> None:
     to = ("--to", receiver.url, "--name", "phone")
     with notifying(fresh_db, tmp_path, *to) as notify:

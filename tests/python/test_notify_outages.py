@@ -90,6 +90,7 @@ def test_a_tick_that_is_dead_is_announced_and_then_that_it_is_back(
     assert titles(receiver)[:2] == ["BTC halted: tick", "BTC recovered: tick"]
 
 
+@pytest.mark.slow
 def test_a_symbol_that_is_registered_later_is_heard(
     fresh_db: str, receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_symbol_that_is_registered_later_is_heard(
         assert notify.end() == 0
 
 
+@pytest.mark.slow
 def test_an_outage_of_the_database_is_told_and_its_end(
     server_dsn: str, fresh_db: str, tmp_path: Path, receiver: Receiver
 ) -> None:

@@ -58,6 +58,7 @@ def digests() -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_the_same_numbers_are_the_same_bytes(tmp_path: Path) -> None:
     """In another process too, with another order of hashes, and another taste in figures."""
     (tmp_path / "matplotlibrc").write_text(

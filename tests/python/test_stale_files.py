@@ -228,6 +228,7 @@ def test_a_tick_names_all_its_documents() -> None:
     assert list(tick.documents().values()) == ["live", "table", "watch", "trades"]
 
 
+@pytest.mark.slow
 def test_documents_grow_old_while_the_database_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,6 +205,7 @@ def test_a_server_that_falls_silent_after_the_greeting() -> None:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs() -> None:
     from pyupc import embedded
     from pyupc.database.migrate import upgrade

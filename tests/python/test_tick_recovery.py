@@ -52,6 +52,7 @@ def market(server_dsn: str, filled: str) -> Iterator[str]:
 # What happens to a tick that runs.
 
 
+@pytest.mark.slow
 def test_functions_rebuilt_under_it_do_not_stop_it(market: str, tmp_path: Path) -> None:
     from pyupc.database.migrate import upgrade
 
@@ -196,6 +197,7 @@ def test_a_killed_server_loses_no_published_tick_and_is_waited_for(
     assert count(dsn, "tick_lease") == 0
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_wait_for_a_server(home: Path, tmp_path: Path) -> None:
     from pyupc import embedded
     from pyupc.database.migrate import upgrade

@@ -218,6 +218,7 @@ def test_one_that_ends_hands_over_at_once(market: str, tmp_path: Path) -> None:
     assert longest_gap(market) < 4
 
 
+@pytest.mark.slow
 def test_of_two_that_wait_one_takes_over(market: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
 
@@ -299,6 +300,7 @@ def test_without_standby_it_is_refused_as_before(market: str, tmp_path: Path) ->
     assert pyupc(market, *SIMULATED, "--once", "--out", tmp_path).returncode == 1
 
 
+@pytest.mark.slow
 def test_a_database_that_goes_away_is_waited_for_while_standing_by(tmp_path: Path) -> None:
     from pyupc import embedded
     from pyupc.database.migrate import upgrade

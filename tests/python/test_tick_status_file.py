@@ -110,6 +110,7 @@ def test_one_that_is_refused_leaves_the_file_of_another(market: str, tmp_path: P
         assert "nothing ticks" not in str(status(tmp_path)["problems"])
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written_is_told_to_the_database(market: str, tmp_path: Path) -> None:
     query = "SELECT problem FROM upc_data.tick_lease"
     with ticking(market, *BTC, tmp_path) as process:
@@ -157,6 +158,7 @@ def test_a_symbol_that_has_never_ticked_is_no_trouble_unless_it_is_named(
         end(process)
 
 
+@pytest.mark.slow
 def test_a_status_that_cannot_be_computed_is_red(market: str, tmp_path: Path) -> None:
     with ticking(market, *BTC, tmp_path) as process, connect(market) as conn:
         becomes(tmp_path, "green")
@@ -170,6 +172,7 @@ def test_a_status_that_cannot_be_computed_is_red(market: str, tmp_path: Path) ->
         end(process)
 
 
+@pytest.mark.slow
 def test_a_database_that_is_lost_is_told_by_the_process(tmp_path: Path) -> None:
     from pyupc import embedded
     from pyupc.database.migrate import upgrade

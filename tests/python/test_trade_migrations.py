@@ -94,6 +94,7 @@ def test_data_survives_down_and_up_and_down_and_up(traded: str) -> None:
         open_trade(conn, YES)
 
 
+@pytest.mark.slow
 def test_what_events_say_of_their_markets_is_filled_in(traded: str) -> None:
     query = "SELECT event_ticker, status, strike_step FROM upc_data.market_event ORDER BY 1"
     expected = [(EVENT, "active", 250), (LATER, "closed", 500)]

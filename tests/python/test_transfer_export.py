@@ -277,6 +277,7 @@ def shown(dsn: str, bucket: int) -> dict[Cell, str]:
     }
 
 
+@pytest.mark.slow
 def test_built_ones_are_written_as_the_named_views_show_them(
     fresh_db: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ def pieces(ends: list[int]) -> list[Candles]:
     return [NIGHTS.where((places >= first) & (places < end)) for first, end in bounds]
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(ends=cuts, data=st.data())
 def test_in_pieces_in_any_order(conn: Connection, ends: list[int], data: st.DataObject) -> None:

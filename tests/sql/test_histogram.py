@@ -51,12 +51,14 @@ def test_month_with_the_long_gap(conn: Connection, shared_data: Path) -> None:
     assert {bucket for _, bucket, _ in cells} == {*range(-30, 31), reference.BASELINE}
 
 
+@pytest.mark.slow
 def test_two_years_with_two_weights(conn: Connection, shared_data: Path) -> None:
     path = shared_data / "btc_1m_2022_2024.csv.gz"
     cells = assert_counted(conn, read_candles(path, "2023-12", "2024-01"))
     assert {year for year, _, _ in cells} == {2023, 2024}
 
 
+@pytest.mark.slow
 def test_month_of_another_symbol(conn: Connection, shared_data: Path) -> None:
     assert_counted(conn, read_candles(shared_data / "eth_1m_2024.csv.gz", "2024-08"), "ETH")
 

@@ -147,6 +147,7 @@ def ticks(dsn: str) -> Iterator[Reader]:
         yield Reader(ask)
 
 
+@pytest.mark.slow
 def test_a_hundred_switches_under_readers(fresh_db: str, both: Connection) -> None:
     views = {}
     for origin in ("imported", "built"):

@@ -126,6 +126,7 @@ def assert_answered(conn: Connection, expected: Expected, moment: Moment) -> str
     return str(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("origin", "outermost"), [("built", 30), ("imported", 31)])
 def test_a_momentum_that_moves_to_another_bucket_is_answered_from_it_at_once(
     conn: Connection, origin: str, outermost: int

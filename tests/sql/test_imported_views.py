@@ -155,6 +155,7 @@ def test_numbers_are_rounded_half_up(conn: Connection) -> None:
     assert row[3:18:2] == tuple(map(Decimal, rounded[::-1]))
 
 
+@pytest.mark.slow
 def test_all_change_together_on_commit(fresh_db: str, own: Connection) -> None:
     put(own, "BTC", BTC)
     build(own)

@@ -175,6 +175,7 @@ def two_years() -> Candles:
     return gaussian_walk(1, "2024-12-18", 28 * 1440, VOLATILITY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minutes", [1, 2, 10, 60])
 def test_effective_sizes(conn: Connection, two_years: Candles, minutes: int) -> None:
     put(conn, "BTC", two_years)

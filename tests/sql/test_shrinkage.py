@@ -127,6 +127,7 @@ def fitted(found: Curves, sizes: Sizes, minutes: int) -> dict[int, float]:
     return dict(zip(buckets.tolist(), shrinkage.tolist(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trend", [0, 0.02, 0.1])
 def test_the_rule(conn: Connection, trend: float) -> None:
     candles = market(3, trend=trend, since="2024-12-24")  # minutes of two years

@@ -209,6 +209,7 @@ def test_too_little_history_has_no_curves(conn: Connection) -> None:
     assert forecast(conn) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("emptied_by", ["TRUNCATE upc_data.candle", "DELETE FROM upc_data.candle"])
 def test_nothing_is_left_of_nothing(conn: Connection, emptied_by: str) -> None:
     put(conn, "BTC", HISTORY)
@@ -232,6 +233,7 @@ def test_a_build_without_news_refreshes_nothing(own: Connection) -> None:
     assert scalar(own, "SELECT completed_at FROM upc_data.volatility_fit") == completed
 
 
+@pytest.mark.slow
 def test_two_symbols_do_not_mix(conn: Connection) -> None:
     other = lively(113, "2026-03-01", 3 * 1440, price=2_000)
     put(conn, "BTC", HISTORY)
@@ -316,6 +318,7 @@ def test_forecasts_go_on_while_all_is_counted_again(own: Connection) -> None:
     assert everything(own) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["2026-03-03T12:00", "2026-03-06T12:00"])
 @pytest.mark.parametrize("when", ["before the fit", "after the fit", "after a piece"])
 def test_what_is_written_meanwhile_is_seen_by_the_next_build(

@@ -191,6 +191,7 @@ def test_what_makes_no_sense_is_refused(conn: Connection, arguments: str, state:
     assert caught.value.diag.message_hint
 
 
+@pytest.mark.slow
 def test_the_unit_of_prices_does_not_matter(conn: Connection) -> None:
     put(conn, "ETH", scaled(HISTORY, 1 / 1024))
     build(conn, "ETH")

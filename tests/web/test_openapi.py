@@ -120,6 +120,7 @@ def test_two_thousand_questions(served: Served, tmp_path: Path, market_dsn: str)
     assert generated(report) >= 2000
 
 
+@pytest.mark.slow
 def test_without_ticks_it_is_so_too(served: Served, tmp_path: Path, market_dsn: str) -> None:
     """Documents that are old, and a server that is not ready."""
     until(lambda: served.get("/ready").status_code == 503)
