@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from pathlib import Path
 
 import click
@@ -15,12 +17,30 @@ PORT = 8765
 SHORTEST_TOKEN = 16
 
 
+def _names(
+    ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
+            raise click.BadParameter(f"{name!r} is not the name of a host", ctx, parameter)
+    return names
+
+
+def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not an address", ctx, parameter) from None
+
+
 @click.command(
     epilog=examples(
         "pyupc serve --help",
         "# pyupc serve",
         "# pyupc serve --port 0 --rate 1000",
-        "# head -c 24 /dev/urandom | base64 > token",
+        "# (umask 077; head -c 24 /dev/urandom | base64 > token)",
         "# pyupc serve --host 0.0.0.0 --token-file token",
         '# curl -H "Authorization: Bearer $(cat token)" http://desk:8765/api/price/BTC',
     )
@@ -50,6 +70,7 @@ SHORTEST_TOKEN = 16
     "--name",
     "names",
     multiple=True,
+    callback=_names,
     metavar="NAME",
     help="A name by which it may be asked for beside its address, as that of a proxy; repeatable.",
 )
@@ -70,6 +91,13 @@ SHORTEST_TOKEN = 16
     metavar="N",
     help="Streams that may be open at a time.",
 )
+@click.option(
+    "--behind-proxy",
+    "proxy",
+    callback=_address,
+    metavar="ADDRESS",
+    help="Whose X-Forwarded-For and X-Forwarded-Proto are believed. Default: nobody's.",
+)
 @click.option("--attached", is_flag=True, hidden=True, help="End when standard input ends.")
 @log_format
 def command(
@@ -79,6 +107,7 @@ def command(
     names: tuple[str, ...],
     rate: int,
     readers: int,
+    proxy: str | None,
     attached: bool,
 ) -> None:
     """Show what ticks in a browser, and answer programs over HTTP.
@@ -106,7 +135,7 @@ def command(
     from pyupc.web.server import run
 
     log_what_it_does("pyupc.serve")
-    settings = Settings(resolve_dsn(), host, port, token, names, rate, readers)
+    settings = Settings(resolve_dsn(), host, port, token, names, rate, readers, proxy)
     raise SystemExit(run(settings, _show, is_attached=attached))
 
 
@@ -123,6 +152,6 @@ def _read(file: Path) -> str:
     if len(token) < SHORTEST_TOKEN or len(token.split()) != 1 or not token.isascii():
         raise PyupcError(
             f"{file} holds no token: {SHORTEST_TOKEN} characters or more, without blanks",
-            f"head -c 24 /dev/urandom | base64 > {file}",
+            f"(umask 077; head -c 24 /dev/urandom | base64 > {file})",
         )
     return token

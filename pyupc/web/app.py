@@ -34,13 +34,14 @@ known is null.
 
 def create_app(settings: Settings, ended: Callable[[], None] = lambda: None) -> FastAPI:
     """`ended` is called if what reads the ticks ends by itself, as only a mistake makes it do."""
-    database = Database(settings.dsn)
+    database, own = Database(settings.dsn), Database(settings.dsn, 1)
     metrics = Metrics()
-    hub = Hub(database, metrics.ticked)
+    hub = Hub(own, [database], metrics.ticked)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await database.open()
+        await own.open()
         task = asyncio.create_task(hub.run())
         task.add_done_callback(lambda done: _mourn(done, ended))
         try:
@@ -51,6 +52,7 @@ def create_app(settings: Settings, ended: Callable[[], None] = lambda: None) -> 
             with suppress(asyncio.CancelledError, Exception):
                 await task
             await database.close()
+            await own.close()
 
     app = FastAPI(
         title="pyupc",
@@ -61,6 +63,7 @@ def create_app(settings: Settings, ended: Callable[[], None] = lambda: None) -> 
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,
         responses=always(),
     )
     app.state.served = Served(settings, database, hub, metrics)
@@ -85,6 +88,9 @@ class Counted:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD" and not scope["path"].startswith("/api/stream/"):
+            # Answered as GET; the server leaves the body out.
+            scope = {**scope, "method": "GET"}
         began = time.perf_counter()
         status = 500
 

@@ -52,6 +52,7 @@ class Channel:
     symbol: str
     tick: Tick | None = None
     pulse: bytes = b""
+    is_ended: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def publish_tick(self, tick: Tick) -> None:
@@ -71,6 +72,11 @@ class Channel:
             content["tick_id"] = self.tick.latest.tick_id
             content["age_seconds"] = round(self.tick.latest.age(now), 3)
         self.pulse = sse("pulse", json.dumps(content))
+        self._wake()
+
+    def end(self) -> None:
+        """There is no such symbol any more: its readers are let go."""
+        self.is_ended = True
         self._wake()
 
     async def changed(self) -> None:

@@ -12,7 +12,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pyupc.database import schema
 from pyupc.database.connect import CONNECT_TIMEOUT_SECONDS, connect, with_search_path
-from pyupc.errors import DatabaseUnreachable, PyupcError
+from pyupc.database.errors import translate
+from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
 
 APPLICATION_NAME = "pyupc serve"
 ROLE = "upc_reader"
@@ -70,7 +71,7 @@ def check(dsn: str) -> None:
     with connect(dsn, application_name=APPLICATION_NAME) as conn:
         row = conn.execute(
             """
-            SELECT current_user, r.oid IS NOT NULL, pg_catalog.pg_has_role(r.oid, 'USAGE')
+            SELECT current_user, r.oid IS NOT NULL, pg_catalog.pg_has_role(r.oid, 'MEMBER')
             FROM (VALUES (pg_catalog.to_regrole(%s)::oid)) AS r (oid)
             """,
             [ROLE],
@@ -85,19 +86,26 @@ def check(dsn: str) -> None:
             f"there is no role {ROLE} to read with",
             f"as a superuser: CREATE ROLE {ROLE}; then pyupc db upgrade",
         )
+    # As it will be done: the role may be granted without the right to take it.
+    try:
+        psycopg.connect(reading(dsn)).close()
+    except psycopg.Error as error:
+        raise translate(error) from error
 
 
 class Database:
     """A few connections for questions; another one, of the listener, is not among them."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, connections: int = CONNECTIONS) -> None:
         self._conninfo = reading(dsn)
+        self.outdated: SchemaOutOfDate | None = None
+        """Why nothing is asked any more, once the schema is another one."""
         self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
             self._conninfo,
             # Functions are rebuilt under a running server: nothing is prepared that could be stale.
             kwargs={"autocommit": True, "prepare_threshold": None},
             min_size=1,
-            max_size=CONNECTIONS,
+            max_size=connections,
             max_idle=IDLE_SECONDS,
             timeout=WAIT_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
@@ -115,7 +123,26 @@ class Database:
     async def rows(
         self, query: str, parameters: Sequence[Any] = (), *, seconds: float = QUICK_SECONDS
     ) -> list[Row]:
-        """Rows of one statement; DatabaseUnreachable if nobody answers, else psycopg's error."""
+        """Rows of one statement; DatabaseUnreachable if nobody answers, else psycopg's error.
+
+        SchemaOutOfDate once the schema has become one that this program was not written for.
+        """
+        if self.outdated is not None:
+            raise self.outdated
+        return await self._in_time(query, parameters, seconds)
+
+    async def check_revision(self) -> None:
+        """See whether the schema is still the one that this program was written for."""
+        try:
+            rows = await self._in_time("SELECT v.version_num FROM upc_data.alembic_version AS v")
+            found = rows[0][0] if rows else None
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+            found = None
+        self.outdated = None if found == schema.HEAD else _outdated(found)
+
+    async def _in_time(
+        self, query: str, parameters: Sequence[Any] = (), seconds: float = QUICK_SECONDS
+    ) -> list[Row]:
         task = asyncio.create_task(self._rows(query, parameters))
         try:
             done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -156,5 +183,15 @@ def _give_up(task: asyncio.Task[list[Row]]) -> None:
 
 def _no_answer() -> DatabaseUnreachable:
     return DatabaseUnreachable(
-        "the database does not answer", "it is waited for: try again in a moment"
+        "the database does not answer in time", "it is waited for: try again in a moment"
+    )
+
+
+def _outdated(found: str | None) -> SchemaOutOfDate:
+    if found is None:
+        return SchemaOutOfDate("the database has no pyupc schema", schema.UPGRADE_HINT)
+    hint = schema.UPDATE_HINT if found > schema.HEAD else schema.UPGRADE_HINT
+    return SchemaOutOfDate(
+        f"the database's schema is at revision {found}, this pyupc serves {schema.HEAD}",
+        f"{hint}; then start pyupc serve again",
     )

@@ -25,6 +25,12 @@ _PROBLEMS = {
     503: "There is no database, or it takes too long.",
 }
 
+_HEADERS = {
+    401: {"WWW-Authenticate": "how the token is sent"},
+    429: {"Retry-After": "seconds"},
+    503: {"Retry-After": "seconds"},
+}
+
 ALWAYS = (401, 403, 421, 422, 429, 503)
 
 
@@ -47,11 +53,17 @@ def answers(shape: type[BaseModel], description: str, *problems: int) -> Respons
     }
 
 
-NOT_MODIFIED: Responses = {304: {"description": "It is what If-None-Match names."}}
+_TAG = {"ETag": {"description": "names what is told", "schema": {"type": "string"}}}
+NOT_MODIFIED: Responses = {304: {"description": "It is what If-None-Match names.", "headers": _TAG}}
 
 
 def a_problem(status: int) -> dict[str, Any]:
+    headers = {
+        name: {"description": text, "schema": {"type": "string"}}
+        for name, text in _HEADERS.get(status, {}).items()
+    }
     return {
+        "headers": headers,
         "description": _PROBLEMS[status],
         "content": {
             MEDIA_TYPE: {

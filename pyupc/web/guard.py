@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
 
 from limits import RateLimitItemPerSecond
@@ -18,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pyupc.web.problems import problem
 from pyupc.web.settings import Settings
 
-COOKIE = "pyupc"
+WINDOW_SECONDS = 10
 
 # Without the token: whether it is alive, and what a browser needs to ask for it.
 _OPEN = ("/live", "/login", "/static/")
@@ -46,9 +45,16 @@ _SECURITY_HEADERS = {
 }
 
 
-def session_of(token: str) -> str:
-    """What the browser keeps instead of the token."""
-    return hmac.new(token.encode(), b"pyupc session", hashlib.sha256).hexdigest()
+def cookie_of(token: str) -> tuple[str, str]:
+    """Name and value of what the browser keeps instead of the token.
+
+    All servers of a machine share their cookies, whatever their ports: each token has its name.
+    """
+
+    def digest(purpose: bytes) -> str:
+        return hmac.new(token.encode(), purpose, hashlib.sha256).hexdigest()
+
+    return f"pyupc-{digest(b'name')[:12]}", digest(b"session")
 
 
 class Guard:
@@ -59,8 +65,8 @@ class Guard:
         self._settings = settings
         self._token = settings.token
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
-        # Over ten seconds, so that a page that opens and its readers may come all at once.
-        self._rate = RateLimitItemPerSecond(10 * settings.rate, 10)
+        # Over some seconds, so that a page that opens and its readers may come all at once.
+        self._rate = RateLimitItemPerSecond(WINDOW_SECONDS * settings.rate, WINDOW_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,22 +85,25 @@ class Guard:
 
     async def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        if not self._is_ours(headers.get("host", "")):
-            return problem(
-                421,
-                "this server does not go by that name",
-                "pyupc serve --name NAME, if it should",
-            )
-        origin = headers.get("origin")
-        if origin is not None and not self._is_own_page(origin, headers["host"]):
-            return problem(403, "the request comes from another page")
         client = (scope.get("client") or ("unknown", 0))[0]
         if not await self._limiter.hit(self._rate, client):
             return problem(
                 429,
                 "too many requests",
                 "pyupc serve --rate N lets more of them in",
-                headers={"Retry-After": "1"},
+                headers={"Retry-After": str(WINDOW_SECONDS // 2)},
+            )
+        if not self._is_ours(headers.get("host", "")):
+            return problem(
+                421,
+                "this server does not go by that name",
+                "pyupc serve --name NAME, if it should",
+            )
+        if not self._is_own_page(scope["path"], headers):
+            return problem(
+                403,
+                "the request comes from another page",
+                "open this server's own page; a proxy in front of it has to pass Host on",
             )
         if self._token is not None and not self._may_enter(scope["path"], headers):
             return _ask_for_token(scope, headers)
@@ -104,9 +113,16 @@ class Guard:
         name = _name_of(f"//{host}")
         return name is not None and self._settings.is_ours(name)
 
-    def _is_own_page(self, origin: str, host: str) -> bool:
+    def _is_own_page(self, path: str, headers: Headers) -> bool:
+        """A request of ours, of a program, or a link that leads here."""
+        origin = headers.get("origin")
         # The scheme is not compared: whoever adds TLS in front of it keeps the rest.
-        return urlsplit(origin).netloc.lower() == host.lower()
+        if origin is not None and origin.lower().partition("://")[2] != headers["host"].lower():
+            return False
+        # Pictures and scripts of other pages carry no origin.
+        is_other = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        is_link = headers.get("sec-fetch-mode") == "navigate" and path in ("/", "/login")
+        return not is_other or is_link
 
     def _may_enter(self, path: str, headers: Headers) -> bool:
         assert self._token is not None
@@ -115,8 +131,8 @@ class Guard:
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and _is_same(given.strip(), self._token):
             return True
-        expected = session_of(self._token)
-        return any(_is_same(each, expected) for each in _cookies(headers.getlist("cookie")))
+        name, expected = cookie_of(self._token)
+        return any(_is_same(each, expected) for each in _cookies(headers.getlist("cookie"), name))
 
 
 def _ask_for_token(scope: Scope, headers: Headers) -> Response:
@@ -133,22 +149,23 @@ def _ask_for_token(scope: Scope, headers: Headers) -> Response:
 
 
 def _name_of(address: str) -> str | None:
+    if set(address[2:]) & set("/?#@\\"):
+        return None
     try:
         parts = urlsplit(address)
         _ = parts.port
-        return None if "@" in parts.netloc else parts.hostname
+        return parts.hostname
     except ValueError:
         return None
 
 
-def _cookies(lines: Iterable[str]) -> Iterable[str]:
+def _cookies(lines: Iterable[str], wanted: str) -> Iterable[str]:
+    """Of that name. The standard library's parser drops them all where one of them is odd."""
     for line in lines:
-        try:
-            morsel = SimpleCookie(line).get(COOKIE)
-        except CookieError:
-            continue
-        if morsel is not None:
-            yield morsel.value
+        for part in line.split(";"):
+            name, _, value = part.strip().partition("=")
+            if name == wanted:
+                yield value
 
 
 def _is_same(given: str, expected: str) -> bool:

@@ -6,7 +6,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 
 import psycopg
@@ -22,27 +23,47 @@ logger = logging.getLogger("pyupc.serve")
 # Without a notification for so long the rows are looked at all the same: it is a hint, no more.
 LOOK_SECONDS = 1.0
 RETRY_SECONDS = 0.5
+REVISION_SECONDS = 3.0
+UNKNOWN_SYMBOL = "UP002"
 RETRY_BROWSER = b"retry: 1000\n\n"
 
 
 class Hub:
-    """Reads each tick's row once and hands the same bytes to all readers of its symbol."""
+    """Reads each tick's row once and hands the same bytes to all readers of its symbol.
+
+    `database` is its own: whatever the others are asked, the next tick is not kept waiting. They
+    are told when the schema has become another one.
+    """
 
     def __init__(
         self,
         database: Database,
+        others: Sequence[Database] = (),
         on_tick: Callable[[float], None] = lambda age: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
+        self._others = others
         self._on_tick = on_tick
         self._now = now
         self._channels: dict[str, Channel] = {}
         self._news: set[str] = set()
         self._heard = asyncio.Event()
         self._problem: str | None = None
-        self.is_closing = asyncio.Event()
-        self.readers = 0
+        self._is_deaf = False
+        self._is_closing = False
+        self._readers: Counter[str] = Counter()
+
+    @property
+    def readers(self) -> int:
+        return self._readers.total()
+
+    def readers_of(self, client: str) -> int:
+        return self._readers[client]
+
+    def knows(self, symbol: str) -> bool:
+        """Whether somebody reads it, or has; it is registered, then."""
+        return symbol in self._channels
 
     async def run(self) -> None:
         """Until it is cancelled. A database that is lost is waited for."""
@@ -57,17 +78,20 @@ class Hub:
 
     def close(self) -> None:
         """Let go of all readers: they come back to the next server."""
-        self.is_closing.set()
+        self._is_closing = True
         for channel in self._channels.values():
             channel.publish_pulse(self._now(), "the server is ending")
 
     @contextmanager
-    def reader(self) -> Iterator[None]:
-        self.readers += 1
+    def reader(self, client: str) -> Iterator[None]:
+        """Counts him for as long as he reads."""
+        self._readers[client] += 1
         try:
             yield
         finally:
-            self.readers -= 1
+            self._readers[client] -= 1
+            # Clients that have gone leave nothing behind.
+            self._readers += Counter()
 
     async def events(self, symbol: str) -> AsyncIterator[bytes]:
         """Events of a registered symbol, from its newest tick on."""
@@ -78,7 +102,7 @@ class Hub:
         tick: Tick | None = None
         pulse = channel.pulse
         yield RETRY_BROWSER
-        while not self.is_closing.is_set():
+        while not (self._is_closing or channel.is_ended):
             if channel.tick is not tick and channel.tick is not None:
                 tick = channel.tick
                 yield tick.event(self._now())
@@ -93,27 +117,32 @@ class Hub:
             try:
                 async with await self._database.listener() as conn:
                     await conn.execute("LISTEN upc_tick")
+                    self._is_deaf = False
                     self._wake(self._channels)
                     async with aclosing(conn.notifies()) as notifications:
                         async for notification in notifications:
                             self._wake({_symbol_of(notification.payload)} & set(self._channels))
             except (psycopg.Error, OSError) as error:
-                logger.debug("the listener: %s", error)
-                self._heard.set()
+                self._tell_deaf(error)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _tend(self) -> None:
         """Read rows when there is news, and once in a while without."""
-        look_at = self._now()
+        look_at = revision_at = self._now()
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._heard.wait(), LOOK_SECONDS)
             self._heard.clear()
             symbols, self._news = self._news, set()
-            if (now := self._now()) >= look_at:
+            now = self._now()
+            if now >= revision_at:
+                revision_at = now + REVISION_SECONDS
+                await self._check_revision()
+            if now >= look_at:
                 look_at = now + LOOK_SECONDS
                 symbols = set(self._channels)
-            await asyncio.gather(*(self._read(self._channels[symbol]) for symbol in symbols))
+            known = [self._channels[symbol] for symbol in symbols if symbol in self._channels]
+            await asyncio.gather(*(self._guarded(self._read(channel)) for channel in known))
 
     async def _pulse(self) -> None:
         """Also while the database lets its readers wait."""
@@ -126,21 +155,45 @@ class Hub:
                 if is_quiet or self._problem is not None:
                     channel.publish_pulse(now, self._problem)
 
-    async def _read(self, channel: Channel) -> None:
-        now = self._now()
+    async def _check_revision(self) -> None:
+        # Whatever fails here fails when rows are read, too, and is told then.
+        with suppress(psycopg.Error, PyupcError):
+            await self._database.check_revision()
+        for other in self._others:
+            other.outdated = self._database.outdated
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """Whatever fails is told to the readers, and tried again."""
         try:
-            found = await latest(self._database, channel.symbol, now)
+            await work
         except psycopg.Error as error:
             self._tell(translate(error))
         except PyupcError as error:
             self._tell(error)
+        except Exception as error:
+            if self._problem is None:
+                logger.exception("a tick could not be read")
+            self._tell(PyupcError(f"a tick could not be read: {type(error).__name__}"))
         else:
             self._tell(None)
-            if found and (channel.tick is None or channel.tick.latest.version != found[0].version):
-                is_new = channel.tick is None or channel.tick.latest.tick_id != found[0].tick_id
-                channel.publish_tick(Tick(found[0]))
-                if is_new and found[0].state == "fresh":
-                    self._on_tick(found[0].age_seconds)
+
+    async def _read(self, channel: Channel) -> None:
+        try:
+            found = await latest(self._database, channel.symbol, self._now())
+        except psycopg.Error as error:
+            if error.sqlstate != UNKNOWN_SYMBOL:
+                raise
+            self._channels.pop(channel.symbol, None)
+            channel.end()
+            return
+        if not found:
+            return
+        before, newest = channel.tick, found[0]
+        if before is None or before.latest.version != newest.version:
+            channel.publish_tick(Tick(newest))
+            is_new = before is None or not before.latest.is_same_tick(newest)
+            if is_new and newest.state == "fresh":
+                self._on_tick(newest.age_seconds)
 
     def _tell(self, problem: PyupcError | None) -> None:
         text = None if problem is None else problem.message
@@ -149,6 +202,13 @@ class Hub:
         if text is None and self._problem is not None:
             logger.info("the database is back")
         self._problem = text
+
+    def _tell_deaf(self, error: psycopg.Error | OSError) -> None:
+        """Once: ticks are found without notifications, too, only later."""
+        if not self._is_deaf:
+            text = translate(error).message if isinstance(error, psycopg.Error) else str(error)
+            logger.warning("no notifications come in: %s", text)
+        self._is_deaf = True
 
     def _wake(self, symbols: set[str] | dict[str, Channel]) -> None:
         if symbols:

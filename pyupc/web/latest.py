@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pyupc.tick.aging import aged_documents
@@ -13,7 +13,13 @@ from pyupc.web.database import Database
 
 DOCUMENTS = ("live_probabilities", "strike_table", "watchlist", "active_trades")
 
-_QUERY = "SELECT * FROM upc.latest_documents(%s)"
+_QUERY = """
+    SELECT
+        d.ticked_symbol, d.tick_id, d.ticked_at, d.age_seconds, d.price_age_seconds,
+        d.interval_seconds, d.state, d.live_probabilities, d.strike_table, d.watchlist,
+        d.active_trades
+    FROM upc.latest_documents(%s) AS d
+"""
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,21 @@ class Latest:
 
     @property
     def problem(self) -> str | None:
-        return None if self.state == "fresh" else f"the last tick is {self.age_seconds:,.0f} s old"
+        """Why it is not to be trusted; the same for as long as its state is."""
+        if self.state == "fresh":
+            return None
+        return f"the last tick is of {self.ticked_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
     @property
     def version(self) -> str:
-        """Of the documents: of one tick they change as it grows old."""
-        return f"{self.tick_id}-{self.state}"
+        """Of the documents: of one tick they change as it grows old.
+
+        The number alone is not enough: a database that was put back counts from there again.
+        """
+        return f"{self.tick_id}-{self.ticked_at.timestamp():.6f}-{self.state}"
+
+    def is_same_tick(self, other: Latest) -> bool:
+        return (self.tick_id, self.ticked_at) == (other.tick_id, other.ticked_at)
 
     def age(self, now: float) -> float:
         return self.age_seconds + max(0.0, now - self.read_at)

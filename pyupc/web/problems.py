@@ -24,9 +24,16 @@ MEDIA_TYPE = "application/problem+json"
 _NOT_FOUND = frozenset({"UP002", "UP006", "UP013", "UP023", "UP024"})
 _CONFLICT = frozenset({"UP020", "UP021"})
 _CANCELLED = "57014"
+# Somebody else is in the way, as an upgrade: it passes.
+_BUSY = frozenset({"40001", "40P01", "53200", "53300", "55P03", "57P01", "57P02", "57P03"})
 _BAD_VALUE_CLASS = "22"
 
 RETRY_SECONDS = 1
+
+_HINTS = {
+    404: "/openapi.json lists the paths",
+    405: "ask with GET",
+}
 
 
 class Problem(Exception):
@@ -75,7 +82,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
-        return problem(error.status_code, str(error.detail), headers=error.headers)
+        hint = _HINTS.get(error.status_code)
+        return problem(error.status_code, str(error.detail), hint, headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -114,6 +122,8 @@ def of_database(error: psycopg.Error) -> JSONResponse:
         return problem(
             503, "the answer takes too long", "ask for less: a shorter span, fewer levels"
         )
+    if code in _BUSY:
+        return problem(503, meaning.message, meaning.hint, sqlstate=code)
     detail = error.diag.message_primary or meaning.message
     if code is None:
         status = _status_of(meaning)

@@ -10,7 +10,9 @@ State = Literal["fresh", "warn", "stale", "halted"]
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457. `hint` says what to do, `sqlstate` is PostgreSQL's or pyupc's own code."""
+    """RFC 9457. `hint` says what to do, `sqlstate` is PostgreSQL's or pyupc's own code, `errors`
+    are the arguments that were refused.
+    """
 
     type: str
     title: str
@@ -18,6 +20,7 @@ class ProblemDetails(BaseModel):
     detail: str
     hint: str | None = None
     sqlstate: str | None = None
+    errors: list[dict[str, str]] | None = None
 
 
 class Probability(BaseModel):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
 
-from pyupc.web.database import LONG_SECONDS, Database
+from pyupc.web.database import LONG_SECONDS, QUICK_SECONDS, Database
 from pyupc.web.hub import Hub
 from pyupc.web.kept import Kept
 from pyupc.web.metrics import Metrics
@@ -20,7 +20,7 @@ from pyupc.web.settings import Settings
 
 STATUS_SECONDS = 1.0
 
-_SYMBOL = {"pattern": "^[A-Za-z0-9]{1,20}$", "description": "BTC, ETH, …, in any case"}
+_SYMBOL = {"pattern": "^[A-Za-z0-9]{1,64}$", "description": "BTC, ETH, …, in any case"}
 
 
 @dataclass
@@ -31,27 +31,55 @@ class Served:
     metrics: Metrics
     kept: Kept = field(default_factory=Kept)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _strikes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _status: tuple[float, str] = (float("-inf"), "")
 
     @asynccontextmanager
-    async def my_turn(self) -> AsyncIterator[None]:
+    async def my_turn(self, request: Request) -> AsyncIterator[None]:
         """What takes long is done one at a time, and never in the way of what has to be quick."""
-        try:
-            await asyncio.wait_for(self._turn.acquire(), LONG_SECONDS)
-        except TimeoutError:
-            raise Problem(503, "others have asked for what takes long, too", "try again") from None
-        try:
+        async with _within(self._turn, LONG_SECONDS):
+            if await request.is_disconnected():
+                raise Problem(503, "nobody waits for the answer any more")
             yield
-        finally:
-            self._turn.release()
+
+    @asynccontextmanager
+    async def my_strikes(self) -> AsyncIterator[None]:
+        """Some at a time: there are connections left for the rest."""
+        async with _within(self._strikes, QUICK_SECONDS):
+            yield
 
     async def status(self) -> str:
         """upc_status.json as of now, asked for once a second at most."""
-        read_at, text = self._status
-        if time.monotonic() - read_at > STATUS_SECONDS:
-            text = await self.database.text("SELECT upc.status_document()")
-            self._status = (time.monotonic(), text)
-        return text
+        async with self._asking:
+            read_at, text = self._status
+            if time.monotonic() - read_at > STATUS_SECONDS:
+                text = await self.database.text("SELECT upc.status_document()")
+                self._status = (time.monotonic(), text)
+            return text
+
+
+@asynccontextmanager
+async def _within(turn: asyncio.Lock | asyncio.Semaphore, seconds: float) -> AsyncIterator[None]:
+    try:
+        await asyncio.wait_for(turn.acquire(), seconds)
+    except TimeoutError:
+        raise Problem(503, "too much is asked at once", "try again in a moment") from None
+    try:
+        yield
+    finally:
+        turn.release()
+
+
+def known_parameters(request: Request) -> None:
+    """Raise Problem for a parameter that the operation has not: nothing mistyped is passed over."""
+    path = getattr(request.scope.get("route"), "path", "")
+    operation = request.app.openapi()["paths"].get(path, {}).get("get", {})
+    known = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
+    for name in request.query_params:
+        if name not in known:
+            names = " and ".join(sorted(known)) or "none"
+            raise Problem(422, f"there is no parameter {name!r}", f"the parameters are {names}")
 
 
 def _served(request: Request) -> Served:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -17,6 +20,7 @@ import uvicorn
 from pyupc.errors import PyupcError
 from pyupc.web.app import create_app
 from pyupc.web.database import check
+from pyupc.web.protocol import Impatient
 from pyupc.web.settings import WILDCARDS, Settings
 
 logger = logging.getLogger("pyupc.serve")
@@ -39,6 +43,9 @@ def run(settings: Settings, listening: Callable[[str], None], *, is_attached: bo
     Raises PyupcError if there is no database, schema or role, or if the address is taken.
     """
     check(settings.dsn)
+    _allow_many_connections()
+    # Once, and not when the first stranger asks: a resolver may be slow.
+    settings.is_ours("")
     with _bound(settings) as listener:
         server = _Server(settings)
         if is_attached:
@@ -63,6 +70,10 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 self._app,
+                http=Impatient,
+                # Who may say for whom a request is; nobody, unless told otherwise.
+                proxy_headers=settings.proxy is not None,
+                forwarded_allow_ips=settings.proxy or "",
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -80,13 +91,24 @@ class _Server(uvicorn.Server):
         self.received = sig
 
     def end_with_stdin(self) -> None:
-        while os.read(sys.stdin.fileno(), 512):
-            pass
+        with suppress(OSError, ValueError, AttributeError):
+            while os.read(sys.stdin.fileno(), 512):
+                pass
+        # Before that a signal would find nobody who makes an orderly end of it.
+        while not self.started:
+            time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _fail(self) -> None:
         self.has_failed = True
         self.should_exit = True
+
+
+def _allow_many_connections() -> None:
+    """As many as the administrator lets it have; what a shell allows at first is for programs."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def address_of(listener: socket.socket, host: str) -> str:

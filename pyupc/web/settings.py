@@ -28,6 +28,8 @@ class Settings:
     """Names other than its own under which it may be asked for."""
     rate: int = RATE
     readers: int = READERS
+    proxy: str | None = None
+    """The address whose X-Forwarded-For and X-Forwarded-Proto are believed."""
 
     def is_ours(self, name: str) -> bool:
         """Whether a request may call this server so; another name is another page's trick.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from pyupc.database.connect import connect
@@ -78,6 +79,24 @@ def test_who_has_it_already_gets_nothing(served: Served, market_dsn: str) -> Non
     assert older.status_code == 200
 
 
+def test_a_number_that_comes_again_is_another_tick(served: Served, market_dsn: str) -> None:
+    """As after a restore: the numbers of ticks go on from where the copy was made."""
+    set_age(market_dsn, 1)
+    tag = served.get("/api/strike_table/BTC").headers["etag"]
+    set_age(market_dsn, 2)
+    again = served.get("/api/strike_table/BTC", headers={"If-None-Match": tag})
+    assert again.status_code == 200
+
+
+def test_whoever_asks_for_the_head_gets_it(served: Served, market_dsn: str) -> None:
+    set_age(market_dsn, 1)
+    for path in ("/", "/live", "/api/strike_table/BTC", "/static/app.css", "/openapi.json"):
+        whole = served.get(path)
+        head = httpx.head(served.address + path, timeout=20)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == whole.headers["content-length"]
+
+
 @pytest.mark.parametrize(
     ("age", "state", "has_probability"),
     [(20, "warn", True), (45, "stale", True), (100, "halted", False), (-100, "halted", False)],
@@ -88,7 +107,8 @@ def test_an_old_tick_says_so(
     set_age(market_dsn, age)
     live = served.document("/api/live_probabilities/BTC")
     assert live["state"] == state
-    assert f"{abs(age)}" in live["problem"]
+    ticked_at = one(market_dsn, "SELECT ticked_at FROM upc_data.tick WHERE symbol = 'BTC'")
+    assert f"{ticked_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" in live["problem"]
     rows = live["probabilities"]
     assert len(rows) == 21
     for row in rows:

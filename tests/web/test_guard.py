@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
 from pyupc.web.database import reading
+from pyupc.web.guard import cookie_of
 from tests.python.market import pyupc
 from tests.web.serving import Served, serving
 
@@ -49,7 +51,7 @@ def test_its_own_names(served: Served, host: str) -> None:
     "host",
     [
         *("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1"),
-        *("", "localhost:x", "user@localhost", "[::1", "desk.example"),
+        *("", "localhost:x", "user@localhost", "[::1", "desk.example", "localhost/x"),
     ],
 )
 def test_other_names_are_refused(served: Served, host: str) -> None:
@@ -67,9 +69,28 @@ def test_a_name_that_was_given(locked: Served) -> None:
 def test_other_pages_are_refused(served: Served) -> None:
     ours = {"Origin": served.address}
     assert served.get("/api/symbols", headers=ours).status_code == 200
-    for origin in ("http://evil.example", "null", "http://localhost:1", "https://127.0.0.1", "x"):
+    for origin in (
+        "http://evil.example",
+        "null",
+        "http://localhost:1",
+        "https://127.0.0.1",
+        "http://[",
+        "x",
+    ):
         served.problem("/api/symbols", 403, headers={"Origin": origin})
         served.problem("/api/stream/BTC", 403, headers={"Origin": origin})
+
+
+def test_pictures_and_scripts_of_other_pages_are_refused(served: Served) -> None:
+    """They carry no origin, and would make it work all the same."""
+    for site in ("cross-site", "same-site"):
+        for mode in ("no-cors", "cors", "navigate"):
+            headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+            served.problem("/api/strikes?price=97250", 403, headers=headers)
+        # A link to the page is one.
+        assert served.get("/", headers=headers).status_code == 200
+    headers = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+    assert served.get("/api/symbols", headers=headers).status_code == 200
 
 
 def test_no_other_page_may_read(served: Served) -> None:
@@ -109,9 +130,9 @@ def test_every_answer_is_careful(served: Served, path: str) -> None:
         {"Authorization": f"Bearer {TOKEN[:-1]}"},
         {"Authorization": f"Bearer {TOKEN}x"},
         {"Authorization": "Bearer \xff"},
-        {"Cookie": f"pyupc={TOKEN}"},
-        {"Cookie": "pyupc="},
-        {"Cookie": "pyupc"},
+        {"Cookie": f"{cookie_of(TOKEN)[0]}={TOKEN}"},
+        {"Cookie": f"{cookie_of(TOKEN)[0]}="},
+        {"Cookie": f"other={cookie_of(TOKEN)[1]}"},
     ],
 )
 def test_without_the_token_nothing_is_told(
@@ -143,9 +164,20 @@ def test_a_browser_asks_once(locked: Served) -> None:
         cookie = right.headers["set-cookie"]
         assert TOKEN not in cookie
         assert "httponly" in cookie.lower()
-        assert "samesite=strict" in cookie.lower()
+        assert "samesite=lax" in cookie.lower()
+        assert int(cookie.lower().partition("max-age=")[2].partition(";")[0]) > 3600
         assert browser.get("/").status_code == 200
         assert browser.get("/api/symbols").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "other", ['prefs={"a":1}', "x=a b c", "foo[bar]=1", "token", ";", "=", "a=b=c", "caf\xe9=1"]
+)
+def test_odd_cookies_of_others_lock_nobody_out(locked: Served, other: str) -> None:
+    name, value = cookie_of(TOKEN)
+    for line in (f"{other}; {name}={value}", f"{name}={value}; {other}"):
+        headers = {"Cookie": line.encode("latin-1")}
+        assert locked.get("/api/symbols", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -174,6 +206,64 @@ def test_too_many_requests(market_dsn: str) -> None:
         problem = served.problem("/live", 429)
         assert "--rate" in problem["hint"]
         assert int(served.get("/live").headers["retry-after"]) > 0
+        # Nobody is taken for another because he says so.
+        for number in range(5):
+            served.problem("/live", 429, headers={"X-Forwarded-For": f"192.0.2.{number}"})
+
+
+def test_behind_a_proxy_its_clients_are_told_apart(market_dsn: str) -> None:
+    arguments = ("--rate", "1", "--behind-proxy", "127.0.0.1")
+    with serving(market_dsn, *arguments) as served, httpx.Client() as client:
+        for number in range(30):
+            headers = {"X-Forwarded-For": f"192.0.2.{number}"}
+            assert client.get(f"{served.address}/live", headers=headers).status_code == 200
+        headers = {"X-Forwarded-For": "192.0.2.200"}
+        codes = {
+            client.get(f"{served.address}/live", headers=headers).status_code for _ in range(20)
+        }
+        assert codes == {200, 429}
+
+
+def test_what_is_no_name_and_no_address(market_dsn: str) -> None:
+    for option, value in (
+        ("--name", "http://desk:80/"),
+        ("--name", "desk:80"),
+        ("--behind-proxy", "desk"),
+        ("--behind-proxy", "*"),
+    ):
+        done = pyupc(market_dsn, "serve", option, value)
+        assert (done.returncode, done.stdout) == (2, "")
+
+
+# What is no request
+
+
+def without_end(connection: socket.socket) -> None:
+    """A head that has always another line."""
+    connection.sendall(b"GET /live HTTP/1.1\r\nHost: localhost\r\n")
+    for number in range(100_000):
+        connection.sendall(f"X-{number}: {'x' * 1000}\r\n".encode())
+
+
+def test_a_head_without_end_is_cut_off(served: Served) -> None:
+    parts = urlsplit(served.address)
+    address = (str(parts.hostname), parts.port or 0)
+    with (
+        socket.create_connection(address, timeout=20) as endless,
+        pytest.raises(ConnectionError),
+    ):
+        without_end(endless)
+    assert served.get("/live").status_code == 200
+
+
+@pytest.mark.slow
+def test_who_does_not_come_to_the_point_is_let_go(served: Served) -> None:
+    parts = urlsplit(served.address)
+    with socket.create_connection((str(parts.hostname), parts.port or 0), timeout=20) as slow:
+        began = time.monotonic()
+        slow.sendall(b"GET /live HTTP/1.1\r\nHost: localhost\r\n")
+        assert slow.recv(1000) == b""
+        assert 5 < time.monotonic() - began < 15
 
 
 # Listening

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 from pyupc import __version__
 from pyupc.database.connect import connect
 from tests.faults.cluster import Server
-from tests.python.market import going, pyupc, until
+from tests.python.market import REPOSITORY, going, pyupc, until
 from tests.web.serving import Served, events, serving
 
 
@@ -148,6 +152,29 @@ def test_a_signal_ends_it_whoever_reads(market_dsn: str, sent: signal.Signals, c
             list(lines)
         assert served.process.wait(10) == code
         assert served.process.communicate()[1] == ""
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_attached_it_ends_with_its_standard_input(market_dsn: str, is_closed: bool) -> None:
+    command = [sys.executable, "-m", "pyupc", "serve", "--attached", "--port", "0"]
+    process = subprocess.Popen(
+        ["sh", "-c", f"exec {shlex.join(command)} <&-"] if is_closed else command,
+        env={**os.environ, "PYUPC_DSN": market_dsn},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert is_closed or process.stdout.readline().startswith("serving ")
+    process.stdin.close()
+    assert process.wait(10) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stdout.close()
+    process.stderr.close()
 
 
 def test_an_address_that_is_taken(market_dsn: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from tests.faults.cluster import Server
-from tests.faults.prices import feeding
+from tests.faults.prices import Feed, feeding
 from tests.python.market import REPOSITORY, going, read, until
 from tests.python.ticking import FROM
 from tests.web.browser import PHONE, WIDE, Visit, browsing, visiting
@@ -172,13 +173,20 @@ def test_other_screens(
         assert visit.complaints == []
 
 
+@contextmanager
+def until_fed(feed: Feed) -> Iterator[None]:
+    until(lambda: {symbol for symbol, _ in feed.acknowledged()} == {"BTC", "ETH"})
+    yield
+
+
 def test_a_live_market_through_all_that_fails(
     browser: Browser, server: Server, tmp_path: Path, live: Path
 ) -> None:
     """The tick, PostgreSQL and the server itself: each is killed, and the page heals by itself."""
     dsn = server.dsn()
     with (
-        feeding(dsn, tmp_path / "prices", "BTC", "ETH", markets=True),
+        feeding(dsn, tmp_path / "prices", "BTC", "ETH", markets=True) as feed,
+        until_fed(feed),
         going(dsn, "tick", "--feed", "database", "--out", live),
         serving(dsn) as served,
         visiting(browser, served.address) as visit,

@@ -62,6 +62,21 @@ def test_what_cannot_be_asked(served: Served, query: str) -> None:
     assert problem["errors"]
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("strikes?price=97250&ttc=60", "ttc"),
+        ("strikes?price=97250&momentun=7", "momentun"),
+        ("fingerprints/BTC/7?minutes=5", "minutes"),
+        ("calibration/BTC?from=2026-01-01", "from"),
+    ],
+)
+def test_a_mistyped_parameter_is_not_passed_over(served: Served, path: str, name: str) -> None:
+    problem = served.problem(f"/api/{path}", 422)
+    assert repr(name) in problem["detail"]
+    assert problem["hint"]
+
+
 def test_what_cannot_be_answered_now_is_a_conflict(served: Served) -> None:
     """In the last minute the average asks for prices that nobody has seen."""
     problem = served.problem("/api/strikes?price=97250&ttc_seconds=30&settlement=average", 409)

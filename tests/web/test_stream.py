@@ -6,7 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -138,6 +138,73 @@ def test_a_tick_that_is_not_announced_is_found(served: Served, conn: Connection)
         assert next_tick(stream).data["tick_id"] == number
 
 
+def test_a_symbol_that_is_deleted_ends_its_own_stream_alone(
+    served: Served, conn: Connection
+) -> None:
+    conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('XRP', 0.05)")
+    tick(conn)
+    with reading(served) as stream, reading(served, "XRP") as gone:
+        next_tick(stream)
+        assert next(gone).data["tick_id"] is None
+        conn.execute("DELETE FROM upc_data.symbol WHERE symbol = 'XRP'")
+        # It ends.
+        for _ in gone:
+            pass
+        served.problem("/api/stream/XRP", 404)
+        pulses = [next(stream) for _ in range(2)]
+    assert {pulse.data["database"] for pulse in pulses} == {"ok"}
+
+
+def test_numbers_that_come_again_are_other_ticks(served: Served, conn: Connection) -> None:
+    number = tick(conn)
+    with reading(served) as stream:
+        assert next_tick(stream).data["tick_id"] == number
+        conn.execute(
+            "UPDATE upc_data.tick SET ticked_at = ticked_at + interval '100 ms'"
+            " WHERE symbol = 'BTC' AND tick_id = %s",
+            (number,),
+        )
+        assert next_tick(stream).data["tick_id"] == number
+
+
+def test_a_schema_of_another_program_is_told_until_it_is_ours_again(
+    served: Served, conn: Connection
+) -> None:
+    tick(conn)
+    row = conn.execute("SELECT version_num FROM upc_data.alembic_version").fetchone()
+    assert row is not None
+    with reading(served) as stream:
+        next_tick(stream)
+        conn.execute("UPDATE upc_data.alembic_version SET version_num = '9999'")
+        try:
+            told = next(event for event in stream if event.data["problem"])
+            assert "9999" in told.data["problem"]
+            for path in ("/api/symbols", "/api/strike_table/BTC", "/ready", "/api/fingerprints"):
+                problem = served.problem(path, 503)
+                assert "9999" in problem["detail"]
+                assert "pip install" in problem["hint"]
+            assert served.get("/live").status_code == 200
+            assert served.get("/metrics").status_code == 200
+        finally:
+            conn.execute("UPDATE upc_data.alembic_version SET version_num = %s", row)
+        until(lambda: served.get("/api/symbols").status_code == 200)
+        number = tick(conn)
+        assert next_tick(stream).data["tick_id"] == number
+
+
+def test_a_table_that_is_locked_is_no_mistake_of_the_server(
+    served: Served, market_dsn: str, conn: Connection
+) -> None:
+    tick(conn)
+    with connect(market_dsn, autocommit=False) as other:
+        other.execute("LOCK TABLE upc_data.document IN ACCESS EXCLUSIVE MODE")
+        problem = served.problem("/api/price/BTC", 503)
+        assert problem["sqlstate"] == "55P03"
+        assert problem["hint"]
+        other.rollback()
+    assert served.get("/api/price/BTC").status_code == 200
+
+
 def test_too_many_readers(market_dsn: str, conn: Connection) -> None:
     tick(conn)
     with serving(market_dsn, "--max-readers", "1") as served:
@@ -161,6 +228,18 @@ def sleeping(served: Served) -> Iterator[socket.socket]:
         sleeper.connect((str(parts.hostname), parts.port or 0))
         sleeper.sendall(f"GET /api/stream/BTC HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
         yield sleeper
+
+
+def test_one_client_cannot_have_them_all(market_dsn: str, conn: Connection) -> None:
+    tick(conn)
+    with serving(market_dsn, "--max-readers", "40") as served, ExitStack() as stack:
+        # A stream that nobody refers to any more is closed.
+        streams = [stack.enter_context(reading(served)) for _ in range(20)]
+        for stream in streams:
+            next_tick(stream)
+        problem = served.problem("/api/stream/BTC", 429)
+        assert problem["hint"]
+        assert readers(served) == 20
 
 
 def test_a_reader_who_takes_nothing_keeps_nobody_waiting(served: Served, conn: Connection) -> None:

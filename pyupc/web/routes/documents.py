@@ -63,7 +63,7 @@ async def active_trades(
     shared: Shared,
     symbol: Annotated[
         str | None,
-        Query(pattern="^[A-Za-z0-9]{1,20}$", description="default: all", examples=["BTC"]),
+        Query(pattern="^[A-Za-z0-9]{1,64}$", description="default: all", examples=["BTC"]),
     ] = None,
 ) -> Response:
     asked = None if symbol is None else symbol.upper()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +12,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.responses import FileResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
-from pyupc.web.guard import COOKIE, session_of
+from pyupc.web.guard import cookie_of
 from pyupc.web.packages import charts_folder
 from pyupc.web.problems import Problem
 from pyupc.web.served import Shared
@@ -19,6 +20,8 @@ from pyupc.web.served import Shared
 router = APIRouter(include_in_schema=False)
 
 FORM_BYTES = 4096
+FORM_SECONDS = 10.0
+SESSION_SECONDS = 30 * 86_400
 
 
 def static_folder() -> Path:
@@ -58,16 +61,23 @@ async def login(request: Request, shared: Shared) -> Response:
     if token is None:
         return RedirectResponse("/", 303)
     target = _target(request.query_params.get("next", "/"))
-    form = parse_qs((await _body(request)).decode("utf-8", "replace"))
+    try:
+        body = await asyncio.wait_for(_body(request), FORM_SECONDS)
+    except TimeoutError:
+        raise Problem(408, "the form has not come") from None
+    form = parse_qs(body.decode("utf-8", "replace"))
     given = form.get("token", [""])[0]
     if not hmac.compare_digest(given.strip().encode(), token.encode()):
         return RedirectResponse(f"/login?failed&next={quote(target, safe='')}", 303)
     response = RedirectResponse(target, 303)
+    name, value = cookie_of(token)
     response.set_cookie(
-        COOKIE,
-        session_of(token),
+        name,
+        value,
+        max_age=SESSION_SECONDS,
         httponly=True,
-        samesite="strict",
+        # A link to the page leads to it, from wherever; nothing is changed by a GET.
+        samesite="lax",
         secure=request.url.scheme == "https",
     )
     return response

@@ -7,16 +7,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BeforeValidator
 
 from pyupc.web import schemas
 from pyupc.web.answers import fleeting, tagged
 from pyupc.web.database import LONG_SECONDS
 from pyupc.web.documented import NOT_MODIFIED, answers
-from pyupc.web.served import AskedSymbol, Shared, SymbolInPath
+from pyupc.web.served import AskedSymbol, Shared, SymbolInPath, known_parameters
 
-router = APIRouter(tags=["engine"])
+router = APIRouter(tags=["engine"], dependencies=[Depends(known_parameters)])
 
 _BASELINE = 99
 _POOLED = "POOLED"
@@ -80,15 +80,12 @@ async def strikes(
     ] = None,
 ) -> Response:
     """Full precision; 409 where the model has no forecast to go by."""
-    return fleeting(
-        await shared.database.text(
-            _STRIKES,
-            (
-                *(price, momentum, symbol, ttc_seconds, step, levels),
-                *(method, model, settlement, volatility),
-            ),
-        )
+    asked = (
+        *(price, momentum, symbol, ttc_seconds, step, levels),
+        *(method, model, settlement, volatility),
     )
+    async with shared.my_strikes():
+        return fleeting(await shared.database.text(_STRIKES, asked))
 
 
 @router.get(
@@ -152,7 +149,7 @@ async def calibration(
     key = (symbol, since, until)
     text = shared.kept.get(key, time.monotonic())
     if text is None:
-        async with shared.my_turn():
+        async with shared.my_turn(request):
             # Whoever was first may have asked the same.
             text = shared.kept.get(key, time.monotonic())
             if text is None:

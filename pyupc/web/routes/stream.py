@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Receive, Scope, Send
 
 from pyupc.web.documented import a_problem
 from pyupc.web.problems import Problem
 from pyupc.web.served import Shared, SymbolInPath
 
+logger = logging.getLogger("pyupc.serve")
+
 router = APIRouter(tags=["live"])
 
 # Whoever takes nothing for so long is let go.
 SEND_SECONDS = 20
+# So many a client may have, however few are allowed in all.
+FEW = 20
 
 _DESCRIPTION = """
 `tick`: the four documents of a tick, its `tick_id` and `age_seconds`; the newest comes at once,
@@ -33,6 +42,21 @@ data: {"symbol": "BTC", "tick_id": 17, "age_seconds": 1.02, "database": "ok", "p
 """
 
 
+class Stream(EventSourceResponse):
+    """Leaves its place at the end, however it comes."""
+
+    def __init__(self, place: ExitStack, content: AsyncIterator[bytes], **more: Any) -> None:
+        super().__init__(content, **more)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._place:
+            try:
+                await super().__call__(scope, receive, send)
+            except* SendTimeoutError:
+                logger.info("a reader who takes nothing is let go")
+
+
 @router.get(
     "/api/stream/{symbol}",
     summary="Every tick as it comes",
@@ -46,18 +70,23 @@ data: {"symbol": "BTC", "tick_id": 17, "age_seconds": 1.02, "database": "ok", "p
         404: a_problem(404),
     },
 )
-async def stream(shared: Shared, symbol: SymbolInPath) -> Response:
-    await shared.database.rows("SELECT upc.require_symbol(%s)", (symbol,))
-    if shared.hub.readers >= shared.settings.readers:
-        raise Problem(503, "too many streams are open", "pyupc serve --max-readers N allows more")
-
-    async def events() -> AsyncIterator[bytes]:
-        with shared.hub.reader():
-            async for event in shared.hub.events(symbol):
-                yield event
-
-    return EventSourceResponse(
-        events(),
+async def stream(request: Request, shared: Shared, symbol: SymbolInPath) -> Response:
+    hub, most = shared.hub, shared.settings.readers
+    client = request.client.host if request.client else "unknown"
+    # What is read already is there, also while the database is not.
+    if not hub.knows(symbol):
+        await shared.database.rows("SELECT upc.require_symbol(%s)", (symbol,))
+    hint = "pyupc serve --max-readers N allows more"
+    if hub.readers >= most:
+        raise Problem(503, "too many streams are open", hint)
+    if hub.readers_of(client) >= max(FEW, most // 4):
+        raise Problem(429, "one client has too many streams open", hint, {"Retry-After": "5"})
+    place = ExitStack()
+    # From now on, and not when it begins: those who come at once are counted one by one.
+    place.enter_context(hub.reader(client))
+    return Stream(
+        place,
+        hub.events(symbol),
         # The hub sends a pulse every second.
         ping=3600,
         send_timeout=SEND_SECONDS,

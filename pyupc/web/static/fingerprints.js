@@ -5,7 +5,7 @@ import { since, mark } from "/static/clock.js";
 
 const BASELINE = 99;
 // Curves change when a build is done, about once an hour.
-const KEEP_FOR = 300;
+export const KEEP_FOR = 300;
 const KEEP = 12;
 const kept = new Map();
 

@@ -1,15 +1,17 @@
 // The fingerprint as a heat map of time to the close and move, with a cross where the market is.
 
+import { mark, since } from "/static/clock.js";
 import { axis, baseOption, Chart } from "/static/charts.js";
 import { byId, element, setAttribute, setText } from "/static/dom.js";
 import { fixed, grouped, isNumber, signed, strikeText } from "/static/format.js";
-import { bucketLabel, bucketOf, getFingerprint, listBuckets } from "/static/fingerprints.js";
+import { bucketLabel, bucketOf, getFingerprint, KEEP_FOR, listBuckets } from "/static/fingerprints.js";
 import { largest, paint } from "/static/heat_image.js";
 import { placeCross, standing } from "/static/cross.js";
 
 let chart = null;
 let grid = null;
 let asked = null;
+let askedAt = null;
 let now = { symbol: null, bucket: null, tick: null, strike: null, seconds: null };
 let listed = null;
 let hasNoAnswer = false;
@@ -55,7 +57,8 @@ export function moveCross(seconds) {
 
 /** Tries again what no answer came to; what the server has refused it would refuse again. */
 export function retryHeatmap() {
-  if (hasNoAnswer) asked = null;
+  // A build changes the curves of a page that stays open.
+  if (hasNoAnswer || (askedAt !== null && since(askedAt) > KEEP_FOR)) asked = null;
   if (byId("bucket").options.length <= 1) listed = null;
 }
 
@@ -89,6 +92,7 @@ async function load(symbol, bucket) {
   const key = `${symbol}/${bucket}`;
   if (asked === key) return;
   asked = key;
+  askedAt = mark();
   try {
     const answer = await getFingerprint(symbol, bucket);
     if (asked !== key) return;

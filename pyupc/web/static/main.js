@@ -20,6 +20,7 @@ import { readView, writeView } from "/static/url_state.js";
 const HEARTBEAT = 250;
 const SYMBOLS_EVERY = 5;
 const CALIBRATION_EVERY = 300;
+const CALIBRATION_RETRY = 30;
 
 let view = readView();
 let symbols = [];
@@ -31,6 +32,7 @@ let ageThen = 0;
 let beatAt = mark();
 let symbolsAt = null;
 let calibrationAt = null;
+let calibrationEvery = CALIBRATION_EVERY;
 
 const stream = new Stream({ onTick: takeTick, onPulse: takePulse });
 const age = () => (tick === null ? null : ageThen + since(received));
@@ -128,12 +130,13 @@ async function refresh() {
     retryHeatmap();
     if (tick) startCharts();
   }
-  if (tick && (calibrationAt === null || since(calibrationAt) > CALIBRATION_EVERY)) {
+  if (tick && (calibrationAt === null || since(calibrationAt) > calibrationEvery)) {
     calibrationAt = mark();
     const { symbol } = view;
     const isLoaded = await loadReliability(symbol, tick.live_probabilities);
-    // A failure is tried again soon, and what came for another symbol does not count.
-    if (!isLoaded || symbol !== view.symbol) calibrationAt = null;
+    // What came for another symbol does not count; what failed is tried again, but not at once.
+    if (symbol !== view.symbol) calibrationAt = null;
+    else calibrationEvery = isLoaded ? CALIBRATION_EVERY : CALIBRATION_RETRY;
   }
 }
 
