@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from psycopg import sql
 
 from pyupc.database.connect import connect
@@ -26,6 +27,7 @@ def run(server: Server, statement: str) -> None:
         conn.execute(statement.encode())
 
 
+@pytest.mark.slow
 def test_a_right_that_is_revoked(server: Server, tmp_path: Path) -> None:
     with connect(server.dsn()) as conn:
         conn.execute(sql.SQL(GRANTS).format(password=sql.Literal(server.template.password)))
@@ -56,6 +58,7 @@ def test_functions_that_are_built_again(server: Server, tmp_path: Path) -> None:
         assert len(its.tick.problems) <= 2
 
 
+@pytest.mark.slow
 def test_a_newer_revision_ends_it(server: Server, tmp_path: Path) -> None:
     with scene(server, tmp_path) as its:
         # As a newer pyupc leaves it: other tables, and functions for them.

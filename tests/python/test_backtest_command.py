@@ -360,6 +360,7 @@ def test_misuse(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> 
 # Files
 
 
+@pytest.mark.slow
 def test_out_writes_the_report(conn: Connection, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     out = tmp_path / "a" / "b"

@@ -87,6 +87,7 @@ def test_an_exchange_is_asked_without_a_database(exchange: Exchange) -> None:
     assert "coinbase" in found["clock"]["seen"]
 
 
+@pytest.mark.slow
 def test_an_exchange_that_fails_is_named_with_the_reason(fresh_db: str, exchange: Exchange) -> None:
     exchange.status = 503
     found = doctor(fresh_db)["exchange"]
@@ -104,6 +105,7 @@ def test_offline_nobody_is_asked(fresh_db: str, exchange: Exchange) -> None:
     assert exchange.requests == []
 
 
+@pytest.mark.slow
 def test_kalshi_tells_its_next_event(
     fresh_db: str, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def granted(dsn: str, name: str, *what: str) -> None:
             conn.execute(sql.SQL(f"GRANT {each} TO {{}}").format(sql.Identifier(name)))
 
 
+@pytest.mark.slow
 def test_the_rights_that_are_asked_for_are_enough_and_each_is_missed(
     market: str, name_prefix: str
 ) -> None:

@@ -277,6 +277,7 @@ def test_what_cannot_heal_is_refused(
     assert kinds == ["pyupc", "hint"]
 
 
+@pytest.mark.slow
 def test_what_is_registered_and_not_listed_is_left_out(market: str, exchange: Exchange) -> None:
     with connect(market) as conn:
         conn.execute("INSERT INTO upc_data.symbol VALUES ('DOGE', 0.01, 'DOGE/USD')")
@@ -381,6 +382,7 @@ def test_a_feed_that_dies_is_started_again_and_ends_with_its_tick(
         until(lambda: second is not None and not is_running(second))
 
 
+@pytest.mark.slow
 def test_a_feed_that_runs_already_is_used(market: str, exchange: Exchange, tmp_path: Path) -> None:
     options = ("--count", "3", "--interval", "0.1", "--out", tmp_path)
     with going(market, *FEED, "--symbol", "BTC") as process:

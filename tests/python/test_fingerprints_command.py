@@ -182,6 +182,7 @@ def test_without_candles_there_is_nothing_to_count(
     assert [each["fingerprints"] for each in json.loads(result.stdout)["results"]] == [0, 0]
 
 
+@pytest.mark.slow
 def test_an_interrupted_build_is_taken_up_again(candles: Connection) -> None:
     with last_piece_held(os.environ["PYUPC_DSN"]):
         process = started("build")

@@ -48,6 +48,7 @@ def both(fresh_db: str, request: pytest.FixtureRequest) -> str:
     return fresh_db
 
 
+@pytest.mark.slow
 def test_an_upgrade_keeps_the_set_in_use(both: str) -> None:
     before = everything(both)
     make_outdated(both)

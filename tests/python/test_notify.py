@@ -134,6 +134,7 @@ def test_more_than_a_batch_is_sent_at_once(fresh_db: str, receiver: Receiver) ->
     }
 
 
+@pytest.mark.slow
 def test_without_a_name_the_database_knows_the_url_by_a_digest(
     fresh_db: str, receiver: Receiver
 ) -> None:
@@ -147,6 +148,7 @@ def test_without_a_name_the_database_knows_the_url_by_a_digest(
     assert all(re.fullmatch("json-[0-9a-f]{12}", name) for name in names)
 
 
+@pytest.mark.slow
 def test_a_failed_message_is_sent_again_and_told_once(
     fresh_db: str, receiver: Receiver, tmp_path: Path
 ) -> None:

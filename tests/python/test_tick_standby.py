@@ -174,6 +174,7 @@ def longest_gap(dsn: str) -> float:
     return float(rows(dsn, query)[0][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_it_takes_over_from_one_that_dies_or_hangs(
     market: str, tmp_path: Path, number: signal.Signals

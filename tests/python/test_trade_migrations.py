@@ -70,6 +70,7 @@ def traded(fresh_db: str) -> str:
     return fresh_db
 
 
+@pytest.mark.slow
 def test_data_survives_down_and_up_and_down_and_up(traded: str) -> None:
     before = contents(traded)
     assert all(before.values())

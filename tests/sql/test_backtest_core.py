@@ -536,6 +536,7 @@ def test_one_step_on_two_connections_is_counted_once(fresh_db: str, own: Connect
     assert_equal_counts(trained(own, number, "plain"), expected)
 
 
+@pytest.mark.slow
 def test_deleting_a_backtest_deletes_all_of_it(conn: Connection) -> None:
     settings = replace(SETTINGS, minutes=(2,))
     kept, gone = begin(conn, settings), begin(conn, settings)

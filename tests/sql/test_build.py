@@ -147,6 +147,7 @@ def test_returns_the_days_counted_and_then_nothing(conn: Connection) -> None:
     assert everything(conn) == before
 
 
+@pytest.mark.slow
 def test_a_correction_counts_its_own_days_only(conn: Connection) -> None:
     put(conn, "BTC", walk(23, "2026-03-02", 4 * 1440))
     assert build(conn) == 6  # the candles reach an hour back and half an hour on

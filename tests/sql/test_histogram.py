@@ -44,6 +44,7 @@ def takes_exact_path(conn: Connection, candles: Candles) -> bool:
     return bool(scalar(conn, "SELECT upc.price_decimals(%s::float8[]) IS NULL", closes))
 
 
+@pytest.mark.slow
 def test_month_with_the_long_gap(conn: Connection, shared_data: Path) -> None:
     candles = read_candles(shared_data / "btc_1m_2022_2024.csv.gz", "2023-03")
     assert len(candles.minutes) == 31 * 1440 - 80

@@ -61,6 +61,7 @@ def assert_nearest(conn: Connection, expected: Expected, questions: list[Questio
         assert answer == expected.answer(question), question
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbol", BUCKETS)
 def test_every_momentum(conn: Connection, sets: dict[str, Expected], symbol: str) -> None:
     dice = np.random.default_rng(len(symbol))

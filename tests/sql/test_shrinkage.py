@@ -69,6 +69,7 @@ def exact(minutes: int) -> Floats:
     return np.concatenate([up, down]) * 100
 
 
+@pytest.mark.slow
 def test_where_momentum_does_not_matter(conn: Connection) -> None:
     """The baseline answers, nearly alone, and is nearer to the truth than each bucket."""
     found = curves(conn, market(1))
