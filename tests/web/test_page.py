@@ -15,9 +15,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
+from pyupc.database.connect import connect
 from tests.faults.cluster import Server
 from tests.faults.prices import Feed, feeding
-from tests.python.market import REPOSITORY, going, read, until
+from tests.python.market import REPOSITORY, going, pyupc, read, until
 from tests.python.ticking import FROM
 from tests.web.browser import PHONE, WIDE, Visit, browsing, visiting
 from tests.web.serving import serving
@@ -26,6 +27,21 @@ SCREENSHOTS = Path(os.environ.get("PYUPC_SCREENSHOTS", REPOSITORY / "build" / "s
 
 # Between the kill of a tick and a page that nobody can take for alive.
 GREY_SECONDS = 5.0
+
+
+# A live tick of a contract that has closed since, at a price that a candle tells.
+JUDGED = """
+    INSERT INTO upc_data.tick (
+        symbol, ticked_at, feed, state, market_at, price, priced_at, ttc_seconds, method,
+        fingerprint, strikes, prob_above, closes_at
+    )
+    SELECT
+        'BTC', c.opened_at, 'made_up', 'fresh', c.opened_at, c.close, c.opened_at, 60, 'nearest',
+        'f', ARRAY[1, 1e9], ARRAY[90, 20], c.opened_at + interval '1 minute'
+    FROM upc_data.candle AS c
+    WHERE c.symbol = 'BTC'
+        AND c.opened_at = date_trunc('minute', now()) - interval '2 hours'
+"""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +101,27 @@ def assert_the_same(seen: dict[str, Any], table: dict[str, Any], live: dict[str,
         assert shown["cells"]["active_side"][1] == row["active_side"]
         interval = f"{row['prob_low']:.2f}\N{EN DASH}{row['prob_high']:.2f}"
         assert shown["cells"]["interval"][1] == interval
+
+
+def assert_trade(visit: Visit, folder: Path) -> None:
+    """The one trade, as the file of the same tick has it."""
+    for _ in range(40):
+        seen = visit.snapshot()
+        shown = visit.page.eval_on_selector_all(
+            "#trades tr[data-trade] [data-key]",
+            "(cells) => Object.fromEntries(cells.map((c) => [c.dataset.key, c.dataset.value]))",
+        )
+        document = read(folder, "BTC", "active_trades")
+        if seen["last_updated"] == document["timestamp"] == visit.snapshot()["last_updated"]:
+            break
+        time.sleep(0.1)
+    else:
+        raise AssertionError("the page and the file are never of the same tick")
+    [trade] = document["active_trades"]
+    assert shown["side"] == trade["side"] == "yes"
+    for key in ("id", "strike", "current_probability", "current_close_price", "buffer_from_entry"):
+        assert float(shown[key]) == float(trade[key]), key
+    assert float(shown["current_pnl_after_fees"]) == float(trade["current_pnl_after_fees"])
 
 
 def assert_accessible(visit: Visit) -> None:
@@ -184,6 +221,8 @@ def test_a_live_market_through_all_that_fails(
 ) -> None:
     """The tick, PostgreSQL and the server itself: each is killed, and the page heals by itself."""
     dsn = server.dsn()
+    with connect(dsn) as conn:
+        conn.execute(JUDGED)
     with (
         feeding(dsn, tmp_path / "prices", "BTC", "ETH", markets=True) as feed,
         until_fed(feed),
@@ -198,7 +237,18 @@ def test_a_live_market_through_all_that_fails(
         assert any(row["yes_ask"] is not None for row in table["strikes"])
         assert any(row["yes_edge"] is not None for row in table["strikes"])
         assert_the_same(seen, table, probabilities)
-        keep(visit, "live")
+
+        ticker = table["strikes"][0]["ticker"]
+        bought = ("--side", "yes", "--price", "0.50", "--count", "10")
+        done = pyupc(dsn, "trades", "open", "--ticker", ticker, *bought)
+        assert done.returncode == 0, done.stderr
+        until(lambda: visit.page.locator("#trades tr[data-trade]").count() == 1)
+        assert_trade(visit, live)
+        # One that was certain to pay and given 90 %, one that could not and was given 20 %.
+        until(lambda: "2 questions of 1 closes" in visit.page.inner_text("#reliability-summary"))
+        visit.page.wait_for_selector("#reliability canvas, #reliability svg")
+        keep(visit, "live", full=True)
+        assert_accessible(visit)
 
         server.kill()
         until(lambda: visit.banner() is not None and not is_current(visit))
