@@ -30,6 +30,10 @@ def log_to_stderr(verbose: int = 0, *, quiet: bool = False, log_format: str = "t
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(level)
+    # What the driver ignores, as a rollback that Ctrl-C has cut short, is for -vv.
+    driver = logging.getLogger("psycopg")
+    driver.handlers[:] = [handler if verbose > 1 else logging.NullHandler()]
+    driver.propagate = False
     set_log_format(log_format)
 
 

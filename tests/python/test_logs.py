@@ -193,3 +193,11 @@ def test_the_format_may_stand_behind_a_command_that_goes_on(
 
 def test_the_format_behind_a_command_is_checked() -> None:
     assert pyupc("tick", "--log-format", "xml").exit_code == 2
+
+
+def test_what_the_driver_ignores_is_shown_to_who_asks(capsys: pytest.CaptureFixture[str]) -> None:
+    for verbose, is_shown in ((0, False), (1, False), (2, True)):
+        log_to_stderr(verbose)
+        logging.getLogger("psycopg").warning("rolled back")
+        assert ("rolled back" in capsys.readouterr().err) is is_shown
+    log_to_stderr()
