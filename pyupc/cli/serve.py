@@ -11,9 +11,8 @@ import click
 from pyupc.cli.logs import log_what_it_does
 from pyupc.cli.options import examples, log_format
 from pyupc.errors import PyupcError, UsageProblem
+from pyupc.web.settings import HOST, PORT, RATE, READERS, Settings, is_loopback
 
-HOST = "127.0.0.1"
-PORT = 8765
 SHORTEST_TOKEN = 16
 
 
@@ -77,7 +76,7 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 @click.option(
     "--rate",
     type=click.IntRange(1, 100_000),
-    default=100,
+    default=RATE,
     show_default=True,
     metavar="N",
     help="Requests a second that a client may make, over ten seconds.",
@@ -86,7 +85,7 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     "--max-readers",
     "readers",
     type=click.IntRange(1, 100_000),
-    default=1000,
+    default=READERS,
     show_default=True,
     metavar="N",
     help="Streams that may be open at a time.",
@@ -122,8 +121,6 @@ def command(
     from pyupc.web.packages import require_packages
 
     require_packages()
-    from pyupc.web.settings import Settings, is_loopback
-
     if token_file is None and not is_loopback(host):
         raise UsageProblem(
             f"{host} can be reached by other machines, which takes a token",

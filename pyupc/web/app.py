@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,7 +55,7 @@ def create_app(settings: Settings, ended: Callable[[], None] = lambda: None) -> 
             await database.close()
             await own.close()
 
-    app = FastAPI(
+    app = Api(
         title="pyupc",
         version=__version__,
         description=_DESCRIPTION,
@@ -71,10 +72,24 @@ def create_app(settings: Settings, ended: Callable[[], None] = lambda: None) -> 
         app.include_router(each.router)
     page.mount(app)
     problems.install(app)
-    _document_problems(app)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Counted, metrics=metrics)
     return app
+
+
+class Api(FastAPI):
+    """Its description has the shape of problems, which no operation returns as its answer."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            found = super().openapi()
+            components = found["components"]
+            components["schemas"]["ProblemDetails"] = schemas.ProblemDetails.model_json_schema()
+            for unused in ("HTTPValidationError", "ValidationError"):
+                components["schemas"].pop(unused, None)
+            components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            found["security"] = [{"token": []}, {}]
+        return super().openapi()
 
 
 class Counted:
@@ -106,25 +121,6 @@ class Counted:
             path = getattr(scope.get("route"), "path", "other")
             is_stream = path.startswith("/api/stream/") and status == 200
             self._metrics.answered(path, status, None if is_stream else time.perf_counter() - began)
-
-
-def _document_problems(app: FastAPI) -> None:
-    """The shape of problems, which no operation returns as its answer."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, object]:
-        if app.openapi_schema is None:
-            found = generate()
-            components = found.setdefault("components", {}).setdefault("schemas", {})
-            components["ProblemDetails"] = schemas.ProblemDetails.model_json_schema()
-            for unused in ("HTTPValidationError", "ValidationError"):
-                components.pop(unused, None)
-            found["security"] = [{"token": []}, {}]
-            found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-            app.openapi_schema = found
-        return dict(app.openapi_schema)
-
-    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _mourn(task: asyncio.Task[None], ended: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from pyupc.errors import PyupcError
+from pyupc.web.settings import PORT
 
 END_SECONDS = 5.0
 
@@ -30,8 +31,6 @@ def serving_beside(dsn: str, port: int | None) -> Iterator[str]:
 
 
 def _started(dsn: str, port: int | None) -> tuple[subprocess.Popen[str], str]:
-    from pyupc.web.settings import PORT
-
     for attempt in (PORT, 0) if port is None else (port,):
         process = subprocess.Popen(
             [sys.executable, "-m", "pyupc", "-q", "serve", "--attached", "--port", str(attempt)],

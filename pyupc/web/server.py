@@ -18,6 +18,7 @@ from types import FrameType
 import uvicorn
 
 from pyupc.errors import PyupcError
+from pyupc.tick.stop import INTERRUPTED
 from pyupc.web.app import create_app
 from pyupc.web.database import check
 from pyupc.web.protocol import Impatient
@@ -25,7 +26,6 @@ from pyupc.web.settings import WILDCARDS, Settings
 
 logger = logging.getLogger("pyupc.serve")
 
-INTERRUPTED = 130
 END_SECONDS = 3
 
 _REASONS = {

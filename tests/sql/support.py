@@ -14,6 +14,7 @@ import numpy as np
 import psycopg
 import pytest
 from numpy.typing import NDArray
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pyupc.database.connect import connect
@@ -207,3 +208,8 @@ def assert_up_to_date(conn: Connection, candles: Candles) -> None:
     if len(candles.minutes):
         newest = int(reference.years_of(candles.minutes).max())
         assert_equal(stored_curves(conn), reference.curves(expected, newest))
+
+
+def drop_role(conn: Connection, role: str) -> None:
+    """With all that it was granted in this database."""
+    conn.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(role)))

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import cluster_template, server, server_folder  # noqa: F401
+from tests.faults.conftest import cluster_template, server, server_folder
 from tests.python.market import clone, fill
 from tests.python.ticking import FROM
 from tests.web.serving import Served, serving
+
+# Fixtures of those who hurt a server are wanted here, too.
+__all__ = ["cluster_template", "server", "server_folder"]
 
 
 @pytest.fixture(scope="session")

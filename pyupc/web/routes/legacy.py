@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import json
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from pyupc.web import schemas
 from pyupc.web.answers import fleeting
 from pyupc.web.documented import NOT_MODIFIED, answers
-from pyupc.web.routes.documents import document
-from pyupc.web.served import AskedSymbol, Shared, SymbolInPath
+from pyupc.web.routes import documents
+from pyupc.web.served import AskedSymbol, Shared
 
 router = APIRouter(tags=["legacy"])
 
 
-@router.get(
+# Those that are called otherwise now.
+router.get(
     "/api/strike_tables/{symbol}",
     summary="As /api/strike_table/{symbol}",
     responses=answers(schemas.StrikeTable, "SYMBOL_strike_table.json", 404) | NOT_MODIFIED,
-)
-async def strike_tables(request: Request, shared: Shared, symbol: SymbolInPath) -> Response:
-    return await document(request, shared, symbol, "strike_table")
-
-
-@router.get(
+)(documents.strike_table)
+router.get(
     "/api/unified_ttc/{symbol}",
     summary="As /api/ttc/{symbol}",
     responses=answers(schemas.TimeToClose, "Whole seconds, as of now.", 404),
-)
-async def unified_ttc(shared: Shared, symbol: SymbolInPath) -> Response:
-    return fleeting(await shared.database.text("SELECT upc.ttc_document(%s)", (symbol,)))
+)(documents.ttc)
 
 
 @router.get(

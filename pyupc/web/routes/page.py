@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import parse_qs, quote
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, quote
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.responses import FileResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from pyupc.web.guard import cookie_of
 from pyupc.web.packages import charts_folder
@@ -31,8 +33,14 @@ def static_folder() -> Path:
 class Files(StaticFiles):
     """Asked for again each time: a new version of the page is not mixed with an old one."""
 
-    def file_response(self, *arguments: object, **more: object) -> Response:
-        response = super().file_response(*arguments, **more)  # type: ignore[arg-type]
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Cache-Control"] = "no-cache"
         return response
 

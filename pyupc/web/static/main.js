@@ -73,7 +73,6 @@ function showTick() {
   const strike = selectedStrike();
   // Which tick it is that the page shows, for whoever compares it with the documents.
   setAttribute(byId("panel"), "data-symbol", view.symbol);
-  setAttribute(byId("panel"), "data-tick-id", tick?.tick_id);
   showHeader(tick);
   showFeed(tick);
   showTrades(tick);
