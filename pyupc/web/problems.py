@@ -33,6 +33,7 @@ RETRY_SECONDS = 1
 _HINTS = {
     404: "/openapi.json lists the paths",
     405: "ask with GET",
+    422: "/openapi.json says what each argument may be",
 }
 
 
@@ -89,9 +90,8 @@ def install(app: FastAPI) -> None:
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         found = [(".".join(str(part) for part in e["loc"][1:]), e["msg"]) for e in error.errors()]
         detail = "; ".join(f"{name}: {message}" for name, message in found)
-        return problem(
-            422, detail, errors=[{"name": name, "reason": reason} for name, reason in found]
-        )
+        refused = [{"name": name, "reason": reason} for name, reason in found]
+        return problem(422, detail, _HINTS[422], errors=refused)
 
     @app.exception_handler(psycopg.Error)
     async def _database(_: Request, error: psycopg.Error) -> JSONResponse:

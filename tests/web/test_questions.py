@@ -59,6 +59,7 @@ def test_without_a_time_it_is_to_the_hour(served: Served) -> None:
 def test_what_cannot_be_asked(served: Served, query: str) -> None:
     problem = served.problem(f"/api/strikes?{query}", 422)
     assert problem["detail"]
+    assert problem["hint"]
     assert problem["errors"]
 
 
