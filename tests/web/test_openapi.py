@@ -47,6 +47,7 @@ def questions(served: Served, examples_each: int, tmp_path: Path, *left_out: str
         env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(tmp_path)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    print(f"{generated(done.stdout):,} questions")
     return done.stdout
 
 

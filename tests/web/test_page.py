@@ -170,6 +170,7 @@ def test_a_replayed_hour(browser: Browser, market_dsn: str, live: Path) -> None:
         ticking.kill()
         ticking.wait()
         took = until(lambda: visit.banner() is not None and not is_current(visit))
+        print(f"grey {took:.1f} s after the tick was killed")
         assert took < GREY_SECONDS
         assert visit.color_of("#price") != alive
         assert "\N{WARNING SIGN}" in visit.page.title()
@@ -253,14 +254,17 @@ def test_a_live_market_through_all_that_fails(
         server.kill()
         until(lambda: visit.banner() is not None and not is_current(visit))
         server.start()
-        until(lambda: is_current(visit) and visit.banner() is None, 30)
+        took = until(lambda: is_current(visit) and visit.banner() is None, 30)
+        print(f"well {took:.1f} s after PostgreSQL was started again")
 
         served.process.kill()
         served.process.wait()
         took = until(lambda: visit.banner() is not None and not is_current(visit))
+        print(f"grey {took:.1f} s after the server was killed")
         assert took < GREY_SECONDS
         with serving(dsn, port=urlsplit(served.address).port or 0):
-            until(lambda: is_current(visit) and visit.banner() is None, 30)
+            took = until(lambda: is_current(visit) and visit.banner() is None, 30)
+            print(f"well {took:.1f} s after it was started again")
             assert_the_same(*same_second(visit, live))
         assert visit.page.evaluate("window.isTheSamePage")
 
