@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 
 from pyupc.errors import SchemaOutOfDate
 
-HEAD = "0008"
+HEAD = "0013"
 
 DATA_SCHEMA = "upc_data"
 CODE_SCHEMAS = ("upc", "analytics")
