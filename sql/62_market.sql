@@ -278,22 +278,6 @@ COMMENT ON FUNCTION upc.current_event IS
     'the event of a symbol that closes next, within the hour, with the status and the distance in USD that most of its markets have; NULL without one';
 
 
--- What a taker pays Kalshi for an order, in cents.
---
--- price: USD per contract. multiplier: of the series. contracts: how many.
--- Returns 0.07 · contracts · P · (1 − P) dollars times the multiplier, rounded up to the cent.
--- Example: SELECT upc.taker_fee(0.56) = 2;
-CREATE FUNCTION upc.taker_fee(price numeric, multiplier numeric DEFAULT 1, contracts numeric DEFAULT 1)
-RETURNS numeric
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ceil(
-    100 * 0.07 * taker_fee.multiplier * taker_fee.contracts
-    * taker_fee.price * (1 - taker_fee.price)
-);
-COMMENT ON FUNCTION upc.taker_fee IS
-    'what a taker pays Kalshi for an order of some contracts at a price in USD, in whole cents';
-
-
 -- The events of a symbol that have closed and whose results are not known: those that closed within
 -- the last day and, however long ago it was, those that a trade is held of.
 --

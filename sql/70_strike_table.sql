@@ -10,7 +10,7 @@
 -- has_market: false leaves the event out, as for prices that are not today's.
 -- Returns one row per strike, nearest to the price first: probabilities in percent, asks and bids
 -- in USD per contract, exact; yes_edge and no_edge in cents per contract: what it pays on average,
--- less its ask and the taker fee. What is not known is NULL; from halted on that is every
+-- less its ask and the taker fee, in an order of upc.edge_contracts (10). What is not known is NULL; from halted on that is every
 -- probability, from stale on (price or quotes) every edge, and from halted quotes on every quote.
 -- Errors: those of compute_strikes.
 --
@@ -67,6 +67,7 @@ DECLARE
     v_step double precision;
     v_multiplier numeric;
     v_quote_state text;
+    v_order record;
 BEGIN
     PERFORM upc.require_symbol(symbol);
     IF has_market THEN
@@ -77,6 +78,7 @@ BEGIN
         INTO v_event;
     END IF;
     v_quote_state := upc.freshness(at - v_event.read_at);
+    SELECT o.* INTO v_order FROM upc.edge_settings() AS o;
     SELECT coalesce(step, v_event.step, s.strike_step), s.fee_multiplier
     INTO v_step, v_multiplier
     FROM upc_data.symbol AS s
@@ -98,11 +100,14 @@ BEGIN
         q.yes_bid,
         q.no_bid,
         CASE WHEN k.has_edge THEN
-            k.above - (100 * q.yes_ask + upc.taker_fee(q.yes_ask, v_multiplier))::double precision
+            k.above - upc.contract_cost(
+                q.yes_ask, v_order.contracts, v_multiplier, v_order.account_precision
+            )
         END,
         CASE WHEN k.has_edge THEN
-            100 - k.above
-            - (100 * q.no_ask + upc.taker_fee(q.no_ask, v_multiplier))::double precision
+            100 - k.above - upc.contract_cost(
+                q.no_ask, v_order.contracts, v_multiplier, v_order.account_precision
+            )
         END,
         k.above,
         c.sample_size,

@@ -11,11 +11,19 @@ $fn$;
 COMMENT ON FUNCTION upc.refuse_trade IS 'raises UP015: a trade that cannot be';
 
 
-CREATE FUNCTION upc.dollars_fee(symbol text, price numeric, contracts numeric)
+CREATE FUNCTION upc.dollars_fee(
+    symbol text,
+    price numeric,
+    contracts numeric,
+    is_sale boolean DEFAULT false
+)
 RETURNS numeric
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (
-    SELECT upc.taker_fee(dollars_fee.price, s.fee_multiplier, dollars_fee.contracts) * 0.01
+    SELECT upc.trade_fee(
+        dollars_fee.price, dollars_fee.contracts,
+        multiplier => s.fee_multiplier, is_sale => dollars_fee.is_sale
+    )
     FROM upc_data.symbol AS s
     WHERE s.symbol = dollars_fee.symbol
 );
@@ -178,7 +186,9 @@ BEGIN
         v.close_price,
         t.position * (v.close_price - t.buy_price),
         t.position * (v.close_price - t.buy_price) - t.buy_fee
-            - upc.taker_fee(v.close_price, s.fee_multiplier, t.position) * 0.01,
+            - upc.trade_fee(
+                v.close_price, t.position, multiplier => s.fee_multiplier, is_sale => true
+            ),
         q.result
     FROM upc_data.trade AS t
     JOIN upc_data.symbol AS s ON s.symbol = t.symbol
@@ -468,7 +478,7 @@ BEGIN
         status = 'closed',
         ended_at = at,
         end_price = v_price,
-        end_fee = upc.dollars_fee(v_trade.symbol, v_price, v_trade.position)
+        end_fee = upc.dollars_fee(v_trade.symbol, v_price, v_trade.position, true)
     WHERE t.symbol = v_trade.symbol AND t.trade_id = v_trade.trade_id
     RETURNING t.* INTO v_trade;
     RETURN v_trade;

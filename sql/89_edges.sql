@@ -1,11 +1,12 @@
 -- Edges: what live ticks promised, beside what it paid.
 
--- What the edges that a symbol's live ticks of a span told were worth, had one contract been bought
+-- What the edges that a symbol's live ticks of a span told were worth, had one order been bought
 -- at its ask whenever there was one.
 --
 -- Returns one row per model, method, settlement, side and band of the edge, above edge_from and up to
 -- edge_to; rows without both are of all edges that are promised, or of all that are not. Edges and
--- profits are cents per contract, after the taker fee at the symbol's multiplier of today. The
+-- profits are cents per contract in an order of upc.edge_contracts (10), after the taker fee at the
+-- symbol's multiplier of today. The
 -- 95 percent interval of the mean profit is over events, and NULL below ten of them.
 -- Errors: UP002 symbol.
 --
@@ -40,16 +41,22 @@ DECLARE
     -- Of the edges with their sign turned, so that one of exactly 0 promises nothing.
     v_bounds double precision[] := '{-20, -10, -5, -2, 0, 2, 5, 10, 20}'::double precision[];
     v_multiplier numeric;
+    v_order record;
 BEGIN
     PERFORM upc.require_symbol(symbol);
     SELECT s.fee_multiplier INTO v_multiplier
     FROM upc_data.symbol AS s
     WHERE s.symbol = edge_outcomes.symbol;
+    SELECT o.* INTO v_order FROM upc.edge_settings() AS o;
 
     RETURN QUERY
     WITH usual AS MATERIALIZED (
         -- Fees are exact, and slow: those of the prices that nearly all asks have, once each.
-        SELECT a.ask, (100 * a.ask + upc.taker_fee(a.ask, v_multiplier))::double precision AS cost
+        SELECT
+            a.ask,
+            upc.contract_cost(
+                a.ask, v_order.contracts, v_multiplier, v_order.account_precision
+            ) AS cost
         FROM generate_series(0.001, 1, 0.001) AS a (ask)
     ),
     contract AS (
@@ -74,7 +81,9 @@ BEGIN
             SELECT
                 coalesce(
                     u.cost,
-                    (100 * v.ask + upc.taker_fee(v.ask, v_multiplier))::double precision
+                    upc.contract_cost(
+                        v.ask, v_order.contracts, v_multiplier, v_order.account_precision
+                    )
                 ) AS cost
         ) AS c
         WHERE v.ask IS NOT NULL

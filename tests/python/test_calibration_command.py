@@ -91,9 +91,9 @@ def test_the_reliability_table(filled: str) -> None:
 
 def test_the_edge_table(filled: str) -> None:
     found = cells(told(filled, "--edges"))
-    # 70 cents and a fee of 2, twice paid and once not; 31 and 2 for the other side.
-    yes = ["6", "3", "+8.00", "-5.33", "-", "-", "66.7", "%"]
-    no = ["6", "3", "-13.00", "+0.33", "-", "-", "33.3", "%"]
+    # 70 cents and a fee of 1.5, twice paid and once not; 31 and 1.5 for the other side.
+    yes = ["6", "3", "+8.50", "-4.83", "-", "-", "66.7", "%"]
+    no = ["6", "3", "-12.50", "+0.83", "-", "-", "33.3", "%"]
     assert ["yes", "5", "to", "10", *yes] in found
     assert ["yes", "all", "above", "0", *yes] in found
     assert ["no", "-20", "to", "-10", *no] in found
@@ -123,7 +123,7 @@ def test_rows_for_programs(filled: str) -> None:
     assert [row["brier_score"] for row in of_csv] == [str(row["brier_score"]) for row in rows]
     edges = read(filled, "--edges")
     assert {row["side"] for row in edges} == {"yes", "no"}
-    assert {row["mean_edge"] for row in edges} == {8, -13}
+    assert {row["mean_edge"] for row in edges} == {8.5, -12.5}
 
 
 def test_symbols(filled: str) -> None:

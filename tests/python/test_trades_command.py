@@ -94,7 +94,7 @@ def test_what_was_bought_as_json(place: Place) -> None:
         "position": 2.5,
         "buy_price": 0.375,
         "cost": 0.9375,
-        "buy_fee": 0.05,
+        "buy_fee": 0.0425,
         **dict.fromkeys(
             (
                 "stop_reason",

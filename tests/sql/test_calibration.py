@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,16 @@ from tests.sql.judging import (
     put_event,
 )
 from tests.sql.support import Connection, scalar
-from tests.sql.trading import ETH_EVENT, EVENT, NOW, event_document, prepare, seconds, table
+from tests.sql.trading import (
+    ETH_EVENT,
+    EVENT,
+    NOW,
+    event_document,
+    prepare,
+    seconds,
+    table,
+    taker_fee,
+)
 from tests.sql.trading import put_price as price
 from tests.sql.trading import tick as real_tick
 
@@ -291,7 +300,7 @@ def _band(row: Row) -> tuple[int | None, int | None]:
 def test_an_edge_by_hand(conn: Connection) -> None:
     put_candle(conn, STRIKE)
     log_tick(conn, prob_above=[62], yes_ask=[Decimal("0.56")], no_ask=[Decimal("0.45")])
-    # 0.07 · 0.56 · 0.44 and 0.07 · 0.45 · 0.55 dollars are 2 cents, rounded up.
+    # Ten at 0.56 cost 5.60 and 0.1725, which is 5.78 paid; ten at 0.45 cost 4.50 and 0.1733: 4.68.
     [yes] = bought(conn, "yes")
     assert (_band(yes), yes["is_promised"], yes["contracts"], yes["events"]) == (
         (2, 5),
@@ -299,30 +308,31 @@ def test_an_edge_by_hand(conn: Connection) -> None:
         1,
         1,
     )
-    assert yes["mean_edge"] == pytest.approx(62 - 56 - 2)
-    assert yes["mean_profit"] == pytest.approx(100 - 56 - 2)
+    assert yes["mean_edge"] == pytest.approx(62 - 57.8)
+    assert yes["mean_profit"] == pytest.approx(100 - 57.8)
     assert yes["win_share"] == 100
     assert yes["profit_low"] is yes["profit_high"] is None
     [no] = bought(conn, "no")
     assert (_band(no), no["is_promised"]) == ((-10, -5), False)
-    assert no["mean_edge"] == pytest.approx(38 - 45 - 2)
-    assert no["mean_profit"] == pytest.approx(-45 - 2)
+    assert no["mean_edge"] == pytest.approx(38 - 46.8)
+    assert no["mean_profit"] == pytest.approx(-46.8)
     assert no["win_share"] == 0
 
 
 def test_fees_are_those_of_the_series(conn: Connection) -> None:
     conn.execute("UPDATE upc_data.symbol SET fee_multiplier = 2.5 WHERE symbol = 'BTC'")
     put_candle(conn, STRIKE)
-    # 2.5 · 0.07 · 0.1234 · 0.8766 dollars are 1.9 cents.
+    # Ten: 1.234 and 2.5 · 0.7 · 0.1234 · 0.8766, which is 0.1894, are 1.43 paid.
     log_tick(conn, prob_above=[62], yes_ask=[Decimal("0.1234")])
     [yes] = bought(conn, "yes")
-    assert yes["mean_profit"] == pytest.approx(100 - 12.34 - 2)
+    assert yes["mean_profit"] == pytest.approx(100 - 14.3)
     assert bought(conn, "no") == []
 
 
 def test_no_edge_is_no_promise(conn: Connection) -> None:
     put_candle(conn, STRIKE)
-    log_tick(conn, prob_above=[40], yes_ask=[Decimal("0.38")])
+    # Ten cost 3.80 and 0.165: 3.97 paid.
+    log_tick(conn, prob_above=[39.7], yes_ask=[Decimal("0.38")])
     [yes] = bought(conn, "yes")
     assert (yes["mean_edge"], yes["is_promised"], _band(yes)) == (0, False, (-2, 0))
 
@@ -434,8 +444,7 @@ class Made:
                 ask = each[side]
                 if ask is None:
                     continue
-                fee = (7 * self.multiplier * ask * (1 - ask)).to_integral_value(ROUND_CEILING)
-                cost = float(100 * ask + fee)
+                cost = float(100 * ask + 10 * taker_fee(ask, Decimal(10), self.multiplier))
                 p, won = each["p"], each["y"]
                 if side == "no":
                     p, won = 100 - p, 1 - won

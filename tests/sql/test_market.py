@@ -14,6 +14,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.sql.support import Connection, build, instant, open_db, put, scalar, walk
+from tests.sql.trading import taker_fee
 
 Row = dict[str, Any]
 
@@ -413,27 +414,9 @@ def test_what_is_said_of_the_current_event(conn: Connection) -> None:
 # What contracts cost, and what is left
 
 
-@pytest.mark.parametrize(
-    ("price", "cents"),
-    [
-        # 7 · P · (1 - P) cents, rounded up: 0.0693, 0.3325, 0.63, 0.9877, 1.0332, 1.3125, 1.75, …
-        *[("0.01", 1), ("0.05", 1), ("0.10", 1), ("0.17", 1), ("0.18", 2), ("0.25", 2)],
-        *[("0.50", 2), ("0.56", 2), ("0.75", 2), ("0.82", 2), ("0.83", 1), ("0.99", 1)],
-        *[("0.0150", 1), ("0.9985", 1), ("0", 0), ("1", 0)],
-    ],
-)
-def test_the_taker_fee(conn: Connection, price: str, cents: int) -> None:
-    assert scalar(conn, "SELECT upc.taker_fee(%s::numeric)", price) == cents
-
-
-def test_the_fee_of_a_series_with_a_multiplier(conn: Connection) -> None:
-    for multiplier, cents in (("0", 0), ("0.5", 1), ("1", 2), ("2", 4), ("1.5", 3)):
-        found = scalar(conn, "SELECT upc.taker_fee(0.5, %s::numeric)", multiplier)
-        assert found == cents, multiplier
-
-
 def fee(price: Decimal, multiplier: Decimal = Decimal(1)) -> Decimal:
-    return (7 * multiplier * price * (1 - price)).to_integral_value(ROUND_CEILING)
+    """Of each of ten contracts, in cents."""
+    return 10 * taker_fee(price, Decimal(10), multiplier)
 
 
 LADDER = [
@@ -505,7 +488,7 @@ def test_edges(conn: Connection, multiplier: str) -> None:
 
 
 def test_an_edge_by_hand(conn: Connection) -> None:
-    """40 % against an ask of 30 cents: 40 - 30 - 2 for yes, 60 - 75 - 2 for no."""
+    """Ten at 0.30: a fee of 0.1470, so 3.15 are paid, and 7.64 for ten at 0.75 (0.13125)."""
     load(conn, event(quoted(97_500, "0.3000", "0.7500")))
     conn.execute(
         "CREATE TEMPORARY TABLE seen AS SELECT * FROM upc.strike_table(97562.5, at => %s)", (NOW,)
@@ -513,8 +496,8 @@ def test_an_edge_by_hand(conn: Connection) -> None:
     [(above, yes_edge, no_edge)] = conn.execute(
         "SELECT prob_above, yes_edge, no_edge FROM seen WHERE strike = 97500"
     ).fetchall()
-    assert yes_edge - above == pytest.approx(-32)
-    assert no_edge + above == pytest.approx(100 - 77)
+    assert yes_edge - above == pytest.approx(-31.5)
+    assert no_edge + above == pytest.approx(100 - 76.4)
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,8 @@ def test_profits(
             continue
         worth = 1 - opposite
         gross = count * (worth - buy)
-        net = gross - taker_fee(buy, count, multiplier) - taker_fee(worth, count, multiplier)
+        net = gross - taker_fee(buy, count, multiplier)
+        net -= taker_fee(worth, count, multiplier, is_sale=True)
         assert each["current_close_price"] == worth
         assert each["current_pnl"] == gross
         assert each["current_pnl_per_contract"] == worth - buy

@@ -75,8 +75,8 @@ def test_what_is_recorded(conn: Connection) -> None:
         "closes_at": CLOSE,
         "buy_price": Decimal("0.1234"),
         "position": Decimal("1.5"),
-        # 0.07 · 1.5 · 0.1234 · 0.8766 is 1.1 cents.
-        "buy_fee": Decimal("0.02"),
+        # 0.1851 and 0.07 · 1.5 · 0.1234 · 0.8766, which is 0.0114, are 0.20 paid.
+        "buy_fee": Decimal("0.0149"),
         "opened_at": NOW,
         "status": "open",
     }

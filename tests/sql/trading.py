@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 import psycopg
@@ -199,10 +199,15 @@ def outbox(conn: Connection, kind: str | None = None) -> list[Row]:
     return table(conn, query, (kind,))
 
 
-def taker_fee(price: Decimal, count: Decimal, multiplier: Decimal = Decimal(1)) -> Decimal:
-    """What Kalshi takes of an order, USD: rounded up to the cent."""
+def taker_fee(
+    price: Decimal, count: Decimal, multiplier: Decimal = Decimal(1), *, is_sale: bool = False
+) -> Decimal:
+    """What Kalshi takes of a fill, USD: the account holds whole cents before and after it."""
     exact = Decimal("0.07") * multiplier * count * price * (1 - price)
-    return exact.quantize(Decimal("0.01"), ROUND_CEILING)
+    model = exact.quantize(Decimal("0.0001"), ROUND_CEILING)
+    change = (price * count if is_sale else -price * count) - model
+    settled = change.quantize(Decimal("0.01"), ROUND_FLOOR)
+    return model + change - settled
 
 
 def set_to(conn: Connection, **settings: Any) -> None:

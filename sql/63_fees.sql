@@ -1,0 +1,177 @@
+-- Fees: what Kalshi takes of a fill, exact, by its documentation of fee rounding.
+
+CREATE FUNCTION upc.refuse_fee(price numeric, count numeric, multiplier numeric, account_precision numeric)
+RETURNS numeric
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RAISE EXCEPTION 'no fee of % contracts at % with multiplier % and account precision %',
+        count, price, multiplier, coalesce(account_precision::text, 'NULL')
+        USING
+            ERRCODE = 'UP026',
+            DETAIL = 'A price is from 0 to 1 USD, a count and a multiplier are not negative, and an account''s precision is above 0 and at most 0.01 USD.',
+            HINT = 'The precision is 0.0001 for direct members and 0.01 for others: SET upc.account_precision = ''0.01''.';
+END
+$fn$;
+COMMENT ON FUNCTION upc.refuse_fee IS 'raises UP026: a fee of what cannot be traded';
+
+
+-- The fee of the model, before it is brought to what an account can hold.
+CREATE FUNCTION upc.model_fee(price numeric, count numeric, is_maker boolean, multiplier numeric)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ceil(
+    10000 * CASE WHEN model_fee.is_maker THEN 0.0175 ELSE 0.07 END
+    * model_fee.multiplier * model_fee.count * model_fee.price * (1 - model_fee.price)
+) * 0.0001;
+COMMENT ON FUNCTION upc.model_fee IS
+    'multiplier · 0.07 (maker: 0.0175) · count · P · (1 − P) USD, rounded up to 0.0001';
+
+
+-- What Kalshi takes of one fill, in USD.
+--
+-- price: USD per contract. count: contracts. is_maker: the order rested; ask with it only where the
+-- series has maker fees. multiplier: of the series. account_precision: what the account's balance is
+-- a multiple of, USD: 0.0001 for direct members, 0.01 for others; NULL takes the setting
+-- upc.account_precision (0.01). is_sale: the contracts are sold.
+-- Returns the fee of the model (multiplier · 0.07, of a maker 0.0175, · count · P · (1 − P), rounded
+-- up to 0.0001) and what rounding adds to it: what is paid is rounded up to the account's precision,
+-- what is received down. NULL of a NULL price, count, multiplier or side.
+-- Errors: UP026 what cannot be traded.
+--
+-- Example: SELECT trade_fee(0.97, 10) = 0.03;
+CREATE FUNCTION upc.trade_fee(
+    price numeric,
+    count numeric DEFAULT 1,
+    is_maker boolean DEFAULT false,
+    multiplier numeric DEFAULT 1,
+    account_precision numeric DEFAULT NULL,
+    is_sale boolean DEFAULT false
+)
+RETURNS numeric
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_precision constant numeric := coalesce(
+        account_precision, upc.setting('account_precision', '0.01')::numeric
+    );
+    v_gross constant numeric := price * count;
+    v_fee numeric;
+BEGIN
+    IF NOT (
+        price BETWEEN 0 AND 1
+        AND count >= 0 AND count < 'infinity'
+        AND multiplier >= 0 AND multiplier < 'infinity'
+        AND v_precision > 0 AND v_precision <= 0.01
+    ) THEN
+        RETURN upc.refuse_fee(price, count, multiplier, v_precision);
+    END IF;
+
+    v_fee := upc.model_fee(price, count, is_maker, multiplier);
+    RETURN CASE WHEN is_sale
+        THEN v_gross - floor((v_gross - v_fee) / v_precision) * v_precision
+        ELSE ceil((v_gross + v_fee) / v_precision) * v_precision - v_gross
+    END;
+END
+$fn$;
+COMMENT ON FUNCTION upc.trade_fee IS
+    'what Kalshi takes of one fill of some contracts at a price in USD, in USD, rounded as the account''s balance is';
+
+
+-- What Kalshi takes of every fill of one order, in USD.
+--
+-- prices, counts: of the fills, in their order. are_makers: whether the order rested; NULL means that
+-- none of it did. multiplier, account_precision, is_sale: as in trade_fee.
+-- Returns one row per fill: the fee of the model; what rounding adds to it; the rounding of the
+-- order that was not given back before this fill's rebate; the rebate; the fee, which is model fee
+-- and rounding less the rebate. Once more than a cent of rounding has added up, whole cents of it
+-- are given back, but never more than the fill's own fee: what it cannot bear waits for the next.
+-- Errors: UP026 what cannot be traded, or lists of different lengths.
+--
+-- Example:
+--   SELECT array_agg(fee ORDER BY fill) = '{0.010097, 0.000097, 0.000097}'
+--   FROM order_fees('{0.3301, 0.3301, 0.3301}', '{0.03, 0.03, 0.03}', account_precision => 0.01);
+CREATE FUNCTION upc.order_fees(
+    prices numeric[],
+    counts numeric[],
+    are_makers boolean[] DEFAULT NULL,
+    multiplier numeric DEFAULT 1,
+    account_precision numeric DEFAULT NULL,
+    is_sale boolean DEFAULT false
+)
+RETURNS TABLE (
+    fill integer,
+    model_fee numeric,
+    rounding numeric,
+    accumulated numeric,
+    rebate numeric,
+    fee numeric
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 5
+AS $fn$
+BEGIN
+    IF cardinality(prices) <> cardinality(counts)
+        OR cardinality(prices) <> cardinality(are_makers)
+    THEN
+        RAISE EXCEPTION '% prices, % counts and % makers',
+            cardinality(prices), cardinality(counts), cardinality(are_makers)
+            USING
+                ERRCODE = 'UP026',
+                DETAIL = 'Every fill of an order has a price and a count.',
+                HINT = 'Pass lists of the same length.';
+    END IF;
+
+    accumulated := 0;
+    rebate := 0;
+    fill := 0;
+    WHILE fill < cardinality(prices) LOOP
+        fill := fill + 1;
+        fee := upc.trade_fee(
+            prices[fill], counts[fill], coalesce(are_makers[fill], false), multiplier,
+            account_precision, is_sale
+        );
+        model_fee := upc.model_fee(
+            prices[fill], counts[fill], coalesce(are_makers[fill], false), multiplier
+        );
+        rounding := fee - model_fee;
+        accumulated := accumulated - rebate + rounding;
+        rebate := greatest(0, 0.01 * least(ceil(100 * accumulated) - 1, floor(100 * fee)));
+        fee := fee - rebate;
+        RETURN NEXT;
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc.order_fees IS
+    'what Kalshi takes of every fill of one order in USD, with the rounding that it gives back';
+
+
+-- What one contract costs in an order of some, in cents: its ask and its part of the taker fee. An
+-- edge is a probability in percent less this.
+CREATE FUNCTION upc.contract_cost(
+    ask numeric,
+    contracts numeric,
+    multiplier numeric,
+    account_precision numeric
+)
+RETURNS double precision
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (
+    100 * contract_cost.ask
+    + 100 * upc.trade_fee(
+        contract_cost.ask, contract_cost.contracts, false, contract_cost.multiplier,
+        contract_cost.account_precision
+    ) / contract_cost.contracts
+)::double precision;
+COMMENT ON FUNCTION upc.contract_cost IS
+    'what a contract at an ask in USD costs in an order of some, with its part of the taker fee, in cents';
+
+
+CREATE FUNCTION upc.edge_settings(OUT contracts numeric, OUT account_precision numeric)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        upc.setting('edge_contracts', '10')::numeric,
+        upc.setting('account_precision', '0.01')::numeric;
+END;
+COMMENT ON FUNCTION upc.edge_settings IS
+    'the settings that edges are for: how many contracts an order has (upc.edge_contracts, 10), and what the account''s balance is a multiple of, USD (upc.account_precision, 0.01)';
