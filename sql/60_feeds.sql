@@ -1,22 +1,12 @@
 -- Feeds: where a tick takes its price from, and how old that price is.
 
-CREATE FUNCTION upc.setting(name text, fallback text)
-RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN coalesce(
-    nullif(current_setting('upc.' || setting.name, true), ''), setting.fallback
-);
-COMMENT ON FUNCTION upc.setting IS
-    'a setting of the session, role or database (SET upc.name, ALTER DATABASE … SET upc.name), else the fallback';
-
-
 CREATE FUNCTION upc.freshness(age interval)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE
-    WHEN freshness.age <= upc.setting('fresh_for', '15 s')::interval THEN 'fresh'
-    WHEN freshness.age <= upc.setting('warn_for', '30 s')::interval THEN 'warn'
-    WHEN freshness.age <= upc.setting('stale_for', '60 s')::interval THEN 'stale'
+    WHEN freshness.age <= upc.setting('fresh_for')::interval THEN 'fresh'
+    WHEN freshness.age <= upc.setting('warn_for')::interval THEN 'warn'
+    WHEN freshness.age <= upc.setting('stale_for')::interval THEN 'stale'
     ELSE 'halted'
 END;
 COMMENT ON FUNCTION upc.freshness IS
@@ -41,7 +31,7 @@ LANGUAGE sql STABLE PARALLEL SAFE
 RETURN upc.worse_state(
     upc.freshness(price_state.age),
     CASE
-        WHEN price_state.same_for >= upc.setting('frozen_after', '30 s')::interval THEN 'stale'
+        WHEN price_state.same_for >= upc.setting('frozen_after')::interval THEN 'stale'
         ELSE 'fresh'
     END
 );

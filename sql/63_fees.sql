@@ -53,7 +53,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v_precision constant numeric := coalesce(
-        account_precision, upc.setting('account_precision', '0.01')::numeric
+        account_precision, upc.setting('account_precision')::numeric
     );
     v_gross constant numeric := price * count;
     v_fee numeric;
@@ -170,8 +170,8 @@ CREATE FUNCTION upc.edge_settings(OUT contracts numeric, OUT account_precision n
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT
-        upc.setting('edge_contracts', '10')::numeric,
-        upc.setting('account_precision', '0.01')::numeric;
+        upc.setting('edge_contracts')::numeric,
+        upc.setting('account_precision')::numeric;
 END;
 COMMENT ON FUNCTION upc.edge_settings IS
     'the settings that edges are for: how many contracts an order has (upc.edge_contracts, 10), and what the account''s balance is a multiple of, USD (upc.account_precision, 0.01)';

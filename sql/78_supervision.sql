@@ -1,9 +1,6 @@
 -- Supervision: stops, which tell people to sell, and settlement by the result.
 
--- What a stop asks for. Each is a setting (SET upc.name, or ALTER DATABASE … SET upc.name):
--- stop_on_probability (on), stop_probability (40 percent), stop_ttc (60 s: not in the last
--- minute), stop_verify (off), stop_verify_for (15 s), stop_on_momentum (on), stop_momentum
--- (35 basis points).
+-- What a stop asks for: the rules that begin with stop_.
 -- Errors: 22023 for a limit that is no number, or not above zero where it has to be.
 CREATE FUNCTION upc.stop_rules(
     OUT on_probability boolean,
@@ -17,14 +14,14 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $fn$
 BEGIN
     BEGIN
-        on_probability := upc.setting('stop_on_probability', 'on')::boolean;
-        probability := upc.setting('stop_probability', '40')::double precision;
-        ttc := upc.setting('stop_ttc', '60 s')::interval;
-        IF upc.setting('stop_verify', 'off')::boolean THEN
-            verify_for := upc.setting('stop_verify_for', '15 s')::interval;
+        on_probability := upc.setting('stop_on_probability')::boolean;
+        probability := upc.setting('stop_probability')::double precision;
+        ttc := upc.setting('stop_ttc')::interval;
+        IF upc.setting('stop_verify')::boolean THEN
+            verify_for := upc.setting('stop_verify_for')::interval;
         END IF;
-        on_momentum := upc.setting('stop_on_momentum', 'on')::boolean;
-        momentum := upc.setting('stop_momentum', '35')::double precision;
+        on_momentum := upc.setting('stop_on_momentum')::boolean;
+        momentum := upc.setting('stop_momentum')::double precision;
     EXCEPTION
         WHEN data_exception THEN
             RAISE EXCEPTION 'a setting of the stops is none: %', SQLERRM
@@ -228,7 +225,7 @@ BEGIN
 
     SELECT r.* INTO v_rules FROM upc.stop_rules() AS r;
     v_is_unbroken := coalesce(
-        at - seen_at BETWEEN '0' AND upc.setting('fresh_for', '15 s')::interval, false
+        at - seen_at BETWEEN '0' AND upc.setting('fresh_for')::interval, false
     );
 
     -- A second look only where the first one has changed something, which is rare.

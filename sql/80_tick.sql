@@ -11,7 +11,7 @@
 -- model, settlement: as in compute_strikes; where volatility cannot be forecast the model momentum
 -- answers, where the last minute has not been seen the close is taken to settle, and the documents
 -- say so. min_probability, min_differential: what the watchlist asks for, in percent;
--- NULL takes the settings upc.min_probability (95) and upc.min_differential (0). every: how far apart
+-- NULL takes the rules min_probability (95) and min_differential (0). every: how far apart
 -- ticks are due, and since_last how long ago the holder ticked last, by a clock that does not jump: for
 -- the count of those that were missed.
 -- Returns one row: what was logged, the four documents as JSON texts, what was announced as a JSON
@@ -59,6 +59,7 @@ RETURNS TABLE (
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
 DECLARE
+    v_rules text := upc.take_rules();
     v_seen record;
     v_event record;
     v_quote_state text;
@@ -148,8 +149,8 @@ BEGIN
     FROM upc.strike_documents(
         price, momentum, symbol, market_at, ttc_seconds, v_tier, levels, method, state,
         v_event.event_ticker IS NOT NULL,
-        coalesce(min_probability, upc.setting('min_probability', '95')::double precision),
-        coalesce(min_differential, upc.setting('min_differential', '0')::double precision),
+        coalesce(min_probability, upc.setting('min_probability')::double precision),
+        coalesce(min_differential, upc.setting('min_differential')::double precision),
         used_model, used_settlement, nullif(v_volatility, 0), v_observed
     ) AS d;
     fingerprint := v_strikes.fingerprint;
@@ -278,6 +279,7 @@ BEGIN
 
     -- The names only: a payload holds no more than 8,000 bytes.
     PERFORM pg_notify('upc_tick', json_build_object('symbol', symbol, 'tick_id', tick_id)::text);
+    v_rules := set_config('upc.taken_rules', '', true);
     RETURN NEXT;
 END
 $fn$;

@@ -1,11 +1,11 @@
 -- Retention: what is older than it is kept for is deleted, a batch at a time.
 
-CREATE FUNCTION upc.kept_since(name text, fallback text, at timestamptz)
+CREATE FUNCTION upc.kept_since(name text, at timestamptz)
 RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $fn$
 DECLARE
-    v_kept text := upc.setting(name, fallback);
+    v_kept text := upc.setting(name);
 BEGIN
     -- Before PostgreSQL 17 no interval is endless.
     IF lower(v_kept) = 'infinity' THEN
@@ -49,8 +49,8 @@ CREATE FUNCTION upc.delete_expired(
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_prices_since timestamptz := upc.kept_since('keep_prices', '30 days', at);
-    v_ticks_since timestamptz := upc.kept_since('keep_ticks', '90 days', at);
+    v_prices_since timestamptz := upc.kept_since('keep_prices', at);
+    v_ticks_since timestamptz := upc.kept_since('keep_ticks', at);
     v_symbol text;
     v_count bigint;
 BEGIN

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyupc.cli.columns import print_columns
-from pyupc.cli.options import examples
+from pyupc.cli.options import NegativeNumbers, examples, json_output
 from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.cli.report import printable
-from pyupc.errors import UsageProblem
+from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
+    from pyupc.database.rules import Connection, Rule
     from pyupc.settings.effective import Setting
 
 logger = logging.getLogger("pyupc.settings")
 
 
-@click.group(epilog=examples("pyupc config show", "pyupc config path"))
+@click.group(epilog=examples("pyupc config show", "pyupc config set fresh_for '10 s'"))
 def command() -> None:
-    """Show what is set by config.toml, variables and flags."""
+    """Show what is set by config.toml, variables and flags; set rules in the database."""
 
 
 @command.command(
@@ -44,13 +47,15 @@ def show(ctx: click.Context, names: tuple[str, ...], output: Output) -> None:
     as JSON and CSV, each has the name of its variable too. Secrets are masked.
 
     A flag is stronger than a variable, a variable than config.toml. A rule that neither sets is
-    the database's own (ALTER DATABASE … SET upc.name) or its default.
+    the database's own or its default: ALTER DATABASE|ROLE … SET upc.name is stronger than `pyupc
+    config set`. The database is asked if one runs.
 
     All of it is checked, also what other commands than NAME would find wrong with their settings
     when they are run. Variables that begin with PYUPC_ and are not pyupc's are named.
     """
     from pyupc.settings import effective
     from pyupc.settings.names import nearest
+    from pyupc.settings.rules import TABLE
     from pyupc.settings.sources import Sources
 
     root = ctx.find_root()
@@ -58,12 +63,16 @@ def show(ctx: click.Context, names: tuple[str, ...], output: Output) -> None:
     main = root.command
     assert isinstance(main, click.Group)
     commands = [(name, main.get_command(root, name)) for name in main.list_commands(root)]
-    settings = list(effective.all_settings(root, sources, [(n, c) for n, c in commands if c]))
+    wanted = ".".join(names)
+    stored = _stored() if wanted.partition(".")[0] in ("", TABLE) else None
+    settings = list(
+        effective.all_settings(root, sources, [(n, c) for n, c in commands if c], stored)
+    )
     for name in effective.unknown_variables(sources.environ, settings):
         meant = nearest(name, [setting.variable for setting in settings])
         hint = f"; the nearest name is {meant}" if meant else ""
         logger.warning("%s is not a variable of pyupc%s", printable(name), hint)
-    chosen = _chosen(settings, ".".join(names))
+    chosen = _chosen(settings, wanted)
     print_rows(
         [setting.as_json() for setting in chosen],
         output,
@@ -89,6 +98,91 @@ def path(ctx: click.Context) -> None:
     found = sources.file.path or file.find(named, os.environ)
     if found is not None:
         click.echo(str(found))
+
+
+@command.command(
+    name="set",
+    cls=NegativeNumbers,
+    epilog=examples(
+        "pyupc config set fresh_for '10 s'",
+        "pyupc config set stop_probability 35",
+        "pyupc config set stop_verify off --json",
+    ),
+)
+@click.argument("name")
+@click.argument("value")
+@json_output
+def set_(name: str, value: str, as_json: bool) -> None:
+    """Set a rule for everybody, in the database's table upc_data.rule, with who did and when.
+
+    NAME and VALUE are as in the table [rules] of config.toml. A running tick takes it at its next
+    tick. What config.toml, a variable or ALTER DATABASE|ROLE … SET upc.name says is stronger, and
+    the command says so. Only the owner of the database's schemas may do it.
+    """
+    from pyupc.database import rules
+
+    name = name.removeprefix("rules.")
+    with _checked() as conn:
+        value = rules.set_rule(conn, name, value)
+        _report(rules.in_force(conn, name), value, as_json)
+
+
+@command.command(
+    name="unset",
+    epilog=examples("pyupc config unset fresh_for", "pyupc config unset stop_verify --json"),
+)
+@click.argument("name")
+@json_output
+def unset(name: str, as_json: bool) -> None:
+    """Take a rule out of the database's table again: its default holds, or what is stronger."""
+    from pyupc.database import rules
+
+    name = name.removeprefix("rules.")
+    with _checked() as conn:
+        was_set = rules.unset_rule(conn, name)
+        found = {rule.name: rule for rule in rules.rules(conn)}
+        if not was_set:
+            logger.warning("%s was not set", printable(name))
+        if name in found:
+            _report(found[name], None, as_json)
+
+
+@contextmanager
+def _checked() -> Iterator[Connection]:
+    from pyupc.database import schema
+    from pyupc.database.connect import connect
+
+    with connect(application_name="pyupc config") as conn:
+        schema.check(conn)
+        yield conn
+
+
+def _report(rule: Rule, stored: str | None, as_json: bool) -> None:
+    """The rule in force, and a warning where that is not what has been stored."""
+    from pyupc.settings.effective import source_of_rule
+
+    if stored is not None and rule.source != "table":
+        logger.warning(
+            "here %s is %s all the same: a setting goes before the table", rule.name, rule.value
+        )
+    if as_json:
+        import json
+
+        click.echo(
+            json.dumps({"name": rule.name, "value": rule.value, "source": source_of_rule(rule)})
+        )
+    else:
+        click.echo(f"{rule.name} {rule.value} ({source_of_rule(rule)})")
+
+
+def _stored() -> dict[str, Rule] | None:
+    from pyupc.database import rules
+
+    try:
+        return rules.stored()
+    except PyupcError as problem:
+        logger.info("the database is not asked for its rules: %s", problem.message)
+        return None
 
 
 def _print(settings: list[Setting]) -> None:

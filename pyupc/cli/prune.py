@@ -30,8 +30,8 @@ def command(batch: int, output: Output) -> None:
     """Delete prices, ticks and announcements that are older than they are kept.
 
     A running `pyupc tick` does this by itself, a batch a minute; here it is done until nothing is
-    left. The settings upc.keep_prices (30 days) and upc.keep_ticks (90 days, announcements too) say
-    how long; 'infinity' keeps all: ALTER DATABASE … SET upc.keep_ticks = '1 year'.
+    left. The rules keep_prices (30 days) and keep_ticks (90 days, announcements too) say how long;
+    'infinity' keeps all: pyupc config set keep_ticks '1 year'.
     """
     from pyupc.cli.transfer_progress import telling
     from pyupc.database import schema

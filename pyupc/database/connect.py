@@ -10,7 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pyupc.database.errors import translate
-from pyupc.errors import UsageProblem
+from pyupc.errors import DatabaseUnreachable, UsageProblem
 from pyupc.settings.rules import connection_options
 
 SEARCH_PATH = '"$user",public,upc,analytics'
@@ -39,6 +39,19 @@ def resolve_dsn(database: str | None = None) -> str:
     if database is None:
         return embedded.ensure_running()
     return embedded.database_uri(database, create=True)
+
+
+def running_dsn() -> str:
+    """The server to look at: nothing is started and nothing is created."""
+    if os.environ.get("PYUPC_DSN", "").strip():
+        return resolve_dsn()
+    from pyupc import embedded
+    from pyupc.embedded.cluster import Cluster
+    from pyupc.embedded.home import Home
+
+    if not embedded.is_running():
+        raise DatabaseUnreachable("the embedded PostgreSQL does not run", "pyupc db start")
+    return Cluster(Home.at(embedded.default_home())).uri(embedded.DATABASE)
 
 
 def connect(

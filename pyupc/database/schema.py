@@ -12,6 +12,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from pyupc.errors import SchemaOutOfDate
+from pyupc.shipped import folder
 
 HEAD = "0013"
 
@@ -24,20 +25,13 @@ UPDATE_HINT = "update pyupc: pip install --upgrade pyupc"
 _MARKER = re.compile(r"\[pyupc ([0-9a-z]+)(?: ([0-9a-f]{64}))?\]$")
 
 
-def _folder(name: str) -> Path:
-    """A folder that the wheel carries inside the package and a checkout keeps beside it."""
-    package = Path(__file__).resolve().parents[1]
-    inside, beside = package / name, package.parent / name
-    return inside if inside.is_dir() else beside
-
-
 def migrations_folder() -> Path:
-    return _folder("migrations")
+    return folder("migrations")
 
 
 def sql_files() -> list[Path]:
     """The files of the engine, in the order in which they are run."""
-    return sorted(_folder("sql").glob("*.sql"), key=lambda file: file.name)
+    return sorted(folder("sql").glob("*.sql"), key=lambda file: file.name)
 
 
 def code_hash() -> str:

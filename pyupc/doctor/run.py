@@ -10,15 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from pyupc import embedded
-from pyupc.database.connect import connect, resolve_dsn
+from pyupc.database.connect import connect, running_dsn
 from pyupc.doctor import clock, machine, outside, rights, server, standing
 from pyupc.doctor.clock import Clock
 from pyupc.doctor.finding import Finding, Running
 from pyupc.doctor.outside import Registered
 from pyupc.doctor.server import Connection
-from pyupc.embedded.cluster import Cluster
-from pyupc.embedded.home import Home
-from pyupc.errors import DatabaseUnreachable
 from pyupc.tick.link import watchful
 
 APPLICATION_NAME = "pyupc doctor"
@@ -75,7 +72,7 @@ class Examination:
             yield from self._ask((("rights", rights.rights),))
         is_readable = any(each.state == "ok" for each in schema)
         if is_readable:
-            yield from self._ask((("symbols", self._read_symbols),))
+            yield from self._ask((("rules", server.rules), ("symbols", self._read_symbols)))
         network = self._begin_network()
         if is_readable:
             yield from self._ask((("disk", server.disk),))
@@ -145,7 +142,9 @@ class Examination:
 
     def _connect(self) -> Finding:
         self.is_unreachable = True
-        conn = connect(watchful(_dsn(), STATEMENT_SECONDS), application_name=APPLICATION_NAME)
+        conn = connect(
+            watchful(running_dsn(), STATEMENT_SECONDS), application_name=APPLICATION_NAME
+        )
         conn.execute(
             "SELECT pg_catalog.set_config('statement_timeout', %s, false)",
             (f"{STATEMENT_SECONDS:g}s",),
@@ -172,12 +171,3 @@ class Examination:
 
 def _is_embedded() -> bool:
     return not os.environ.get("PYUPC_DSN", "").strip()
-
-
-def _dsn() -> str:
-    """Nothing is started and nothing is created: that would be no look at what there is."""
-    if not _is_embedded():
-        return resolve_dsn()
-    if not embedded.is_running():
-        raise DatabaseUnreachable("the embedded PostgreSQL does not run", "pyupc db start")
-    return Cluster(Home.at(embedded.default_home())).uri(embedded.DATABASE)

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from pyupc.database import schema
+from pyupc.database.rules import rules as stored_rules
 from pyupc.doctor.finding import Finding, State
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -122,6 +123,17 @@ def tables(conn: Connection) -> Finding:
     except psycopg.errors.InsufficientPrivilege:
         return Finding("schema", "warn", "this role may not read its revision", "see rights")
     return Finding("schema", "ok", f"revision {schema.HEAD}, functions of this pyupc")
+
+
+def rules(conn: Connection) -> Finding:
+    """Rules in the table that make no sense: every tick would be refused."""
+    found = [rule for rule in stored_rules(conn) if rule.problem]
+    if found:
+        seen = "; ".join(str(rule.problem) for rule in found)
+        repair = "; ".join(f"pyupc config unset {rule.name}" for rule in found)
+        return Finding("rules", "fail", f"upc_data.rule: {seen}", repair)
+    count = _one(conn, "SELECT count(*) FROM upc_data.rule")
+    return Finding("rules", "ok", f"{count} set in upc_data.rule")
 
 
 def disk(conn: Connection) -> Finding:

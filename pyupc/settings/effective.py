@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -25,8 +25,12 @@ from pyupc.settings.rules import RULES, TABLE
 from pyupc.settings.secrets import shown
 from pyupc.settings.sources import Sources
 
+if TYPE_CHECKING:
+    from pyupc.database.rules import Rule
+
 DEFAULT = "default"
 OF_DATABASE = "default or the database's own"
+SETTING = "SET or ALTER DATABASE|ROLE … SET"
 
 # Names that are not settings: of the tests, and of whoever looks for a mistake in pyupc.
 _OTHER_VARIABLES = (location.VARIABLE, "PYUPC_DEBUG", "PYUPC_SHARED")
@@ -47,14 +51,18 @@ class Setting:
 
 
 def all_settings(
-    root: click.Context, sources: Sources, commands: Iterable[tuple[str, click.Command]]
+    root: click.Context,
+    sources: Sources,
+    commands: Iterable[tuple[str, click.Command]],
+    stored: Mapping[str, Rule] | None = None,
 ) -> Iterator[Setting]:
     """Those of the program, the rules, and those of the commands in their order.
 
-    Everything is checked as it would be when it is used: click.UsageError, UsageProblem.
+    `stored` are the rules as the database has them; None where there is none to ask. Everything is
+    checked as it would be when it is used: click.UsageError, UsageProblem.
     """
     yield from _general(root, sources)
-    yield from _rules(sources)
+    yield from _rules(sources, stored)
     for name, command in commands:
         own = defaults(command, (name,), sources.file)
         yield from _options(root, sources, command, (name,), own)
@@ -85,11 +93,23 @@ def _general(root: click.Context, sources: Sources) -> Iterator[Setting]:
         yield _setting(key, value, source, general.variable)
 
 
-def _rules(sources: Sources) -> Iterator[Setting]:
+def _rules(sources: Sources, stored: Mapping[str, Rule] | None) -> Iterator[Setting]:
     for name, rule in RULES.items():
         value = sources.environ.get(rule.variable) or sources.file.rules.get(name)
         source = _source(sources, rule.variable, name in sources.file.rules, OF_DATABASE)
+        if value is None and stored is not None and name in stored:
+            value, source = stored[name].value, source_of_rule(stored[name])
         yield _setting(f"{TABLE}.{name}", value, source, rule.variable)
+
+
+def source_of_rule(rule: Rule) -> str:
+    if rule.source == "setting":
+        return SETTING
+    if rule.source != "table" or rule.set_at is None:
+        return DEFAULT
+    at = rule.set_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    source = f"upc_data.rule, set by {rule.set_by} at {at}"
+    return f"{source}: {rule.problem}" if rule.problem else source
 
 
 def _source(sources: Sources, variable: str, is_in_file: bool, otherwise: str = DEFAULT) -> str:

@@ -1,17 +1,21 @@
 """The rules: settings that the SQL side reads as upc.<name>, and how a connection carries them.
 
 A rule that is set in config.toml or in a variable PYUPC_RULES_<NAME> goes with every connection;
-one that is not is the database's own (ALTER DATABASE … SET upc.<name>), or has its default.
+one that is not is the database's own (ALTER DATABASE … SET upc.<name>, else the table
+upc_data.rule), or has its default. Which rules there are is written in sql/03_rules.sql.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pyupc.errors import UsageProblem
+from pyupc.shipped import folder
 
 TABLE = "rules"
 PREFIX = "PYUPC_RULES_"
@@ -30,8 +34,6 @@ _UNITS = {
     **dict.fromkeys(("y", "yr", "yrs", "year", "years"), 31_557_600.0),
 }
 _LONGEST_SECONDS = 1000 * _UNITS["years"]
-# What upc.delete_expired asks for.
-_SHORTEST_KEPT_SECONDS = 2 * _UNITS["days"]
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII | re.IGNORECASE)
 _INTERVAL = re.compile(rf"{_PART.pattern}(?:\s+{_PART.pattern})*", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
@@ -44,12 +46,13 @@ _OFF = ("off", "false", "no", "0")
 class Rule:
     """`read` makes text for PostgreSQL of a value, which is a string if a variable holds it.
 
-    It raises ValueError; `expected` says then what it wants.
+    It raises ValueError; `expected` says then what it wants. `fallback` is the default.
     """
 
     name: str
     expected: str
     read: Callable[[object], str]
+    fallback: str
     is_number: bool = False
 
     @property
@@ -77,24 +80,18 @@ def seconds(interval: str) -> float:
     return total
 
 
-def _interval(value: object, least: float) -> str:
-    if not isinstance(value, str) or seconds(value) < least:
-        raise ValueError(value)
-    return " ".join(value.split())
+def _interval(least: float, *, is_above: bool, is_endless: bool) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError(value)
+        if is_endless and value.strip().lower() == INFINITY:
+            return INFINITY
+        # A microsecond is what PostgreSQL can tell from nothing.
+        if seconds(value) < (least + 1e-6 if is_above else least):
+            raise ValueError(value)
+        return " ".join(value.split())
 
-
-def _above_zero(value: object) -> str:
-    # A microsecond is what PostgreSQL can tell from nothing.
-    return _interval(value, 1e-6)
-
-
-def _from_zero(value: object) -> str:
-    return _interval(value, 0)
-
-
-def _kept(value: object) -> str:
-    is_infinite = isinstance(value, str) and value.strip().lower() == INFINITY
-    return INFINITY if is_infinite else _interval(value, _SHORTEST_KEPT_SECONDS)
+    return read
 
 
 def _switch(value: object) -> str:
@@ -104,55 +101,47 @@ def _switch(value: object) -> str:
     raise ValueError(value)
 
 
-def _number(least: float, most: float) -> Callable[[object], str]:
+def _number(least: float, most: float, *, is_above: bool) -> Callable[[object], str]:
     def read(value: object) -> str:
         is_text = isinstance(value, str) and _NUMBER.fullmatch(value.strip())
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not (is_text or is_number) or not least <= float(value) <= most:  # type: ignore[arg-type]
+            raise ValueError(value)
+        if is_above and float(value) == least:  # type: ignore[arg-type]
             raise ValueError(value)
         return repr(float(value)).removesuffix(".0")  # type: ignore[arg-type]
 
     return read
 
 
-def _intervals(*names: str) -> list[Rule]:
-    expected = 'an interval above zero such as "15 s" or "2 min"'
-    return [Rule(name, expected, _above_zero) for name in names]
-
-
-def _delays(*names: str) -> list[Rule]:
+def _rule(written: Mapping[str, Any]) -> Rule:
+    """A line of the list in sql/03_rules.sql."""
+    name, kind, fallback = written["name"], written["kind"], written["fallback"]
+    least, most = written.get("at_least", ""), written.get("at_most", "")
+    is_above = bool(written.get("is_above"))
+    if kind == "switch":
+        return Rule(name, "true (on) or false (off)", _switch, fallback)
+    if kind == "number":
+        bounds = f"above {least}, at most {most}" if is_above else f"from {least} to {most}"
+        read = _number(float(least), float(most), is_above=is_above)
+        return Rule(name, f"a number {bounds}", read, fallback, is_number=True)
+    is_endless = most == INFINITY
     expected = 'an interval such as "15 s", "2 min" or "0 s"'
-    return [Rule(name, expected, _from_zero) for name in names]
+    if is_above:
+        expected = 'an interval above zero such as "15 s" or "2 min"'
+    elif is_endless:
+        expected = f'an interval of {least} or more such as "30 days", nor "{INFINITY}"'
+    read = _interval(seconds(least), is_above=is_above, is_endless=is_endless)
+    return Rule(name, expected, read, fallback)
 
 
-def _periods(*names: str) -> list[Rule]:
-    expected = f'an interval of two days or more such as "30 days", nor "{INFINITY}"'
-    return [Rule(name, expected, _kept) for name in names]
+def _registry() -> Mapping[str, Rule]:
+    text = (folder("sql") / "03_rules.sql").read_text("utf-8")
+    _, listed, _ = text.split("$rules$")
+    return {written["name"]: _rule(written) for written in json.loads(listed)}
 
 
-def _switches(*names: str) -> list[Rule]:
-    return [Rule(name, "true (on) or false (off)", _switch) for name in names]
-
-
-def _numbers(least: float, most: float, *names: str) -> list[Rule]:
-    expected = f"a number from {least:g} to {most:g}"
-    return [Rule(name, expected, _number(least, most), is_number=True) for name in names]
-
-
-_ALL = (
-    *_intervals("fresh_for", "warn_for", "stale_for", "frozen_after"),
-    *_numbers(0, 100, "min_probability"),
-    *_numbers(-100, 100, "min_differential"),
-    *_switches("stop_on_probability"),
-    *_numbers(0, 100, "stop_probability"),
-    *_delays("stop_ttc"),
-    *_switches("stop_verify"),
-    *_delays("stop_verify_for"),
-    *_switches("stop_on_momentum"),
-    *_numbers(1, 10_000, "stop_momentum"),
-    *_periods("keep_prices", "keep_ticks"),
-)
-RULES: Mapping[str, Rule] = {rule.name: rule for rule in _ALL}
+RULES: Mapping[str, Rule] = _registry()
 
 
 def from_environment(environ: Mapping[str, str]) -> Iterator[tuple[Rule, str]]:

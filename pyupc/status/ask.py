@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import psycopg
 
 from pyupc.database import schema
-from pyupc.database.connect import connect, resolve_dsn
+from pyupc.database.connect import connect, running_dsn
 from pyupc.database.errors import translate
 from pyupc.errors import DatabaseUnreachable
 from pyupc.tick.link import no_answer, watchful
@@ -77,18 +76,8 @@ def ask(symbols: Sequence[str]) -> Status:
 
 
 def _connected() -> Connection:
-    dsn = watchful(_dsn(), _STATEMENT_SECONDS)
+    dsn = watchful(running_dsn(), _STATEMENT_SECONDS)
     return connect(dsn, application_name="pyupc status")
-
-
-def _dsn() -> str:
-    """A health check starts no server."""
-    if not os.environ.get("PYUPC_DSN", "").strip():
-        from pyupc import embedded
-
-        if not embedded.is_running():
-            raise DatabaseUnreachable("the embedded PostgreSQL does not run", "pyupc db start")
-    return resolve_dsn()
 
 
 def _problem_of_writing(conn: Connection) -> str | None:

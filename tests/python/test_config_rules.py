@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,24 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pyupc.database.connect import connect, with_search_path
+from pyupc.errors import UsageProblem
 from pyupc.settings.rules import RULES, connection_options, seconds
 from tests.python.feed_servers import Exchange, serving
 from tests.python.market import REPOSITORY, clone, fill, start
 from tests.python.settings_files import pyupc
+from tests.sql.support import Connection, scalar
 
 
 def setting(dsn: str, name: str, fallback: str = "none") -> Any:
     with connect(dsn) as conn:
         row = conn.execute("SELECT upc.setting(%s, %s)", (name, fallback)).fetchone()
     return row[0] if row else None
+
+
+def sqlstate(conn: Connection, query: str, *parameters: Any) -> str | None:
+    with pytest.raises(psycopg.Error) as caught, conn.transaction():
+        conn.execute(query.encode(), parameters or None)
+    return caught.value.sqlstate
 
 
 def through_psql(query: str, *arguments: str | Path) -> str:
@@ -97,33 +106,140 @@ def test_a_rule_of_the_file_and_its_variable(
 
 
 def test_the_rules_are_the_settings_that_the_database_reads() -> None:
+    """By name alone: the defaults are written once."""
     texts = [file.read_text() for file in (REPOSITORY / "sql").glob("*.sql")]
-    pattern = r"upc\.(?:setting|kept_since)\('(\w+)'"
-    assert {name for text in texts for name in re.findall(pattern, text)} == set(RULES)
+    pattern = r"upc\.(?:setting|kept_since)\('(\w+)'([,)])"
+    calls = [found for text in texts for found in re.findall(pattern, text)]
+    assert {name for name, _ in calls} == set(RULES)
+    assert [name for name, end in calls if end == "," and not name.startswith("keep_")] == []
 
 
-@pytest.mark.parametrize(
-    "query",
-    ["SELECT upc.stop_rules()", "SELECT upc.delete_expired()", "SELECT upc.freshness('1 s')"],
-)
-def test_the_database_takes_what_is_taken_here(
-    query: str, fresh_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The least of every rule, and the most of it."""
-    least = {"interval above": "1 ms", "interval such": "0 s", "interval of": "2 days"}
-    most = {
-        "interval above": "1000 years",
-        "interval such": "1000 years",
-        "interval of": "infinity",
-    }
-    for extreme, index in ((least, 0), (most, 1)):
-        for rule in RULES.values():
-            kind = " ".join(rule.expected.split()[1:3])
-            bounds = [word for word in rule.expected.split() if word.lstrip("-").isdigit()]
-            value = extreme.get(kind) or (bounds[index] if rule.is_number else "on")
-            monkeypatch.setenv(rule.variable, value)
-        with connect(fresh_db) as conn:
-            conn.execute(query.encode())
+def test_the_same_rules_with_and_without_a_database(fresh_db: str) -> None:
+    with connect(fresh_db) as conn:
+        rows = conn.execute(
+            "SELECT d.name, d.fallback, upc.setting(d.name) FROM upc.rule_definitions() AS d"
+        ).fetchall()
+    assert rows == [(rule.name, rule.fallback, rule.fallback) for rule in RULES.values()]
+
+
+# Of each kind and bound: what it takes, as it is stored, and what neither takes.
+TAKEN = [
+    ("fresh_for", " 10   s ", "10 s"),
+    ("fresh_for", "1 ms", "1 ms"),
+    ("fresh_for", "1000 years", "1000 years"),
+    ("fresh_for", "1 h 30 min", "1 h 30 min"),
+    ("stop_ttc", "0 s", "0 s"),
+    ("keep_ticks", "2 days", "2 days"),
+    ("keep_ticks", "Infinity", "infinity"),
+    ("min_probability", "0", "0"),
+    ("min_probability", "100.0", "100"),
+    ("min_differential", "-100", "-100"),
+    ("stop_momentum", "1e1", "10"),
+    ("account_precision", "0.0001", "0.0001"),
+    ("account_precision", "1", "1"),
+    ("edge_contracts", "0.5", "0.5"),
+    ("stop_verify", "TRUE", "on"),
+    ("stop_verify", "0", "off"),
+]
+REFUSED = [
+    ("fresh_for", "0 s"),
+    ("fresh_for", "-1 s"),
+    ("fresh_for", "15"),
+    ("fresh_for", "soon"),
+    ("fresh_for", "15 parsecs"),
+    ("fresh_for", "infinity"),
+    ("fresh_for", "1001 years"),
+    ("fresh_for", ""),
+    ("keep_prices", "47 h"),
+    ("min_probability", "100.01"),
+    ("min_probability", "NaN"),
+    ("min_probability", "1_0"),
+    ("min_differential", "inf"),
+    ("stop_momentum", "0"),
+    ("account_precision", "0"),
+    ("account_precision", "0.00001"),
+    ("account_precision", "2"),
+    ("edge_contracts", "0"),
+    ("edge_contracts", "-10"),
+    ("stop_verify", "maybe"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "stored"), TAKEN)
+def test_both_take_it(name: str, value: str, stored: str, db: Connection) -> None:
+    assert RULES[name].text(value, "here") == stored
+    assert scalar(db, "SELECT upc.set_rule(%s, %s)", name, value) == stored
+    assert scalar(db, "SELECT upc.setting(%s)", name) == stored
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_both_refuse_it(name: str, value: str, db: Connection) -> None:
+    with pytest.raises(UsageProblem):
+        RULES[name].text(value, "here")
+    assert sqlstate(db, "SELECT upc.set_rule(%s, %s)", name, value) == "22023"
+    assert scalar(db, "SELECT count(*) FROM upc_data.rule") == 0
+
+
+def test_names_that_are_none(db: Connection) -> None:
+    for name in ("fresh", "FRESH_FOR", None):
+        assert sqlstate(db, "SELECT upc.set_rule(%s, '1 s')", name) == "UP029"
+        assert sqlstate(db, "SELECT upc.unset_rule(%s)", name) == "UP029"
+    assert sqlstate(db, "SELECT upc.set_rule('fresh_for', NULL)") == "22023"
+    # What a newer pyupc has left stops nothing, and goes.
+    db.execute("INSERT INTO upc_data.rule VALUES ('of_tomorrow', '1', 'me', now())")
+    db.execute("SELECT FROM upc.take_rules()")
+    assert scalar(db, "SELECT upc.unset_rule('of_tomorrow')")
+
+
+def test_what_goes_before_what(db: Connection) -> None:
+    state = "SELECT upc.freshness('20 s')"
+    assert scalar(db, state) == "warn"
+    db.execute("SELECT upc.set_rule('fresh_for', '25 s')")
+    assert scalar(db, state) == "fresh"
+    row = db.execute(
+        "SELECT value, source, set_by = session_user, set_at <= clock_timestamp()"
+        " FROM upc.rules() WHERE name = 'fresh_for'"
+    ).fetchone()
+    assert row == ("25 s", "table", True, True)
+    db.execute("SET upc.fresh_for = '19 s'")
+    assert scalar(db, state) == "warn"
+    source = "SELECT source FROM upc.rules() WHERE name = 'fresh_for'"
+    assert scalar(db, source) == "setting"
+    db.execute("SET upc.fresh_for = ''")
+    assert scalar(db, state) == "fresh"
+    assert scalar(db, "SELECT upc.unset_rule('fresh_for')") is True
+    assert scalar(db, "SELECT upc.unset_rule('fresh_for')") is False
+    assert (scalar(db, state), scalar(db, source)) == ("warn", "default")
+
+
+def test_a_tick_takes_what_has_been_set_since_the_last(market: str) -> None:
+    """Also within one transaction, and from another session's."""
+    query = "SELECT t.state FROM upc.tick('BTC', 'database', at => %s) AS t"
+    with connect(market) as other, connect(market) as conn, conn.transaction(force_rollback=True):
+        at = scalar(conn, "SELECT clock_timestamp() - interval '1 day'")
+        conn.execute(
+            "SELECT upc.record_price('BTC', 'coinbase', 97000, NULL, %s)",
+            (at - timedelta(seconds=20),),
+        )
+        assert scalar(conn, query, at) == "warn"
+        try:
+            other.execute("SELECT upc.set_rule('fresh_for', '20 s')")
+            assert scalar(conn, query, at) == "fresh"
+            assert scalar(conn, "SELECT upc.freshness('20 s')") == "fresh"
+            other.execute("SELECT upc.set_rule('fresh_for', '19 s')")
+            assert scalar(conn, query, at) == "warn"
+            # Broken by hand: every tick says so, and what it would have written is not.
+            for value in ("soon", "0 s", ""):
+                other.execute("UPDATE upc_data.rule SET value = %s", (value,))
+                for broken in (query, "SELECT upc.freshness(now() - %s)"):
+                    assert sqlstate(conn, broken, at) == "22023"
+            problem = "SELECT name FROM upc.rules() WHERE problem IS NOT NULL"
+            assert scalar(other, problem) == "fresh_for"
+            other.execute("SELECT upc.set_rule('fresh_for', '20 s')")
+            assert scalar(conn, query, at) == "fresh"
+        finally:
+            other.execute("DELETE FROM upc_data.rule")
+        assert scalar(conn, query, at) == "warn"
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def test_a_symbol_that_is_ticked_is_well(market: str, tmp_path: Path) -> None:
         "settings": "warn",
         "schema": "ok",
         "rights": "ok",
+        "rules": "ok",
         "symbols": "ok",
         "disk": "ok",
         # The fingerprints of the test end months ago.

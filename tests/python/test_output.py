@@ -41,6 +41,8 @@ WITHOUT_ROWS = {
     "pyupc serve": "one line",
     "pyupc tick": "the documents that it writes to files",
     "pyupc config path": "one line",
+    "pyupc config set": "one object",
+    "pyupc config unset": "one object",
     "pyupc completion": "a script",
 }
 

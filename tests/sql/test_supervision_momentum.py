@@ -255,7 +255,7 @@ def test_the_rules_are_those_that_are_said(conn: Connection) -> None:
     conn.execute("SET upc.stop_on_probability = ''")
     row = conn.execute("SELECT * FROM upc.stop_rules()").fetchone()
     assert row == (True, 40, seconds(60), None, True, 35)
-    set_to(conn, stop_verify="on")
+    conn.execute("SELECT upc.unset_rule('stop_verify')")
     assert scalar(conn, "SELECT verify_for FROM upc.stop_rules()") == seconds(15)
 
 

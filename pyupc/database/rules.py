@@ -1,0 +1,73 @@
+"""The rules as the database has them: set for everybody, unset, and looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import class_row
+
+from pyupc.database import schema
+from pyupc.database.connect import connect, running_dsn
+from pyupc.database.errors import translate
+from pyupc.errors import UsageProblem
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_PATIENCE_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule in force. `source` is setting (of the session, role or database), table or default;
+    `set_by` and `set_at` are the table's; `problem` is what is wrong with what stands there."""
+
+    name: str
+    value: str
+    source: str
+    set_by: str | None
+    set_at: datetime | None
+    problem: str | None
+
+
+def set_rule(conn: Connection, name: str, value: str) -> str:
+    """The value as it is stored."""
+    row = conn.execute("SELECT upc.set_rule(%s::text, %s::text)", (name, value)).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def unset_rule(conn: Connection, name: str) -> bool:
+    """Whether it was set."""
+    row = conn.execute("SELECT upc.unset_rule(%s::text)", (name,)).fetchone()
+    return row == (True,)
+
+
+def rules(conn: Connection) -> list[Rule]:
+    query = "SELECT r.name, r.value, r.source, r.set_by, r.set_at, r.problem FROM upc.rules() AS r"
+    with conn.cursor(row_factory=class_row(Rule)) as cursor:
+        return cursor.execute(query).fetchall()
+
+
+def in_force(conn: Connection, name: str) -> Rule:
+    return next(rule for rule in rules(conn) if rule.name == name)
+
+
+def stored() -> dict[str, Rule]:
+    """Those of the database that is there. Nothing is started for it; PyupcError without one."""
+    dsn = running_dsn()
+    try:
+        if conninfo_to_dict(dsn).get("connect_timeout") is None:
+            dsn = make_conninfo(dsn, connect_timeout=_PATIENCE_SECONDS)
+    except psycopg.ProgrammingError:
+        # Its message quotes the part that libpq stumbled over, which may be a password.
+        raise UsageProblem("the connection string is not understood") from None
+    try:
+        with connect(dsn, application_name="pyupc config show") as conn:
+            schema.check(conn)
+            return {rule.name: rule for rule in rules(conn)}
+    except psycopg.Error as error:
+        raise translate(error) from error

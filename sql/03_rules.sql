@@ -1,0 +1,344 @@
+-- Rules: the limits and switches that people set, each known here and nowhere else.
+
+-- Every rule that there is. The list between the marks is JSON, since the command line reads it too,
+-- which has to check a config.toml without a database.
+--
+-- kind: interval, number or switch. The value lies from at_least to at_most; is_above: not at_least
+-- itself.
+-- An interval whose at_most is infinity may be 'infinity', too.
+--
+-- Example:
+--   SELECT d.fallback = '15 s' AS is_known FROM upc.rule_definitions() AS d WHERE d.name = 'fresh_for';
+CREATE FUNCTION upc.rule_definitions()
+RETURNS TABLE (
+    place bigint,
+    name text,
+    kind text,
+    fallback text,
+    at_least text,
+    at_most text,
+    is_above boolean,
+    unit text,
+    meaning text
+)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 20
+AS $fn$
+    SELECT
+        e.place, d.name, d.kind, d.fallback, d.at_least, d.at_most, coalesce(d.is_above, false), d.unit,
+        d.meaning
+    FROM json_array_elements($rules$
+[
+{"name": "fresh_for", "kind": "interval", "fallback": "15 s", "at_least": "0 s", "is_above": true, "at_most": "1000 years", "meaning": "a price or quote is fresh up to this age"},
+{"name": "warn_for", "kind": "interval", "fallback": "30 s", "at_least": "0 s", "is_above": true, "at_most": "1000 years", "meaning": "it is in warn up to this age, and may still be traded on"},
+{"name": "stale_for", "kind": "interval", "fallback": "60 s", "at_least": "0 s", "is_above": true, "at_most": "1000 years", "meaning": "it is stale up to this age and halted after it"},
+{"name": "frozen_after", "kind": "interval", "fallback": "30 s", "at_least": "0 s", "is_above": true, "at_most": "1000 years", "meaning": "a price that has been the same for so long is stale"},
+{"name": "min_probability", "kind": "number", "fallback": "95", "at_least": "0", "at_most": "100", "unit": "%", "meaning": "what the watchlist asks of a probability"},
+{"name": "min_differential", "kind": "number", "fallback": "0", "at_least": "-100", "at_most": "100", "unit": "points", "meaning": "what the watchlist asks of probability less ask"},
+{"name": "stop_on_probability", "kind": "switch", "fallback": "on", "meaning": "a probability below the limit stops a trade"},
+{"name": "stop_probability", "kind": "number", "fallback": "40", "at_least": "0", "at_most": "100", "unit": "%", "meaning": "the limit below which a probability stops a trade"},
+{"name": "stop_ttc", "kind": "interval", "fallback": "60 s", "at_least": "0 s", "at_most": "1000 years", "meaning": "no probability stops a trade with less time than this to the close"},
+{"name": "stop_verify", "kind": "switch", "fallback": "on", "meaning": "a probability stops a trade only if it stayed below for a while"},
+{"name": "stop_verify_for", "kind": "interval", "fallback": "15 s", "at_least": "0 s", "at_most": "1000 years", "meaning": "how long it has to stay below"},
+{"name": "stop_on_momentum", "kind": "switch", "fallback": "on", "meaning": "momentum against it stops a trade"},
+{"name": "stop_momentum", "kind": "number", "fallback": "35", "at_least": "1", "at_most": "10000", "unit": "bp", "meaning": "the momentum from which on it stops a trade"},
+{"name": "account_precision", "kind": "number", "fallback": "0.01", "at_least": "0.0001", "at_most": "1", "unit": "USD", "meaning": "what is paid is rounded up to a multiple of this: 0.0001 for direct members of Kalshi, 0.01 for others"},
+{"name": "edge_contracts", "kind": "number", "fallback": "10", "at_least": "0", "is_above": true, "at_most": "1000000", "unit": "contracts", "meaning": "the size of the order whose fee an edge is after"},
+{"name": "keep_prices", "kind": "interval", "fallback": "30 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long prices are kept"},
+{"name": "keep_ticks", "kind": "interval", "fallback": "90 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long ticks and announcements are kept"}
+]
+    $rules$::json) WITH ORDINALITY AS e (rule, place)
+    CROSS JOIN LATERAL json_to_record(e.rule) AS d (
+        name text, kind text, fallback text, at_least text, at_most text, is_above boolean, unit text,
+        meaning text
+    )
+    ORDER BY e.place
+$fn$;
+COMMENT ON FUNCTION upc.rule_definitions IS
+    'every rule that there is: its kind, its default, its bounds, its unit and what it means';
+
+
+-- The default of a rule; NULL for a name that is none. A constant name is looked up while planning.
+CREATE FUNCTION upc.rule_fallback(name text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (
+    SELECT d.fallback FROM upc.rule_definitions() AS d WHERE d.name = rule_fallback.name
+);
+COMMENT ON FUNCTION upc.rule_fallback IS 'the default of a rule; NULL for a name that is none';
+
+
+-- The value of a rule as it is stored: trimmed, numbers plain, switches on or off.
+--
+-- Errors: UP029 a name that is no rule; 22023 a value that the rule cannot have.
+--
+-- Example:
+--   SELECT upc.rule_text('stop_verify', 'yes') = 'on' AS is_switch;
+CREATE FUNCTION upc.rule_text(name text, value text)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_rule record;
+    v_text text := regexp_replace(trim(value), '\s+', ' ', 'g');
+BEGIN
+    SELECT d.* INTO v_rule FROM upc.rule_definitions() AS d WHERE d.name = rule_text.name;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'unknown rule %', coalesce(quote_literal(name), 'NULL')
+            USING
+                ERRCODE = 'UP029',
+                DETAIL = 'A rule is a limit or a switch that can be set.',
+                HINT = 'There are: ' || (
+                    SELECT string_agg(d.name, ', ' ORDER BY d.place)
+                    FROM upc.rule_definitions() AS d
+                ) || '.';
+    END IF;
+
+    CASE v_rule.kind
+        WHEN 'switch' THEN
+            IF lower(v_text) IN ('on', 'true', 'yes', '1') THEN
+                RETURN 'on';
+            ELSIF lower(v_text) IN ('off', 'false', 'no', '0') THEN
+                RETURN 'off';
+            END IF;
+        WHEN 'number' THEN
+            IF v_text ~ '^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$'
+                AND v_text::numeric BETWEEN v_rule.at_least::numeric AND v_rule.at_most::numeric
+                AND NOT (v_rule.is_above AND v_text::numeric = v_rule.at_least::numeric)
+            THEN
+                RETURN trim_scale(v_text::numeric)::text;
+            END IF;
+        ELSE
+            -- Before PostgreSQL 17 no interval is endless.
+            IF lower(v_text) = 'infinity' AND v_rule.at_most = 'infinity' THEN
+                RETURN 'infinity';
+            END IF;
+            BEGIN
+                IF v_text ~* '^\d+(\.\d+)?\s*[a-z]+(\s+\d+(\.\d+)?\s*[a-z]+)*$'
+                    AND v_text::interval >= v_rule.at_least::interval
+                    AND v_text::interval <= replace(v_rule.at_most, 'infinity', '1000 years')::interval
+                    AND NOT (v_rule.is_above AND v_text::interval = v_rule.at_least::interval)
+                THEN
+                    RETURN v_text;
+                END IF;
+            EXCEPTION
+                WHEN data_exception THEN
+                    NULL;
+            END;
+    END CASE;
+
+    RAISE EXCEPTION 'rule % cannot be %', name, coalesce(quote_literal(value), 'NULL')
+        USING
+            ERRCODE = 'invalid_parameter_value',
+            DETAIL = CASE v_rule.kind
+                WHEN 'switch' THEN 'It is on or off.'
+                ELSE format(
+                    'It is %s %s %s, at most %s.',
+                    CASE v_rule.kind WHEN 'number' THEN 'a number' ELSE 'an interval with its unit,' END,
+                    CASE WHEN v_rule.is_above THEN 'above' ELSE 'from' END,
+                    v_rule.at_least,
+                    v_rule.at_most
+                )
+            END,
+            HINT = format(
+                'Its default is %L: upc.set_rule(%L, %L), or upc.unset_rule(%L).',
+                v_rule.fallback, name, v_rule.fallback, name
+            );
+END
+$fn$;
+COMMENT ON FUNCTION upc.rule_text IS
+    'the value of a rule as it is stored; raises UP029 for a name that is none, 22023 for a value that it cannot have';
+
+
+CREATE FUNCTION upc.stored_rule(name text)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_taken text := current_setting('upc.taken_rules', true);
+    v_value text;
+BEGIN
+    -- In a tick they have been read, and checked.
+    IF v_taken = '{}' THEN
+        RETURN NULL;
+    ELSIF v_taken <> '' THEN
+        RETURN v_taken::json ->> name;
+    END IF;
+
+    SELECT r.value INTO v_value FROM upc_data.rule AS r WHERE r.name = stored_rule.name;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN upc.rule_text(name, v_value);
+END
+$fn$;
+COMMENT ON FUNCTION upc.stored_rule IS
+    'internal: a rule as upc_data.rule has it, NULL where it does not; raises 22023 if it has been broken there';
+
+
+-- Read all rules of the table at once and keep them to the end of the transaction, or until
+-- upc.taken_rules is set to nothing. A tick asks for two dozen.
+-- Errors: 22023 a value that its rule cannot have.
+CREATE FUNCTION upc.take_rules()
+RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $fn$
+DECLARE
+    v_rules text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM upc_data.rule) THEN
+        RETURN set_config('upc.taken_rules', '{}', true);
+    END IF;
+
+    -- A name of another pyupc's is nobody's business here.
+    SELECT coalesce(json_object_agg(r.name, r.value ORDER BY r.name)::text, '{}')
+    INTO v_rules
+    FROM upc_data.rule AS r
+    WHERE upc.rule_fallback(r.name) IS NOT NULL;
+    -- Each state of the table is checked once a session.
+    IF v_rules <> coalesce(current_setting('upc.checked_rules', true), '') THEN
+        PERFORM upc.rule_text(e.key, e.value) FROM json_each_text(v_rules::json) AS e;
+        PERFORM set_config('upc.checked_rules', v_rules, false);
+    END IF;
+    RETURN set_config('upc.taken_rules', v_rules, true);
+END
+$fn$;
+COMMENT ON FUNCTION upc.take_rules IS
+    'internal: reads the rules of the table once for the rest of the transaction; raises 22023 if one has been broken there';
+
+
+-- A rule in force: the setting of the session, role or database (SET upc.name, ALTER DATABASE … SET
+-- upc.name), else what upc_data.rule says, else its default.
+--
+-- fallback: in place of the default.
+CREATE FUNCTION upc.setting(name text, fallback text DEFAULT NULL)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(
+    nullif(current_setting('upc.' || setting.name, true), ''),
+    upc.stored_rule(setting.name),
+    setting.fallback,
+    upc.rule_fallback(setting.name)
+);
+COMMENT ON FUNCTION upc.setting IS
+    'a rule in force: a setting of the session, role or database (SET upc.name, ALTER DATABASE … SET upc.name), else what upc_data.rule says, else the fallback, else its default';
+
+
+-- Set a rule for everybody, in upc_data.rule. A running tick takes it at its next tick. A setting of
+-- the session, role or database of that name goes before it.
+--
+-- Returns the value as it is stored.
+-- Errors: UP029 a name that is no rule; 22023 a value that the rule cannot have; 42501 for anybody
+-- but the owner: who ticks must not be able to loosen what stops.
+--
+-- Example:
+--   SELECT upc.set_rule('fresh_for', '10 s') = '10 s' AS is_set;
+CREATE FUNCTION upc.set_rule(name text, value text)
+RETURNS text
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_text text := upc.rule_text(set_rule.name, set_rule.value);
+BEGIN
+    INSERT INTO upc_data.rule AS r (name, value, set_by, set_at)
+    VALUES (set_rule.name, v_text, session_user, clock_timestamp())
+    ON CONFLICT ON CONSTRAINT rule_name_pkey
+        DO UPDATE SET
+            value = excluded.value,
+            set_by = excluded.set_by,
+            set_at = excluded.set_at;
+    RETURN v_text;
+END
+$fn$;
+COMMENT ON FUNCTION upc.set_rule IS
+    'sets a rule for everybody and notes who did and when; returns the value as it is stored';
+
+
+-- Take a rule out of upc_data.rule again.
+--
+-- Returns false where it was not set.
+-- Errors: UP029 a name that is no rule; 42501 for anybody but the owner.
+--
+-- Example:
+--   SELECT NOT upc.unset_rule('warn_for') AS was_not_set;
+CREATE FUNCTION upc.unset_rule(name text)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    DELETE FROM upc_data.rule AS r WHERE r.name = unset_rule.name;
+    IF FOUND THEN
+        RETURN true;
+    END IF;
+    -- What another pyupc has left there can be taken out; else the name has to be one.
+    IF upc.rule_fallback(name) IS NULL THEN
+        PERFORM upc.rule_text(name, NULL);
+    END IF;
+    RETURN false;
+END
+$fn$;
+COMMENT ON FUNCTION upc.unset_rule IS
+    'takes a rule out of upc_data.rule; returns false where it was not set';
+
+
+-- Every rule with the value in force and where that comes from.
+--
+-- source: setting (of the session, role or database), table or default; set_by and set_at belong to
+-- the table's. problem: what is wrong with the table's value, if it has been broken by hand.
+--
+-- Example:
+--   SELECT r.name, r.value, r.source FROM upc.rules() AS r;
+CREATE FUNCTION upc.rules()
+RETURNS TABLE (
+    name text,
+    value text,
+    source text,
+    set_by text,
+    set_at timestamptz,
+    fallback text,
+    unit text,
+    meaning text,
+    problem text
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 20
+AS $fn$
+DECLARE
+    v_rule record;
+BEGIN
+    FOR v_rule IN
+        SELECT
+            d.*,
+            nullif(current_setting('upc.' || d.name, true), '') AS setting,
+            r.value AS stored,
+            r.set_by,
+            r.set_at
+        FROM upc.rule_definitions() AS d
+        LEFT JOIN upc_data.rule AS r ON r.name = d.name
+        ORDER BY d.place
+    LOOP
+        name := v_rule.name;
+        value := coalesce(v_rule.setting, v_rule.stored, v_rule.fallback);
+        source := CASE
+            WHEN v_rule.setting IS NOT NULL THEN 'setting'
+            WHEN v_rule.stored IS NOT NULL THEN 'table'
+            ELSE 'default'
+        END;
+        set_by := v_rule.set_by;
+        set_at := v_rule.set_at;
+        fallback := v_rule.fallback;
+        unit := v_rule.unit;
+        meaning := v_rule.meaning;
+        problem := NULL;
+        IF v_rule.stored IS NOT NULL THEN
+            BEGIN
+                PERFORM upc.rule_text(v_rule.name, v_rule.stored);
+            EXCEPTION
+                WHEN invalid_parameter_value THEN
+                    problem := SQLERRM;
+            END;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc.rules IS
+    'every rule with the value in force, where that comes from, and who set it and when where it is the table''s';
