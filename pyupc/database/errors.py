@@ -23,7 +23,8 @@ _HINTS = {
     "40001": "another session changed the same rows: try again",
     "40P01": "another session changed the same rows: try again",
     "42501": "connect as the owner of the schemas, or have the right granted",
-    "53100": "make room on the server's disk, then try again",
+    "53100": "make room on the server's disk, or in its /dev/shm if it names shared memory"
+    " (docker run --shm-size), then try again",
     "53200": "the server is out of memory: lower the size of the request or its work_mem",
     "53300": "close other connections, or raise max_connections",
     "55P03": "another session holds the lock: end it, or try again later",

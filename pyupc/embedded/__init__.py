@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 
+from pyupc.embedded import server_lock
 from pyupc.embedded.binaries import wheel_binaries
 from pyupc.embedded.cluster import Cluster
 from pyupc.embedded.home import Home, Notify
@@ -50,7 +51,13 @@ def default_home() -> Path:
             "no folder is known for the embedded PostgreSQL",
             "pip install 'pyupc[embedded]', or set PYUPC_HOME or PYUPC_DSN",
         ) from None
-    return platformdirs.user_data_path("pyupc", appauthor=False)
+    try:
+        return platformdirs.user_data_path("pyupc", appauthor=False).expanduser()
+    except RuntimeError:
+        raise DatabaseUnreachable(
+            f"user id {os.geteuid()} has no home folder, in HOME or in /etc/passwd",
+            "set PYUPC_HOME to a folder for the embedded PostgreSQL",
+        ) from None
 
 
 def print_to_stderr(message: str) -> None:
@@ -96,10 +103,10 @@ def stop(home: Path | None = None, *, notify: Notify = print_to_stderr) -> bool:
 
 
 def is_running(home: Path | None = None) -> bool:
-    """Whether the server's process lives, be it ready or still starting."""
-    cluster = _cluster(home)
-    with _clear_errors(cluster.home):
-        return Postmaster.of(cluster.home.data) is not None
+    """Whether a server lives, be it ready or still starting, here or in another container."""
+    place = _cluster(home).home
+    with _clear_errors(place):
+        return Postmaster.of(place.data) is not None or server_lock.is_held(place.server_lock)
 
 
 def program(name: str) -> Path:

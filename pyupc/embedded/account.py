@@ -11,7 +11,7 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,13 +43,19 @@ def server_account(data: Path) -> Account | None:
 
 
 def run(
-    command: Sequence[str | Path], account: Account | None, *, cwd: str | Path = "/"
+    command: Sequence[str | Path],
+    account: Account | None,
+    *,
+    cwd: str | Path = "/",
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run to the end, in a session of its own and with a bare environment, whatever its exit code.
 
     An interruption ends the command and all that it started: nothing goes on writing afterwards.
     """
-    with start(command, account, cwd=cwd, stderr=subprocess.PIPE) as process:
+    with start(
+        command, account, cwd=cwd, stderr=subprocess.PIPE, environment=environment
+    ) as process:
         try:
             stdout, stderr = process.communicate()
         except BaseException:
@@ -61,9 +67,18 @@ def run(
 
 
 def start(
-    command: Sequence[str | Path], account: Account | None, *, cwd: str | Path, stderr: int
+    command: Sequence[str | Path],
+    account: Account | None,
+    *,
+    cwd: str | Path,
+    stderr: int,
+    inherited: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
-    """Begin a command that a Ctrl-C in this terminal does not reach."""
+    """Begin a command that a Ctrl-C in this terminal does not reach.
+
+    Of all open descriptors it gets those that are named in `inherited`, under the same numbers.
+    """
     return subprocess.Popen(
         [str(part) for part in command],
         stdin=subprocess.DEVNULL,
@@ -72,10 +87,11 @@ def start(
         text=True,
         errors="replace",
         close_fds=True,
+        pass_fds=inherited,
         start_new_session=True,
         cwd=cwd,
         # PGPORT, PGDATA and their like steer the server too, and C keeps its messages in ASCII.
-        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **(environment or {})},
         user=account.uid if account else None,
         group=account.gid if account else None,
         extra_groups=[] if account else None,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,13 +12,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
+from psycopg.conninfo import make_conninfo
 
 from pyupc.database.errors import translate
+from pyupc.embedded import server_lock
 from pyupc.embedded.account import Account, run, server_account
 from pyupc.embedded.binaries import MAJOR, usable_binaries
 from pyupc.embedded.home import (
     PORT,
+    REMAINS_SECONDS,
     Home,
     Notify,
     Waiting,
@@ -24,7 +29,9 @@ from pyupc.embedded.home import (
     write_private_file,
 )
 from pyupc.embedded.launch import launch, reason
+from pyupc.embedded.passwd import passwd_entry
 from pyupc.embedded.postmaster import Postmaster
+from pyupc.embedded.shared_memory import shared_memory_settings
 from pyupc.errors import DatabaseUnreachable
 
 SUPERUSER = "pyupc"
@@ -42,6 +49,12 @@ SETTINGS: Mapping[str, str] = {
     "timezone": "UTC",
     "wal_level": "minimal",
 }
+
+# Limit on the wait for the socket of a server elsewhere, which it opens before it recovers.
+_SOCKET_SECONDS = 5.0
+
+# In the folder of the data, as the server's account, among the processes that the number is of.
+_STOP_FROM_WITHIN = "COPY (SELECT) TO PROGRAM 'read -r pid < postmaster.pid && kill -INT \"$pid\"'"
 
 
 @dataclass(frozen=True)
@@ -71,19 +84,25 @@ class Cluster:
             Waiting(notify, "PostgreSQL is starting or recovering")
         ):
             return
-        account = server_account(self.home.data)
-        self.home.open_to(account)
-        binaries = usable_binaries(self.home.path, account, self.major)
-        self._check_version()
-        if not (self.home.data / "PG_VERSION").exists():
-            self._initialise(binaries, account)
-        launch(self.home, binaries, account, notify)
+        lock = self._lock_unless_served(notify)
+        if lock is None:
+            return
+        try:
+            account = server_account(self.home.data)
+            self.home.open_to(account)
+            binaries = usable_binaries(self.home.path, account, self.major)
+            self._check_version()
+            if not (self.home.data / "PG_VERSION").exists():
+                self._initialise(binaries, account)
+            launch(self.home, binaries, account, lock, notify)
+        finally:
+            os.close(lock)
 
     def stop(self, notify: Notify) -> bool:
         """Fast shutdown: open transactions are rolled back. False if it was not running."""
         running = Postmaster.of(self.home.data)
         if running is None:
-            return False
+            return self._stop_elsewhere(notify)
         # As the server's own account: the number comes from a file of its, not of root's.
         command = ["/bin/sh", "-c", 'kill -INT "$1"', "sh", str(running.pid)]
         run(command, server_account(self.home.data))
@@ -92,6 +111,63 @@ class Cluster:
             waiting.a_moment()
         self.home.close()
         return True
+
+    def _stop_elsewhere(self, notify: Notify) -> bool:
+        """Stop a server whose processes cannot be seen from here."""
+        if not server_lock.is_held(self.home.server_lock):
+            return False
+        lock = self._lock_unless_served(notify)
+        if lock is not None:
+            os.close(lock)
+            return False
+        try:
+            with psycopg.connect(self.uri("postgres"), autocommit=True) as connection:
+                connection.execute(_STOP_FROM_WITHIN)
+        except psycopg.errors.AdminShutdown:
+            pass
+        except psycopg.Error as error:
+            raise translate(error) from error
+        waiting = Waiting(notify, "PostgreSQL is writing its last checkpoint")
+        while server_lock.is_held(self.home.server_lock):
+            waiting.a_moment()
+        self.home.close()
+        return True
+
+    def _lock_unless_served(self, notify: Notify) -> int | None:
+        """The server's lock, or None once a server that has it takes connections.
+
+        Its number may mean nothing here, in another container, and only its socket can be asked.
+        """
+        waiting = Waiting(notify, f"another process uses {self.home.data}")
+        address = make_conninfo(host=str(self.home.socket_folder), port=PORT).encode()
+        since = time.monotonic()
+        while (lock := server_lock.take(self.home.server_lock)) is None:
+            answer = pq.PGconn.ping(address)
+            if answer == pq.Ping.OK:
+                return None
+            if answer == pq.Ping.REJECT:
+                since = time.monotonic()
+            elif time.monotonic() > since + self._patience():
+                raise self._in_use()
+            waiting.a_moment()
+        return lock
+
+    def _patience(self) -> float:
+        is_here = server_lock.host_elsewhere(self.home.server_lock) is None
+        return REMAINS_SECONDS if is_here else _SOCKET_SECONDS
+
+    def _in_use(self) -> DatabaseUnreachable:
+        host = server_lock.host_elsewhere(self.home.server_lock)
+        if host is None:
+            return DatabaseUnreachable(
+                f"processes of a PostgreSQL that was killed still use {self.home.data}",
+                "they end with their statements: try again later, or end them",
+            )
+        return DatabaseUnreachable(
+            f"a PostgreSQL that was started on {host}, perhaps in another container, "
+            f"uses {self.home.data} and does not answer here",
+            "run pyupc db stop there, or set PYUPC_HOME here to another folder",
+        )
 
     def create_database(self, name: str) -> None:
         """Create a database if it is missing."""
@@ -121,6 +197,7 @@ class Cluster:
         # The server's account cannot read the file of root's, and initdb wants one.
         password_file = self.home.socket_folder / "initdb.password"
         password_file.unlink(missing_ok=True)
+        settings = {**shared_memory_settings(), **self.settings}
         options = [
             f"--pgdata={partial}",
             f"--username={SUPERUSER}",
@@ -128,17 +205,18 @@ class Cluster:
             "--auth=scram-sha-256",
             "--encoding=UTF8",
             "--locale=C",
-            *(f"--set={name}={value}" for name, value in self.settings.items()),
+            *(f"--set={name}={value}" for name, value in settings.items()),
         ]
         if self.major >= 17:
             options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         try:
             write_private_file(password_file, password + "\n", account)
-            result = run([binaries / "initdb", *options], account)
+            with passwd_entry(self.home.socket_folder, account) as environment:
+                result = run([binaries / "initdb", *options], account, environment=environment)
             if result.returncode != 0:
                 raise DatabaseUnreachable(
                     f"the embedded PostgreSQL cannot be set up: {reason(result.stderr)}",
-                    f"check that there is room for it in {self.home.path}",
+                    f"check that there is room for it in {self.home.path} and in /dev/shm",
                 )
             self.home.put_in_place(partial, self.home.data)
         finally:

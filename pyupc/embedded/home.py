@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyupc.embedded.account import Account, run
+from pyupc.embedded.server_lock import try_lock
 from pyupc.errors import DatabaseUnreachable
 
 Notify = Callable[[str], None]
 
 PORT = 5432
+# Limit on the wait for processes that a killed server left behind.
+REMAINS_SECONDS = 60.0
 # macOS ends at 104 bytes and Linux at 108, both with the closing NUL.
 _LONGEST_SOCKET_PATH = 103
 _LOG_LIMIT = 8 * 1024 * 1024
@@ -61,18 +64,24 @@ class Home:
         return self.path / "postgres.log"
 
     @property
+    def server_lock(self) -> Path:
+        return self.path / "server.lock"
+
+    @property
     def password_file(self) -> Path:
         return self.path / "password"
 
     @property
     def socket_folder(self) -> Path:
-        """In the home, or where its path is too long for a socket, in /tmp under a derived name.
+        """In the home, or where its path is none for a socket, in /tmp under a derived name.
 
+        It may be too long, or have a comma, which libpq takes for the end of a host's name.
         /tmp and not $XDG_RUNTIME_DIR: that one differs between a login, a cron job and a service,
         and it is emptied when the user logs out, while the server runs on.
         """
         folder = self.path / "socket"
-        if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= _LONGEST_SOCKET_PATH:
+        length = len(os.fsencode(folder / f".s.PGSQL.{PORT}"))
+        if length <= _LONGEST_SOCKET_PATH and "," not in str(folder):
             return folder
         return Path("/tmp", f"pyupc-{hashlib.sha256(os.fsencode(self.path)).hexdigest()[:20]}")
 
@@ -82,6 +91,11 @@ class Home:
         The mode and owner of a folder that is in place stay as they are. 0711 for root: the
         server's account passes through and sees no names.
         """
+        if "\n" in str(self.path) or "\r" in str(self.path):
+            raise DatabaseUnreachable(
+                "PYUPC_HOME has a line break in its name, which PostgreSQL refuses",
+                "set PYUPC_HOME to another folder",
+            )
         mode = 0o711 if os.geteuid() == 0 else 0o700
         missing = []
         for folder in (self.path, *self.path.parents):
@@ -172,7 +186,7 @@ class Home:
         descriptor = os.open(self.path / "lock", flags, 0o600)
         try:
             waiting = Waiting(notify, "another command is starting or stopping PostgreSQL")
-            while not _try_lock(descriptor):
+            while not try_lock(descriptor, fcntl.LOCK_EX):
                 waiting.a_moment()
             yield
         finally:
@@ -209,11 +223,3 @@ def write_private_file(path: Path, text: str, account: Account | None = None) ->
         file.write(text)
         file.flush()
         os.fsync(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

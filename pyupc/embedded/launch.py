@@ -9,34 +9,34 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pyupc.embedded.account import Account, last_line, start
-from pyupc.embedded.home import PORT, Home, Notify, Waiting
+from pyupc.embedded.home import PORT, REMAINS_SECONDS, Home, Notify, Waiting
 from pyupc.embedded.postmaster import Postmaster, remove_misleading_lock_files
+from pyupc.embedded.shared_memory import shared_memory_settings
 from pyupc.errors import DatabaseUnreachable
 
 # The shell ends at once, so that the server is nobody's child: a dead child that its parent has
 # not waited for would look alive to the next start.
 _DETACHED = '"$@" </dev/null >&2 & echo "$!"'
 
-# lock_file_exists: processes that a killed server left behind still hold its shared memory. They
-# end by themselves once their current statement is done.
+# lock_file_exists: processes that a killed server left behind still hold its shared memory, and are
+# of one without our lock, which an older pyupc started. They end once their statement is done.
 _STILL_IN_USE = " F0001 "
-_STILL_IN_USE_SECONDS = 60.0
 
 _SEVERE = re.compile(r"(?:FATAL|PANIC|ERROR|error):\s+(.*)")
 
 
-def launch(home: Home, binaries: Path, account: Account | None, notify: Notify) -> None:
-    """Start the server and return once it takes connections."""
+def launch(home: Home, binaries: Path, account: Account | None, lock: int, notify: Notify) -> None:
+    """Start the server and return once it takes connections. It inherits the descriptor `lock`."""
     crashed = (home.data / "postmaster.pid").exists()
     remove_misleading_lock_files(home)
     state = "recovering after a crash" if crashed else "starting"
     waiting = Waiting(notify, f"PostgreSQL is {state}")
-    deadline = time.monotonic() + _STILL_IN_USE_SECONDS
+    deadline = time.monotonic() + REMAINS_SECONDS
     while True:
         home.bound_log()
         with _open_log(home.log) as log:
             before = os.fstat(log.fileno()).st_size
-            postmaster = _detached(home, binaries, account, log.fileno())
+            postmaster = _detached(home, binaries, account, log.fileno(), lock)
         if postmaster.becomes_ready(waiting):
             return
         said = _text_after(home.log, before)
@@ -53,7 +53,9 @@ def reason(output: str) -> str:
     return severe[1].strip() if severe else last_line(output) or "it gives no reason"
 
 
-def _detached(home: Home, binaries: Path, account: Account | None, log: int) -> Postmaster:
+def _detached(
+    home: Home, binaries: Path, account: Account | None, log: int, lock: int
+) -> Postmaster:
     settings = {
         "cluster_name": "pyupc",
         "listen_addresses": "",
@@ -62,12 +64,13 @@ def _detached(home: Home, binaries: Path, account: Account | None, log: int) -> 
         "port": str(PORT),
         "unix_socket_directories": _quoted(str(home.socket_folder)),
         "unix_socket_permissions": "0700",
+        **shared_memory_settings(),
     }
     command: list[str | Path] = [binaries / "postgres", "-D", home.data]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     shell = ["/bin/sh", "-c", _DETACHED, "sh", *command]
-    with start(shell, account, cwd=home.data, stderr=log) as process:
+    with start(shell, account, cwd=home.data, stderr=log, inherited=(lock,)) as process:
         stdout, _ = process.communicate()
     return Postmaster(int(stdout), home.data)
 

@@ -1,4 +1,4 @@
-"""The server's main process, as its `postmaster.pid` tells of it."""
+"""The server's main process, as its `postmaster.pid` describes it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ class Postmaster:
     def is_ready(self) -> bool:
         """Whether it takes connections: `postmaster.pid` says so in its last line."""
         try:
-            lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+            text = (self.data / "postmaster.pid").read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return False
+        lines = text.splitlines()
         return (
             len(lines) > _STATUS_LINE
             and lines[0].strip() == str(self.pid)
@@ -57,15 +58,19 @@ class Postmaster:
 
 
 def remove_misleading_lock_files(home: Home) -> None:
-    """Remove lock files of a dead server whose number is another process's by now.
+    """Remove lock files of a dead server that PostgreSQL would take for those of a live one.
 
-    PostgreSQL takes any process of its own user with that number for a running server and refuses
-    to start. Where no process has the number it sees for itself, so the files stay: by them it
-    finds out whether remains of the old server still use its memory.
+    Whoever calls holds the server's lock. PostgreSQL refuses to start where a file is empty, as a
+    power failure leaves it, or where any process of its own user has the number in it by now. Where
+    no process has it PostgreSQL sees for itself, so the files stay: by them it finds out whether
+    remains of the old server still use its memory.
     """
     for path in (home.data / "postmaster.pid", home.socket_folder / f".s.PGSQL.{PORT}.lock"):
         pid = _first_number(path)
-        if pid is None or Postmaster(pid, home.data).is_alive():
+        if pid is None:
+            path.unlink(missing_ok=True)
+            continue
+        if Postmaster(pid, home.data).is_alive():
             continue
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, 0)
@@ -74,11 +79,13 @@ def remove_misleading_lock_files(home: Home) -> None:
 
 def _first_number(path: Path) -> int | None:
     try:
-        first = path.read_text(encoding="utf-8").partition("\n")[0].strip()
+        first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
     except FileNotFoundError:
         return None
-    # The socket's lock file is of the same shape; a file of a full disk may be empty.
-    return int(first) if first.isdigit() and int(first) > 1 else None
+    # The socket's lock file is of the same shape. After a full disk or a power failure it may be
+    # empty, or of zeros.
+    number = int(first) if first.isdecimal() and first.isascii() else 0
+    return number if 0 < number < 2**31 else None
 
 
 def _command_line(pid: int) -> str:

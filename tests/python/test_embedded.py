@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,10 +19,9 @@ from pyupc import embedded
 from pyupc.database.connect import connect
 from pyupc.embedded.home import Home
 from pyupc.errors import DatabaseUnreachable
+from tests.python.homes import START, command, new_home, output, remove, server_pid
 
 AS_ROOT = os.geteuid() == 0
-START = "from pyupc import embedded; print(embedded.ensure_running())"
-REPOSITORY = Path(__file__).parents[2]
 
 needs_root = pytest.mark.skipif(not AS_ROOT, reason="only root's server runs as another user")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc here")
@@ -37,47 +34,11 @@ class Started:
     seconds: float
 
 
-def new_home() -> Path:
-    """A home that does not exist yet, in a folder that every user can pass through."""
-    base = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="pyupc-home-", dir=base if base.is_dir() else None))
-    folder.chmod(0o711)
-    return folder / "home"
-
-
-def remove(home: Path) -> None:
-    embedded.stop(home)
-    shutil.rmtree(home.parent)
-
-
 @pytest.fixture
 def home() -> Iterator[Path]:
     path = new_home()
     yield path
     remove(path)
-
-
-def command(home: Path, code: str = START, **environment: str) -> subprocess.Popen[str]:
-    """Another Python process that works with the home, as one of pyupc's commands does."""
-    path = os.pathsep.join([environment.pop("first_on_path", ""), str(REPOSITORY)]).strip(":")
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path, "PYUPC_HOME": str(home), **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def output(process: subprocess.Popen[str]) -> str:
-    with process:
-        stdout, _ = process.communicate()
-    assert process.returncode == 0
-    return stdout.strip()
-
-
-def server_pid(home: Path) -> int:
-    return int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
 
 
 def mode(path: Path) -> int:
@@ -124,12 +85,16 @@ def test_another_name_of_the_same_home_is_the_same_server(started: Started) -> N
 
 
 @needs_proc
-def test_the_server_inherits_no_descriptor(started: Started) -> None:
-    folder = Path(f"/proc/{server_pid(started.home)}/fd")
+def test_the_server_inherits_one_descriptor(home: Path) -> None:
+    left_open = "import os; os.set_inheritable(os.open('/proc/version', os.O_RDONLY), True)"
+    output(command(home, f"{left_open}; {START}"))
+    folder = Path(f"/proc/{server_pid(home)}/fd")
     opened = {entry.name: os.readlink(entry) for entry in folder.iterdir()}
-    log = str(started.home / "postgres.log")
+    log = str(home / "postgres.log")
     assert [opened[name] for name in "012"] == ["/dev/null", log, log]
-    assert str(started.home / "lock") not in opened.values()
+    # Its own are sockets, pipes and the like, which have no path.
+    inherited = [path for name, path in opened.items() if name not in "012" and path[0] == "/"]
+    assert inherited == [str(home / "server.lock")]
 
 
 def test_the_settings_are_those_of_a_small_and_durable_server(started: Started) -> None:
@@ -295,8 +260,11 @@ def test_a_command_killed_while_it_sets_up_does_no_harm(home: Path) -> None:
     assert value(embedded.ensure_running(home), "SELECT 1") == 1
 
 
-def test_a_long_path_has_its_socket_in_a_private_folder_elsewhere(home: Path) -> None:
-    deep = home / ("d" * 60) / ("e" * 60)
+@pytest.mark.parametrize("name", [f"{'d' * 60}/{'e' * 60}", "a, b", "'a, \\b%2c"])
+def test_a_path_that_is_none_of_a_socket_has_a_private_folder_elsewhere(
+    home: Path, name: str
+) -> None:
+    deep = home / name
     try:
         uri = embedded.ensure_running(deep)
         socket_folder = Path(str(conninfo_to_dict(uri)["host"]))
