@@ -139,17 +139,18 @@ BEGIN
     ) AS c
     CROSS JOIN LATERAL (
         SELECT
-            price_state <> 'halted' AS is_known,
-            price_state IN ('fresh', 'warn') AND v_quote_state IN ('fresh', 'warn') AS has_edge,
-            CASE WHEN price_state <> 'halted' THEN c.prob_within END AS within,
-            CASE WHEN price_state <> 'halted' THEN c.prob_above END AS above
+            upc.is_told('probability', price_state) AS is_known,
+            upc.is_told('difference', price_state)
+                AND upc.is_told('difference', v_quote_state) AS has_edge,
+            CASE WHEN upc.is_told('probability', price_state) THEN c.prob_within END AS within,
+            CASE WHEN upc.is_told('probability', price_state) THEN c.prob_above END AS above
     ) AS k
     LEFT JOIN upc_data.market_quote AS q
         ON q.symbol = strike_table.symbol
         AND q.event_ticker = v_event.event_ticker
         AND q.strike = c.strike::numeric
         AND q.status = 'active'
-        AND v_quote_state <> 'halted'
+        AND upc.is_told('quote', v_quote_state)
     ORDER BY c.buffer, c.strike;
 END
 $fn$;

@@ -8,14 +8,6 @@ COMMENT ON FUNCTION upc.two_decimals IS
     'a number as it stands in the JSON documents: two decimals';
 
 
-CREATE FUNCTION upc.iso_utc(at timestamptz)
-RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN to_char(iso_utc.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
-COMMENT ON FUNCTION upc.iso_utc IS
-    'an instant as it stands in the JSON documents: ISO 8601, UTC, microseconds';
-
-
 -- The strikes of a tick as JSON, from one call of strike_table.
 --
 -- Arguments as in strike_table; min_probability and min_differential, in percent, are what the

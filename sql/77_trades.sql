@@ -225,7 +225,9 @@ BEGIN
             CASE WHEN c.strike > price THEN a.above ELSE 100 - a.above END AS beyond
         FROM (
             SELECT CASE
-                WHEN coalesce(price_state, 'halted') = 'halted' OR NOT c.is_traded THEN NULL
+                WHEN NOT coalesce(upc.is_told('probability', price_state), false)
+                    OR NOT c.is_traded
+                THEN NULL
                 WHEN t.event_ticker = active_trades.event_ticker AND c.place IS NOT NULL
                     THEN active_trades.prob_above[c.place]
                 ELSE (
@@ -258,7 +260,7 @@ BEGIN
         SELECT CASE
             WHEN q.status = 'active'
                 AND c.is_traded
-                AND upc.freshness(at - e.read_at) <> 'halted'
+                AND upc.is_told('quote', upc.freshness(at - e.read_at))
             THEN 1 - CASE t.side WHEN 'yes' THEN q.no_ask ELSE q.yes_ask END
         END AS close_price
         OFFSET 0

@@ -64,6 +64,7 @@ DECLARE
     v_event record;
     v_quote_state text;
     v_has_edge boolean;
+    v_valid_until text;
     v_closes_at timestamptz;
     v_volatility double precision;
     v_observed double precision;
@@ -109,7 +110,8 @@ BEGIN
     v_quote_state := CASE
         WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
     END;
-    v_has_edge := state IN ('fresh', 'warn') AND v_quote_state IN ('fresh', 'warn');
+    v_has_edge := upc.is_told('difference', state) AND upc.is_told('difference', v_quote_state);
+    v_valid_until := upc.valid_until(at);
     ttc_seconds := coalesce(
         floor(extract(epoch FROM v_event.closes_at - market_at))::integer,
         upc.seconds_to_hour(market_at)
@@ -155,27 +157,6 @@ BEGIN
     ) AS d;
     fingerprint := v_strikes.fingerprint;
 
-    v_live := json_build_object(
-        'timestamp', upc.iso_utc(at),
-        'current_price', price,
-        'base_strike', round(price / v_tier) * v_tier,
-        'ttc_seconds', ttc_seconds,
-        'momentum_score', momentum / 100,
-        'strikes', v_strikes.strikes,
-        'probabilities', v_strikes.probabilities,
-        'fingerprint_csv', fingerprint || '.csv',
-        'symbol', symbol,
-        'momentum_bps', momentum,
-        'fingerprint', fingerprint,
-        'method', method,
-        'model', used_model,
-        'settlement', used_settlement,
-        'volatility', v_volatility,
-        'state', state,
-        'feed', feed,
-        'market_at', upc.iso_utc(market_at)
-    );
-
     IF v_is_live THEN
         v_count := upc.count_tick(symbol, at, every, state <> 'halted', since_last);
         SELECT s.*
@@ -195,6 +176,46 @@ BEGIN
     announced := CASE
         WHEN cardinality(v_announced) > 0 THEN array_to_json(v_announced)
     END;
+    INSERT INTO upc_data.tick AS t (
+        symbol, ticked_at, feed, state, market_at, price, priced_at, momentum, ttc_seconds,
+        method, fingerprint, strikes, prob_above, event_ticker, done_count, missed_count,
+        answered_count, closes_at, yes_ask, no_ask, model, settlement, volatility
+    )
+    VALUES (
+        tick.symbol, at, tick.feed, tick.state, tick.market_at, tick.price, v_seen.priced_at,
+        tick.momentum, tick.ttc_seconds, tick.method, tick.fingerprint, v_strikes.strikes,
+        v_strikes.prob_above, v_event.event_ticker, v_count.done, v_count.missed,
+        v_count.answered, v_closes_at,
+        -- Where no edge may be told, as in strike_table, no ask is one to judge by.
+        CASE WHEN v_has_edge THEN v_strikes.yes_ask END,
+        CASE WHEN v_has_edge THEN v_strikes.no_ask END,
+        used_model, used_settlement, v_volatility
+    )
+    RETURNING t.tick_id INTO tick_id;
+
+    v_live := json_build_object(
+        'timestamp', upc.iso_utc(at),
+        'current_price', price,
+        'base_strike', round(price / v_tier) * v_tier,
+        'ttc_seconds', ttc_seconds,
+        'momentum_score', momentum / 100,
+        'strikes', v_strikes.strikes,
+        'probabilities', v_strikes.probabilities,
+        'fingerprint_csv', fingerprint || '.csv',
+        'symbol', symbol,
+        'momentum_bps', momentum,
+        'fingerprint', fingerprint,
+        'method', method,
+        'model', used_model,
+        'settlement', used_settlement,
+        'volatility', v_volatility,
+        'state', state,
+        'feed', feed,
+        'market_at', upc.iso_utc(market_at),
+        'valid_until', v_valid_until,
+        'tick_id', tick_id
+    );
+
     v_active := json_build_object(
         'symbol', symbol,
         'timestamp', upc.iso_utc(at),
@@ -204,7 +225,9 @@ BEGIN
         'state', state,
         'quote_state', v_quote_state,
         'feed', feed,
-        'market_at', upc.iso_utc(market_at)
+        'market_at', upc.iso_utc(market_at),
+        'valid_until', v_valid_until,
+        'tick_id', tick_id
     );
 
     -- The watchlist has the strike table's header.
@@ -236,7 +259,9 @@ BEGIN
             'quote_state', v_quote_state,
             'quotes_read_at', upc.iso_utc(v_event.read_at),
             'feed', feed,
-            'market_at', upc.iso_utc(market_at)
+            'market_at', upc.iso_utc(market_at),
+            'valid_until', v_valid_until,
+            'tick_id', tick_id
         )
         ORDER BY r.place
     )
@@ -246,23 +271,6 @@ BEGIN
     strike_table := v_tables[1];
     watchlist := v_tables[2];
     active_trades := v_active;
-
-    INSERT INTO upc_data.tick AS t (
-        symbol, ticked_at, feed, state, market_at, price, priced_at, momentum, ttc_seconds,
-        method, fingerprint, strikes, prob_above, event_ticker, done_count, missed_count,
-        answered_count, closes_at, yes_ask, no_ask, model, settlement, volatility
-    )
-    VALUES (
-        tick.symbol, at, tick.feed, tick.state, tick.market_at, tick.price, v_seen.priced_at,
-        tick.momentum, tick.ttc_seconds, tick.method, tick.fingerprint, v_strikes.strikes,
-        v_strikes.prob_above, v_event.event_ticker, v_count.done, v_count.missed,
-        v_count.answered, v_closes_at,
-        -- Where no edge may be told, as in strike_table, no ask is one to judge by.
-        CASE WHEN v_has_edge THEN v_strikes.yes_ask END,
-        CASE WHEN v_has_edge THEN v_strikes.no_ask END,
-        used_model, used_settlement, v_volatility
-    )
-    RETURNING t.tick_id INTO tick_id;
 
     INSERT INTO upc_data.document AS d
         (symbol, tick_id, live_probabilities, strike_table, watchlist, active_trades)

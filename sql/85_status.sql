@@ -321,7 +321,8 @@ BEGIN
         'problems', coalesce(
             v_problems, CASE v_light WHEN 'green' THEN '{}' ELSE '{nothing is ticked}' END::text[]
         ),
-        'symbols', coalesce(v_rows, '[]')
+        'symbols', coalesce(v_rows, '[]'),
+        'valid_until', upc.valid_until(at)
     )::text;
 END
 $fn$;

@@ -79,7 +79,8 @@ CREATE FUNCTION upc.last_tick(
     OUT event_ticker text,
     OUT closes_at timestamptz,
     OUT state text,
-    OUT shown_at timestamptz
+    OUT shown_at timestamptz,
+    OUT valid_until text
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -112,6 +113,7 @@ BEGIN
     -- On a clock that has been put back the tick is no less old for being ahead.
     state := upc.worse_state(v_tick.state, upc.freshness(greatest(v_age, -v_age)));
     shown_at := v_tick.market_at + v_age;
+    valid_until := upc.valid_until(v_tick.ticked_at);
 END
 $fn$;
 COMMENT ON FUNCTION upc.last_tick IS
@@ -130,7 +132,7 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT json_build_object(
         'symbol', price_document.symbol,
-        'price', CASE WHEN t.state <> 'halted' THEN t.price END,
+        'price', CASE WHEN upc.is_told('reading', t.state) THEN t.price END,
         'age_seconds',
         round(extract(epoch FROM t.shown_at - t.priced_at), 3),
         'priced_at', upc.iso_utc(t.priced_at),
@@ -138,6 +140,7 @@ BEGIN ATOMIC
         'feed', t.feed,
         'market_at', upc.iso_utc(t.shown_at),
         'tick_id', t.tick_id,
+        'valid_until', t.valid_until,
         'timestamp', upc.iso_utc(price_document.at)
     )::text
     FROM upc.last_tick(price_document.symbol, price_document.at) AS t;
@@ -172,6 +175,7 @@ BEGIN ATOMIC
         'feed', t.feed,
         'market_at', upc.iso_utc(t.shown_at),
         'tick_id', t.tick_id,
+        'valid_until', t.valid_until,
         'timestamp', upc.iso_utc(ttc_document.at)
     )::text
     FROM upc.last_tick(ttc_document.symbol, ttc_document.at) AS t
@@ -195,14 +199,17 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT json_build_object(
         'symbol', momentum_document.symbol,
-        'momentum_bps', CASE WHEN t.state <> 'halted' THEN t.momentum END,
-        'weighted_score', CASE WHEN t.state <> 'halted' THEN t.momentum / 100 END,
-        'deltas', CASE WHEN t.state <> 'halted' THEN d.strike_table #> '{momentum,deltas}' END,
+        'momentum_bps', CASE WHEN upc.is_told('reading', t.state) THEN t.momentum END,
+        'weighted_score', CASE WHEN upc.is_told('reading', t.state) THEN t.momentum / 100 END,
+        'deltas', CASE
+            WHEN upc.is_told('reading', t.state) THEN d.strike_table #> '{momentum,deltas}'
+        END,
         'fingerprint', t.fingerprint,
         'state', t.state,
         'feed', t.feed,
         'market_at', upc.iso_utc(t.shown_at),
         'tick_id', t.tick_id,
+        'valid_until', t.valid_until,
         'timestamp', upc.iso_utc(momentum_document.at)
     )::text
     FROM upc.last_tick(momentum_document.symbol, momentum_document.at) AS t
@@ -232,7 +239,8 @@ BEGIN ATOMIC
                     t.state, upc.freshness(make_interval(secs => t.age_seconds))
                 )
             END AS state,
-            t.feed
+            t.feed,
+            t.valid_until
         FROM upc_data.symbol AS s
         LEFT JOIN (
             SELECT
@@ -241,7 +249,8 @@ BEGIN ATOMIC
                 k.state,
                 k.feed,
                 abs(extract(epoch FROM symbols_document.at - k.ticked_at))::double precision
-                    AS age_seconds
+                    AS age_seconds,
+                upc.valid_until(k.ticked_at) AS valid_until
             FROM upc_data.document AS d
             JOIN upc_data.tick AS k ON k.symbol = d.symbol AND k.tick_id = d.tick_id
         ) AS t USING (symbol)

@@ -70,7 +70,7 @@ class _Run:
         self._report = Report(time.monotonic, job.feed, job.interval)
         self._rounds = Rounds(job.interval, time.monotonic, stop.wait, job.count)
         self._health = Health(job, session, folder, time.monotonic)
-        self._aging = Aging(folder, time.monotonic)
+        self._aging = Aging(folder, time.monotonic, session.document_rules())
         self._clocks = Clocks(time.monotonic, time.time)
         self._upkeep = Upkeep(
             session.delete_expired, job.upkeep_seconds, job.interval, time.monotonic
@@ -208,7 +208,9 @@ class _Run:
         self._report.answered(symbol, (job.model, job.settlement), (tick.model, tick.settlement))
         self._notifier.began()
         documents = tick.documents()
-        self._folder.write(symbol, documents)
+        if tick.limits is not None:
+            self._aging.rules = self._aging.rules.limited(tick.limits)
+        self._folder.write(symbol, self._aging.rules.in_files(documents, tick.state))
         self._aging.ticked(symbol, documents)
         if tick.at is not None and seconds < _PROMPT_SECONDS:
             self._clocks.look(tick.at.timestamp())

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from pyupc.errors import PyupcError
 from pyupc.tick.link import Link, Lost
+from pyupc.tick.rules import Rules
 
 _TICK = """
     SELECT
         t.tick_id, t.state, t.price, t.momentum, t.fingerprint,
         t.live_probabilities, t.strike_table, t.watchlist, t.active_trades, t.announced,
-        clock_timestamp(), t.used_model, t.used_settlement
+        clock_timestamp(), t.used_model, t.used_settlement, upc.state_limits()
     FROM upc.tick(
         symbol => %(symbol)s::text,
         feed => %(feed)s::text,
@@ -52,6 +53,7 @@ class Tick(NamedTuple):
     at: datetime | None = None
     model: str | None = None
     settlement: str | None = None
+    limits: Sequence[float] | None = None
 
     def documents(self) -> dict[str, str]:
         """Those that become files, by name."""
@@ -148,6 +150,10 @@ class Session(Link):
             " expires_at => %s::timestamptz)"
         )
         return bool(self.fetch(query, (lease.symbol, lease.holder, lease.expires_at))[0][0])
+
+    def document_rules(self) -> Rules:
+        """What becomes of documents that get no successor, with the limits in force."""
+        return Rules.read(self.fetch("SELECT upc.document_rules()")[0][0])
 
     def release(self, symbols: Sequence[str], holder: str) -> None:
         """Give the right to tick back. If that fails it ends by itself a little later."""

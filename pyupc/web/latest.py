@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pyupc.tick.aging import aged_documents
+from pyupc.tick.rules import Rules
 from pyupc.web.database import Database
 
 DOCUMENTS = ("live_probabilities", "strike_table", "watchlist", "active_trades")
@@ -56,6 +56,14 @@ class Latest:
     def is_same_tick(self, other: Latest) -> bool:
         return (self.tick_id, self.ticked_at) == (other.tick_id, other.ticked_at)
 
+    def aged(self, rules: Rules) -> Latest:
+        """With documents that say what they are worth in its state."""
+        if self.problem is None:
+            return self
+        return replace(
+            self, documents=rules.aged_documents(self.documents, self.state, self.problem)
+        )
+
     def age(self, now: float) -> float:
         return self.age_seconds + max(0.0, now - self.read_at)
 
@@ -67,12 +75,16 @@ async def latest(database: Database, symbol: str | None, now: float) -> list[Lat
     on. What was as it should be is passed on byte by byte.
     """
     rows = await database.rows(_QUERY, (symbol,))
-    return [_latest(row, now) for row in rows]
+    found = [_latest(row, now) for row in rows]
+    if all(each.problem is None for each in found):
+        return found
+    rules = Rules.read(await database.text("SELECT upc.document_rules()"))
+    return [each.aged(rules) for each in found]
 
 
 def _latest(row: tuple[Any, ...], now: float) -> Latest:
     symbol, tick_id, ticked_at, age, price_age, interval, state, *texts = row
-    found = Latest(
+    return Latest(
         symbol,
         tick_id,
         ticked_at,
@@ -83,10 +95,6 @@ def _latest(row: tuple[Any, ...], now: float) -> Latest:
         dict(zip(DOCUMENTS, texts, strict=True)),
         now,
     )
-    if found.problem is None:
-        return found
-    documents = aged_documents(found.documents, state, found.problem)
-    return Latest(**{**vars(found), "documents": documents})
 
 
 def joined_trades(found: list[Latest], timestamp: str) -> str:
@@ -94,9 +102,11 @@ def joined_trades(found: list[Latest], timestamp: str) -> str:
     documents = [json.loads(each.documents["active_trades"]) for each in found]
     trades = [trade for document in documents for trade in document["active_trades"]]
     states = {document["symbol"]: document["state"] for document in documents}
+    ends = [document["valid_until"] for document in documents if "valid_until" in document]
     return json.dumps(
         {
             "timestamp": timestamp,
+            "valid_until": min(ends, default=timestamp),
             "active_trades": trades,
             "count": len(trades),
             "states": states,

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 State = Literal["fresh", "warn", "stale", "halted"]
 
 
-class ProblemDetails(BaseModel):
+def _open(schema: dict[str, Any]) -> None:
+    """Leaves it open to whoever reads OpenAPI: keys are added to documents in time."""
+    schema.pop("additionalProperties", None)
+
+
+class Shape(BaseModel):
+    """Refuses a key that it does not know: a test holds what SQL writes to it."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_open)
+
+
+VALID_UNTIL: Any = Field(description="an instant; whoever finds the document later has an old one")
+PROBLEM: Any = Field(None, description="why there is no newer one")
+
+
+class ProblemDetails(Shape):
     """RFC 9457. `hint` says what to do, `sqlstate` is PostgreSQL's or pyupc's own code, `errors`
     are the arguments that were refused.
     """
@@ -23,7 +38,7 @@ class ProblemDetails(BaseModel):
     errors: list[dict[str, str]] | None = None
 
 
-class Probability(BaseModel):
+class Probability(Shape):
     strike: float
     buffer: float
     move_percent: float
@@ -34,7 +49,7 @@ class Probability(BaseModel):
     negative_prob: float | None
 
 
-class LiveProbabilities(BaseModel):
+class LiveProbabilities(Shape):
     """SYMBOL_live_probabilities.json: probabilities in percent, null from halted on."""
 
     timestamp: str
@@ -55,9 +70,12 @@ class LiveProbabilities(BaseModel):
     state: State
     feed: str
     market_at: str
+    valid_until: str = VALID_UNTIL
+    tick_id: int
+    problem: str | None = PROBLEM
 
 
-class StrikeRow(BaseModel):
+class StrikeRow(Shape):
     strike: float
     buffer: float
     buffer_pct: float = Field(description="buffer in steps between strikes")
@@ -81,7 +99,7 @@ class StrikeRow(BaseModel):
     prob_high: float | None
 
 
-class Deltas(BaseModel):
+class Deltas(Shape):
     """Moves of the price over so many minutes, percent."""
 
     delta_1m: float | None
@@ -92,12 +110,12 @@ class Deltas(BaseModel):
     delta_30m: float | None
 
 
-class Momentum(BaseModel):
+class Momentum(Shape):
     weighted_score: float | None = Field(description="percent")
     deltas: Deltas
 
 
-class StrikeTable(BaseModel):
+class StrikeTable(Shape):
     """SYMBOL_strike_table.json and SYMBOL_watchlist.json."""
 
     symbol: str
@@ -117,18 +135,49 @@ class StrikeTable(BaseModel):
     quotes_read_at: str | None
     feed: str
     market_at: str
+    valid_until: str = VALID_UNTIL
+    tick_id: int
+    problem: str | None = PROBLEM
 
 
-class ActiveTrades(BaseModel):
+class ActiveTrade(Shape):
+    """Prices and profits in USD, null where they are not known."""
+
+    id: int
+    ticker: str
+    symbol: str
+    side: Literal["yes", "no"]
+    strike: float
+    buy_price: float
+    position: float
+    current_symbol_price: float
+    current_probability: float | None = Field(description="that it pays, percent")
+    buffer_from_entry: float
+    current_close_price: float | None
+    current_pnl: float | None
+    time_since_entry: int = Field(description="seconds")
+    status: str
+    stop_reason: str | None
+    stopped_at: str | None
+    current_pnl_per_contract: float | None
+    current_pnl_after_fees: float | None
+    current_pnl_per_contract_after_fees: float | None
+    ttc_seconds: int
+    event_ticker: str
+    opened_at: str
+
+
+class ActiveTrades(Shape):
     """The trades that are held, of one symbol or of all."""
 
     timestamp: str
-    active_trades: list[dict[str, object]]
+    valid_until: str = VALID_UNTIL
+    active_trades: list[ActiveTrade]
     count: int
     states: dict[str, State] = Field(description="of each symbol's last tick")
 
 
-class TimeToClose(BaseModel):
+class TimeToClose(Shape):
     """It counts down between ticks, and without them."""
 
     symbol: str
@@ -141,10 +190,11 @@ class TimeToClose(BaseModel):
     feed: str
     market_at: str
     tick_id: int
+    valid_until: str = VALID_UNTIL
     timestamp: str
 
 
-class Price(BaseModel):
+class Price(Shape):
     """null from halted on."""
 
     symbol: str
@@ -155,10 +205,11 @@ class Price(BaseModel):
     feed: str
     market_at: str
     tick_id: int
+    valid_until: str = VALID_UNTIL
     timestamp: str
 
 
-class MomentumNow(BaseModel):
+class MomentumNow(Shape):
     symbol: str
     momentum_bps: float | None = Field(description="basis points")
     weighted_score: float | None = Field(description="percent")
@@ -168,23 +219,25 @@ class MomentumNow(BaseModel):
     feed: str
     market_at: str
     tick_id: int
+    valid_until: str = VALID_UNTIL
     timestamp: str
 
 
-class Symbol(BaseModel):
+class Symbol(Shape):
     symbol: str
     strike_step: float
     tick_id: int | None
     age_seconds: float | None
     state: State | None
     feed: str | None
+    valid_until: str | None = VALID_UNTIL
 
 
-class Symbols(BaseModel):
+class Symbols(Shape):
     symbols: list[Symbol]
 
 
-class FingerprintEntry(BaseModel):
+class FingerprintEntry(Shape):
     fingerprint: str
     symbol: str
     bucket: int = Field(description="basis points; 99 is the baseline")
@@ -196,11 +249,11 @@ class FingerprintEntry(BaseModel):
     made_at: str | None
 
 
-class Fingerprints(BaseModel):
+class Fingerprints(Shape):
     fingerprints: list[FingerprintEntry]
 
 
-class Fingerprint(BaseModel):
+class Fingerprint(Shape):
     """A matrix of 60 minutes to the close by 120 moves, probabilities in percent."""
 
     fingerprint: str
@@ -215,7 +268,7 @@ class Fingerprint(BaseModel):
     sample_sizes: list[int | None]
 
 
-class Score(BaseModel):
+class Score(Shape):
     model: str
     method: str
     settlement: str
@@ -235,7 +288,7 @@ class Score(BaseModel):
     log_loss: float
 
 
-class Calibration(BaseModel):
+class Calibration(Shape):
     """Rows without minutes are of all times to the close, rows without bin of all probabilities."""
 
     symbol: str
@@ -245,7 +298,7 @@ class Calibration(BaseModel):
     scores: list[Score]
 
 
-class Strike(BaseModel):
+class Strike(Shape):
     strike: float
     buffer: float
     move_percent: float
@@ -262,7 +315,7 @@ class Strike(BaseModel):
     deviation: float | None
 
 
-class Strikes(BaseModel):
+class Strikes(Shape):
     """What compute_strikes answers, at full precision."""
 
     symbol: str
@@ -275,18 +328,19 @@ class Strikes(BaseModel):
     strikes: list[Strike]
 
 
-class Live(BaseModel):
+class Live(Shape):
     status: Literal["live"]
 
 
-class Ready(BaseModel):
+class Ready(Shape):
     timestamp: str
     state: Literal["green", "yellow", "red"]
     problems: list[str]
     symbols: list[dict[str, object]]
+    valid_until: str = VALID_UNTIL
 
 
-class LegacyMomentum(BaseModel):
+class LegacyMomentum(Shape):
     status: Literal["ok"]
     weighted_score: float | None = Field(description="percent")
     momentum_score: float | None = Field(description="percent")
@@ -294,7 +348,7 @@ class LegacyMomentum(BaseModel):
     state: State
 
 
-class LegacyPrice(BaseModel):
+class LegacyPrice(Shape):
     price: float | None = Field(description="USD")
     source: str
     symbol: str

@@ -6,18 +6,21 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from pyupc import embedded
 from pyupc.database.connect import connect
 from pyupc.database.migrate import upgrade
-from pyupc.tick import aging
-from pyupc.tick.aging import Aging, aged_documents, state_at
+from pyupc.tick.aging import Aging
 from pyupc.tick.files import Folder
 from pyupc.tick.job import Job
+from pyupc.tick.rules import Rules
 from pyupc.tick.run import run
 from pyupc.tick.session import Tick
 from tests.python.market import WRITTEN, Document, clone, fill, read
@@ -69,6 +72,14 @@ def documents(
         yield {name: json.loads(text) for name, text in zip(WRITTEN, row, strict=True)}
 
 
+@pytest.fixture(scope="module")
+def rules(server_dsn: str, template: str) -> Rules:
+    with connect(psycopg.conninfo.make_conninfo(server_dsn, dbname=template)) as conn:
+        row = conn.execute("SELECT upc.document_rules()").fetchone()
+    assert row is not None
+    return Rules.read(row[0])
+
+
 def texts(documents: dict[str, dict[str, Any]]) -> dict[str, str]:
     return {name: json.dumps(document) for name, document in documents.items()}
 
@@ -109,14 +120,18 @@ def test_the_documents_hold_what_there_is_to_lose(documents: dict[str, dict[str,
         (1e6, "halted"),
     ],
 )
-def test_the_state_follows_from_the_age(age: float, state: str) -> None:
-    assert state_at(age) == state
+def test_the_state_follows_from_the_age(rules: Rules, age: float, state: str) -> None:
+    assert rules.state_at(age) == state
+    # Other limits that have come into force.
+    assert rules.limited((age / 2, age / 2, age)).state_at(age) == ("stale" if age else "fresh")
 
 
 @pytest.mark.parametrize("state", ["warn", "stale", "halted"])
-def test_what_an_old_document_says(documents: dict[str, dict[str, Any]], state: str) -> None:
+def test_what_an_old_document_says(
+    documents: dict[str, dict[str, Any]], rules: Rules, state: str
+) -> None:
     unknown = {"warn": set(), "stale": DIFFERENCES}.get(state, DIFFERENCES | PROBABILITIES | QUOTES)
-    found = aged_documents(texts(documents), state, "gone")
+    found = rules.aged_documents(texts(documents), state, "gone")
     assert list(found) == list(documents)
     for name, text in found.items():
         old, new = documents[name], json.loads(text)
@@ -125,7 +140,11 @@ def test_what_an_old_document_says(documents: dict[str, dict[str, Any]], state: 
         if "quote_state" in old:
             assert new["quote_state"] == state
         for key, value in old.items():
-            if not isinstance(value, list) and key not in ("state", "quote_state"):
+            if key == "valid_until":
+                # It is warn for that much longer.
+                more = timedelta(seconds=15 if state == "warn" else 0)
+                assert datetime.fromisoformat(new[key]) == datetime.fromisoformat(value) + more
+            elif not isinstance(value, list) and key not in ("state", "quote_state"):
                 assert new[key] == value
         if name == "watchlist" and state != "warn":
             assert new["strikes"] == []
@@ -138,28 +157,61 @@ def test_what_an_old_document_says(documents: dict[str, dict[str, Any]], state: 
 
 @pytest.mark.parametrize("before", ORDER)
 @pytest.mark.parametrize("state", ORDER)
-def test_the_worse_state_stays(before: str, state: str) -> None:
+def test_the_worse_state_stays(rules: Rules, before: str, state: str) -> None:
     text = json.dumps({"state": before, "quote_state": None, "strikes": []})
-    document = json.loads(aged_documents({"strike_table": text}, state, "gone")["strike_table"])
+    document = json.loads(rules.aged("strike_table", text, state, "gone"))
     assert document["state"] == max(before, state, key=ORDER.index)
     assert document["quote_state"] is None
 
 
-def test_what_stopped_a_trade_is_history() -> None:
-    trade = {"current_probability": 41.0, "stop_reason": "probability", "stop_probability": 38.5}
-    text = json.dumps({"state": "fresh", "active_trades": [trade], "count": 1})
-    found = json.loads(aged_documents({"active_trades": text}, "halted", "x")["active_trades"])
-    assert found["active_trades"] == [{**trade, "current_probability": None}]
+def test_a_key_that_nobody_registered_is_not_traded_on(rules: Rules) -> None:
+    row = {"strike": 100, "yes_ask": 42, "new": 1.5}
+    text = json.dumps({"state": "fresh", "new": 7, "more": {"new": 1}, "strikes": [row]})
+    found = json.loads(rules.aged("strike_table", text, "stale", "gone"))
+    assert (found["new"], found["more"]) == (None, {"new": None})
+    assert found["strikes"] == [{"strike": 100, "yes_ask": 42, "new": None}]
+    assert json.loads(rules.aged("strike_table", text, "warn", "gone"))["strikes"] == [row]
+
+
+def test_why_there_is_no_edge(rules: Rules) -> None:
+    paths = {**rules.documents["strike_table"], "strikes[].edge_reason": "edge_reason"}
+    becomes = {"from": "stale", "value": "price_stale", "unless": ["closed", "paused"]}
+    own = replace(
+        rules,
+        kinds={**rules.kinds, "edge_reason": {"becomes": becomes}},
+        documents={"strike_table": paths},
+    )
+    reasons = (None, "no_offer", "closed", "paused")
+    text = json.dumps({"strikes": [{"edge_reason": each} for each in reasons]})
+    for state in ORDER:
+        rows = json.loads(own.aged("strike_table", text, state, "gone"))["strikes"]
+        found = [row["edge_reason"] for row in rows]
+        is_old = state in ("stale", "halted")
+        assert found == (["price_stale"] * 2 + ["closed", "paused"] if is_old else [*reasons])
+
+
+def test_files_that_are_halted_have_no_rows(
+    documents: dict[str, dict[str, Any]], rules: Rules
+) -> None:
+    """On a null the predecessor's page would stop, with what it showed before."""
+    written = texts(documents)
+    for state in ORDER[:-1]:
+        assert rules.in_files(written, state) == written
+    found = rules.in_files(written, "halted")
+    lists = {"live_probabilities": ("strikes", "probabilities"), "strike_table": ("strikes",)}
+    for name, text in found.items():
+        emptied: dict[str, list[Any]] = {key: [] for key in lists.get(name, ())}
+        assert json.loads(text) == {**documents[name], **emptied}
 
 
 # In the folder, with a clock that the test turns.
 
 
 class Scene:
-    def __init__(self, folder: Path, documents: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, folder: Path, documents: dict[str, dict[str, Any]], rules: Rules) -> None:
         self.time = 100.0
         self.folder = Folder(folder)
-        self.aging = Aging(self.folder, lambda: self.time)
+        self.aging = Aging(self.folder, lambda: self.time, rules)
         self.documents = documents
 
     def tick(self) -> None:
@@ -171,8 +223,10 @@ class Scene:
         return {read(self.folder.path, "BTC", name)["state"] for name in WRITTEN}
 
 
-def test_the_files_grow_old_once_each(tmp_path: Path, documents: dict[str, dict[str, Any]]) -> None:
-    scene = Scene(tmp_path, documents)
+def test_the_files_grow_old_once_each(
+    tmp_path: Path, documents: dict[str, dict[str, Any]], rules: Rules
+) -> None:
+    scene = Scene(tmp_path, documents, rules)
     scene.tick()
     seen = []
     for age in range(0, 90, 5):
@@ -195,9 +249,9 @@ def test_the_files_grow_old_once_each(tmp_path: Path, documents: dict[str, dict[
 
 
 def test_only_those_without_a_tick_grow_old(
-    tmp_path: Path, documents: dict[str, dict[str, Any]]
+    tmp_path: Path, documents: dict[str, dict[str, Any]], rules: Rules
 ) -> None:
-    scene = Scene(tmp_path, documents)
+    scene = Scene(tmp_path, documents, rules)
     scene.tick()
     scene.time += 100
     scene.aging.tend({"ETH": "there is no price"})
@@ -208,9 +262,9 @@ def test_only_those_without_a_tick_grow_old(
 
 
 def test_a_file_that_cannot_be_written_is_tried_again(
-    tmp_path: Path, documents: dict[str, dict[str, Any]]
+    tmp_path: Path, documents: dict[str, dict[str, Any]], rules: Rules
 ) -> None:
-    scene = Scene(tmp_path, documents)
+    scene = Scene(tmp_path, documents, rules)
     scene.tick()
     scene.time += 20
     obstacle = tmp_path / "btc_watchlist.json"
@@ -229,12 +283,10 @@ def test_a_tick_names_all_its_documents() -> None:
 
 
 @pytest.mark.slow
-def test_documents_grow_old_while_the_database_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In this process, so that a second may count for fifty."""
-    ends = tuple((age / 50, state) for age, state in ((15, "fresh"), (30, "warn"), (60, "stale")))
-    monkeypatch.setattr(aging, "_ENDS", ends)
+def test_documents_grow_old_while_the_database_is_lost(tmp_path: Path) -> None:
+    """By the limits that are in force, which are a fiftieth here."""
+    limits = {"fresh_for": 0.3, "warn_for": 0.6, "stale_for": 1.2}
+    options = " ".join(f"-cupc.{name}={seconds}s" for name, seconds in limits.items())
     seen: list[str] = []
 
     def state() -> str:
@@ -256,7 +308,14 @@ def test_documents_grow_old_while_the_database_is_lost(
         fill(dsn, ("BTC",))
         thread = threading.Thread(target=outage, args=(home,))
         thread.start()
-        job = Job(dsn, "simulated", tmp_path, ("BTC",), interval=0.1, count=40)
+        job = Job(
+            psycopg.conninfo.make_conninfo(dsn, options=options),
+            "simulated",
+            tmp_path,
+            ("BTC",),
+            interval=0.1,
+            count=40,
+        )
         assert run(job).exit_code == 0
         thread.join()
     assert len(seen) == len(WRITTEN)

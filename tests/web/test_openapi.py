@@ -6,15 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from pyupc.cli.options import METHODS, MODELS, SETTLEMENTS
+from pyupc.database.connect import connect
 from pyupc.web import schemas
 from pyupc.web.documented import examples
-from tests.python.market import going, until
+from tests.python.market import going, pyupc, until
 from tests.web.serving import Served
 
 # Without end, which a tester of answers waits for. /ready is left out by those who call: where a
@@ -103,6 +104,60 @@ def test_every_example_has_its_shape() -> None:
         example = examples()[name]
         told = shape.model_validate(example).model_dump(mode="json")
         assert told.keys() >= example.keys(), name
+
+
+SHAPES_OF_DOCUMENTS: dict[str, type[BaseModel]] = {
+    "live_probabilities": schemas.LiveProbabilities,
+    "strike_table": schemas.StrikeTable,
+    "watchlist": schemas.StrikeTable,
+    "price": schemas.Price,
+    "ttc": schemas.TimeToClose,
+    "momentum": schemas.MomentumNow,
+}
+
+
+def paths(shape: Any, prefix: str = "") -> set[str]:
+    """Those of all keys of a shape, as the register writes them."""
+    if isinstance(shape, type) and issubclass(shape, BaseModel):
+        found = set()
+        for name, field in shape.model_fields.items():
+            found |= {prefix + name} | paths(field.annotation, f"{prefix}{name}.")
+        return found
+    inner = f"{prefix[:-1]}[]." if get_origin(shape) is list else prefix
+    return {path for part in get_args(shape) for path in paths(part, inner)}
+
+
+def test_the_shapes_have_the_keys_that_are_registered(market_dsn: str) -> None:
+    with connect(market_dsn) as conn:
+        rows = conn.execute("SELECT document, path, kind FROM upc.document_keys()").fetchall()
+    for name, shape in SHAPES_OF_DOCUMENTS.items():
+        registered = {path for document, path, _ in rows if document == name}
+        # Objects that are never null stand in the register by their parts.
+        whole = {path.rsplit(".", 1)[0] for path in registered if "." in path}
+        optional = {"problem"} - shape.model_fields.keys()
+        assert paths(shape) - whole == registered - whole - optional, name
+    trade = {
+        path.removeprefix("active_trades[].")
+        for document, path, _ in rows
+        if document == "active_trades" and path.startswith("active_trades[].")
+    }
+    assert paths(schemas.ActiveTrade) == trade
+
+
+def test_a_shape_refuses_what_it_does_not_know() -> None:
+    for name, shape in shapes().items():
+        with pytest.raises(ValidationError):
+            shape.model_validate({**examples()[name], "new": 1})
+        assert "additionalProperties" not in shape.model_json_schema(), name
+
+
+def test_the_documents_have_their_shapes(served: Served, market_dsn: str, tmp_path: Path) -> None:
+    done = pyupc(market_dsn, "tick", "--feed", "replay", "--once", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name, shape in SHAPES_OF_DOCUMENTS.items():
+        shape.model_validate(served.document(f"/api/{name}/BTC"))
+    schemas.ActiveTrades.model_validate(served.document("/api/active_trades"))
+    schemas.Symbols.model_validate(served.document("/api/symbols"))
 
 
 def test_what_comes_is_what_is_said(served: Served, tmp_path: Path, market_dsn: str) -> None:

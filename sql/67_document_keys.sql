@@ -1,0 +1,268 @@
+-- Document keys: what each key of each document says, and in which states nothing is said.
+
+CREATE FUNCTION upc.iso_utc(at timestamptz)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN to_char(iso_utc.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
+COMMENT ON FUNCTION upc.iso_utc IS
+    'an instant as it stands in the JSON documents: ISO 8601, UTC, microseconds';
+
+
+-- Kinds of keys that are not always told: true for as long as a key of the kind is.
+--
+-- kind: as in document_keys. state: freshness of the price, the quotes or the document, whichever
+-- the caller means; `paused` is the state of quotes whose market is paused.
+CREATE FUNCTION upc.is_told(kind text, state text)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE is_told.kind
+    WHEN 'difference' THEN is_told.state IN ('fresh', 'warn')
+    WHEN 'recommendations' THEN is_told.state IN ('fresh', 'warn')
+    WHEN 'quote' THEN is_told.state IN ('fresh', 'warn', 'stale')
+    WHEN 'probability' THEN is_told.state IN ('fresh', 'warn', 'stale', 'paused')
+    WHEN 'reading' THEN is_told.state IN ('fresh', 'warn', 'stale', 'paused')
+    ELSE true
+END;
+COMMENT ON FUNCTION upc.is_told IS
+    'whether a key of that kind is told in that state: differences to warn, quotes and probabilities to stale';
+
+
+-- Every key of every document.
+--
+-- Returns one row a key. path: dots lead into an object, [] into the rows of a list. kind:
+--   plain            a name, bound, count or time, and the price of that tick: always told
+--   instant          the instant that the document speaks of; each document has one
+--   until            when it is too old to be what it says; in warn, when it ends to be warn
+--   state            freshness: becomes that of the document, if that is worse
+--   light            green, yellow or red: red from warn on
+--   probability      in percent: null from halted on
+--   reading          a price or momentum as of now: null from halted on
+--   quote            what a book says, and what follows from it: null from halted on, and paused
+--   difference       between a probability and a quote: null from stale on, and paused
+--   edge_reason      why there is no difference: price_stale from stale on, unless it says worse
+--   rows             a list whose rows stay; in files it is empty from halted on, as consumers of
+--                    the predecessor want it
+--   recommendations  a list that is empty from stale on
+--
+-- Example:
+--   SELECT kind FROM document_keys() WHERE document = 'watchlist' AND path = 'strikes[].yes_ask';
+CREATE FUNCTION upc.document_keys()
+RETURNS TABLE (document text, path text, kind text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 200
+BEGIN ATOMIC
+    WITH header (kind, keys) AS (
+        VALUES
+            ('until', '{valid_until}'::text[]),
+            ('state', '{state}'),
+            ('plain', '{symbol,tick_id,feed,market_at,problem}')
+    ),
+    table_header (kind, keys) AS (
+        VALUES
+            ('instant', '{last_updated}'::text[]),
+            ('state', '{quote_state}'),
+            (
+                'plain',
+                '{current_price,ttc,broker,event_ticker,market_title,strike_tier,market_status,
+                momentum.weighted_score,momentum.deltas.delta_1m,momentum.deltas.delta_2m,
+                momentum.deltas.delta_3m,momentum.deltas.delta_4m,momentum.deltas.delta_15m,
+                momentum.deltas.delta_30m,fingerprint,quotes_read_at}'
+            )
+    ),
+    table_row (kind, keys) AS (
+        VALUES
+            ('plain', '{strike,buffer,buffer_pct,ticker,active_side,sample_size}'::text[]),
+            ('probability', '{probability,prob_above,prob_low,prob_high}'),
+            (
+                'quote',
+                '{yes_ask,no_ask,yes_ask_dollars,no_ask_dollars,yes_bid_dollars,no_bid_dollars,
+                volume}'
+            ),
+            ('difference', '{yes_diff,no_diff,yes_edge,no_edge}')
+    ),
+    answer (document, kind, keys) AS (
+        VALUES
+            ('live_probabilities', 'instant', '{timestamp}'::text[]),
+            ('live_probabilities', 'rows', '{strikes,probabilities}'),
+            (
+                'live_probabilities', 'plain',
+                '{current_price,base_strike,ttc_seconds,momentum_score,fingerprint_csv,momentum_bps,
+                fingerprint,method,model,settlement,volatility,
+                probabilities[].strike,probabilities[].buffer,probabilities[].move_percent,
+                probabilities[].direction}'
+            ),
+            (
+                'live_probabilities', 'probability',
+                '{probabilities[].prob_beyond,probabilities[].prob_within,
+                probabilities[].positive_prob,probabilities[].negative_prob}'
+            ),
+            ('strike_table', 'rows', '{strikes}'),
+            ('watchlist', 'recommendations', '{strikes}'),
+            ('active_trades', 'instant', '{timestamp}'),
+            ('active_trades', 'state', '{quote_state}'),
+            ('active_trades', 'plain', '{active_trades,count,current_price}')
+    ),
+    -- A trade of active_trades.
+    trade_row (kind, keys) AS (
+        VALUES
+            (
+                'plain',
+                '{id,ticker,symbol,side,strike,buy_price,position,current_symbol_price,
+                buffer_from_entry,time_since_entry,status,stop_reason,stopped_at,ttc_seconds,
+                event_ticker,opened_at}'::text[]
+            ),
+            ('probability', '{current_probability}'),
+            (
+                'quote',
+                '{current_close_price,current_pnl,current_pnl_per_contract,current_pnl_after_fees,
+                current_pnl_per_contract_after_fees}'
+            )
+    ),
+    -- Answers of the API that speak of a tick; their instant is that of the question.
+    question (document, kind, keys) AS (
+        VALUES
+            ('price', 'reading', '{price}'::text[]),
+            ('price', 'plain', '{age_seconds,priced_at,timestamp}'),
+            (
+                'ttc', 'plain',
+                '{ttc_seconds,closes_at,event_ticker,market_title,market_status,timestamp}'
+            ),
+            (
+                'momentum', 'reading',
+                '{momentum_bps,weighted_score,deltas,deltas.delta_1m,deltas.delta_2m,deltas.delta_3m,
+                deltas.delta_4m,deltas.delta_15m,deltas.delta_30m}'
+            ),
+            ('momentum', 'plain', '{fingerprint,timestamp}')
+    ),
+    status (kind, keys) AS (
+        VALUES
+            ('instant', '{timestamp}'::text[]),
+            ('until', '{valid_until}'),
+            ('light', '{state,symbols[].light}'),
+            ('state', '{symbols[].price_state,symbols[].quote_state}'),
+            (
+                'plain',
+                '{problems,symbols,valid_for_seconds,symbols[].symbol,symbols[].problems,
+                symbols[].is_expected,symbols[].feed,symbols[].holder,symbols[].lease_state,
+                symbols[].ticked_at,symbols[].tick_age_seconds,symbols[].price_age_seconds,
+                symbols[].quote_age_seconds,symbols[].event_ticker,symbols[].candle_at,
+                symbols[].candle_age_seconds,symbols[].fingerprint_origin,
+                symbols[].fingerprint_through,symbols[].is_momentum_known,symbols[].open_trades,
+                symbols[].minute_done,symbols[].minute_missed,symbols[].minute_availability,
+                symbols[].hour_done,symbols[].hour_missed,symbols[].hour_availability,
+                symbols[].day_done,symbols[].day_missed,symbols[].day_availability,
+                symbols[].day_answered}'
+            )
+    )
+    SELECT k.document, k.prefix || p, k.kind
+    FROM (
+        SELECT a.document, '' AS prefix, a.kind, a.keys FROM answer AS a
+        UNION ALL
+        SELECT q.document, '', q.kind, q.keys FROM question AS q
+        UNION ALL
+        SELECT d, '', h.kind, h.keys
+        FROM header AS h
+        CROSS JOIN unnest(
+            '{live_probabilities,strike_table,watchlist,active_trades,price,ttc,momentum}'::text[]
+        ) AS d
+        UNION ALL
+        SELECT d, '', t.kind, t.keys
+        FROM table_header AS t CROSS JOIN unnest('{strike_table,watchlist}'::text[]) AS d
+        UNION ALL
+        SELECT d, 'strikes[].', t.kind, t.keys
+        FROM table_row AS t CROSS JOIN unnest('{strike_table,watchlist}'::text[]) AS d
+        UNION ALL
+        SELECT 'active_trades', 'active_trades[].', t.kind, t.keys FROM trade_row AS t
+        UNION ALL
+        SELECT 'status', '', s.kind, s.keys FROM status AS s
+    ) AS k
+    CROSS JOIN unnest(k.keys) AS p;
+END;
+COMMENT ON FUNCTION upc.document_keys IS
+    'every key of every document with its kind, from which follows what becomes of it as the document grows old';
+
+
+-- Limits of freshness that are in force, in seconds: how old what is fresh, warn and stale may be.
+CREATE FUNCTION upc.state_limits()
+RETURNS double precision[]
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN ARRAY[
+    extract(epoch FROM upc.setting('fresh_for', '15 s')::interval),
+    extract(epoch FROM upc.setting('warn_for', '30 s')::interval),
+    extract(epoch FROM upc.setting('stale_for', '60 s')::interval)
+]::double precision[];
+COMMENT ON FUNCTION upc.state_limits IS
+    'the settings upc.fresh_for, upc.warn_for and upc.stale_for, in seconds';
+
+
+-- Instant from which on a document is too old to be what it says.
+CREATE FUNCTION upc.valid_until(at timestamptz)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN upc.iso_utc(valid_until.at + upc.setting('fresh_for', '15 s')::interval);
+COMMENT ON FUNCTION upc.valid_until IS
+    'when a document of that instant ceases to be fresh, as it stands in the JSON documents';
+
+
+-- What becomes of a document that gets no successor, for whoever holds one while there is no
+-- database to ask.
+--
+-- Returns JSON: states in their order; limits, the age in seconds at which each of them but the
+-- last ends; kinds, from which state on a kind of keys is null or empty (null_from, empty_from,
+-- empty_in_files_from), or what it becomes (becomes: from, value, unless); documents, the kind of
+-- each path.
+--
+-- Example:
+--   SELECT document_rules()::json #>> '{kinds,difference,null_from}';
+CREATE FUNCTION upc.document_rules()
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    WITH ordered (state, place) AS (
+        SELECT s.state, s.place
+        FROM unnest('{fresh,warn,stale,halted}'::text[]) WITH ORDINALITY AS s (state, place)
+    ),
+    kinds AS (
+        SELECT
+            k.kind,
+            (
+                SELECT o.state FROM ordered AS o WHERE NOT upc.is_told(k.kind, o.state)
+                ORDER BY o.place LIMIT 1
+            ) AS ends
+        FROM (SELECT DISTINCT d.kind FROM upc.document_keys() AS d) AS k
+    )
+    SELECT json_build_object(
+        'states', (SELECT json_agg(o.state ORDER BY o.place) FROM ordered AS o),
+        'limits', array_to_json(upc.state_limits()),
+        'kinds', (
+            SELECT json_object_agg(
+                k.kind,
+                CASE k.kind
+                    WHEN 'recommendations' THEN json_build_object('empty_from', k.ends)
+                    WHEN 'rows' THEN json_build_object('empty_in_files_from', 'halted')
+                    WHEN 'light' THEN json_build_object(
+                        'becomes', json_build_object('from', 'warn', 'value', 'red')
+                    )
+                    WHEN 'edge_reason' THEN json_build_object(
+                        'becomes', json_build_object(
+                            'from', 'stale',
+                            'value', 'price_stale',
+                            'unless', '{closed,paused}'::text[]
+                        )
+                    )
+                    ELSE json_build_object('null_from', k.ends)
+                END
+            )
+            FROM kinds AS k
+        ),
+        'documents', (
+            SELECT json_object_agg(d.document, d.paths)
+            FROM (
+                SELECT k.document, json_object_agg(k.path, k.kind) AS paths
+                FROM upc.document_keys() AS k
+                GROUP BY k.document
+            ) AS d
+        )
+    )::text;
+END;
+COMMENT ON FUNCTION upc.document_rules IS
+    'what becomes of each key of each document as it grows old, with the limits in force, as JSON';
