@@ -41,4 +41,4 @@ $(VENV)/installed-%: pyproject.toml | $(BIN)/python
 
 clean:
 	@echo "==> removing $(VENV) and caches"
-	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis

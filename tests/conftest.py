@@ -7,6 +7,7 @@ two: any for a container, 16 or 18 for the wheel. It is started once per run, al
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import secrets
@@ -109,7 +110,14 @@ def _first_that_works() -> Server:
     major = int(os.environ.get("PYUPC_TEST_PG", "18"))
     if given := os.environ.get("PYUPC_TEST_DSN"):
         return _server("PYUPC_TEST_DSN", given, lambda: None)
-    return _container(major) or _embedded(major)
+    if not _docker_answers():
+        return _embedded(major)
+    try:
+        return _container(major)
+    except Exception as error:
+        # An image that cannot be pulled, a daemon that ends: the suite runs nevertheless.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return _embedded(major, f", since no container starts: {reason[:200]}")
 
 
 def _server(name: str, dsn: str, stop: Callable[[], None]) -> Server:
@@ -118,28 +126,39 @@ def _server(name: str, dsn: str, stop: Callable[[], None]) -> Server:
     return Server(f"PostgreSQL {version} ({name})", dsn, secrets.token_hex(3), stop)
 
 
-def _container(major: int) -> Server | None:
+def _docker_answers() -> bool:
     """`docker` on PATH is no daemon: only an answer of the daemon's own counts."""
     docker = shutil.which("docker")
     if docker is None or importlib.util.find_spec("testcontainers") is None:
-        return None
+        return False
     with suppress(subprocess.TimeoutExpired):
         command = [docker, "version", "--format", "{{.Server.Version}}"]
-        if subprocess.run(command, capture_output=True, timeout=3, check=False).returncode == 0:
-            return _server("container", *_running_container(major))
-    return None
+        return subprocess.run(command, capture_output=True, timeout=3, check=False).returncode == 0
+    return False
 
 
-def _running_container(major: int) -> tuple[str, Callable[[], None]]:
-    from testcontainers.postgres import PostgresContainer
-
-    container = PostgresContainer(f"postgres:{major}-alpine", driver=None)
+def _container(major: int) -> Server:
+    container = _postgres_container()(f"postgres:{major}-alpine", driver=None)
     container.with_command("postgres -c fsync=off -c autovacuum=off -c jit=off")
-    container.start()
-    return container.get_connection_url(), container.stop
+    try:
+        container.start()
+        return _server("container", container.get_connection_url(), container.stop)
+    except BaseException:
+        with suppress(Exception):
+            container.stop()
+        raise
 
 
-def _embedded(major: int) -> Server:
+def _postgres_container() -> Any:
+    """From 4.15 on it is a module of the community's, and the old name of it warns."""
+    try:
+        module = importlib.import_module("testcontainers.community.postgres")
+    except ModuleNotFoundError:
+        module = importlib.import_module("testcontainers.postgres")
+    return module.PostgresContainer
+
+
+def _embedded(major: int, remark: str = "") -> Server:
     """A cluster in memory if there is enough of it, else in the folder for temporary files."""
     folders = [Path("/dev/shm"), Path(tempfile.gettempdir())]
     *memory, disk = [path for path in folders if path.is_dir()]
@@ -147,11 +166,11 @@ def _embedded(major: int) -> Server:
         if shutil.disk_usage(folder).free > ENOUGH_BYTES:
             # A container may mount it so that no program runs from there.
             with suppress(PyupcError):
-                return _embedded_in(folder, major)
-    return _embedded_in(disk, major)
+                return _embedded_in(folder, major, remark)
+    return _embedded_in(disk, major, remark)
 
 
-def _embedded_in(folder: Path, major: int) -> Server:
+def _embedded_in(folder: Path, major: int, remark: str) -> Server:
     prefix = f"pyupc-tests-{os.getuid()}-"
     for left_over in folder.glob(f"{prefix}*"):
         if not _is_alive(int(left_over.name.removeprefix(prefix))):
@@ -161,7 +180,9 @@ def _embedded_in(folder: Path, major: int) -> Server:
     try:
         with cluster.home.locked(print):
             cluster.start(print)
-        return _server(f"embedded, {folder}", cluster.uri("postgres"), lambda: _remove(cluster))
+        return _server(
+            f"embedded, {folder}{remark}", cluster.uri("postgres"), lambda: _remove(cluster)
+        )
     except BaseException:
         _remove(cluster)
         raise

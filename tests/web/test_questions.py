@@ -160,3 +160,24 @@ def test_calibration_of_ticks_whose_outcome_is_known(served: Served, market_dsn:
 @pytest.mark.parametrize("instant", ["yesterday", "0.5", "1700000000", "2026-13-01", "20260101"])
 def test_what_is_no_instant(served: Served, instant: str) -> None:
     served.problem(f"/api/calibration/BTC?since={instant}", 422)
+
+
+@pytest.mark.parametrize("model", ["momentum", "volatility"])
+def test_the_bounds_that_openapi_names_are_those_that_hold(served: Served, model: str) -> None:
+    """The least and the most of every number are answered, and 5e-324 and 1e308 are refused."""
+    operation = served.document("/openapi.json")["paths"]["/api/strikes"]["get"]
+    described = {each["name"]: each["schema"] for each in operation["parameters"]}
+    numbers = {}
+    for name, schema in described.items():
+        for kind in schema.get("anyOf", [schema]):
+            if kind.get("type") in ("number", "integer"):
+                numbers[name] = (kind["minimum"], kind["maximum"])
+    assert numbers.keys() == {"price", "momentum", "ttc_seconds", "step", "levels", "volatility"}
+    for end in (0, 1):
+        asked = "&".join(f"{name}={bounds[end]:.17g}" for name, bounds in numbers.items())
+        response = served.get(f"/api/strikes?{asked}&symbol=BTC&model={model}&method=linear")
+        assert response.status_code == 200, response.text
+    for name in numbers:
+        for wrong in {"5e-324", "1e308"} - ({"5e-324"} if name == "momentum" else set()):
+            rest = "" if name == "price" else "price=97250&"
+            served.problem(f"/api/strikes?{rest}symbol=BTC&{name}={wrong}", 422)
