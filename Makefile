@@ -1,8 +1,9 @@
 # Everything on a fresh machine with Python 3.11 or newer and make:
-#   make demo    the main job on an embedded PostgreSQL; options: make demo DEMO="--count 5"
-#   make test    the tests; options: make test PYTEST="-k lookup"
-#   make lint    ruff and mypy
-#   make clean   removes what the others made here
+#   make demo        the main job on an embedded PostgreSQL; options: make demo DEMO="--count 5"
+#   make test        the quick tests; options: make test PYTEST="-k lookup"
+#   make test-all    all of them
+#   make lint        ruff and mypy
+#   make clean       removes what the others made here
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,15 +11,26 @@ DEMO ?=
 PYTEST ?=
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint clean
+# Files, not tests, go to the two processes: a file's tests share what they set up.
+RUN_TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test test-all lint clean
 
 demo: $(VENV)/installed-demo
 	@echo "==> the demo: a real PostgreSQL, made-up candles, 125 fingerprints, one tick a second, a page"
 	@$(BIN)/pyupc demo $(DEMO)
 
 test: $(VENV)/installed-test
-	@echo "==> the tests, on the first of: PYUPC_TEST_DSN, a Docker daemon, an embedded PostgreSQL"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@echo "==> the quick tests, about 10 minutes on two cores"
+	@echo "    on the first of: PYUPC_TEST_DSN, a Docker daemon, an embedded PostgreSQL"
+	@echo "    left out, in make test-all: runs that kill servers and fill disks, whole histories, long"
+	@echo "    runs of ticks and feeds, thousands of questions to the API (about 15 minutes more)"
+	@$(RUN_TESTS) -m "not slow" $(PYTEST)
+
+test-all: $(VENV)/installed-test
+	@echo "==> all tests, about 25 minutes on two cores, the slowest files first"
+	@echo "    on the first of: PYUPC_TEST_DSN, a Docker daemon, an embedded PostgreSQL"
+	@$(RUN_TESTS) $(PYTEST)
 
 lint: $(VENV)/installed-test
 	@echo "==> ruff"
