@@ -14,6 +14,12 @@ class PyupcError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.sqlstate: str | None = None
+        """The database's, if the error is its own."""
+
+
+class Busy(PyupcError):
+    """The database is there and cannot do it now; a while later it can (exit code 1)."""
 
 
 class UsageProblem(PyupcError):

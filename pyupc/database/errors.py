@@ -6,7 +6,7 @@ import re
 
 import psycopg
 
-from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
+from pyupc.errors import Busy, DatabaseUnreachable, PyupcError, SchemaOutOfDate
 
 _OUR_OBJECT = re.compile(r"\b(?:upc_data|upc|analytics)\b[.\"]")
 
@@ -14,6 +14,16 @@ _OUR_OBJECT = re.compile(r"\b(?:upc_data|upc|analytics)\b[.\"]")
 # carries no SQLSTATE at all: libpq reports it as text.
 _NO_CONNECTION_CLASSES = ("08", "28")
 _NO_CONNECTION = frozenset({"3D000", "53300", "57P01", "57P02", "57P03", "57P04", "57P05"})
+
+# Codes and classes that pass: a connection that failed, another transaction in the way, a lack of
+# memory, disk or connections, a lock, a time limit or somebody's cancel, a server that restarts. A
+# protocol violation is of class 08 and stays.
+_TRANSIENT_CLASSES = ("08", "53")
+_TRANSIENT = frozenset({"40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "57P05"})
+PROTOCOL_VIOLATION = "08P01"
+
+_OUT_OF_MEMORY = "53200"
+_LOCK_TABLE = "max_locks_per_transaction"
 
 _MISSING_OBJECT = frozenset({"3F000", "42P01", "42703", "42704", "42883"})
 
@@ -32,11 +42,30 @@ _HINTS = {
 }
 
 _UNREACHABLE_HINT = "check PYUPC_DSN and that the server runs, or unset it for the embedded one"
+_LOCK_TABLE_HINT = (
+    "the server's table of locks is full: raise max_locks_per_transaction (256, say) and restart it"
+)
 _UPGRADE_HINT = "pyupc db upgrade"
 
 
+def is_transient(sqlstate: str | None) -> bool:
+    """Whether trying again a while later may do. An error of the client has no SQLSTATE."""
+    if sqlstate is None or sqlstate == PROTOCOL_VIOLATION:
+        return False
+    return sqlstate.startswith(_TRANSIENT_CLASSES) or sqlstate in _TRANSIENT
+
+
 def translate(error: psycopg.Error) -> PyupcError:
-    """The error for the user: one line, without passwords, with a hint where one is known."""
+    """The error for the user: one line, without passwords, with a hint where one is known.
+
+    What is transient is `Busy`, or `DatabaseUnreachable` if it ends the connection.
+    """
+    problem = _problem(error)
+    problem.sqlstate = error.sqlstate
+    return problem
+
+
+def _problem(error: psycopg.Error) -> PyupcError:
     code = error.sqlstate or ""
     message = _message(error)
     if not code:
@@ -45,9 +74,12 @@ def translate(error: psycopg.Error) -> PyupcError:
         return DatabaseUnreachable(message, _HINTS.get(code, _UNREACHABLE_HINT))
     if code.startswith("UP"):
         return PyupcError(_with_detail(message, error.diag.message_detail), _hint(error))
+    if code == _OUT_OF_MEMORY and _LOCK_TABLE in (error.diag.message_hint or ""):
+        return Busy(f"{code} {message}", _LOCK_TABLE_HINT)
     if code in _MISSING_OBJECT and _OUR_OBJECT.search(message):
         return SchemaOutOfDate(message, _UPGRADE_HINT)
-    return PyupcError(f"{code} {message}", _HINTS.get(code) or _hint(error))
+    kind = Busy if is_transient(code) else PyupcError
+    return kind(f"{code} {message}", _HINTS.get(code) or _hint(error))
 
 
 def one_line(text: str) -> str:

@@ -60,7 +60,8 @@ def persist(
             if left == 0 or time.monotonic() + pause - start > patience.deadline:
                 raise PyupcError(
                     f"other sessions hold locks on pyupc's tables or views{holders}",
-                    "end their transactions, then try again; nothing was changed",
+                    "an upgrade waits no longer, and nothing was changed: end their transactions,"
+                    " then try again",
                 ) from error
             logger.info("locks are held%s; trying again in %.1f s", holders, pause)
         time.sleep(pause)

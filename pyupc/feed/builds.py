@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from pyupc.errors import PyupcError
+from pyupc.errors import Busy, DatabaseUnreachable, PyupcError
 from pyupc.feed.report import Report
 from pyupc.fingerprints.build import build
 from pyupc.fingerprints.progress import Silent
@@ -19,6 +19,8 @@ SUBJECT = "fingerprints"
 # The hour's last candle is there by then.
 BUILD_AFTER = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+# Where the database had something else to do.
+AGAIN_AFTER = timedelta(minutes=1)
 
 
 async def build_hourly(
@@ -28,7 +30,8 @@ async def build_hourly(
     while True:
         now = datetime.now(UTC)
         await asyncio.sleep((next_build(now) - now).total_seconds())
-        await build_once(dsn, symbols, report, stop)
+        while not await build_once(dsn, symbols, report, stop):
+            await asyncio.sleep(AGAIN_AFTER.total_seconds())
 
 
 def next_build(now: datetime) -> datetime:
@@ -37,20 +40,24 @@ def next_build(now: datetime) -> datetime:
     return at if now < at else at + HOUR
 
 
-async def build_once(dsn: str, symbols: Sequence[str], report: Report, stop: asyncio.Event) -> None:
-    """Count the new candles and publish the fingerprints; what fails is reported."""
+async def build_once(dsn: str, symbols: Sequence[str], report: Report, stop: asyncio.Event) -> bool:
+    """Count the new candles and publish the fingerprints; what fails is reported.
+
+    False if the database was lost or busy: a moment later it may do.
+    """
     try:
         done = await asyncio.to_thread(build, dsn, symbols, _Stoppable(stop))
     except _Stopped:
-        return
+        return True
     except PyupcError as problem:
         report.failed(SUBJECT, problem.message)
-        return
+        return not isinstance(problem, Busy | DatabaseUnreachable)
     except Exception as error:
         report.failed(SUBJECT, " ".join(str(error).split()) or type(error).__name__)
-        return
+        return True
     report.works(SUBJECT)
     logger.info("%s: %d days counted in %.1f s", SUBJECT, done.days, done.seconds)
+    return True
 
 
 class _Stopped(Exception):

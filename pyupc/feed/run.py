@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pyupc.errors import PyupcError
+from pyupc.errors import Busy, PyupcError
 from pyupc.feed.backoff import Backoff
 from pyupc.feed.builds import build_hourly
 from pyupc.feed.clock import Skew
@@ -22,11 +22,14 @@ from pyupc.feed.exchange import Exchange, ExchangeProblem, candidates
 from pyupc.feed.minutes import Minutes
 from pyupc.feed.prices import Flow, Prices
 from pyupc.feed.report import Report
-from pyupc.feed.stop import signals, until
-from pyupc.feed.store import Store
+from pyupc.feed.stop import Stopped, pause, signals, until
+from pyupc.feed.store import SUBJECT, Lost, Store
 from pyupc.tick.stop import INTERRUPTED
 
 logger = logging.getLogger("pyupc.feed")
+
+# Every symbol with its exchange pair and its Kalshi series.
+Registered = dict[str, tuple[str | None, str | None]]
 
 MINUTE_SECONDS = 60.0
 CLOSE_SECONDS = 2.0
@@ -79,10 +82,9 @@ class _Run:
                 self._see_to_broken_websockets(exchange)
                 store = Store(job.dsn, exchange.name, self._report)
                 stack.push_async_callback(store.close)
-                await store.open()
-                registered = await store.symbols()
-                symbols = _chosen(job.symbols, registered)
-                await store.take(symbols)
+                if (begun := await self._begin(store)) is None:
+                    return INTERRUPTED if signal.SIGINT in received else 0
+                registered, symbols = begun
                 work: list[Coroutine[Any, Any, object]] = []
                 if job.has_kalshi:
                     series = {name: registered[name][1] for name in symbols}
@@ -93,6 +95,30 @@ class _Run:
                 work += [store.keep(), self._tell(), self._trade(exchange, store, pairs)]
                 await until(self._stop, work, job.seconds)
         return INTERRUPTED if signal.SIGINT in received else 0
+
+    async def _begin(self, store: Store) -> tuple[Registered, list[str]] | None:
+        """What is registered, and what of it is fed from now on; None if a signal came first.
+
+        A database that is busy is waited for.
+        """
+        backoff = Backoff()
+        while True:
+            try:
+                await store.open()
+                registered = await store.symbols()
+                symbols = _chosen(self._job.symbols, registered)
+                await store.take(symbols)
+            except Busy as problem:
+                self._report.failed(SUBJECT, problem.message)
+            except Lost:
+                pass
+            else:
+                self._report.works(SUBJECT)
+                return registered, symbols
+            try:
+                await pause(self._stop, backoff.failed())
+            except Stopped:
+                return None
 
     async def _markets(
         self, stack: AsyncExitStack, store: Store, series: dict[str, str | None]
@@ -203,9 +229,7 @@ async def _close(exchange: Exchange) -> None:
             await exchange.close()
 
 
-def _chosen(
-    symbols: Sequence[str], registered: dict[str, tuple[str | None, str | None]]
-) -> list[str]:
+def _chosen(symbols: Sequence[str], registered: Registered) -> list[str]:
     for symbol in symbols:
         if symbol not in registered:
             raise PyupcError(

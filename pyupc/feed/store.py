@@ -17,7 +17,7 @@ from pyupc.candles.answer import Candle
 from pyupc.database import schema
 from pyupc.database.connect import connect
 from pyupc.database.errors import translate
-from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
+from pyupc.errors import Busy, DatabaseUnreachable, PyupcError, SchemaOutOfDate
 from pyupc.feed import statements
 from pyupc.feed.backoff import Backoff
 from pyupc.feed.report import Report
@@ -35,14 +35,14 @@ Row = tuple[Any, ...]
 
 
 class Lost(Exception):
-    """There is no connection to the database at the moment."""
+    """There is no connection to the database at the moment, or it is busy with something else."""
 
 
 class Store:
     """Writes what the exchange and Kalshi say, and holds the right to feed some symbols.
 
-    While there is no connection, prices and markets are dropped: they would be stale by the time
-    it is back. `keep` makes it again.
+    While there is no connection, or the database is busy, prices and markets are dropped: they
+    would be stale by the time it is back. `keep` makes the connection again.
     """
 
     def __init__(
@@ -57,9 +57,13 @@ class Store:
         self._thread = ThreadPoolExecutor(1, "pyupc feed store")
         self._conn: psycopg.Connection[Row] | None = None
         self._is_lost = asyncio.Event()
+        # What the database is asked for in vain at present, though it is there.
+        self._busy: set[str] = set()
 
     async def open(self) -> None:
         """Connect; raises PyupcError if there is no server or if its schema is another."""
+        await self._drop()
+        self._is_lost.clear()
         self._conn = await self._in_thread(lambda: self._connected(code=True))
 
     async def symbols(self) -> dict[str, tuple[str | None, str | None]]:
@@ -153,6 +157,7 @@ class Store:
                     pause = backoff.failed()
                 else:
                     self._is_lost.clear()
+                    self._busy.clear()
             backoff.succeeded()
             self._report.works(SUBJECT)
 
@@ -170,19 +175,28 @@ class Store:
         if conn is None:
             raise Lost
         try:
-            return await self._in_thread(
+            rows = await self._in_thread(
                 lambda: conn.execute(query.encode(), parameters, prepare=True).fetchall(),
                 lambda: _cut(conn),
             )
         except psycopg.Error as error:
             problem = translate(error)
             is_outdated = error.sqlstate in OUTDATED
+            if isinstance(problem, Busy) and not (is_outdated or conn.closed):
+                self._busy.add(query)
+                self._report.failed(SUBJECT, problem.message)
+                raise Lost from error
             if not (is_outdated or isinstance(problem, DatabaseUnreachable) or conn.closed):
                 raise problem from error
             if not is_outdated:
                 self._report.failed(SUBJECT, problem.message)
             await self._lose(conn)
             raise Lost from error
+        if query in self._busy:
+            self._busy.discard(query)
+            if not self._busy:
+                self._report.works(SUBJECT)
+        return rows
 
     async def _lose(self, conn: psycopg.Connection[Row]) -> None:
         if conn is self._conn:

@@ -11,14 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyupc.feed.stop import signals
+from pyupc.errors import Busy
+from pyupc.feed.backoff import Backoff
+from pyupc.feed.stop import Stopped, pause, signals
 from pyupc.notify import outbox
 from pyupc.notify.courier import OUTBOX, Courier
 from pyupc.notify.health import Health
 from pyupc.notify.link import Link
 from pyupc.notify.message import Message
 from pyupc.notify.target import NotSent, Target
-from pyupc.notify.watch import Watch
+from pyupc.notify.watch import DATABASE, LONGEST_PAUSE, Watch
 from pyupc.tick.stop import INTERRUPTED
 
 logger = logging.getLogger("pyupc.notify")
@@ -74,8 +76,8 @@ async def _run(job: Job) -> int:
     watch = Watch(link, couriers, health, stop)
     with signals(stop, False) as received:
         try:
-            await link.open(code=True)
-            await link.ask(outbox.announce_silence)
+            if not await _begin(link, health, stop, is_patient=not job.is_once):
+                return INTERRUPTED if signal.SIGINT in received else 0
             for each in job.targets:
                 kinds = ", ".join(job.kinds)
                 logger.info("passing on %s to %s as %s", kinds, each.shown, each.subscriber)
@@ -86,6 +88,26 @@ async def _run(job: Job) -> int:
         finally:
             await link.close()
     return INTERRUPTED if signal.SIGINT in received else 0
+
+
+async def _begin(link: Link, health: Health, stop: asyncio.Event, *, is_patient: bool) -> bool:
+    """A database that is busy is waited for; false if a signal came first."""
+    backoff = Backoff()
+    while True:
+        try:
+            await link.open(code=True)
+            await link.ask(outbox.announce_silence)
+        except Busy as problem:
+            if not is_patient:
+                raise
+            health.failed(DATABASE, problem.message)
+        else:
+            health.works(DATABASE)
+            return True
+        try:
+            await pause(stop, min(LONGEST_PAUSE, backoff.failed()))
+        except Stopped:
+            return False
 
 
 async def _once(couriers: Sequence[Courier], health: Health) -> int:

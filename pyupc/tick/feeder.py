@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
-from pyupc.errors import PyupcError
+from pyupc.errors import Busy, PyupcError
 from pyupc.feed.backoff import Backoff
+from pyupc.tick.upkeep import Trouble
 
 logger = logging.getLogger("pyupc.tick")
 
@@ -82,6 +83,9 @@ class Feeder:
         self._backoff = Backoff()
         self._children: list[_Child] = []
         self._told = ""
+        self._trouble = Trouble(
+            "nobody knows which symbols are fed", "which symbols are fed is known again"
+        )
         self.refusal: PyupcError | None = None
         """Why the last process that ended did so, if it said why."""
 
@@ -94,7 +98,13 @@ class Feeder:
         if self._now() < self._due or fed == self._symbols:
             return
         self._due = self._now() + LOOK_SECONDS
-        if names := [symbol for symbol in self._unfed() if symbol not in fed]:
+        try:
+            unfed = self._unfed()
+        except Busy as problem:
+            self._trouble.failed(problem)
+            return
+        self._trouble.works()
+        if names := [symbol for symbol in unfed if symbol not in fed]:
             self._children.append(self._start(names))
 
     def end(self) -> None:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
-from pyupc.errors import PyupcError
+from pyupc.errors import Busy, PyupcError
 from pyupc.tick.feeder import Feeder
 from pyupc.tick.job import Job
 from pyupc.tick.link import Lost
+from pyupc.tick.report import Report
 from pyupc.tick.session import Session
 from pyupc.tick.stop import Stop
 
@@ -23,7 +24,12 @@ def feeder_for(job: Job, session: Session, symbols: Sequence[str]) -> Feeder:
 
 
 def wait_for_prices(
-    job: Job, session: Session, feeder: Feeder, symbols: Sequence[str], stop: Stop
+    job: Job,
+    session: Session,
+    feeder: Feeder,
+    symbols: Sequence[str],
+    stop: Stop,
+    report: Report,
 ) -> bool:
     """Wait for first prices; false if a signal came first. PyupcError if there are none."""
     began = time.monotonic()
@@ -34,8 +40,16 @@ def wait_for_prices(
             feeder.tend()
             priced = session.priced(symbols, job.feed, within)
             unfed = session.unfed(symbols, job.feed) if feeder.refusal else ()
+        except Busy as problem:
+            report.lost(problem)
+            # What cannot be seen is not missing yet.
+            began = time.monotonic()
+            if stop.wait(_LOOK_SECONDS):
+                return False
+            continue
         except Lost as error:
             raise error.problem from error
+        report.back()
         if len(priced) == len(symbols):
             return True
         if feeder.refusal is not None and unfed:

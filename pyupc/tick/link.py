@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pyupc.database import schema
 from pyupc.database.connect import connect
-from pyupc.database.errors import translate
+from pyupc.database.errors import PROTOCOL_VIOLATION, translate
 from pyupc.errors import DatabaseUnreachable, PyupcError
 from pyupc.tick.stop import Hanging, limited
 
@@ -60,14 +60,17 @@ class Link:
                 )
                 schema.check(conn, code=code)
             except Hanging as error:
+                self.close()
                 raise no_answer() from error
             except psycopg.Error as error:
+                # Half set up: without its limit, say.
+                self.close()
                 raise translate(error) from error
 
     def check(self) -> int:
         """The identity of the functions' schema, which a rebuild makes anew.
 
-        Raises SchemaOutOfDate if the tables have become those of another revision, or Lost.
+        Raises SchemaOutOfDate if the tables have become those of another revision, Lost, or Busy.
         """
         try:
             if self._conn is None:
@@ -90,7 +93,8 @@ class Link:
         """All rows; on a session that has become outdated, those of a second attempt on a new one.
 
         One round trip: the statement is prepared, and there is no BEGIN and COMMIT around it.
-        Raises Lost, HeldByAnother, SchemaOutOfDate, or PyupcError for any other refusal.
+        Raises Lost, HeldByAnother, SchemaOutOfDate, Busy for what passes by itself, or PyupcError
+        for any other refusal.
         """
         try:
             return self._execute(query, parameters)
@@ -124,6 +128,8 @@ class Link:
         problem = translate(error)
         if error.sqlstate == "UP009":
             return HeldByAnother(problem.message, problem.hint)
+        if error.sqlstate == PROTOCOL_VIOLATION:
+            return problem
         if isinstance(problem, DatabaseUnreachable) or self._conn is None or self._conn.broken:
             return Lost(problem)
         return problem

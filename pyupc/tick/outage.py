@@ -1,17 +1,35 @@
-"""The wait for a database that is lost."""
+"""The wait for a database that is lost, or busy with something else."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import TypeVar
 
-from pyupc.errors import PyupcError, SchemaOutOfDate
+from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
 from pyupc.tick.link import Link
+from pyupc.tick.report import Report
 from pyupc.tick.stop import Stop
+
+T = TypeVar("T")
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 0.8
 _JITTER = 0.2
+
+
+def patiently(work: Callable[[], T], stop: Stop, report: Report) -> T | None:
+    """The result of `work`, done again while the database is busy; None if a signal came first."""
+    while True:
+        try:
+            result = work()
+        except Busy as problem:
+            report.lost(problem)
+        else:
+            report.back()
+            return result
+        if stop.wait(_LONGEST_PAUSE_SECONDS):
+            return None
 
 
 def reconnect(link: Link, stop: Stop, meanwhile: Callable[[], None]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pyupc.errors import PyupcError
+from pyupc.errors import Busy, PyupcError
 from pyupc.tick.session import Tick
 
 logger = logging.getLogger("pyupc.tick")
@@ -149,9 +149,11 @@ class Report:
         self._file_problem = problem
 
     def lost(self, problem: PyupcError) -> None:
+        """Once, until it is back."""
         if self._lost_at is None:
             self._lost_at = self.now()
-            logger.error("the database is lost, waiting for it: %s", problem.message)
+            state = "busy" if isinstance(problem, Busy) else "lost"
+            logger.error("the database is %s, waiting for it: %s", state, problem.message)
 
     def back(self) -> None:
         if self._lost_at is not None:

@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pyupc.errors import PyupcError, SchemaOutOfDate
+from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
 from pyupc.tick.aging import Aging
 from pyupc.tick.clocks import Clocks
 from pyupc.tick.files import Folder
@@ -14,7 +14,7 @@ from pyupc.tick.health import Health
 from pyupc.tick.job import STORED, Job, Outcome
 from pyupc.tick.link import HeldByAnother, Lost
 from pyupc.tick.loop import Rounds
-from pyupc.tick.outage import reconnect
+from pyupc.tick.outage import patiently, reconnect
 from pyupc.tick.replay import Replay
 from pyupc.tick.report import Report, View
 from pyupc.tick.session import Question, Session, Tick
@@ -42,13 +42,26 @@ def run(job: Job, view: View | None = None) -> Outcome:
     notifier.check(job.interval)
     with Stop() as stop:
         try:
-            session.open(code=True)
+            if not _opened(session, job, stop):
+                return Outcome({}, stop.exit_code)
             folder = Folder(job.out)
             folder.prepare()
             return _Run(job, session, folder, stop, view, notifier).run()
         finally:
             notifier.stopping()
             session.close()
+
+
+def _opened(session: Session, job: Job, stop: Stop) -> bool:
+    """False if a signal came first. A run of so many rounds does not wait for what is busy."""
+
+    def opened() -> bool:
+        session.open(code=True)
+        return True
+
+    if job.count is not None:
+        return opened()
+    return bool(patiently(opened, stop, Report(time.monotonic, job.feed, job.interval)))
 
 
 class _Run:
@@ -81,7 +94,12 @@ class _Run:
         self._ticks: dict[str, Tick] = {}
 
     def run(self) -> Outcome:
-        symbols = self._symbols()
+        if self._job.count is not None:
+            symbols = self._symbols()
+        else:
+            symbols = patiently(self._symbols, self._stop, self._report) or ()
+            if not symbols:
+                return Outcome({}, self._stop.exit_code)
         standby = Standby(self._session, self._stop, self._report, self._notifier)
         has_waited: bool | None = False
         while True:
@@ -143,10 +161,11 @@ class _Run:
     def _is_fed(self, feeder: Feeder, symbols: tuple[str, ...]) -> bool:
         from pyupc.tick.inputs import wait_for_prices
 
-        return wait_for_prices(self._job, self._session, feeder, symbols, self._stop)
+        return wait_for_prices(self._job, self._session, feeder, symbols, self._stop, self._report)
 
     def _loop(self, symbols: tuple[str, ...], feeder: Feeder | None, is_successor: bool) -> None:
         may_refuse = not is_successor
+        busy: Busy | None = None
         for k in self._rounds:
             try:
                 failing = self._round(symbols, k, may_refuse)
@@ -157,11 +176,16 @@ class _Run:
             if is_successor and self._ticks:
                 self._report.took_over(symbols)
                 is_successor = False
-            may_refuse = False
+            busy = next((each for each in failing.values() if isinstance(each, Busy)), None)
+            has_to_tick = bool(self._job.symbols) or not self._ticks
+            may_refuse = may_refuse and busy is not None and has_to_tick
             try:
                 self._after(symbols, failing, feeder)
             except Lost as error:
                 self._wait_for_the_database(error.problem, symbols)
+        if may_refuse and busy is not None and self._stop.received is None:
+            # All rounds are over, and what the first one ought to have shown is still not known.
+            raise busy
 
     def _round(self, symbols: tuple[str, ...], k: int, may_refuse: bool) -> dict[str, PyupcError]:
         """One tick of every symbol; returns why there is none of those that have none."""
@@ -176,8 +200,10 @@ class _Run:
             except PyupcError as error:
                 failing[symbol] = error
         # A symbol asked for by name must tick at once; of all that are registered, one must.
-        if may_refuse and failing and (self._job.symbols or not ticks):
-            raise next(iter(failing.values()))
+        # What is busy is waited for, and does not refuse.
+        refusals = [each for each in failing.values() if not isinstance(each, Busy)]
+        if may_refuse and refusals and (self._job.symbols or not ticks):
+            raise refusals[0]
         self._ticks = {symbol: ticks[symbol] for symbol in symbols if symbol in ticks}
         return failing
 

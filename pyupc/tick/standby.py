@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pyupc.errors import Busy
 from pyupc.tick.job import LATE_SECONDS
 from pyupc.tick.link import Lost
 from pyupc.tick.outage import reconnect
@@ -92,8 +93,16 @@ class Standby:
                 revision.tend()
                 leases = self._session.leases(symbols)
                 standing = watch.standing(leases)
+                self._report.back()
                 if not standing and self._break(leases):
                     return has_waited
+            except Busy as error:
+                # Who cannot read the leases does not know that they stand, nor that they do not.
+                watch.interrupt()
+                self._report.lost(error)
+                if self._stop.wait(LOOK_SECONDS):
+                    return None
+                continue
             except Lost as error:
                 watch.interrupt()
                 self._report.lost(error.problem)

@@ -5,14 +5,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from pyupc.errors import PyupcError
+from pyupc.errors import Busy, PyupcError
 
 logger = logging.getLogger("pyupc.tick")
 
 ENOUGH_SECONDS = 0.25
 REVISION_SECONDS = 5.0
+
+
+@dataclass
+class Trouble:
+    """Logged once for each reason in a row, and once when it is over."""
+
+    begun: str
+    over: str
+    _reason: str | None = None
+
+    def failed(self, problem: PyupcError) -> None:
+        if problem.message != self._reason:
+            logger.error("%s: %s", self.begun, problem.message)
+        self._reason = problem.message
+
+    def works(self) -> None:
+        if self._reason is not None:
+            logger.warning("%s", self.over)
+        self._reason = None
 
 
 @dataclass
@@ -25,6 +44,11 @@ class Revision:
     check: Callable[[], int]
     now: Callable[[], float]
     _built: int | None = None
+    _trouble: Trouble = field(
+        default_factory=lambda: Trouble(
+            "the schema's revision cannot be read", "the schema's revision can be read again"
+        )
+    )
 
     def __post_init__(self) -> None:
         self._due = self.now()
@@ -33,7 +57,12 @@ class Revision:
         if self.now() < self._due:
             return
         self._due = self.now() + REVISION_SECONDS
-        built = self.check()
+        try:
+            built = self.check()
+        except Busy as problem:
+            self._trouble.failed(problem)
+            return
+        self._trouble.works()
         if self._built not in (None, built):
             logger.warning("the database's functions have been rebuilt: the new ones tick now")
         self._built = built
@@ -47,7 +76,11 @@ class Upkeep:
     every: float
     interval: float
     now: Callable[[], float]
-    _told: str | None = None
+    _trouble: Trouble = field(
+        default_factory=lambda: Trouble(
+            "old rows cannot be deleted", "old rows can be deleted again"
+        )
+    )
 
     def __post_init__(self) -> None:
         self._due = self.now() + self.every
@@ -60,12 +93,8 @@ class Upkeep:
         try:
             rows = self.delete()
         except PyupcError as error:
-            if error.message != self._told:
-                logger.error("old rows cannot be deleted: %s", error.message)
-            self._told = error.message
+            self._trouble.failed(error)
         else:
-            if self._told is not None:
-                logger.warning("old rows can be deleted again")
-            self._told = None
+            self._trouble.works()
             if rows:
                 logger.info("%d old rows deleted", rows)

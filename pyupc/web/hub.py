@@ -13,7 +13,7 @@ from contextlib import aclosing, contextmanager, suppress
 import psycopg
 
 from pyupc.database.errors import translate
-from pyupc.errors import PyupcError
+from pyupc.errors import Busy, PyupcError
 from pyupc.web.channel import Channel, Tick
 from pyupc.web.database import Database
 from pyupc.web.latest import latest
@@ -142,7 +142,10 @@ class Hub:
                 look_at = now + LOOK_SECONDS
                 symbols = set(self._channels)
             known = [self._channels[symbol] for symbol in symbols if symbol in self._channels]
-            await asyncio.gather(*(self._guarded(self._read(channel)) for channel in known))
+            found = await asyncio.gather(*(self._problem_of(self._read(each)) for each in known))
+            if known:
+                # One for all: what one symbol can be asked does not end what fails for another.
+                self._tell(next((each for each in found if each is not None), None))
 
     async def _pulse(self) -> None:
         """Also while the database lets its readers wait."""
@@ -162,20 +165,19 @@ class Hub:
         for other in self._others:
             other.outdated = self._database.outdated
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
-        """Whatever fails is told to the readers, and tried again."""
+    async def _problem_of(self, work: Awaitable[None]) -> PyupcError | None:
+        """Whatever fails is reported to the readers, and tried again."""
         try:
             await work
         except psycopg.Error as error:
-            self._tell(translate(error))
+            return translate(error)
         except PyupcError as error:
-            self._tell(error)
+            return error
         except Exception as error:
             if self._problem is None:
                 logger.exception("a tick could not be read")
-            self._tell(PyupcError(f"a tick could not be read: {type(error).__name__}"))
-        else:
-            self._tell(None)
+            return PyupcError(f"a tick could not be read: {type(error).__name__}")
+        return None
 
     async def _read(self, channel: Channel) -> None:
         try:
@@ -198,7 +200,8 @@ class Hub:
     def _tell(self, problem: PyupcError | None) -> None:
         text = None if problem is None else problem.message
         if text is not None and self._problem is None:
-            logger.error("the database is lost, waiting for it: %s", text)
+            state = "busy" if isinstance(problem, Busy) else "lost"
+            logger.error("the database is %s, waiting for it: %s", state, text)
         if text is None and self._problem is not None:
             logger.info("the database is back")
         self._problem = text

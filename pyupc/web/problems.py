@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from pyupc.database.errors import one_line, translate
+from pyupc.database.errors import is_transient, one_line, translate
 from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
 
 logger = logging.getLogger("pyupc.serve")
@@ -24,8 +24,6 @@ MEDIA_TYPE = "application/problem+json"
 _NOT_FOUND = frozenset({"UP002", "UP006", "UP013", "UP023", "UP024"})
 _CONFLICT = frozenset({"UP020", "UP021"})
 _CANCELLED = "57014"
-# Somebody else is in the way, as an upgrade: it passes.
-_BUSY = frozenset({"40001", "40P01", "53200", "53300", "55P03", "57P01", "57P02", "57P03"})
 _BAD_VALUE_CLASS = "22"
 
 RETRY_SECONDS = 1
@@ -122,7 +120,8 @@ def of_database(error: psycopg.Error) -> JSONResponse:
         return problem(
             503, "the answer takes too long", "ask for less: a shorter span, fewer levels"
         )
-    if code in _BUSY:
+    if is_transient(code):
+        # Somebody else is in the way, as an upgrade: it passes.
         return problem(503, meaning.message, meaning.hint, sqlstate=code)
     detail = error.diag.message_primary or meaning.message
     if code is None:

@@ -17,7 +17,7 @@ from types import FrameType
 
 import uvicorn
 
-from pyupc.errors import PyupcError
+from pyupc.errors import Busy, PyupcError
 from pyupc.tick.stop import INTERRUPTED
 from pyupc.web.app import create_app
 from pyupc.web.database import check
@@ -27,6 +27,7 @@ from pyupc.web.settings import WILDCARDS, Settings
 logger = logging.getLogger("pyupc.serve")
 
 END_SECONDS = 3
+RETRY_SECONDS = 0.5
 
 _REASONS = {
     errno.EADDRINUSE: "somebody else listens there already",
@@ -42,7 +43,7 @@ def run(settings: Settings, listening: Callable[[str], None], *, is_attached: bo
 
     Raises PyupcError if there is no database, schema or role, or if the address is taken.
     """
-    check(settings.dsn)
+    _wait_for(settings.dsn)
     _allow_many_connections()
     # Once, and not when the first stranger asks: a resolver may be slow.
     settings.is_ours("")
@@ -102,6 +103,23 @@ class _Server(uvicorn.Server):
     def _fail(self) -> None:
         self.has_failed = True
         self.should_exit = True
+
+
+def _wait_for(dsn: str) -> None:
+    """Check the database; one that is busy is waited for."""
+    is_logged = False
+    while True:
+        try:
+            check(dsn)
+        except Busy as problem:
+            if not is_logged:
+                logger.error("the database is busy, waiting for it: %s", problem.message)
+            is_logged = True
+        else:
+            if is_logged:
+                logger.warning("the database is back")
+            return
+        time.sleep(RETRY_SECONDS)
 
 
 def _allow_many_connections() -> None:

@@ -239,7 +239,8 @@ def test_any_other_error_begins_with_its_sqlstate(
 ) -> None:
     connection.execute(setup.encode())
     error = error_of(connection, statement)
-    assert type(error) is PyupcError
+    assert error.exit_code == 1
+    assert error.sqlstate == code
     assert error.message.startswith(f"{code} ")
     assert (error.hint is not None) is has_hint
 
