@@ -54,7 +54,9 @@ SETTINGS: Mapping[str, str] = {
 _SOCKET_SECONDS = 5.0
 
 # In the folder of the data, as the server's account, among the processes that the number is of.
-_STOP_FROM_WITHIN = "COPY (SELECT) TO PROGRAM 'read -r pid < postmaster.pid && kill -INT \"$pid\"'"
+_STOP_FROM_WITHIN = (
+    "COPY (SELECT WHERE false) TO PROGRAM 'read -r pid < postmaster.pid && kill -INT \"$pid\"'"
+)
 
 
 @dataclass(frozen=True)
