@@ -53,6 +53,9 @@ SETTINGS: Mapping[str, str] = {
 # Limit on the wait for the socket of a server elsewhere, which it opens before it recovers.
 _SOCKET_SECONDS = 5.0
 
+# Limit on the wait for the lock of a server that has ended: a program that it started may keep it.
+_FILES_SECONDS = 5.0
+
 # In the folder of the data, as the server's account, among the processes that the number is of.
 _STOP_FROM_WITHIN = (
     "COPY (SELECT WHERE false) TO PROGRAM 'read -r pid < postmaster.pid && kill -INT \"$pid\"'"
@@ -110,6 +113,10 @@ class Cluster:
         run(command, server_account(self.home.data))
         waiting = Waiting(notify, "PostgreSQL is writing its last checkpoint")
         while running.is_alive():
+            waiting.a_moment()
+        # A process that ends has no command line any more and its files for a moment longer.
+        until = time.monotonic() + _FILES_SECONDS
+        while server_lock.is_held(self.home.server_lock) and time.monotonic() < until:
             waiting.a_moment()
         self.home.close()
         return True
