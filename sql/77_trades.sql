@@ -15,29 +15,92 @@ CREATE FUNCTION upc.dollars_fee(
     symbol text,
     price numeric,
     contracts numeric,
-    is_sale boolean DEFAULT false
+    is_sale boolean DEFAULT false,
+    is_maker boolean DEFAULT false
 )
 RETURNS numeric
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (
     SELECT upc.trade_fee(
-        dollars_fee.price, dollars_fee.contracts,
-        multiplier => s.fee_multiplier, is_sale => dollars_fee.is_sale
+        dollars_fee.price, dollars_fee.contracts, dollars_fee.is_maker, s.fee_multiplier,
+        is_sale => dollars_fee.is_sale
     )
     FROM upc_data.symbol AS s
     WHERE s.symbol = dollars_fee.symbol
 );
 COMMENT ON FUNCTION upc.dollars_fee IS
-    'what a taker pays Kalshi for an order of a symbol''s contracts, in USD';
+    'what Kalshi takes of a fill of a symbol''s contracts, in USD';
+
+
+CREATE FUNCTION upc.check_fill_fee(fee numeric, is_maker boolean)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF NOT coalesce(fee >= 0 AND fee < 1e12, true) THEN
+        PERFORM upc.refuse_trade(
+            format('fee must not be below zero, got %s', fee),
+            'It is what was charged for all contracts of the fill, in USD.',
+            'Leave it out to have it computed.'
+        );
+    END IF;
+    IF is_maker IS NULL THEN
+        PERFORM upc.refuse_trade(
+            'is_maker must be true or false, got NULL',
+            'A maker''s order rested in the book before it was filled.',
+            'Leave it out for a taker.'
+        );
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc.check_fill_fee IS
+    'raises UP015 for a fee below zero or that is no number; NULL is one to be computed';
+
+
+-- Put a fill into the ledger. Whoever calls it holds the lock of the trade's row.
+CREATE FUNCTION upc.record_fill(
+    symbol text,
+    trade_id bigint,
+    kind text,
+    price numeric,
+    count numeric,
+    is_maker boolean,
+    fee numeric,
+    is_fee_charged boolean,
+    at timestamptz
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_last integer;
+BEGIN
+    SELECT max(f.fill)
+    INTO v_last
+    FROM upc_data.fill AS f
+    WHERE f.symbol = record_fill.symbol AND f.trade_id = record_fill.trade_id;
+
+    INSERT INTO upc_data.fill (
+        symbol, trade_id, fill, kind, price, count, is_maker, fee, is_fee_charged, filled_at
+    )
+    VALUES (
+        symbol, trade_id, coalesce(v_last, 0) + 1, kind, price, count, is_maker, fee,
+        is_fee_charged, at
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc.record_fill IS
+    'puts a purchase, sale or settlement of some contracts of a trade into the ledger';
 
 
 -- Record a trade that was made, so that it is watched over until it ends.
 --
 -- ticker: the market. side: yes or no. price: what one contract cost, USD, between 0 and 1, exact.
--- count: contracts, above zero. symbol: NULL takes the one whose market it is. at: when.
+-- count: contracts, above zero. symbol: NULL takes the one whose market it is. at: when. fee: what was
+-- charged for all of them, USD; NULL computes it. is_maker: the order rested in the book.
 -- Returns the number of the trade.
--- Errors: UP002 symbol, UP015 side, price or count, or a market that has closed by then, UP016 no
--- such market.
+-- Errors: UP002 symbol, UP015 side, price, count or fee, or a market that has closed by then, UP016
+-- no such market.
 --
 -- Example:
 --   SELECT load_market('{"event": {"event_ticker": "E", "series_ticker": "KXBTCD"}, "markets":
@@ -50,13 +113,16 @@ CREATE FUNCTION upc.open_trade(
     price numeric,
     count numeric,
     symbol text DEFAULT NULL,
-    at timestamptz DEFAULT clock_timestamp()
+    at timestamptz DEFAULT clock_timestamp(),
+    fee numeric DEFAULT NULL,
+    is_maker boolean DEFAULT false
 )
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
     v_market record;
+    v_fee numeric;
     v_id bigint;
 BEGIN
     IF symbol IS NOT NULL THEN
@@ -90,6 +156,7 @@ BEGIN
             'Leave it out for now.'
         );
     END IF;
+    PERFORM upc.check_fill_fee(fee, is_maker);
 
     SELECT q.symbol, q.event_ticker, q.ticker, q.strike, q.result, e.closes_at
     INTO v_market
@@ -123,15 +190,21 @@ BEGIN
         );
     END IF;
 
+    v_fee := coalesce(
+        fee, upc.dollars_fee(v_market.symbol, price, count, is_maker => open_trade.is_maker)
+    );
     INSERT INTO upc_data.trade AS t (
         symbol, event_ticker, ticker, side, strike, closes_at, buy_price, position, buy_fee,
         opened_at
     )
     VALUES (
         v_market.symbol, v_market.event_ticker, v_market.ticker, open_trade.side, v_market.strike,
-        v_market.closes_at, price, count, upc.dollars_fee(v_market.symbol, price, count), at
+        v_market.closes_at, price, count, v_fee, at
     )
     RETURNING t.trade_id INTO v_id;
+    PERFORM upc.record_fill(
+        v_market.symbol, v_id, 'buy', price, count, is_maker, v_fee, fee IS NOT NULL, at
+    );
     RETURN v_id;
 END
 $fn$;
@@ -142,7 +215,8 @@ COMMENT ON FUNCTION upc.open_trade IS
 -- The trades that are held, and what they are worth. price, momentum, price_state: of the symbol.
 -- strikes, prob_above, event_ticker: what is known already, for one event; the rest is looked up.
 -- Returns USD and percent; what is not known is NULL: probabilities from halted prices on and after
--- the close, close prices from halted quotes on.
+-- the close, close prices from halted quotes on and where nobody bids. close_price is the best bid: a
+-- dollar less opposite_ask. Profits are of the whole trade, of what was sold before, too.
 CREATE FUNCTION upc.active_trades(
     symbol text,
     at timestamptz,
@@ -166,7 +240,8 @@ RETURNS TABLE (
     close_price numeric,
     pnl numeric,
     pnl_after_fees numeric,
-    result text
+    result text,
+    opposite_ask numeric
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 AS $fn$
@@ -184,12 +259,13 @@ BEGIN
         END,
         CASE t.side WHEN 'yes' THEN 1 ELSE -1 END * (price - c.strike),
         v.close_price,
-        t.position * (v.close_price - t.buy_price),
-        t.position * (v.close_price - t.buy_price) - t.buy_fee
+        t.realised_pnl + t.position * (v.close_price - t.buy_price),
+        t.realised_pnl + t.position * (v.close_price - t.buy_price) - t.buy_fee - t.realised_fee
             - upc.trade_fee(
                 v.close_price, t.position, multiplier => s.fee_multiplier, is_sale => true
             ),
-        q.result
+        q.result,
+        o.opposite_ask
     FROM upc_data.trade AS t
     JOIN upc_data.symbol AS s ON s.symbol = t.symbol
     -- One probe a trade, however the tables have grown since this was planned.
@@ -200,7 +276,7 @@ BEGIN
         LIMIT 1
     ) AS e ON true
     LEFT JOIN LATERAL (
-        SELECT m.status, m.yes_ask, m.no_ask, m.result
+        SELECT m.status, m.yes_bid, m.no_bid, m.yes_ask, m.no_ask, m.result
         FROM upc_data.market_quote AS m
         WHERE m.symbol = t.symbol AND m.event_ticker = t.event_ticker AND m.ticker = t.ticker
         LIMIT 1
@@ -261,7 +337,15 @@ BEGIN
             WHEN q.status = 'active'
                 AND c.is_traded
                 AND upc.is_told('quote', upc.freshness(at - e.read_at))
-            THEN 1 - CASE t.side WHEN 'yes' THEN q.no_ask ELSE q.yes_ask END
+            THEN CASE t.side WHEN 'yes' THEN q.no_ask ELSE q.yes_ask END
+        END AS opposite_ask
+        OFFSET 0
+    ) AS o
+    CROSS JOIN LATERAL (
+        -- An ask of a dollar is an empty side: nobody bids for the other one.
+        SELECT CASE
+            WHEN CASE t.side WHEN 'yes' THEN q.yes_bid ELSE q.no_bid END IS DISTINCT FROM 0
+            THEN nullif(1 - o.opposite_ask, 0)
         END AS close_price
         OFFSET 0
     ) AS v
@@ -322,7 +406,10 @@ CREATE TYPE upc.trade_row AS (
     stop_reason text,
     stopped_at timestamptz,
     ended_at timestamptz,
-    result text
+    result text,
+    sold_count numeric,
+    realised_pnl numeric,
+    fees numeric
 );
 COMMENT ON TYPE upc.trade_row IS
     'a trade with what it is worth now or brought in the end: prices and profits in USD, its probability in percent';
@@ -332,7 +419,8 @@ COMMENT ON TYPE upc.trade_row IS
 --
 -- symbol: NULL takes all. has_ended: also those that were sold or settled.
 -- Returns one row a trade, oldest first; prices and profits in USD, probabilities in percent. What
--- is not known is NULL.
+-- is not known is NULL. position is what is held, or was until the end, sold_count what was sold
+-- before, realised_pnl what that brought before fees. Profits are of all of it. fees is what was paid.
 -- Errors: UP002 symbol.
 CREATE FUNCTION upc.trade_list(
     symbol text DEFAULT NULL,
@@ -363,14 +451,17 @@ BEGIN
         l.probability,
         l.buffer,
         l.close_price,
-        round(l.pnl / (l.trade).position, 6),
+        round(l.pnl / ((l.trade).position + (l.trade).sold_count), 6),
         l.pnl,
-        round(l.pnl_after_fees / (l.trade).position, 6),
+        round(l.pnl_after_fees / ((l.trade).position + (l.trade).sold_count), 6),
         l.pnl_after_fees,
         (l.trade).stop_reason,
         (l.trade).stopped_at,
         (l.trade).ended_at,
-        l.result
+        l.result,
+        (l.trade).sold_count,
+        (l.trade).realised_pnl,
+        (l.trade).buy_fee + (l.trade).realised_fee + coalesce((l.trade).end_fee, 0)
     FROM (
         SELECT
             a.trade, n.price, a.probability, a.buffer, a.close_price, a.pnl, a.pnl_after_fees,
@@ -393,8 +484,9 @@ BEGIN
 
         SELECT
             t, NULL, NULL, NULL, t.end_price,
-            t.position * (t.end_price - t.buy_price),
-            t.position * (t.end_price - t.buy_price) - t.buy_fee - t.end_fee,
+            t.realised_pnl + t.position * (t.end_price - t.buy_price),
+            t.realised_pnl + t.position * (t.end_price - t.buy_price)
+                - t.buy_fee - t.realised_fee - t.end_fee,
             t.result
         FROM upc_data.trade AS t
         WHERE has_ended
@@ -408,16 +500,21 @@ COMMENT ON FUNCTION upc.trade_list IS
     'trades with what they are worth now or brought in the end, oldest first';
 
 
--- Record that a trade was sold.
+-- Record that a trade was sold, or a part of it; the rest goes on being watched over.
 --
--- price: what one contract brought, USD, from 0 to 1; NULL takes what it is worth now, as trade_list
--- tells it.
+-- price: what one contract brought, USD, from 0 to 1; NULL takes the best bid (a dollar less the ask of
+-- the other side). count: contracts, at most what is held; NULL sells all of it. fee: what was charged
+-- for them, USD; NULL computes it. is_maker: the order rested in the book.
 -- Returns the trade.
--- Errors: UP015 price, or a trade that has ended, UP017 no such trade.
+-- Errors: UP015 price, count or fee, no price where nobody bids, or a trade that has ended, UP017 no
+-- such trade.
 CREATE FUNCTION upc.close_trade(
     trade_id bigint,
     price numeric DEFAULT NULL,
-    at timestamptz DEFAULT clock_timestamp()
+    at timestamptz DEFAULT clock_timestamp(),
+    count numeric DEFAULT NULL,
+    fee numeric DEFAULT NULL,
+    is_maker boolean DEFAULT false
 )
 RETURNS upc_data.trade
 LANGUAGE plpgsql VOLATILE
@@ -425,6 +522,8 @@ AS $fn$
 DECLARE
     v_trade upc_data.trade;
     v_price numeric := price;
+    v_count numeric;
+    v_fee numeric;
 BEGIN
     SELECT t.*
     INTO v_trade
@@ -460,6 +559,15 @@ BEGIN
             'Write 85 cents as 0.85.'
         );
     END IF;
+    v_count := coalesce(count, v_trade.position);
+    IF NOT (v_count > 0 AND v_count <= v_trade.position) THEN
+        PERFORM upc.refuse_trade(
+            format('count must be above zero and at most %s, got %s', v_trade.position, count),
+            'It is the number of contracts that were sold, of those that are held.',
+            'Leave it out to sell all of them.'
+        );
+    END IF;
+    PERFORM upc.check_fill_fee(fee, is_maker);
 
     IF v_price IS NULL THEN
         SELECT l.close_price
@@ -469,22 +577,40 @@ BEGIN
     END IF;
     IF v_price IS NULL THEN
         PERFORM upc.refuse_trade(
-            format('nobody says what trade %s is worth now', trade_id),
+            format('nobody is known to bid for trade %s', trade_id),
             'There is no ask for the other side, or the quotes are too old.',
             'Say what it brought: --price.'
         );
     END IF;
+    v_fee := coalesce(
+        fee, upc.dollars_fee(v_trade.symbol, v_price, v_count, true, close_trade.is_maker)
+    );
+    PERFORM upc.record_fill(
+        v_trade.symbol, v_trade.trade_id, 'sale', v_price, v_count, is_maker, v_fee,
+        fee IS NOT NULL, at
+    );
 
+    IF v_count < v_trade.position THEN
+        UPDATE upc_data.trade AS t
+        SET
+            position = t.position - v_count,
+            sold_count = t.sold_count + v_count,
+            realised_pnl = t.realised_pnl + v_count * (v_price - t.buy_price),
+            realised_fee = t.realised_fee + v_fee
+        WHERE t.symbol = v_trade.symbol AND t.trade_id = v_trade.trade_id
+        RETURNING t.* INTO v_trade;
+        RETURN v_trade;
+    END IF;
     UPDATE upc_data.trade AS t
     SET
         status = 'closed',
         ended_at = at,
         end_price = v_price,
-        end_fee = upc.dollars_fee(v_trade.symbol, v_price, v_trade.position, true)
+        end_fee = v_fee
     WHERE t.symbol = v_trade.symbol AND t.trade_id = v_trade.trade_id
     RETURNING t.* INTO v_trade;
     RETURN v_trade;
 END
 $fn$;
 COMMENT ON FUNCTION upc.close_trade IS
-    'records that a trade was sold, at a price or at what it is worth now';
+    'records that a trade or a part of it was sold, at a price or at the best bid';

@@ -87,7 +87,13 @@ BEGIN
           )
         RETURNING t.*
     LOOP
-        v_pnl := v_trade.position * (v_trade.end_price - v_trade.buy_price) - v_trade.buy_fee;
+        PERFORM upc.record_fill(
+            symbol, v_trade.trade_id, 'settlement', v_trade.end_price, v_trade.position, false, 0,
+            false, at
+        );
+        v_pnl := v_trade.realised_pnl
+            + v_trade.position * (v_trade.end_price - v_trade.buy_price)
+            - v_trade.buy_fee - v_trade.realised_fee;
         v_announced := v_announced || upc.announce(
             symbol,
             'settled',

@@ -23,6 +23,7 @@ BEGIN ATOMIC
         ('condition', '{INSERT,UPDATE,DELETE}'),
         ('counted_day', '{INSERT,UPDATE,DELETE}'),
         ('document', '{INSERT,UPDATE}'),
+        ('fill', '{INSERT}'),
         ('fingerprint_build', '{INSERT,UPDATE}'),
         ('fingerprint_histogram', '{INSERT,UPDATE,DELETE}'),
         ('fit_change', '{INSERT,DELETE}'),

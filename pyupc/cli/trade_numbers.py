@@ -29,15 +29,25 @@ def price(ctx: click.Context, parameter: Parameter, text: str | None) -> Decimal
     raise UsageProblem(f"this is no price: {text!r}", "write 85 cents as 0.85 or as 85c")
 
 
-def count(ctx: click.Context, parameter: Parameter, text: str) -> Decimal:
+def count(ctx: click.Context, parameter: Parameter, text: str | None) -> Decimal | None:
     """Contracts, which may have fractions."""
-    if _DECIMAL.fullmatch(text.strip()):
-        return Decimal(text.strip())
+    if text is None or _DECIMAL.fullmatch(text.strip()):
+        return None if text is None else Decimal(text.strip())
     raise UsageProblem(f"this is no number of contracts: {text!r}", "write it as 10, or as 2.5")
 
 
-def trade_id(ctx: click.Context, parameter: Parameter, text: str) -> int:
+def fee(ctx: click.Context, parameter: Parameter, text: str | None) -> Decimal | None:
+    """USD, of all contracts of a fill."""
+    if text is None or _DECIMAL.fullmatch(text.strip()):
+        return None if text is None else Decimal(text.strip())
+    cents = _CENTS.fullmatch(text.strip())
+    if cents:
+        return Decimal(cents[1]).scaleb(-2)
+    raise UsageProblem(f"this is no fee: {text!r}", "write 9 cents as 0.09 or as 9c")
+
+
+def trade_id(ctx: click.Context, parameter: Parameter, text: str | None) -> int | None:
     """What `trades open` told."""
-    if _WHOLE.fullmatch(text):
-        return int(text)
+    if text is None or _WHOLE.fullmatch(text):
+        return None if text is None else int(text)
     raise UsageProblem(f"this is no number of a trade: {text!r}", "see: pyupc trades list --all")

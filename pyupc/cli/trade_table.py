@@ -70,6 +70,24 @@ _FITTING: tuple[tuple[int, tuple[str, ...]], ...] = (
 _STYLES = {"stopped": "bold yellow", "closed": "dim", "settled": "dim"}
 
 
+# The same of the ledger.
+_FILLS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "id": ("trade_id", _text),
+    "fill": ("fill", _text),
+    "kind": ("kind", _text),
+    "count": ("count", contracts),
+    "price": ("price", dollars),
+    "amount": ("amount", dollars),
+    "fee": ("fee", dollars),
+    "at": ("filled_at", _time),
+}
+
+
+def print_fills(rows: Sequence[Row]) -> None:
+    cells = [[write(row[column]) for column, write in _FILLS.values()] for row in rows]
+    print_columns(list(_FILLS), cells, left=3)
+
+
 def print_trades(rows: Sequence[Row]) -> None:
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
         _print_rich(rows)

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pyupc.cli.options import NegativeNumbers, examples, json_output, one_symbol, symbols
 from pyupc.cli.output import Output, output_options, plain, print_rows
 from pyupc.cli.report import printable
-from pyupc.cli.trade_numbers import count, price, trade_id
-from pyupc.cli.trade_table import contracts, dollars, print_trades
+from pyupc.cli.trade_numbers import count, fee, price, trade_id
+from pyupc.cli.trade_table import contracts, dollars, print_fills, print_trades
 
 if TYPE_CHECKING:
     from pyupc.trades.store import Connection, Trade
 
 TICKER = "KXBTCD-25JUL2615-T118499.99"
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _fee_options(command: _Command) -> _Command:
+    """Add --fee and --maker."""
+    maker = click.option(
+        "--maker",
+        "is_maker",
+        is_flag=True,
+        help="The order rested in the book. Where the series has no maker fees: --fee 0.",
+    )
+    charged = click.option(
+        "--fee",
+        callback=fee,
+        metavar="USD",
+        help="What was charged for all contracts: 0.09, or 9c. Default: computed.",
+    )
+    return charged(maker(command))
 
 
 @click.group(epilog=examples("pyupc trades list", "pyupc trades open --help"))
@@ -35,6 +54,7 @@ def command() -> None:
     epilog=examples(
         f"pyupc trades open --ticker {TICKER} --side yes --price 0.85 --count 10",
         f"pyupc trades open --ticker {TICKER} --side no --price 14c --count 2.5 --json",
+        f"pyupc trades open --ticker {TICKER} --side yes --price 85c --count 10 --fee 0.08",
     ),
 )
 @click.option("--ticker", required=True, metavar="TICKER", help="The market, as Kalshi calls it.")
@@ -52,19 +72,29 @@ def command() -> None:
     help="What one contract cost: 0.85, or 85c.",
 )
 @click.option("--count", required=True, callback=count, metavar="N", help="How many contracts.")
+@_fee_options
 @one_symbol("Whose market it is; may be left out.")
 @json_output
 def open_(
-    ticker: str, side: str, price: Decimal, count: Decimal, symbol: str | None, as_json: bool
+    ticker: str,
+    side: str,
+    price: Decimal,
+    count: Decimal,
+    fee: Decimal | None,
+    is_maker: bool,
+    symbol: str | None,
+    as_json: bool,
 ) -> None:
-    """Record a trade that was made, and print its number, its cost and the taker's fee.
+    """Record a trade that was made, and print its number, its cost and the fee.
 
     The market has to be stored, as `pyupc feed` and `pyupc market load` do, and not be closed.
     """
     from pyupc.trades.store import open_trade
 
     with _connected() as conn:
-        trade = open_trade(conn, ticker.strip(), side, price, count, symbol)
+        trade = open_trade(
+            conn, ticker.strip(), side, price, count, symbol, fee=fee, is_maker=is_maker
+        )
     _print(trade, as_json)
 
 
@@ -73,7 +103,8 @@ def open_(
     epilog=examples(
         "pyupc trades close 1 --price 0.91",
         "pyupc trades close 2 --price 9c --json",
-        "# pyupc trades close 3   # for what it is worth now",
+        "pyupc trades close 3 --price 0.91 --count 4 --fee 0.03",
+        "# pyupc trades close 3   # at the best bid",
     ),
 )
 @click.argument("trade_id", callback=trade_id, metavar="ID")
@@ -81,19 +112,31 @@ def open_(
     "--price",
     callback=price,
     metavar="USD",
-    help="What one contract brought: 0.91, or 91c. Default: what the quotes say that it is worth.",
+    help="What one contract brought: 0.91, or 91c. Default: the best bid.",
 )
+@click.option(
+    "--count", callback=count, metavar="N", help="How many contracts. Default: all that are held."
+)
+@_fee_options
 @json_output
-def close(trade_id: int, price: Decimal | None, as_json: bool) -> None:
-    """Record that a trade was sold, and print what it brought.
+def close(
+    trade_id: int,
+    price: Decimal | None,
+    count: Decimal | None,
+    fee: Decimal | None,
+    is_maker: bool,
+    as_json: bool,
+) -> None:
+    """Record that a trade or a part of it was sold, and print what it brought.
 
-    Without a price it is one dollar less the ask of the other side; if that is not known, or older
-    than a minute, the price has to be said.
+    What is not sold goes on being watched over. Without a price it is the best bid, one dollar less
+    the ask of the other side; where nobody bids, or the quotes are older than a minute, the price
+    has to be said.
     """
     from pyupc.trades.store import close_trade
 
     with _connected() as conn:
-        trade = close_trade(conn, trade_id, price)
+        trade = close_trade(conn, trade_id, price, count=count, fee=fee, is_maker=is_maker)
     _print(trade, as_json)
 
 
@@ -130,6 +173,32 @@ def list_(symbols: tuple[str, ...], has_ended: bool, output: Output) -> None:
     print_rows(rows, output, human=human, columns=columns)
 
 
+@command.command(
+    name="fills",
+    cls=NegativeNumbers,
+    epilog=examples("pyupc trades fills", "pyupc trades fills 1 --json"),
+)
+@click.argument("trade_id", callback=trade_id, metavar="[ID]", required=False)
+@output_options
+def fills_(trade_id: int | None, output: Output) -> None:
+    """Show what was bought, sold and settled, of one trade or of all, with the fees.
+
+    Prices are of one contract, amounts and fees of all of a fill, in USD.
+    """
+    from pyupc.trades.store import fills
+
+    with _connected() as conn:
+        columns, rows = fills(conn, trade_id)
+
+    def human() -> None:
+        if rows:
+            print_fills(rows)
+        else:
+            click.echo("no fill", err=True)
+
+    print_rows(rows, output, human=human, columns=columns)
+
+
 @contextmanager
 def _connected() -> Iterator[Connection]:
     from pyupc.database import schema
@@ -145,13 +214,14 @@ def _print(trade: Trade, as_json: bool) -> None:
 
 
 def _sentence(trade: Trade) -> str:
-    what = f"trade {trade.trade_id}: {contracts(trade.position)} {trade.side} {trade.ticker}"
-    if trade.ended_at is None:
-        return (
-            f"{what} bought at {dollars(trade.buy_price)}: {dollars(trade.cost)} USD,"
-            f" fee {dollars(trade.buy_fee)}"
-        )
-    return (
-        f"{what} sold at {dollars(trade.end_price)}: {dollars(trade.proceeds)} USD,"
-        f" fee {dollars(trade.end_fee)}, profit {dollars(trade.pnl_after_fees)} after fees"
+    done = "bought" if trade.fill_kind == "buy" else "sold"
+    what = (
+        f"trade {trade.trade_id}: {contracts(trade.fill_count)} {trade.side} {trade.ticker}"
+        f" {done} at {dollars(trade.fill_price)}: {dollars(trade.fill_amount)} USD,"
+        f" fee {dollars(trade.fill_fee)}"
     )
+    if trade.ended_at is not None:
+        return f"{what}, profit {dollars(trade.pnl_after_fees)} after fees"
+    if trade.sold_count:
+        return f"{what}, {contracts(trade.position)} still held"
+    return what

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -11,10 +11,24 @@ from psycopg.rows import tuple_row
 from pyupc.errors import PyupcError
 
 # Rows that every database has, because the migrations themselves put them there.
-_NO_DATA: dict[str, str] = {
+_NO_DATA: dict[str, LiteralString] = {
     "alembic_version": "false",
     "engine_object": "false",
     "symbol": "symbol NOT IN ('BTC', 'ETH')",
+    # All others are in the trade itself.
+    "fill": """
+        is_maker OR is_fee_charged OR EXISTS (
+            SELECT FROM upc_data.trade AS t
+            WHERE t.symbol = fill.symbol AND t.trade_id = fill.trade_id AND t.sold_count > 0
+        )
+    """,
+}
+
+# Rows of which a column says more than its default.
+_NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
+    ("trade", "sold_count"): "sold_count > 0",
+    ("trade", "realised_pnl"): "sold_count > 0",
+    ("trade", "realised_fee"): "sold_count > 0",
 }
 
 _COLUMNS = """
@@ -38,8 +52,19 @@ def columns(conn: psycopg.Connection[Any]) -> set[tuple[str, str]]:
 def columns_with_data(conn: psycopg.Connection[Any]) -> set[tuple[str, str]]:
     """Those whose table has a row that somebody has loaded."""
     found = columns(conn)
-    filled = {table for table in {table for table, _ in found} if _has_rows(conn, table)}
-    return {(table, column) for table, column in found if table in filled}
+    filled = {
+        table
+        for table in {table for table, _ in found}
+        if _has_rows(conn, table, _NO_DATA.get(table, "true"))
+    }
+    return {
+        (table, column)
+        for table, column in found
+        if table in filled
+        and (
+            (table, column) not in _NO_DEFAULT or _has_rows(conn, table, _NO_DEFAULT[table, column])
+        )
+    }
 
 
 def refuse_loss(conn: psycopg.Connection[Any], before: set[tuple[str, str]]) -> None:
@@ -52,9 +77,9 @@ def refuse_loss(conn: psycopg.Connection[Any], before: set[tuple[str, str]]) -> 
         )
 
 
-def _has_rows(conn: psycopg.Connection[Any], table: str) -> bool:
+def _has_rows(conn: psycopg.Connection[Any], table: str, condition: LiteralString) -> bool:
     query = sql.SQL("SELECT EXISTS (SELECT FROM upc_data.{} WHERE {})").format(
-        sql.Identifier(table), sql.SQL(_NO_DATA.get(table, "true"))
+        sql.Identifier(table), sql.SQL(condition)
     )
     with conn.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(query).fetchone()

@@ -95,6 +95,14 @@ def test_what_was_bought_as_json(place: Place) -> None:
         "buy_price": 0.375,
         "cost": 0.9375,
         "buy_fee": 0.0425,
+        "sold_count": 0,
+        "realised_pnl": 0,
+        "realised_fee": 0,
+        "fill_kind": "buy",
+        "fill_price": 0.375,
+        "fill_count": 2.5,
+        "fill_amount": 0.9375,
+        "fill_fee": 0.0425,
         **dict.fromkeys(
             (
                 "stop_reason",
@@ -322,3 +330,72 @@ def test_no_server_and_another_schema(
 ) -> None:
     Place("host=/nowhere dbname=nothing").refused(3, *arguments)
     Place(empty_db).refused(4, *arguments)
+
+
+# Fills
+
+
+def test_a_part_is_sold(place: Place) -> None:
+    place.told("open", *YES, "--price", "0.85", "--count", "10", "--fee", "8c")
+    line = place.told("close", "1", "--price", "0.91", "--count", "4", "--fee", "0.02")
+    for part in ("trade 1:", "4 yes", "3.64 USD", "fee 0.02", "6 still held"):
+        assert part in line
+    document = place.document("close", "1", "--price", "0.80", "--maker")
+    assert (document["status"], document["position"], document["sold_count"]) == ("closed", 6, 4)
+    # 4 · 0.06 and 6 · -0.05; a maker's fee of 0.0175 · 6 · 0.16 is 0.0168, and 4.7832 are 4.78.
+    assert (document["proceeds"], document["fill_fee"]) == (8.44, 0.02)
+    assert document["pnl_after_fees"] == pytest.approx(0.24 - 0.30 - 0.08 - 0.02 - 0.02, abs=1e-12)
+    listed = json.loads(place.told("fills", "1", "--json"))
+    assert [
+        (
+            f["fill"],
+            f["kind"],
+            f["count"],
+            f["amount"],
+            f["fee"],
+            f["is_fee_charged"],
+            f["is_maker"],
+        )
+        for f in listed
+    ] == [
+        (1, "buy", 10, 8.5, 0.08, True, False),
+        (2, "sale", 4, 3.64, 0.02, True, False),
+        (3, "sale", 6, 4.8, 0.02, False, True),
+    ]
+    lines = place.told("fills").splitlines()
+    assert [each.split()[2] for each in lines[1:]] == ["buy", "sale", "sale"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--count", "11"), 1),
+        (("--count", "0"), 1),
+        (("--count", "-1"), 1),
+        (("--count", "nan"), 2),
+        (("--count", ""), 2),
+        (("--fee", "-0.01"), 1),
+        (("--fee", "nan"), 2),
+        (("--fee", "1e3"), 2),
+    ],
+)
+def test_what_cannot_be_sold(place: Place, arguments: tuple[str, ...], code: int) -> None:
+    place.told("open", *YES, "--price", "0.85", "--count", "10")
+    place.refused(code, "close", "1", "--price", "0.91", *arguments)
+    [(_, position, *_, status)] = place.trades()
+    assert (position, status) == (10, "open")
+
+
+def test_nobody_bids(place: Place) -> None:
+    """As Kalshi writes it: an ask of a dollar."""
+    place.told("open", *YES, "--price", "0.85", "--count", "10")
+    with connect(place.dsn) as conn:
+        conn.execute("UPDATE upc_data.market_quote SET yes_bid = 0, no_ask = 1")
+    assert "--price" in place.refused(1, "close", "1")
+    assert place.trades()[0][-1] == "open"
+    place.told("close", "1", "--price", "0")
+
+
+def test_no_fill(place: Place) -> None:
+    result = place.run("fills")
+    assert (result.exit_code, result.stdout) == (0, "")

@@ -79,6 +79,9 @@ def test_what_is_recorded(conn: Connection) -> None:
         "buy_fee": Decimal("0.0149"),
         "opened_at": NOW,
         "status": "open",
+        "sold_count": 0,
+        "realised_pnl": 0,
+        "realised_fee": 0,
     }
 
 
