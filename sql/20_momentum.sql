@@ -1,5 +1,43 @@
 -- Momentum: where the price comes from, in basis points, weighted over half an hour.
 
+-- How far momentum looks back, and how much each of these moves weighs. Everything that depends on
+-- them takes them from here; planning folds them into constants. Whoever changes them has every
+-- history counted again by the next build.
+
+CREATE FUNCTION upc.momentum_lags()
+RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '{1, 2, 3, 4, 15, 30}'::integer[];
+COMMENT ON FUNCTION upc.momentum_lags IS
+    'the six distances, minutes ascending, over which momentum looks back; at most 30, which is what the windows of the counts hold';
+
+
+CREATE FUNCTION upc.momentum_weights()
+RETURNS double precision[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '{0.30, 0.25, 0.20, 0.15, 0.05, 0.05}'::double precision[];
+COMMENT ON FUNCTION upc.momentum_weights IS
+    'the weights of the moves over the six distances of upc.momentum_lags()';
+
+
+CREATE FUNCTION upc.momentum_lag(place integer)
+RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN make_interval(mins => (upc.momentum_lags())[momentum_lag.place]);
+COMMENT ON FUNCTION upc.momentum_lag IS 'one of the six distances of upc.momentum_lags()';
+
+
+DO $do$
+BEGIN
+    ASSERT cardinality(upc.momentum_lags()) = 6 AND cardinality(upc.momentum_weights()) = 6
+        AND upc.momentum_lags() = ARRAY(
+            SELECT DISTINCT l FROM unnest(upc.momentum_lags()) AS l WHERE l BETWEEN 1 AND 30 ORDER BY l
+        ),
+        'momentum has six weights and six ascending distances of 1 to 30 minutes';
+END
+$do$;
+
+
 CREATE FUNCTION upc.momentum_bps(
     price double precision,
     price_1m double precision,
@@ -12,17 +50,21 @@ CREATE FUNCTION upc.momentum_bps(
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN 10000 * (
-    0.30::double precision * (momentum_bps.price - momentum_bps.price_1m) / momentum_bps.price_1m
-    + 0.25::double precision * (momentum_bps.price - momentum_bps.price_2m) / momentum_bps.price_2m
-    + 0.20::double precision * (momentum_bps.price - momentum_bps.price_3m) / momentum_bps.price_3m
-    + 0.15::double precision * (momentum_bps.price - momentum_bps.price_4m) / momentum_bps.price_4m
-    + 0.05::double precision * (momentum_bps.price - momentum_bps.price_15m)
+    (upc.momentum_weights())[1] * (momentum_bps.price - momentum_bps.price_1m)
+        / momentum_bps.price_1m
+    + (upc.momentum_weights())[2] * (momentum_bps.price - momentum_bps.price_2m)
+        / momentum_bps.price_2m
+    + (upc.momentum_weights())[3] * (momentum_bps.price - momentum_bps.price_3m)
+        / momentum_bps.price_3m
+    + (upc.momentum_weights())[4] * (momentum_bps.price - momentum_bps.price_4m)
+        / momentum_bps.price_4m
+    + (upc.momentum_weights())[5] * (momentum_bps.price - momentum_bps.price_15m)
         / momentum_bps.price_15m
-    + 0.05::double precision * (momentum_bps.price - momentum_bps.price_30m)
+    + (upc.momentum_weights())[6] * (momentum_bps.price - momentum_bps.price_30m)
         / momentum_bps.price_30m
 );
 COMMENT ON FUNCTION upc.momentum_bps IS
-    'momentum in basis points from a price and the prices 1, 2, 3, 4, 15 and 30 minutes before it';
+    'momentum in basis points from a price and the prices before it, at the six distances of upc.momentum_lags()';
 
 
 CREATE FUNCTION upc.momentum_bucket(momentum double precision)
@@ -115,12 +157,12 @@ BEGIN
     FROM upc.momentum_of(
         v_price,
         ARRAY[
-            upc.price_by(symbol, at - interval '1 minute'),
-            upc.price_by(symbol, at - interval '2 minutes'),
-            upc.price_by(symbol, at - interval '3 minutes'),
-            upc.price_by(symbol, at - interval '4 minutes'),
-            upc.price_by(symbol, at - interval '15 minutes'),
-            upc.price_by(symbol, at - interval '30 minutes')
+            upc.price_by(symbol, at - upc.momentum_lag(1)),
+            upc.price_by(symbol, at - upc.momentum_lag(2)),
+            upc.price_by(symbol, at - upc.momentum_lag(3)),
+            upc.price_by(symbol, at - upc.momentum_lag(4)),
+            upc.price_by(symbol, at - upc.momentum_lag(5)),
+            upc.price_by(symbol, at - upc.momentum_lag(6))
         ]
     ) AS m;
 END

@@ -181,8 +181,8 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
     PERFORM upc.require_symbol(begin_build.symbol);
-    INSERT INTO upc_data.fingerprint_build AS b (symbol, started_at)
-    VALUES (begin_build.symbol, clock_timestamp())
+    INSERT INTO upc_data.fingerprint_build AS b (symbol, started_at, counted_by)
+    VALUES (begin_build.symbol, clock_timestamp(), upc.counting_hash())
     ON CONFLICT ON CONSTRAINT fingerprint_build_symbol_pkey
         DO UPDATE SET started_at = excluded.started_at, completed_at = NULL;
 END
@@ -203,18 +203,44 @@ COMMENT ON FUNCTION upc.complete_build IS
     'internal: notes that every piece of a build is in the histogram';
 
 
+CREATE FUNCTION upc.is_counted_by_others(symbol text)
+RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN EXISTS (
+    SELECT FROM upc_data.fingerprint_build AS b
+    WHERE b.symbol = is_counted_by_others.symbol AND b.counted_by <> upc.counting_hash()
+);
+COMMENT ON FUNCTION upc.is_counted_by_others IS
+    'whether the histogram of a symbol was counted by other formulas or constants than today''s';
+
+
+CREATE FUNCTION upc.reset_counts(symbol text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    PERFORM upc.begin_build(reset_counts.symbol);
+    INSERT INTO upc_data.candle_change (symbol, day)
+    SELECT d.symbol, d.day
+    FROM upc_data.counted_day AS d
+    WHERE d.symbol = reset_counts.symbol;
+    DELETE FROM upc_data.counted_day AS d WHERE d.symbol = reset_counts.symbol;
+    DELETE FROM upc_data.fingerprint_histogram AS h WHERE h.symbol = reset_counts.symbol;
+    UPDATE upc_data.fingerprint_build AS b
+    SET counted_by = upc.counting_hash()
+    WHERE b.symbol = reset_counts.symbol;
+END
+$fn$;
+COMMENT ON FUNCTION upc.reset_counts IS
+    'forgets the counts of plain moves of a symbol, so that the next build counts its whole history again';
+
+
 CREATE FUNCTION upc.reset_fingerprints(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
-    PERFORM upc.begin_build(reset_fingerprints.symbol);
-    INSERT INTO upc_data.candle_change (symbol, day)
-    SELECT d.symbol, d.day
-    FROM upc_data.counted_day AS d
-    WHERE d.symbol = reset_fingerprints.symbol;
-    DELETE FROM upc_data.counted_day AS d WHERE d.symbol = reset_fingerprints.symbol;
-    DELETE FROM upc_data.fingerprint_histogram AS h WHERE h.symbol = reset_fingerprints.symbol;
+    PERFORM upc.reset_counts(reset_fingerprints.symbol);
     PERFORM upc.reset_volatility(reset_fingerprints.symbol);
     -- Forecasts go on with what was fitted before until all is counted.
     UPDATE upc_data.volatility_fit AS f
@@ -226,7 +252,8 @@ COMMENT ON FUNCTION upc.reset_fingerprints IS
     'forgets all counts of a symbol, so that the next build counts its whole history again';
 
 
--- Counts what is new or corrected in the candles of a symbol and refreshes the fingerprints.
+-- Counts what is new or corrected in the candles of a symbol and refreshes the fingerprints. What was
+-- counted by other formulas or constants is counted again.
 --
 -- One transaction on one core: readers see the old fingerprints until it commits.
 -- Returns the number of UTC days counted; 0 means that nothing had changed.
@@ -253,6 +280,9 @@ BEGIN
                 HINT = 'Wait until it is done; "pyupc fingerprints list" shows its progress.';
     END IF;
 
+    IF upc.is_counted_by_others(build_fingerprints.symbol) THEN
+        PERFORM upc.reset_counts(build_fingerprints.symbol);
+    END IF;
     FOR v_days IN SELECT p.days FROM upc.build_pieces(build_fingerprints.symbol) AS p LOOP
         PERFORM upc.count_days(build_fingerprints.symbol, v_days);
         v_count := v_count + cardinality(v_days);
@@ -267,7 +297,9 @@ BEGIN
         PERFORM upc.begin_build(build_fingerprints.symbol);
         PERFORM upc.complete_build(build_fingerprints.symbol);
         PERFORM upc.refresh_fingerprints();
-    ELSIF v_has_new_volatility THEN
+    ELSIF v_has_new_volatility
+        OR (SELECT f.problem IS NOT NULL FROM upc.fingerprint_problem(build_fingerprints.symbol) AS f)
+    THEN
         PERFORM upc.refresh_fingerprints();
     END IF;
     RETURN v_count;

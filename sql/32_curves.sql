@@ -46,6 +46,47 @@ COMMENT ON FUNCTION upc.company_share IS
     'the probability that a start is in the same momentum bucket as an earlier one, from the bucket''s share of all starts, that of bucket 0, and the correlation of both momenta';
 
 
+-- How alike the momentum of two minutes is that are 1, 2, 3, and on average 4 to 14, 15 to 29 and 30
+-- to 59 minutes apart.
+--
+-- Momentum is a sum of the last 30 moves of a minute, each weighed by the weights of all distances
+-- that reach as far: a = 1, .7, .45, .25, 11 times .1, 15 times .05. Between two minutes of a random
+-- walk that are k apart its correlation is sum(a[j] a[j + k]) / sum(a[j]^2).
+-- Example:
+--   SELECT upc.momentum_correlations() = '{0.679369, 0.434954, 0.270696, 0.164019, 0.070521, 0}';
+CREATE FUNCTION upc.momentum_correlations()
+RETURNS numeric[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    WITH move AS (
+        SELECT j, sum(w.weight::numeric) AS a
+        FROM generate_series(1, 30) AS j
+        JOIN unnest(upc.momentum_lags(), upc.momentum_weights()) AS w (lag, weight) ON w.lag >= j
+        GROUP BY j
+    ),
+    correlation AS (
+        SELECT
+            k,
+            (
+                SELECT coalesce(sum(m.a * o.a), 0)
+                FROM move AS m
+                JOIN move AS o ON o.j = m.j + k
+            ) / (SELECT sum(m.a * m.a) FROM move AS m) AS value
+        FROM generate_series(1, 59) AS k
+    )
+    SELECT array_agg(g.value ORDER BY g.place)
+    FROM (
+        SELECT
+            width_bucket(c.k, '{1, 2, 3, 4, 15, 30}'::integer[]) AS place,
+            round(avg(c.value), 6) AS value
+        FROM correlation AS c
+        GROUP BY 1
+    ) AS g;
+END;
+COMMENT ON FUNCTION upc.momentum_correlations IS
+    'the correlations of the momentum of two minutes that are 1, 2, 3 and on average 4 to 14, 15 to 29 and 30 to 59 minutes apart, from weights and distances';
+
+
 -- The query that makes curves from counts, as text: for an indexed view, or to be executed.
 --
 -- counts: a query for symbol, year, bucket, minutes, pairs, positive, negative as in
@@ -75,11 +116,7 @@ AS $fn$
 DECLARE
     -- The thresholds between them tell the same again.
     v_compared integer[] := '{1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 51}'::integer[];
-    -- Momentum is a sum of the last 30 moves of a minute, weighed by a = 1, .7, .45, .25, 11 times
-    -- .1, 15 times .05. Between two minutes of a random walk that are k apart its correlation is
-    -- sum(a[j] a[j + k]) / sum(a[j]^2): for k = 1, 2, 3, and on average for 4 to 14, 15 to 29 and
-    -- 30 to 59.
-    v_correlations numeric[] := '{0.679369, 0.434954, 0.270696, 0.164019, 0.070521, 0}'::numeric[];
+    v_correlations numeric[] := upc.momentum_correlations();
     v_companies text;
     v_sums text;
     v_positive text;
@@ -555,13 +592,50 @@ COMMENT ON FUNCTION upc.await_refresh IS
     'waits for the refresh of another transaction, and keeps others waiting until this one ends';
 
 
+CREATE FUNCTION upc.unpopulated_views()
+RETURNS text[]
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT 'upc.' || c.relname
+    FROM pg_catalog.pg_class AS c
+    WHERE c.relnamespace = 'upc'::regnamespace AND c.relkind = 'm' AND NOT c.relispopulated
+    ORDER BY c.relname
+);
+COMMENT ON FUNCTION upc.unpopulated_views IS
+    'the indexed views that nobody may read, as a restore that was not completed leaves them';
+
+
+CREATE FUNCTION upc.refresh_view(name text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    -- The first time, and without its unique index, it cannot be done while others read.
+    EXECUTE format(
+        'REFRESH MATERIALIZED VIEW %s upc.%I',
+        CASE WHEN EXISTS (
+            SELECT
+            FROM pg_catalog.pg_class AS c
+            JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid AND i.indisunique AND i.indisvalid
+            WHERE c.relnamespace = 'upc'::regnamespace
+              AND c.relname = refresh_view.name
+              AND c.relispopulated
+        ) THEN 'CONCURRENTLY' ELSE '' END,
+        name
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc.refresh_view IS
+    'refreshes an indexed view while others read it, if it can be read at all';
+
+
 CREATE FUNCTION upc.refresh_grid()
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
     PERFORM upc.await_refresh();
-    REFRESH MATERIALIZED VIEW CONCURRENTLY upc.fingerprint_grid;
+    PERFORM upc.refresh_view('fingerprint_grid');
 END
 $fn$;
 COMMENT ON FUNCTION upc.refresh_grid IS
@@ -578,8 +652,8 @@ SET jit = off
 AS $fn$
 BEGIN
     PERFORM upc.await_refresh();
-    REFRESH MATERIALIZED VIEW CONCURRENTLY upc.fingerprint_curve;
-    REFRESH MATERIALIZED VIEW CONCURRENTLY upc.volatility_curve;
+    PERFORM upc.refresh_view('fingerprint_curve');
+    PERFORM upc.refresh_view('volatility_curve');
     PERFORM upc.refresh_grid();
 END
 $fn$;

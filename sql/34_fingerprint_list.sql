@@ -16,7 +16,8 @@ SELECT
         WHERE h.symbol = s.symbol AND h.bucket = 99
     ) AS pairs,
     b.started_at,
-    b.completed_at
+    b.completed_at,
+    upc.is_counted_by_others(s.symbol) AS is_outdated
 FROM upc_data.symbol AS s
 LEFT JOIN upc_data.fingerprint_build AS b USING (symbol);
 COMMENT ON VIEW upc.fingerprint_state IS
@@ -31,6 +32,8 @@ COMMENT ON COLUMN upc.fingerprint_state.pairs IS 'pairs of closes in the histogr
 COMMENT ON COLUMN upc.fingerprint_state.started_at IS 'when the last build began';
 COMMENT ON COLUMN upc.fingerprint_state.completed_at IS
     'when the last build was completed; NULL while it is not';
+COMMENT ON COLUMN upc.fingerprint_state.is_outdated IS
+    'whether the histogram was counted by other formulas or constants than today''s: the next build counts all again';
 
 
 CREATE VIEW upc.fingerprint_list AS

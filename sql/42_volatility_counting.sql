@@ -145,3 +145,79 @@ RETURN ARRAY(
 );
 COMMENT ON FUNCTION upc.range_windows IS
     'the windows of ranges of some UTC days as the candles are now, laid end to end';
+
+
+-- What standardised moves are counted by, as upc.probe_counting has it for plain ones, and what their
+-- forecast is fitted by. A fit reads candles, so that it is known by its text, without comments.
+CREATE FUNCTION upc.probe_volatility()
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_factors smallint[] := ARRAY(SELECT 60 + n % 83 FROM generate_series(1, 10080) AS n ORDER BY n);
+    v_counts text;
+    v_fit text;
+BEGIN
+    SELECT string_agg(c::text, ' ' ORDER BY c.bucket, c.minutes)
+    INTO v_counts
+    FROM upc.count_standardised_moves(
+        '{2024-01-03}',
+        upc.probe_closes(),
+        ARRAY(
+            SELECT CASE WHEN n % 101 = 0 THEN -1 ELSE 40000 + n * 7919 % 50021 END
+            FROM generate_series(1, 2880) AS n
+            ORDER BY n
+        ),
+        v_factors,
+        ARRAY(
+            SELECT (CASE n % 6 WHEN 1 THEN -1450 + n ELSE 10 + n % 6 END) / 100.0::double precision
+            FROM generate_series(1, 360) AS n
+            ORDER BY n
+        ),
+        '{1, 7, 30, 60}'
+    ) AS c;
+    SELECT string_agg(
+        regexp_replace(regexp_replace(p.prosrc, '--[^\n]*', '', 'g'), '\s+', ' ', 'g'), '; '
+        ORDER BY p.proname COLLATE "C"
+    )
+    INTO v_fit
+    FROM pg_catalog.pg_proc AS p
+    WHERE p.pronamespace = 'upc'::regnamespace
+      AND p.proname IN ('fit_samples', 'fit_volatility', 'solve_least_squares', 'week_factors');
+    RETURN encode(
+        sha256(
+            convert_to(
+                concat_ws(
+                    '; ', 1, upc.counting_hash(), v_counts, v_fit,
+                    ARRAY(
+                        SELECT round(t::numeric, 6) FROM unnest(upc.volatility_thresholds()) AS t
+                    ),
+                    (upc.week_variances(v_factors))[10081],
+                    upc.coefficients_between('{1, 10, 60}', ARRAY[
+                        1, 2, 3, 4, 5, 6, 3, 1, 4, 1, 5, 9, 2, 7, 1, 8, 2, 8
+                    ]),
+                    ARRAY(
+                        SELECT upc.range_of(h, 100) FROM unnest('{100, 101.5, 1e12}'::double precision[]) AS h
+                    )
+                ),
+                'UTF8'
+            )
+        ),
+        'hex'
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc.probe_volatility IS
+    'internal: names what standardised moves are fitted and counted by';
+
+
+DO $do$
+BEGIN
+    EXECUTE format(
+        'CREATE FUNCTION upc.volatility_hash() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN %L',
+        upc.probe_volatility()
+    );
+END
+$do$;
+COMMENT ON FUNCTION upc.volatility_hash IS
+    'names the formulas and constants that standardised moves are fitted and counted by: another one, and the next build does all again';

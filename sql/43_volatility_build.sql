@@ -57,7 +57,9 @@ BEGIN
     WHERE c.symbol = prepare_volatility.symbol;
 
     SELECT f.* INTO v_old FROM upc_data.volatility_fit AS f WHERE f.symbol = prepare_volatility.symbol;
-    IF v_old.fitted_until = v_until AND coalesce(v_changed_from >= v_until, true) THEN
+    IF v_old.fitted_until = v_until AND v_old.counted_by = upc.volatility_hash()
+        AND coalesce(v_changed_from >= v_until, true)
+    THEN
         RETURN true;
     END IF;
 
@@ -73,22 +75,28 @@ BEGIN
     END IF;
     IF v_old.factors IS DISTINCT FROM v_new.factors
         OR v_old.coefficients IS DISTINCT FROM v_new.coefficients
+        OR v_old.counted_by IS DISTINCT FROM upc.volatility_hash()
     THEN
         PERFORM upc.reset_volatility(symbol);
     END IF;
-    INSERT INTO upc_data.volatility_fit AS f (symbol, fitted_until, factors, coefficients)
-    VALUES (prepare_volatility.symbol, v_until, v_new.factors, v_new.coefficients)
+    INSERT INTO upc_data.volatility_fit AS f
+        (symbol, fitted_until, factors, coefficients, counted_by)
+    VALUES (
+        prepare_volatility.symbol, v_until, v_new.factors, v_new.coefficients,
+        upc.volatility_hash()
+    )
     ON CONFLICT ON CONSTRAINT volatility_fit_symbol_pkey
         DO UPDATE SET
             fitted_until = excluded.fitted_until,
             factors = excluded.factors,
             coefficients = excluded.coefficients,
+            counted_by = excluded.counted_by,
             completed_at = NULL;
     RETURN true;
 END
 $fn$;
 COMMENT ON FUNCTION upc.prepare_volatility IS
-    'fits the forecast of a symbol''s volatility if a month has gone by or a fitted candle has changed, and forgets the counts that stood on another one; returns whether there is a fit';
+    'fits the forecast of a symbol''s volatility if a month has gone by or a fitted candle has changed, or if it was made by other formulas, and forgets the counts that stood on another one; returns whether there is a fit';
 
 
 CREATE FUNCTION upc.counted_volatility(
@@ -238,6 +246,7 @@ BEGIN
         SELECT FROM upc_data.volatility_fit AS f
         WHERE f.symbol = volatility_pending.symbol
           AND f.fitted_until = upc.fit_boundary(v_first, v_last)
+          AND f.counted_by = upc.volatility_hash()
           AND NOT EXISTS (
               SELECT FROM upc_data.fit_change AS n
               WHERE n.symbol = volatility_pending.symbol AND n.day < f.fitted_until

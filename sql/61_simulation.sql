@@ -245,12 +245,12 @@ BEGIN
     FROM upc.momentum_of(
         price,
         ARRAY[
-            upc.simulated_price(symbol, at - interval '1 minute', seed),
-            upc.simulated_price(symbol, at - interval '2 minutes', seed),
-            upc.simulated_price(symbol, at - interval '3 minutes', seed),
-            upc.simulated_price(symbol, at - interval '4 minutes', seed),
-            upc.simulated_price(symbol, at - interval '15 minutes', seed),
-            upc.simulated_price(symbol, at - interval '30 minutes', seed)
+            upc.simulated_price(symbol, at - upc.momentum_lag(1), seed),
+            upc.simulated_price(symbol, at - upc.momentum_lag(2), seed),
+            upc.simulated_price(symbol, at - upc.momentum_lag(3), seed),
+            upc.simulated_price(symbol, at - upc.momentum_lag(4), seed),
+            upc.simulated_price(symbol, at - upc.momentum_lag(5), seed),
+            upc.simulated_price(symbol, at - upc.momentum_lag(6), seed)
         ]
     ) AS m;
 END

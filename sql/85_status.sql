@@ -43,7 +43,8 @@ RETURNS TABLE (is_red boolean, problem text)
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT p.is_red, p.problem
-    FROM (
+    FROM upc.fingerprint_problem(status.symbol) AS f
+    CROSS JOIN LATERAL (
         VALUES
             (
                 1, true, status.lease_state = 'none',
@@ -98,8 +99,12 @@ BEGIN ATOMIC
                 )
             ),
             (
-                9, true, status.fingerprint_origin IS NULL,
+                9, true, status.fingerprint_origin IS NULL AND f.problem IS NULL,
                 'no fingerprint answers'
+            ),
+            (
+                9, f.is_red, f.problem IS NOT NULL,
+                f.problem
             ),
             (
                 10, false,
@@ -226,10 +231,12 @@ BEGIN
         FROM upc_data.candle AS c
         WHERE c.symbol = v_symbol;
         v.candle_age_seconds := extract(epoch FROM at - v.candle_at);
-        SELECT CASE g.curve_symbol WHEN v_symbol THEN g.curve_origin ELSE 'pooled' END
-        INTO v.fingerprint_origin
-        FROM upc.fingerprint_grid AS g
-        WHERE g.symbol = v_symbol AND g.bucket = 99;
+        IF upc.unpopulated_views() = '{}' THEN
+            SELECT CASE g.curve_symbol WHEN v_symbol THEN g.curve_origin ELSE 'pooled' END
+            INTO v.fingerprint_origin
+            FROM upc.fingerprint_grid AS g
+            WHERE g.symbol = v_symbol AND g.bucket = 99;
+        END IF;
         SELECT max(d.day)
         INTO v.fingerprint_through
         FROM upc_data.counted_day AS d

@@ -29,6 +29,19 @@ UPGRADE_LOCK = 0x7079757063  # "pyupc"
 # deadlock whose victim may be the reader.
 MOMENT = 0.1
 
+# A restore that was not completed leaves indexed views without rows or without their index.
+_UNREADABLE_VIEWS = """
+    SELECT count(*)
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'upc' AND c.relkind = 'm' AND (
+        NOT c.relispopulated
+        OR NOT EXISTS (
+            SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique
+        )
+    )
+"""
+
 CREATE_DATA_SCHEMA = f"""
 CREATE SCHEMA {DATA_SCHEMA};
 COMMENT ON SCHEMA {DATA_SCHEMA} IS '{data_marker()}';
@@ -73,9 +86,12 @@ def drop_data_schema(conn: psycopg.Connection[Any]) -> None:
 
 
 def is_current(conn: psycopg.Connection[Any]) -> bool:
-    """Whether both schemas were built from this text for these tables."""
+    """Whether both schemas were built from this text for these tables, and can be read."""
     comments = obstacles.schema_comments(conn)
-    return all(read_hash(comments.get(schema)) == code_hash() for schema in CODE_SCHEMAS)
+    if any(read_hash(comments.get(schema)) != code_hash() for schema in CODE_SCHEMAS):
+        return False
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return not cursor.execute(_UNREADABLE_VIEWS).fetchone()
 
 
 def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:

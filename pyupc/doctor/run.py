@@ -106,7 +106,8 @@ class Examination:
             yield from self._ask(((f"tick {symbol}", tick),))
             if status:
                 yield standing.candles(status[0])
-                yield standing.fingerprints(status[0])
+                look = partial(standing.fingerprints, found=status[0])
+                yield from self._ask(((f"fingerprints {symbol}", look),))
 
     def _of_machine(self) -> Iterator[Finding]:
         is_embedded = _is_embedded()

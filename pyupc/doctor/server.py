@@ -32,6 +32,17 @@ _HARMFUL = {
 }
 
 
+# A restore that was not completed leaves tables that nothing can be written to as it has to be.
+_WITHOUT_KEYS = """
+    SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.relname)
+    FROM pg_class AS c
+    WHERE c.relnamespace = to_regnamespace('upc_data') AND c.relkind IN ('r', 'p')
+        AND NOT EXISTS (
+            SELECT FROM pg_constraint AS k WHERE k.conrelid = c.oid AND k.contype = 'p'
+        )
+"""
+
+
 def version(conn: Connection) -> Finding:
     number = conn.info.server_version
     text = f"PostgreSQL {conn.info.parameter_status('server_version')}"
@@ -122,6 +133,10 @@ def tables(conn: Connection) -> Finding:
         schema.check(conn)
     except psycopg.errors.InsufficientPrivilege:
         return Finding("schema", "warn", "this role may not read its revision", "see rights")
+    without_keys = _one(conn, _WITHOUT_KEYS)
+    if without_keys:
+        seen = f"without their primary keys: {without_keys}"
+        return Finding("schema", "fail", seen, "restore the backup as a whole, its indexes too")
     return Finding("schema", "ok", f"revision {schema.HEAD}, functions of this pyupc")
 
 

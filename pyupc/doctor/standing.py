@@ -45,10 +45,14 @@ def tick(found: Status) -> Finding:
     return Finding(name, _LIGHTS[found["light"]], f"{who}; {'; '.join(found['problems'])}", repair)
 
 
-def fingerprints(found: Status) -> Finding:
+def fingerprints(conn: Connection, found: Status) -> Finding:
     symbol, origin = found["symbol"], found["fingerprint_origin"]
     name = f"fingerprints {symbol}"
     build = f"pyupc fingerprints build --symbol {symbol}"
+    query = "SELECT f.problem FROM upc.fingerprint_problem(%s::text) AS f"
+    for (problem,) in conn.execute(query, (symbol,)).fetchall():
+        if problem is not None:
+            return Finding(name, "fail", problem, build)
     if origin is None:
         return Finding(name, "fail", "there are none: no probability can be had", build)
     if origin == "pooled":

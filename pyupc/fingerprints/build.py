@@ -117,16 +117,21 @@ def _plans(
     """Small builds as one piece each, and the plans of large ones, whose locks are held then."""
     small: list[Piece] = []
     large: list[str] = []
+    outdated: list[str] = []
     for symbol in symbols:
         found = plan(control, symbol)
+        if found.is_outdated:
+            outdated.append(symbol)
         if is_reset or not found.is_small:
             _lock(control, symbol)
             large.append(symbol)
         elif found.is_needed:
             small.append(found.whole())
-    if is_reset:
-        for symbol in large:
+    for symbol in large:
+        if is_reset:
             control.execute("SELECT upc.reset_fingerprints(%s)", [symbol])
+        elif symbol in outdated:
+            control.execute("SELECT upc.reset_counts(%s)", [symbol])
     # Somebody else may have counted some of it before the lock was taken.
     return small, [plan(control, symbol) for symbol in large]
 

@@ -42,12 +42,15 @@ class Piece:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a symbol's build has to do."""
+    """What a symbol's build has to do. `is_outdated` marks counts of other formulas, which are
+    forgotten first; `is_published` that the curves hold what was counted."""
 
     symbol: str
     pieces: tuple[Piece, ...]
     is_complete: bool
     standardised_days: int = 0
+    is_outdated: bool = False
+    is_published: bool = True
 
     @property
     def days(self) -> int:
@@ -55,13 +58,14 @@ class Plan:
 
     @property
     def is_small(self) -> bool:
-        if self.standardised_days > FEW_STANDARDISED_DAYS:
+        if self.is_outdated or self.standardised_days > FEW_STANDARDISED_DAYS:
             return False
         return len(self.pieces) <= 1 or self.days <= FEW_DAYS
 
     @property
     def is_needed(self) -> bool:
-        return bool(self.days or self.standardised_days or not self.is_complete)
+        is_done = self.is_complete and self.is_published
+        return bool(self.days or self.standardised_days or not is_done)
 
     def whole(self) -> Piece:
         """The plan as one piece."""
@@ -73,13 +77,14 @@ def plan(conn: Connection, symbol: str) -> Plan:
     """What is to be counted for a symbol, and whether its last build was completed."""
     rows = conn.execute("SELECT p.days FROM upc.build_pieces(%s) AS p", [symbol]).fetchall()
     done = conn.execute(
-        "SELECT s.is_complete, upc.volatility_pending(s.symbol)"
+        "SELECT s.is_complete, upc.volatility_pending(s.symbol), s.is_outdated,"
+        " (SELECT f.problem IS NULL FROM upc.fingerprint_problem(s.symbol) AS f)"
         " FROM upc.fingerprint_state AS s WHERE s.symbol = %s",
         [symbol],
     ).fetchone()
-    is_complete, standardised_days = done or (False, 0)
+    is_complete, standardised_days, is_outdated, is_published = done or (False, 0, False, True)
     pieces = tuple(Piece(symbol, tuple(days)) for (days,) in rows)
-    return Plan(symbol, pieces, bool(is_complete), standardised_days)
+    return Plan(symbol, pieces, is_complete, standardised_days, is_outdated, is_published)
 
 
 def standardised_pieces(conn: Connection, symbol: str) -> list[Piece]:
