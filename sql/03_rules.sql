@@ -79,7 +79,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v_rule record;
-    v_text text := regexp_replace(trim(value), '\s+', ' ', 'g');
+    v_text text := regexp_replace(trim(value), '[[:space:]]+', ' ', 'g');
 BEGIN
     SELECT d.* INTO v_rule FROM upc.rule_definitions() AS d WHERE d.name = rule_text.name;
     IF NOT FOUND THEN
@@ -101,7 +101,7 @@ BEGIN
                 RETURN 'off';
             END IF;
         WHEN 'number' THEN
-            IF v_text ~ '^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$'
+            IF v_text ~ '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?$'
                 AND v_text::numeric BETWEEN v_rule.at_least::numeric AND v_rule.at_most::numeric
                 AND NOT (v_rule.is_above AND v_text::numeric = v_rule.at_least::numeric)
             THEN
@@ -113,7 +113,7 @@ BEGIN
                 RETURN 'infinity';
             END IF;
             BEGIN
-                IF v_text ~* '^\d+(\.\d+)?\s*[a-z]+(\s+\d+(\.\d+)?\s*[a-z]+)*$'
+                IF v_text ~* '^[0-9]+([.][0-9]+)? *[a-z]+( +[0-9]+([.][0-9]+)? *[a-z]+)*$'
                     AND v_text::interval >= v_rule.at_least::interval
                     AND v_text::interval <= replace(v_rule.at_most, 'infinity', '1000 years')::interval
                     AND NOT (v_rule.is_above AND v_text::interval = v_rule.at_least::interval)

@@ -34,9 +34,9 @@ BEGIN
     WHERE f.key ~ '^((yes|no)_(bid|ask)(_dollars)?|volume(_fp)?|floor_strike)$'
       AND f.value NOT IN ('null', '""')
       AND NOT coalesce(
-          (f.value #>> '{}') ~ '^[0-9]{1,15}(\.[0-9]{1,10})?$'
+          (f.value #>> '{}') ~ '^[0-9]{1,15}([.][0-9]{1,10})?$'
           AND CASE
-              WHEN f.key LIKE '%\_dollars' THEN left(f.value #>> '{}', 17)::numeric <= 1
+              WHEN f.key ~ '_dollars$' THEN left(f.value #>> '{}', 17)::numeric <= 1
               WHEN f.key ~ '_(bid|ask)$' THEN left(f.value #>> '{}', 17)::numeric <= 100
               ELSE true
           END,

@@ -8,6 +8,25 @@ COMMENT ON FUNCTION upc.iso_utc IS
     'an instant as it stands in the JSON documents: ISO 8601, UTC, microseconds';
 
 
+-- A length of time as it stands in messages, in whole seconds, whatever IntervalStyle is.
+CREATE FUNCTION upc.span_text(span interval)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        CASE WHEN s.total < 0 THEN '-' ELSE '' END
+        || CASE abs(s.total) / 86400
+            WHEN 0 THEN ''
+            WHEN 1 THEN '1 day '
+            ELSE abs(s.total) / 86400 || ' days '
+        END
+        || to_char(make_interval(secs => abs(s.total) % 86400), 'HH24:MI:SS')
+    FROM (SELECT trunc(extract(epoch FROM span_text.span))::bigint AS total) AS s;
+END;
+COMMENT ON FUNCTION upc.span_text IS
+    'a length of time as it stands in messages, in whole seconds: 00:01:30, 2 days 03:00:00';
+
+
 -- Kinds of keys that are not always told: true for as long as a key of the kind is.
 --
 -- kind: as in document_keys. state: freshness of the price, the quotes or the document, whichever

@@ -85,7 +85,7 @@ BEGIN
             format(
                 '%s: %s back after %s',
                 symbol, CASE subject WHEN 'quotes' THEN 'quotes are' ELSE subject || ' is' END,
-                date_trunc('second', at - v_before.since_at)
+                upc.span_text(at - v_before.since_at)
             ),
             json_build_object('before', v_before.state, 'since', upc.iso_utc(v_before.since_at)),
             at
@@ -106,7 +106,7 @@ BEGIN
         format(
             '%s: %s %s, last seen %s ago',
             symbol, CASE subject WHEN 'quotes' THEN 'quotes are' ELSE subject || ' is' END,
-            state, date_trunc('second', age)
+            state, upc.span_text(age)
         ),
         json_build_object(
             'before', coalesce(v_before.state, 'fresh'),

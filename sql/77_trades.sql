@@ -176,7 +176,7 @@ BEGIN
     END IF;
     IF v_market.closes_at <= at OR v_market.result IS NOT NULL THEN
         PERFORM upc.refuse_trade(
-            format('%s closed at %s', ticker, v_market.closes_at),
+            format('%s closed at %s', ticker, upc.iso_utc(v_market.closes_at)),
             'Nothing can be bought any more.',
             'pyupc market show tells the event that closes next.'
         );
@@ -540,14 +540,14 @@ BEGIN
     END IF;
     IF v_trade.ended_at IS NOT NULL THEN
         PERFORM upc.refuse_trade(
-            format('trade %s was %s at %s', trade_id, v_trade.status, v_trade.ended_at),
+            format('trade %s was %s at %s', trade_id, v_trade.status, upc.iso_utc(v_trade.ended_at)),
             'It can end once.',
             'pyupc trades list --all shows what it brought.'
         );
     END IF;
     IF NOT coalesce(isfinite(at) AND at >= v_trade.opened_at, false) THEN
         PERFORM upc.refuse_trade(
-            format('trade %s was opened at %s', trade_id, v_trade.opened_at),
+            format('trade %s was opened at %s', trade_id, upc.iso_utc(v_trade.opened_at)),
             'It cannot end before.',
             'Leave the time out for now.'
         );

@@ -38,7 +38,7 @@ BEGIN
     RAISE EXCEPTION '% is ticked by %', symbol, v_held.holder
         USING
             ERRCODE = 'UP009',
-            DETAIL = format('It has been ticking since %s.', date_trunc('second', v_held.taken_at)),
+            DETAIL = format('It has been ticking since %s.', upc.iso_utc(v_held.taken_at)),
             HINT = 'Stop it first; the right to tick ends a few seconds after its last tick.';
 END
 $fn$;

@@ -94,7 +94,8 @@ BEGIN ATOMIC
                 AND coalesce(status.candle_age_seconds > 300, true),
                 coalesce(
                     'the newest candle closed '
-                    || make_interval(mins => (status.candle_age_seconds / 60)::integer) || ' ago',
+                    || upc.span_text(make_interval(secs => 60 * round(status.candle_age_seconds / 60)))
+                    || ' ago',
                     'there are no candles'
                 )
             ),
@@ -290,6 +291,7 @@ CREATE FUNCTION upc.status_document(
 )
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET timezone = 'UTC'
 AS $fn$
 DECLARE
     v_rows json;

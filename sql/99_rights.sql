@@ -280,7 +280,7 @@ BEGIN
     FROM pg_namespace AS n
     WHERE n.nspname = 'upc_data';
     v_taken := string_to_array(
-        substring(v_schema.comment FROM '\. Taken from PUBLIC: (.*) \[pyupc data\]$'), '; '
+        substring(v_schema.comment FROM '[.] Taken from PUBLIC: (.*) [[]pyupc data[]]$'), '; '
     );
 
     FOR v_right IN
@@ -327,7 +327,7 @@ BEGIN
     IF FOUND AND pg_has_role(v_schema.owner, 'USAGE') THEN
         EXECUTE format(
             'COMMENT ON SCHEMA upc_data IS %L',
-            regexp_replace(v_schema.comment, '(\. Taken from PUBLIC: .*)? \[pyupc data\]$', '')
+            regexp_replace(v_schema.comment, '([.] Taken from PUBLIC: .*)? [[]pyupc data[]]$', '')
                 || '. Taken from PUBLIC: '
                 || (
                     SELECT string_agg(DISTINCT taken.note, '; ' ORDER BY taken.note)

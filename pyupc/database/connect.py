@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from pyupc.database import session
 from pyupc.database.errors import translate
 from pyupc.errors import DatabaseUnreachable, UsageProblem
 from pyupc.settings.rules import connection_options
@@ -64,7 +65,8 @@ def connect(
 
     What the connection string or libpq's environment says about options, application name and
     timeout is kept; pyupc only fills in what they leave open. The rules that PYUPC_RULES_* set are
-    settings of the session.
+    settings of the session, and so is what pyupc depends on (`session.SETTINGS`), whatever others
+    prefer.
     """
     if dsn is None:
         dsn = resolve_dsn()
@@ -76,14 +78,22 @@ def connect(
         defaults["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
     try:
         # Whatever the environment prefers: names of folders may hold any character.
-        return psycopg.connect(dsn, autocommit=autocommit, client_encoding="UTF8", **defaults)
+        conn = psycopg.connect(dsn, autocommit=True, client_encoding="UTF8", **defaults)
+        try:
+            # Outside of a transaction, whose rollback would take it back.
+            conn.execute(session.ESTABLISH)
+            conn.autocommit = autocommit
+        except BaseException:
+            conn.close()
+            raise
     except psycopg.Error as error:
         raise translate(error) from error
+    return conn
 
 
 def with_search_path(dsn: str) -> str:
-    """The connection string with pyupc's search path and rules in it; a URI stays a URI."""
-    options = _options(_parse(dsn).get("options"))
+    """The connection string with pyupc's settings and rules in it; a URI stays a URI."""
+    options = _options(_parse(dsn).get("options"), *session.OPTIONS)
     if not dsn.startswith(_URI_SCHEMES):
         return make_conninfo(dsn, options=options)
     address, query = _split_uri(dsn)
@@ -112,9 +122,9 @@ def _parse(dsn: str) -> dict[str, Any]:
         ) from None
 
 
-def _options(given: str | None) -> str:
+def _options(given: str | None, *more: str) -> str:
     """Ours first: the last setting of a name wins, so the user's own is kept."""
-    ours = [_SEARCH_PATH_OPTION, *connection_options(os.environ)]
+    ours = [_SEARCH_PATH_OPTION, *more, *connection_options(os.environ)]
     return " ".join([*ours, given or os.environ.get("PGOPTIONS", "")]).strip()
 
 

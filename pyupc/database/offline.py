@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyupc.database import obstacles, rebuild, rights, search_path
+from pyupc.database import encoding, obstacles, rebuild, rights, search_path, session
 
 Write = Callable[[str], None]
 
@@ -22,6 +22,18 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION 'schema "%" was not created by pyupc', v_schema
             USING ERRCODE = 'duplicate_schema', HINT = 'Rename it.';
+    END IF;
+END;
+$do$;
+"""
+
+_REFUSE_OTHER_ENCODINGS = f"""
+DO $do$
+BEGIN
+    IF pg_catalog.getdatabaseencoding() NOT IN ('{encoding.NEEDED}', '{encoding.TOLERATED}') THEN
+        RAISE EXCEPTION 'the database has to be UTF-8, and its encoding is %',
+            pg_catalog.getdatabaseencoding()
+            USING ERRCODE = 'feature_not_supported', HINT = '{encoding.HINT.replace("'", "''")}';
     END IF;
 END;
 $do$;
@@ -46,12 +58,14 @@ $do$;
 
 
 def begin(write: Write, *, create_data_schema: bool) -> None:
+    settings = "".join(f"SET LOCAL {name} = {value};\n" for name, value in session.SETTINGS.items())
     write(
-        f"SET LOCAL search_path = pg_catalog, pg_temp;\n\n"
+        f"{settings}SET LOCAL search_path = pg_catalog, pg_temp;\n\n"
         f"SELECT pg_catalog.pg_advisory_xact_lock({rebuild.UPGRADE_LOCK});\n\n"
         f"SET LOCAL lock_timeout = '2s';\n{_REFUSE_FOREIGN_SCHEMAS}"
     )
     if create_data_schema:
+        write(_REFUSE_OTHER_ENCODINGS.strip())
         write(rebuild.CREATE_DATA_SCHEMA.strip())
 
 

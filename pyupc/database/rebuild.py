@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import scalar_row
 
-from pyupc.database import obstacles, rights, search_path
+from pyupc.database import encoding, obstacles, rights, search_path
 from pyupc.database.schema import (
     CODE_SCHEMAS,
     DATA_SCHEMA,
@@ -69,10 +69,11 @@ def begin(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
 
 
 def ensure_data_schema(conn: psycopg.Connection[Any]) -> None:
-    """Refuse schemas that are not ours, then create the one that Alembic's table needs."""
+    """Refuse what cannot hold ours or is not ours, then create the schema of Alembic's table."""
     comments = obstacles.schema_comments(conn)
     obstacles.refuse_foreign_schemas(comments)
     if DATA_SCHEMA not in comments:
+        encoding.judge(conn)
         conn.execute(CREATE_DATA_SCHEMA)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from pyupc.database import schema
+from pyupc.database.encoding import HINT, NEEDED, TOLERATED, of
 from pyupc.database.rules import rules as stored_rules
 from pyupc.doctor.finding import Finding, State
 
@@ -67,12 +68,15 @@ def version(conn: Connection) -> Finding:
 
 
 def encoding(conn: Connection) -> Finding:
-    found = conn.info.parameter_status("server_encoding")
-    if found == "UTF8":
-        return Finding("encoding", "ok", "UTF8")
-    return Finding(
-        "encoding", "fail", f"{found}", "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
-    )
+    return judge_encoding(of(conn))
+
+
+def judge_encoding(found: str) -> Finding:
+    if found == NEEDED:
+        return Finding("encoding", "ok", found)
+    state: State = "warn" if found == TOLERATED else "fail"
+    seen = f"{found} checks no text" if found == TOLERATED else f"{found}: it has to be UTF-8"
+    return Finding("encoding", state, seen, HINT)
 
 
 def latency(conn: Connection) -> Finding:

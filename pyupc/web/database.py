@@ -10,7 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from pyupc.database import schema
+from pyupc.database import schema, session
 from pyupc.database.connect import CONNECT_TIMEOUT_SECONDS, connect, with_search_path
 from pyupc.database.errors import translate
 from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
@@ -110,6 +110,7 @@ class Database:
             timeout=WAIT_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
             check=AsyncConnectionPool.check_connection,
+            configure=_establish,
             open=False,
             name=APPLICATION_NAME,
         )
@@ -172,7 +173,18 @@ class Database:
 
     async def listener(self) -> AsyncConnection:
         """A connection of one's own, for notifications."""
-        return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        conn = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        try:
+            await _establish(conn)
+        except BaseException:
+            await conn.close()
+            raise
+        return conn
+
+
+async def _establish(conn: AsyncConnection) -> None:
+    """Outside of a transaction: the connections of the pool are in autocommit."""
+    await conn.execute(session.ESTABLISH)
 
 
 def _give_up(task: asyncio.Task[list[Row]]) -> None:

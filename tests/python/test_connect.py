@@ -22,6 +22,10 @@ from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate, Usage
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 SEARCH_PATH = '"$user",public,upc,analytics'
+SETTINGS = (
+    "-c DateStyle=ISO,YMD -c IntervalStyle=postgres -c TimeZone=UTC"
+    " -c standard_conforming_strings=on -c extra_float_digits=1"
+)
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -146,7 +150,7 @@ def test_the_search_path_is_added_and_nothing_else_changes(dsn: str) -> None:
     assert ("://" in result) == ("://" in dsn)
     given = before.pop("options", "")
     options = after.pop("options")
-    assert options == f"-c search_path={SEARCH_PATH} {given}".strip()
+    assert options == f"-c search_path={SEARCH_PATH} {SETTINGS} {given}".strip()
     assert after == before
 
 
