@@ -88,7 +88,8 @@ CREATE FUNCTION upc.is_question(
     model text,
     settlement text,
     volatility double precision,
-    observed double precision
+    observed double precision,
+    variances double precision[]
 )
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -100,8 +101,22 @@ RETURN coalesce(
     AND is_question.method IN ('nearest', 'linear')
     AND is_question.model IN ('momentum', 'baseline', 'shrunk', 'volatility')
     AND is_question.settlement IN ('close', 'average')
-    AND coalesce(is_question.volatility > 0 AND is_question.volatility < 'Infinity', true)
-    AND coalesce(is_question.observed > 0 AND is_question.observed < 'Infinity', true),
+    AND coalesce(
+        (
+            is_question.volatility > 0
+            -- Nothing moves in no time: that is its forecast.
+            OR is_question.volatility = 0 AND is_question.ttc_seconds IS NOT DISTINCT FROM 0
+        )
+        AND is_question.volatility < 'Infinity',
+        true
+    )
+    AND coalesce(is_question.observed > 0 AND is_question.observed < 'Infinity', true)
+    AND CASE
+        WHEN is_question.variances IS NULL THEN true
+        ELSE cardinality(is_question.variances) = 60
+            AND 0 < ALL (is_question.variances)
+            AND 'Infinity' > ALL (is_question.variances)
+    END,
     false
 );
 COMMENT ON FUNCTION upc.is_question IS
@@ -117,7 +132,8 @@ CREATE FUNCTION upc.refuse_question(
     model text,
     settlement text,
     volatility double precision DEFAULT NULL,
-    observed double precision DEFAULT NULL
+    observed double precision DEFAULT NULL,
+    variances double precision[] DEFAULT NULL
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -170,12 +186,30 @@ BEGIN
                 HINT = 'Use settlement => ''close'' or ''average''.';
     END IF;
     IF NOT coalesce(
-        refuse_question.volatility > 0 AND refuse_question.volatility < 'Infinity', true
+        (
+            refuse_question.volatility > 0
+            OR refuse_question.volatility = 0
+                AND refuse_question.ttc_seconds IS NOT DISTINCT FROM 0
+        )
+        AND refuse_question.volatility < 'Infinity',
+        true
     ) THEN
         RAISE EXCEPTION 'volatility must be a positive number, got %', refuse_question.volatility
             USING
                 ERRCODE = 'UP020',
                 DETAIL = 'It is the standard deviation of the move in the time left, percent.',
+                HINT = 'Pass NULL for the forecast at the newest candle.';
+    END IF;
+    IF refuse_question.variances IS NOT NULL AND NOT coalesce(
+        cardinality(refuse_question.variances) = 60
+        AND 0 < ALL (refuse_question.variances)
+        AND 'Infinity' > ALL (refuse_question.variances),
+        false
+    ) THEN
+        RAISE EXCEPTION 'variances must be 60 positive numbers, got %', refuse_question.variances
+            USING
+                ERRCODE = 'UP020',
+                DETAIL = 'They are those of the move of the next 1 to 60 minutes, as a share of the price.',
                 HINT = 'Pass NULL for the forecast at the newest candle.';
     END IF;
     IF NOT coalesce(

@@ -141,6 +141,23 @@ BEGIN
     ELSE
         v_place := 1 + width_bucket(seconds, v_grid.ttc_edges);
     END IF;
+    IF is_shrunk AND v_share > 0 AND v_grid.curve_bucket <> 99 THEN
+        -- Each minute is trusted as far as it is backed: between them nothing jumps.
+        SELECT r.*
+        INTO v_one
+        FROM upc.plain_reading(symbol, momentum, 60 * v_grid.minutes[v_place], true, true) AS r;
+        SELECT r.*
+        INTO v_other
+        FROM upc.plain_reading(symbol, momentum, 60 * v_grid.minutes[v_place + 1], true, true) AS r;
+        positive := upc.curve_between(v_one.positive, v_other.positive, v_share);
+        negative := upc.curve_between(v_one.negative, v_other.negative, v_share);
+        sample_size := least(v_one.sample_size, v_other.sample_size);
+        effective_size := v_one.effective_size
+            + v_share * (v_other.effective_size - v_one.effective_size);
+        weighted_size := v_one.weighted_size
+            + v_share * (v_other.weighted_size - v_one.weighted_size);
+        RETURN;
+    END IF;
 
     SELECT c.positive, c.negative, c.sample_size, c.effective_size, c.weighted_size, c.shrinkage
     INTO v_one
@@ -193,7 +210,8 @@ COMMENT ON FUNCTION upc.plain_reading IS
 
 -- What a question is read off: a curve, and how moves of the price become places on it.
 --
--- Arguments as in compute_strikes, which has refused those that make no sense.
+-- Arguments as in compute_strikes, which has refused those that make no sense. A volatility is that of
+-- the whole time left: of the part of it that decides it is a share, by the forecast where there is one.
 -- A move of the price to s percent is one of (slope · s + shift) / unit on the curve; from
 -- `decided` on, which is not NULL once nothing is open any more, no curve is needed.
 CREATE FUNCTION upc.question_reading(
@@ -206,6 +224,7 @@ CREATE FUNCTION upc.question_reading(
     settlement text,
     volatility double precision,
     observed double precision,
+    variances double precision[],
     OUT strike_step double precision,
     OUT fingerprint text,
     OUT thresholds double precision[],
@@ -227,7 +246,7 @@ DECLARE
     v_ttc integer := coalesce(ttc_seconds, upc.seconds_to_hour(statement_timestamp()));
     v_is_linear boolean := method = 'linear';
     v_seconds double precision := v_ttc;
-    v_variances double precision[];
+    v_variances double precision[] := variances;
     v_bucket integer := coalesce(upc.momentum_bucket(momentum), 99);
     v_minutes integer;
     v_share double precision := 0;
@@ -266,8 +285,11 @@ BEGIN
     IF model = 'volatility' THEN
         -- Nothing moves in no time, whatever can be forecast.
         deviation := CASE WHEN v_ttc = 0 THEN 0 ELSE volatility END;
-        IF deviation IS NULL THEN
+        -- Of less than a minute the variance is in proportion to the time: no forecast is needed.
+        IF v_variances IS NULL AND (deviation IS NULL OR v_seconds <> v_ttc AND v_ttc > 60) THEN
             v_variances := upc.known_variances(symbol);
+        END IF;
+        IF deviation IS NULL THEN
             deviation := 100 * sqrt(upc.variance_until(v_variances, v_ttc));
         END IF;
         IF deviation IS NULL THEN
@@ -304,8 +326,10 @@ BEGIN
         edges := upc.volatility_edges();
         unit := CASE
             WHEN v_seconds = v_ttc THEN deviation
-            WHEN volatility IS NULL THEN 100 * sqrt(upc.variance_until(v_variances, v_seconds))
-            ELSE deviation * sqrt(v_seconds / nullif(v_ttc, 0))
+            ELSE deviation * sqrt(coalesce(
+                upc.variance_until(v_variances, v_seconds) / upc.variance_until(v_variances, v_ttc),
+                v_seconds / v_ttc
+            ))
         END;
         sample_size := v_curve.sample_size;
         effective_size := v_curve.effective_size;

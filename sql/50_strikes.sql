@@ -9,9 +9,10 @@
 -- of the bucket; baseline, that of all minutes; shrunk, the bucket's as far as it is backed, the
 -- baseline's beyond; volatility, fingerprints of moves in units of their forecast. settlement: close,
 -- the last price decides; average, the mean of 60 values of the last minute does. volatility:
--- standard deviation of the move in the time left in percent; NULL means the forecast at the newest
--- candle. observed: USD, the mean of the last minute so far; NULL means what the price log says.
--- strikes: USD; these instead of those that step and levels make.
+-- standard deviation of the move in the time left in percent, 0 where none is left; NULL means the
+-- forecast at the newest candle. observed: USD, the mean of the last minute so far; NULL means what the price log says.
+-- strikes: USD; these instead of those that step and levels make. variances: the forecast to answer by,
+-- as known_variances has it; NULL means that at the newest candle.
 -- Returns one row per strike, ascending or as given; probabilities in percent. prob_low and prob_high are the
 -- 95 % interval of prob_above for as many independent minutes as stand behind it, NULL where
 -- imported; both are prob_above where nothing is open any more.
@@ -33,7 +34,8 @@ CREATE FUNCTION upc.compute_strikes(
     settlement text DEFAULT 'close',
     volatility double precision DEFAULT NULL,
     observed double precision DEFAULT NULL,
-    strikes double precision[] DEFAULT NULL
+    strikes double precision[] DEFAULT NULL,
+    variances double precision[] DEFAULT NULL
 )
 RETURNS TABLE (
     strike double precision,
@@ -100,10 +102,11 @@ BEGIN
                 HINT = 'Pass the strikes, for example probability(97250, 97500).';
     END IF;
     IF NOT upc.is_question(
-        price, momentum, ttc_seconds, method, model, settlement, volatility, observed
+        price, momentum, ttc_seconds, method, model, settlement, volatility, observed, variances
     ) THEN
         PERFORM upc.refuse_question(
-            price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed
+            price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed,
+            variances
         );
     END IF;
     IF v_is_plain THEN
@@ -121,7 +124,8 @@ BEGIN
         SELECT r.*
         INTO v_curve
         FROM upc.question_reading(
-            price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed
+            price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed,
+            variances
         ) AS r;
         deviation := v_curve.deviation;
         v_shift := v_curve.shift;
@@ -244,6 +248,7 @@ CREATE FUNCTION upc.probability(
     settlement text DEFAULT 'close',
     volatility double precision DEFAULT NULL,
     observed double precision DEFAULT NULL,
+    variances double precision[] DEFAULT NULL,
     OUT prob_above double precision,
     OUT positive_prob double precision,
     OUT negative_prob double precision,
@@ -262,7 +267,7 @@ BEGIN
         prob_low, prob_high
     FROM upc.compute_strikes(
         price, momentum, symbol, ttc_seconds, 1, 0, method, model, settlement, volatility, observed,
-        ARRAY[strike]
+        ARRAY[strike], variances
     ) AS c;
 END
 $fn$;

@@ -30,7 +30,8 @@ CREATE FUNCTION upc.strike_table(
     model text DEFAULT 'momentum',
     settlement text DEFAULT 'close',
     volatility double precision DEFAULT NULL,
-    observed double precision DEFAULT NULL
+    observed double precision DEFAULT NULL,
+    variances double precision[] DEFAULT NULL
 )
 RETURNS TABLE (
     strike double precision,
@@ -135,7 +136,8 @@ BEGIN
         model,
         settlement,
         volatility,
-        observed
+        observed,
+        variances => strike_table.variances
     ) AS c
     CROSS JOIN LATERAL (
         SELECT

@@ -28,8 +28,8 @@ CREATE FUNCTION upc.strike_documents(
     min_differential double precision,
     model text,
     settlement text,
-    volatility double precision,
     observed double precision,
+    variances double precision[],
     OUT fingerprint text,
     OUT strikes double precision[],
     OUT prob_above double precision[],
@@ -63,8 +63,8 @@ BEGIN
             strike_documents.has_market,
             strike_documents.model,
             strike_documents.settlement,
-            strike_documents.volatility,
-            strike_documents.observed
+            observed => strike_documents.observed,
+            variances => strike_documents.variances
         ) AS t
     ),
     differing AS MATERIALIZED (

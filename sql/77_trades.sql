@@ -214,6 +214,9 @@ COMMENT ON FUNCTION upc.open_trade IS
 
 -- The trades that are held, and what they are worth. price, momentum, price_state: of the symbol.
 -- strikes, prob_above, event_ticker: what is known already, for one event; the rest is looked up.
+-- variances: the forecast; NULL means that at the newest candle by then. observed: the mean of the
+-- last minute so far of what closes at closes_at; where the average has not been seen the close
+-- stands in.
 -- Returns USD and percent; what is not known is NULL: probabilities from halted prices on and after
 -- the close, close prices from halted quotes on and where nobody bids. close_price is the best bid: a
 -- dollar less opposite_ask. Profits are of the whole trade, of what was sold before, too.
@@ -228,7 +231,10 @@ CREATE FUNCTION upc.active_trades(
     prob_above double precision[] DEFAULT NULL,
     event_ticker text DEFAULT NULL,
     model text DEFAULT 'momentum',
-    settlement text DEFAULT 'close'
+    settlement text DEFAULT 'close',
+    variances double precision[] DEFAULT NULL,
+    observed double precision DEFAULT NULL,
+    closes_at timestamptz DEFAULT NULL
 )
 RETURNS TABLE (
     trade upc_data.trade,
@@ -245,7 +251,12 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 AS $fn$
+DECLARE
+    v_variances double precision[] := variances;
 BEGIN
+    IF model = 'volatility' AND v_variances IS NULL THEN
+        v_variances := upc.known_variances(symbol, at);
+    END IF;
     RETURN QUERY
     SELECT
         t,
@@ -291,6 +302,10 @@ BEGIN
                 greatest(0, floor(extract(epoch FROM coalesce(e.closes_at, t.closes_at) - at))),
                 2147483647
             )::integer AS ttc_seconds,
+            CASE
+                WHEN coalesce(e.closes_at, t.closes_at) = active_trades.closes_at
+                THEN active_trades.observed
+            END AS observed,
             array_position(active_trades.strikes, t.strike::double precision) AS place
         -- Worked out once: without this the expressions are copied to wherever they are used.
         OFFSET 0
@@ -308,23 +323,20 @@ BEGIN
                     THEN active_trades.prob_above[c.place]
                 ELSE (
                     SELECT o.prob_above
-                    FROM (
-                        SELECT CASE WHEN active_trades.model = 'volatility' THEN
-                            nullif(upc.volatility(t.symbol, at, c.ttc_seconds), 0)
-                        END AS volatility
-                        OFFSET 0
-                    ) AS f
-                    CROSS JOIN LATERAL upc.probability(
+                    FROM upc.probability(
                         price, c.strike, momentum, t.symbol, c.ttc_seconds, method,
                         CASE
-                            WHEN active_trades.model = 'volatility' AND f.volatility IS NULL
+                            WHEN active_trades.model = 'volatility' AND v_variances IS NULL
                                 THEN 'momentum'
                             ELSE active_trades.model
                         END,
                         CASE
-                            WHEN c.ttc_seconds >= 60 THEN active_trades.settlement ELSE 'close'
+                            WHEN c.ttc_seconds >= 60 OR c.observed IS NOT NULL
+                                THEN active_trades.settlement
+                            ELSE 'close'
                         END,
-                        f.volatility
+                        observed => c.observed,
+                        variances => v_variances
                     ) AS o
                 )
             END AS above

@@ -207,6 +207,9 @@ CREATE FUNCTION upc.supervise(
     event_ticker text,
     model text,
     settlement text,
+    variances double precision[],
+    observed double precision,
+    closes_at timestamptz,
     OUT active json[],
     OUT announced json[]
 )
@@ -310,7 +313,7 @@ BEGIN
         INTO active, v_changes, v_has_result
         FROM upc.active_trades(
             symbol, at, price, momentum, price_state, method, strikes, prob_above, event_ticker,
-            model, settlement
+            model, settlement, variances, observed, closes_at
         ) AS a
         CROSS JOIN LATERAL (
             SELECT CASE

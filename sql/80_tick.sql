@@ -66,6 +66,7 @@ DECLARE
     v_has_edge boolean;
     v_valid_until text;
     v_closes_at timestamptz;
+    v_variances double precision[];
     v_volatility double precision;
     v_observed double precision;
     v_tier double precision;
@@ -121,9 +122,8 @@ BEGIN
     used_model := model;
     used_settlement := settlement;
     -- Made-up prices have no candles: the stored ones stand in for them.
-    v_volatility := 100 * sqrt(upc.variance_until(
-        upc.keep_forecast(symbol, CASE WHEN feed <> 'simulated' THEN market_at END), ttc_seconds
-    ));
+    v_variances := upc.keep_forecast(symbol, CASE WHEN feed <> 'simulated' THEN market_at END);
+    v_volatility := 100 * sqrt(upc.variance_until(v_variances, ttc_seconds));
     IF model = 'volatility' AND (
         v_volatility IS NULL
         OR NOT EXISTS (
@@ -132,6 +132,10 @@ BEGIN
         )
     ) THEN
         used_model := 'momentum';
+    END IF;
+    IF used_model <> 'volatility' THEN
+        -- Others have no use for it.
+        v_variances := NULL;
     END IF;
     IF settlement = 'average' AND ttc_seconds < 60 THEN
         v_observed := upc.feed_average(
@@ -153,7 +157,7 @@ BEGIN
         v_event.event_ticker IS NOT NULL,
         coalesce(min_probability, upc.setting('min_probability')::double precision),
         coalesce(min_differential, upc.setting('min_differential')::double precision),
-        used_model, used_settlement, nullif(v_volatility, 0), v_observed
+        used_model, used_settlement, v_observed, v_variances
     ) AS d;
     fingerprint := v_strikes.fingerprint;
 
@@ -163,7 +167,8 @@ BEGIN
         INTO v_trades
         FROM upc.supervise(
             symbol, market_at, v_count.previous_at, price, momentum, state, method,
-            v_strikes.strikes, v_strikes.prob_above, v_event.event_ticker, used_model, used_settlement
+            v_strikes.strikes, v_strikes.prob_above, v_event.event_ticker, used_model,
+            settlement, v_variances, v_observed, v_closes_at
         ) AS s;
         v_announced := v_trades.announced || upc.note_conditions(
             symbol, market_at, state, market_at - v_seen.priced_at, v_quote_state,

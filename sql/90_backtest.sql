@@ -302,12 +302,13 @@ BEGIN
     -- What is trained on looks at nothing outside of its span.
     v_since := CASE WHEN is_test THEN '-infinity' ELSE v_test.train_from END;
     v_until := CASE WHEN is_test THEN v_test.test_to ELSE v_test.train_to END;
-    -- The average of the last minute asks about a time that lies between two minutes.
+    -- The average of the last minute asks about a time that lies between two minutes. Of the first
+    -- minute all starts are there, which the effective sizes are made of, as in the fingerprints.
     v_horizons := ARRAY(
         SELECT DISTINCT h
         FROM unnest(v_test.minutes::integer[]) AS t
         CROSS JOIN LATERAL (
-            VALUES (t), (CASE WHEN v_test.settlement = 'average' THEN greatest(1, t - 1) ELSE t END)
+            VALUES (1), (t), (CASE WHEN v_test.settlement = 'average' THEN greatest(1, t - 1) ELSE t END)
         ) AS v (h)
         ORDER BY h
     );

@@ -47,20 +47,16 @@ def asked(conn: Connection, momentum: float | None, ttc: int, **arguments: Any) 
 
 
 def sizes(
-    conn: Connection, view: str, momentum: float | None, ttc: int, method: str
-) -> tuple[float, float, float]:
-    """Effective and weighted size and shrinkage of a row, or between two of them."""
+    conn: Connection, view: str, momentum: float | None, ttc: int, method: str, is_shrunk: bool
+) -> tuple[float, float]:
+    """Effective and weighted size of a row, or between two of them."""
     bucket = 99 if momentum is None else round(momentum)
     minutes = ttc / 60
     place = int(minutes) if method == "linear" else int(np.ceil(minutes - 0.5))
     share = minutes - place if method == "linear" else 0.0
-    one, *other = table(
-        conn,
-        f"SELECT effective_size, weighted_size, shrinkage FROM upc.{view} "
-        "WHERE symbol = 'BTC' AND bucket = %s AND minutes IN (%s, %s) ORDER BY minutes",
-        bucket,
-        place,
-        min(60, place + 1),
+    one, *other = (
+        sizes_of(conn, view, bucket, minute, is_shrunk)
+        for minute in sorted({place, min(60, place + 1)})
     )
     after = other[0] if other else one
     effective, weighted = (
@@ -69,7 +65,25 @@ def sizes(
     )
     if view == "volatility_curve":
         weighted = one["weighted_size"]
-    return effective, weighted, one["shrinkage"]
+    return effective, weighted
+
+
+def sizes_of(conn: Connection, view: str, bucket: int, minutes: int, is_shrunk: bool) -> Row:
+    [base, *own] = table(
+        conn,
+        f"SELECT effective_size, weighted_size, shrinkage FROM upc.{view} WHERE symbol = 'BTC' "
+        "AND minutes = %s AND bucket IN (%s, 99) ORDER BY bucket DESC",
+        minutes,
+        bucket,
+    )
+    if not is_shrunk or not own:
+        return own[0] if own else base
+    trust = own[0]["shrinkage"]
+    assert 0 < trust < 1
+    return {
+        name: together(own[0][name], base[name], trust)
+        for name in ("effective_size", "weighted_size")
+    }
 
 
 def together(size: float, baseline: float, trust: float) -> float:
@@ -93,12 +107,7 @@ def test_of_the_curve_that_answered(conn: Connection, model: str, method: str) -
     view = "volatility_curve" if model == "volatility" else "fingerprint_curve"
     for momentum, ttc in product(MOMENTA, TIMES):
         used = None if model == "baseline" else momentum
-        effective, weighted, trust = sizes(conn, view, used, ttc, method)
-        if model == "shrunk" and momentum is not None:
-            other = sizes(conn, view, None, ttc, method)
-            assert 0 < trust < 1
-            effective = together(effective, other[0], trust)
-            weighted = together(weighted, other[1], trust)
+        effective, weighted = sizes(conn, view, used, ttc, method, model == "shrunk")
         rows = asked(conn, momentum, ttc, model=model, method=method)
         expected = interval(conn, column(rows, "prob_above"), effective, weighted)
         found = np.column_stack([column(rows, "prob_low"), column(rows, "prob_high")])

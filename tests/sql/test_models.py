@@ -134,14 +134,13 @@ def test_shrunk(conn: Connection, method: str) -> None:
     for momentum, ttc in product(MOMENTA[1:], TIMES):
         own = curves(conn, "fingerprint_curve", bucket_of(momentum))
         baseline = curves(conn, "fingerprint_curve", 99)
-        minutes = min(60.0, ttc / 60)
-        place = int(minutes) if method == "linear" else int(np.ceil(minutes - 0.5))
-        trust = own[place - 1]["shrinkage"]
-        assert 0 <= trust < 1
-        up, down = (
-            trust * a + (1 - trust) * b
-            for a, b in zip(at_time(own, ttc, method), at_time(baseline, ttc, method), strict=True)
-        )
+        assert all(0 <= row["shrinkage"] < 1 for row in own)
+        # Each minute by its own, so that nothing jumps between them.
+        shrunk = [
+            dict(zip(("positive", "negative"), mixed(b, a, a["shrinkage"]), strict=True))
+            for a, b in zip(own, baseline, strict=True)
+        ]
+        up, down = at_time(shrunk, ttc, method)
         if method == "linear":
             up, down = level(up, down, thresholds), level(down, up, thresholds)
         rows = asked(conn, momentum, ttc, model="shrunk", method=method)
