@@ -18,6 +18,20 @@ COMMENT ON FUNCTION upc.market_number IS
     'a number of a market from Kalshi''s JSON, prices in USD per contract; NULL where it is not said';
 
 
+CREATE FUNCTION upc.offered(ask numeric, opposite_bid numeric)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- Nobody sells for nothing, and an ask of a dollar is what is left where nobody bids for the other
+-- side: Kalshi writes an empty side of a book so.
+RETURN CASE
+    WHEN offered.ask = 0 THEN NULL
+    WHEN offered.ask = 1 AND coalesce(offered.opposite_bid, 0) = 0 THEN NULL
+    ELSE offered.ask
+END;
+COMMENT ON FUNCTION upc.offered IS
+    'an ask as Kalshi writes it beside the best bid for the other side, USD per contract; NULL where nobody offers';
+
+
 CREATE FUNCTION upc.refuse_markets(markets jsonb)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -180,14 +194,21 @@ BEGIN
                     ELSE 0.01
                 END AS strike,
             m.market ->> 'status' AS status,
-            upc.market_number(m.market, 'yes_bid') AS yes_bid,
-            -- Nobody sells for nothing: an ask of zero says that there is none.
-            nullif(upc.market_number(m.market, 'yes_ask'), 0) AS yes_ask,
-            upc.market_number(m.market, 'no_bid') AS no_bid,
-            nullif(upc.market_number(m.market, 'no_ask'), 0) AS no_ask,
+            p.yes_bid,
+            upc.offered(p.yes_ask, p.no_bid) AS yes_ask,
+            p.no_bid,
+            upc.offered(p.no_ask, p.yes_bid) AS no_ask,
             upc.market_number(m.market, 'volume') AS volume,
             nullif(m.market ->> 'result', '') AS result
         FROM jsonb_array_elements(v_markets) AS m (market)
+        CROSS JOIN LATERAL (
+            SELECT
+                upc.market_number(m.market, 'yes_bid') AS yes_bid,
+                upc.market_number(m.market, 'yes_ask') AS yes_ask,
+                upc.market_number(m.market, 'no_bid') AS no_bid,
+                upc.market_number(m.market, 'no_ask') AS no_ask
+            OFFSET 0
+        ) AS p
         WHERE CASE
                 WHEN m.market ->> 'strike_type' <> ''
                 THEN m.market ->> 'strike_type' IN ('greater', 'greater_or_equal')

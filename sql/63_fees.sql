@@ -9,7 +9,7 @@ BEGIN
         count, price, multiplier, coalesce(account_precision::text, 'NULL')
         USING
             ERRCODE = 'UP026',
-            DETAIL = 'A price is from 0 to 1 USD, a count and a multiplier are not negative, and an account''s precision is above 0 and at most 0.01 USD.',
+            DETAIL = 'A price is from 0 to 1 USD, a count and a multiplier are not negative, and an account''s precision is above 0 and at most 1 USD.',
             HINT = 'The precision is 0.0001 for direct members and 0.01 for others: SET upc.account_precision = ''0.01''.';
 END
 $fn$;
@@ -26,6 +26,28 @@ RETURN ceil(
 ) * 0.0001;
 COMMENT ON FUNCTION upc.model_fee IS
     'multiplier · 0.07 (maker: 0.0175) · count · P · (1 − P) USD, rounded up to 0.0001';
+
+
+-- What a purchase costs, in USD.
+CREATE FUNCTION upc.amount_paid(
+    price numeric,
+    count numeric,
+    is_maker boolean,
+    multiplier numeric,
+    account_precision numeric
+)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ceil(
+    (
+        amount_paid.price * amount_paid.count
+        + upc.model_fee(
+            amount_paid.price, amount_paid.count, amount_paid.is_maker, amount_paid.multiplier
+        )
+    ) / amount_paid.account_precision
+) * amount_paid.account_precision;
+COMMENT ON FUNCTION upc.amount_paid IS
+    'price and fee of a purchase in USD, rounded up to what the account''s balance is a multiple of';
 
 
 -- What Kalshi takes of one fill, in USD.
@@ -55,23 +77,21 @@ DECLARE
     v_precision constant numeric := coalesce(
         account_precision, upc.setting('account_precision')::numeric
     );
-    v_gross constant numeric := price * count;
-    v_fee numeric;
 BEGIN
     IF NOT (
         price BETWEEN 0 AND 1
         AND count >= 0 AND count < 'infinity'
         AND multiplier >= 0 AND multiplier < 'infinity'
-        AND v_precision > 0 AND v_precision <= 0.01
+        AND v_precision > 0 AND v_precision <= 1
     ) THEN
         RETURN upc.refuse_fee(price, count, multiplier, v_precision);
     END IF;
-
-    v_fee := upc.model_fee(price, count, is_maker, multiplier);
-    RETURN CASE WHEN is_sale
-        THEN v_gross - floor((v_gross - v_fee) / v_precision) * v_precision
-        ELSE ceil((v_gross + v_fee) / v_precision) * v_precision - v_gross
-    END;
+    IF is_sale THEN
+        RETURN price * count - floor(
+            (price * count - upc.model_fee(price, count, is_maker, multiplier)) / v_precision
+        ) * v_precision;
+    END IF;
+    RETURN upc.amount_paid(price, count, is_maker, multiplier, v_precision) - price * count;
 END
 $fn$;
 COMMENT ON FUNCTION upc.trade_fee IS
@@ -145,8 +165,8 @@ COMMENT ON FUNCTION upc.order_fees IS
     'what Kalshi takes of every fill of one order in USD, with the rounding that it gives back';
 
 
--- What one contract costs in an order of some, in cents: its ask and its part of the taker fee. An
--- edge is a probability in percent less this.
+-- What one contract costs in an order of some, in cents: its part of what is paid for all, fee and
+-- rounding in it. An edge is a probability in percent less this.
 CREATE FUNCTION upc.contract_cost(
     ask numeric,
     contracts numeric,
@@ -154,10 +174,9 @@ CREATE FUNCTION upc.contract_cost(
     account_precision numeric
 )
 RETURNS double precision
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (
-    100 * contract_cost.ask
-    + 100 * upc.trade_fee(
+    100 * upc.amount_paid(
         contract_cost.ask, contract_cost.contracts, false, contract_cost.multiplier,
         contract_cost.account_precision
     ) / contract_cost.contracts
@@ -166,12 +185,27 @@ COMMENT ON FUNCTION upc.contract_cost IS
     'what a contract at an ask in USD costs in an order of some, with its part of the taker fee, in cents';
 
 
+-- Settings that an edge is for: how many contracts an order has, upc.edge_contracts (10), and what the
+-- account's balance is a multiple of, upc.account_precision (0.01 USD).
+-- Errors: 22023 for one that makes no sense.
 CREATE FUNCTION upc.edge_settings(OUT contracts numeric, OUT account_precision numeric)
-LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT
-        upc.setting('edge_contracts')::numeric,
-        upc.setting('account_precision')::numeric;
-END;
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    contracts := upc.setting('edge_contracts')::numeric;
+    account_precision := upc.setting('account_precision')::numeric;
+    IF NOT (
+        contracts > 0 AND contracts < 'infinity'
+        AND account_precision > 0 AND account_precision <= 1
+    ) THEN
+        RAISE EXCEPTION 'a setting of the edges makes no sense: edge_contracts %, account_precision %',
+            contracts, account_precision
+            USING
+                ERRCODE = 'invalid_parameter_value',
+                DETAIL = 'An order has more than no contracts; a balance is a multiple of more than 0 and at most 1 USD.',
+                HINT = 'They are the settings upc.edge_contracts and upc.account_precision.';
+    END IF;
+END
+$fn$;
 COMMENT ON FUNCTION upc.edge_settings IS
-    'the settings that edges are for: how many contracts an order has (upc.edge_contracts, 10), and what the account''s balance is a multiple of, USD (upc.account_precision, 0.01)';
+    'the settings that edges are for: how many contracts an order has, and what the account''s balance is a multiple of, USD';

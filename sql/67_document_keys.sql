@@ -79,6 +79,7 @@ BEGIN ATOMIC
         VALUES
             ('instant', '{last_updated}'::text[]),
             ('state', '{quote_state}'),
+            ('edge_reason', '{edge_reason}'),
             (
                 'plain',
                 '{current_price,ttc,broker,event_ticker,market_title,strike_tier,market_status,
@@ -96,7 +97,8 @@ BEGIN ATOMIC
                 '{yes_ask,no_ask,yes_ask_dollars,no_ask_dollars,yes_bid_dollars,no_bid_dollars,
                 volume}'
             ),
-            ('difference', '{yes_diff,no_diff,yes_edge,no_edge}')
+            ('difference', '{yes_diff,no_diff,yes_edge,no_edge}'),
+            ('edge_reason', '{edge_reason}')
     ),
     answer (document, kind, keys) AS (
         VALUES

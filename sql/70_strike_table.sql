@@ -10,8 +10,10 @@
 -- has_market: false leaves the event out, as for prices that are not today's.
 -- Returns one row per strike, nearest to the price first: probabilities in percent, asks and bids
 -- in USD per contract, exact; yes_edge and no_edge in cents per contract: what it pays on average,
--- less its ask and the taker fee, in an order of upc.edge_contracts (10). What is not known is NULL; from halted on that is every
--- probability, from stale on (price or quotes) every edge, and from halted quotes on every quote.
+-- less its ask and the taker fee, in an order of upc.edge_contracts (10). What is not known is NULL; from
+-- halted on that is every probability, from stale on (price or quotes) every edge, and from halted
+-- quotes on every quote. Under 60 s to the close there is no edge unless the average settles.
+-- edge_reason is one of edge_reasons() where neither side has an edge, else NULL.
 -- Errors: those of compute_strikes.
 --
 -- Example:
@@ -59,7 +61,8 @@ RETURNS TABLE (
     fingerprint text,
     prob_low double precision,
     prob_high double precision,
-    deviation double precision
+    deviation double precision,
+    edge_reason text
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 21
 AS $fn$
@@ -68,17 +71,27 @@ DECLARE
     v_step double precision;
     v_multiplier numeric;
     v_quote_state text;
+    v_ttc integer;
+    v_price_stale boolean := NOT coalesce(upc.is_told('difference', price_state), false);
+    v_quotes_stale boolean;
     v_order record;
 BEGIN
     PERFORM upc.require_symbol(symbol);
     IF has_market THEN
         SELECT e.* INTO v_event FROM upc.current_event(symbol, at) AS e;
     ELSE
-        SELECT NULL::text AS event_ticker, NULL::timestamptz AS closes_at,
+        SELECT NULL::text AS event_ticker, NULL::timestamptz AS closes_at, NULL::text AS status,
             NULL::double precision AS step, NULL::timestamptz AS read_at
         INTO v_event;
     END IF;
+    v_ttc := coalesce(
+        ttc_seconds,
+        floor(extract(epoch FROM v_event.closes_at - at))::integer,
+        upc.seconds_to_hour(at)
+    );
     v_quote_state := upc.freshness(at - v_event.read_at);
+    v_quotes_stale := v_event.event_ticker IS NOT NULL
+        AND NOT upc.is_told('difference', v_quote_state);
     SELECT o.* INTO v_order FROM upc.edge_settings() AS o;
     SELECT coalesce(step, v_event.step, s.strike_step), s.fee_multiplier
     INTO v_step, v_multiplier
@@ -91,23 +104,23 @@ BEGIN
         c.buffer,
         c.buffer / v_step,
         k.within,
-        ceil(100 * q.yes_ask)::integer,
-        ceil(100 * q.no_ask)::integer,
+        ceil(100 * o.yes_ask)::integer,
+        ceil(100 * o.no_ask)::integer,
         q.volume,
         q.ticker,
         CASE c.direction WHEN 'above' THEN 'no' ELSE 'yes' END,
-        q.yes_ask,
-        q.no_ask,
+        o.yes_ask,
+        o.no_ask,
         q.yes_bid,
         q.no_bid,
-        CASE WHEN k.has_edge THEN
+        CASE WHEN r.reason IS NULL THEN
             k.above - upc.contract_cost(
-                q.yes_ask, v_order.contracts, v_multiplier, v_order.account_precision
+                o.yes_ask, v_order.contracts, v_multiplier, v_order.account_precision
             )
         END,
-        CASE WHEN k.has_edge THEN
+        CASE WHEN r.reason IS NULL THEN
             100 - k.above - upc.contract_cost(
-                q.no_ask, v_order.contracts, v_multiplier, v_order.account_precision
+                o.no_ask, v_order.contracts, v_multiplier, v_order.account_precision
             )
         END,
         k.above,
@@ -120,16 +133,13 @@ BEGIN
         c.fingerprint,
         CASE WHEN k.is_known THEN c.prob_low END,
         CASE WHEN k.is_known THEN c.prob_high END,
-        c.deviation
+        c.deviation,
+        r.reason
     FROM upc.compute_strikes(
         price,
         momentum,
         symbol,
-        coalesce(
-            ttc_seconds,
-            floor(extract(epoch FROM v_event.closes_at - at))::integer,
-            upc.seconds_to_hour(at)
-        ),
+        v_ttc,
         v_step,
         levels,
         method,
@@ -142,8 +152,6 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT
             upc.is_told('probability', price_state) AS is_known,
-            upc.is_told('difference', price_state)
-                AND upc.is_told('difference', v_quote_state) AS has_edge,
             CASE WHEN upc.is_told('probability', price_state) THEN c.prob_within END AS within,
             CASE WHEN upc.is_told('probability', price_state) THEN c.prob_above END AS above
     ) AS k
@@ -153,6 +161,39 @@ BEGIN
         AND q.strike = c.strike::numeric
         AND q.status = 'active'
         AND upc.is_told('quote', v_quote_state)
+    CROSS JOIN LATERAL (
+        SELECT
+            upc.offered(q.yes_ask, q.no_bid) AS yes_ask,
+            upc.offered(q.no_ask, q.yes_bid) AS no_ask,
+            -- A market that is not traded, or whose quotes have halted, is asked only why.
+            CASE WHEN q.ticker IS NULL THEN
+                upc.trading_state(coalesce(
+                    (
+                        SELECT coalesce(m.status, '')
+                        FROM upc_data.market_quote AS m
+                        WHERE m.symbol = strike_table.symbol
+                          AND m.event_ticker = v_event.event_ticker
+                          AND m.strike = c.strike::numeric
+                        ORDER BY coalesce(m.status, '') = 'active' DESC
+                        LIMIT 1
+                    ),
+                    v_event.status
+                ))
+            END AS trading_state
+        OFFSET 0
+    ) AS o
+    CROSS JOIN LATERAL (
+        SELECT upc.edge_reason(
+            closed => o.trading_state = 'closed',
+            paused => o.trading_state = 'paused',
+            price_stale => v_price_stale,
+            quotes_stale => v_quotes_stale,
+            no_model => k.above IS NULL,
+            last_minute => upc.is_unseen(v_ttc, strike_table.settlement),
+            no_offer => o.yes_ask IS NULL AND o.no_ask IS NULL
+        ) AS reason
+        OFFSET 0
+    ) AS r
     ORDER BY c.buffer, c.strike;
 END
 $fn$;

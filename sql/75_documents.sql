@@ -11,8 +11,8 @@ COMMENT ON FUNCTION upc.two_decimals IS
 -- The strikes of a tick as JSON, from one call of strike_table.
 --
 -- Arguments as in strike_table; min_probability and min_differential, in percent, are what the
--- watchlist asks for. Probabilities, moves, buffers and differences have two decimals; differences
--- and edges are null from stale on.
+-- watchlist asks for. Probabilities, moves, buffers and differences have two decimals. edge_reason is
+-- NULL where a row has an edge, else the reason of the row that is short of least.
 CREATE FUNCTION upc.strike_documents(
     price double precision,
     momentum double precision,
@@ -37,7 +37,8 @@ CREATE FUNCTION upc.strike_documents(
     OUT no_ask numeric[],
     OUT probabilities json,
     OUT strike_rows json,
-    OUT watched_rows json
+    OUT watched_rows json,
+    OUT edge_reason text
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -49,7 +50,7 @@ BEGIN
             upc.two_decimals(t.prob_beyond) AS beyond,
             100 - upc.two_decimals(t.prob_beyond) AS within,
             t.direction = 'above' AS is_above,
-            t.yes_edge IS NOT NULL OR t.no_edge IS NOT NULL AS has_edge
+            t.edge_reason IS NULL AS has_edge
         FROM upc.strike_table(
             strike_documents.price,
             strike_documents.momentum,
@@ -105,7 +106,8 @@ BEGIN
                         upc.two_decimals(d.prob_above) AS prob_above,
                         d.sample_size,
                         upc.two_decimals(d.prob_low) AS prob_low,
-                        upc.two_decimals(d.prob_high) AS prob_high
+                        upc.two_decimals(d.prob_high) AS prob_high,
+                        d.edge_reason
                 ) AS r
             )) AS table_row,
             row_to_json((
@@ -143,10 +145,17 @@ BEGIN
                   )
             ),
             '[]'
-        )
+        ),
+        -- Of all the rows together: what the best of them is short of.
+        CASE WHEN coalesce(NOT bool_or(s.has_edge), true) THEN
+            coalesce(
+                (upc.edge_reasons())[max(array_position(upc.edge_reasons(), s.edge_reason))],
+                'no_offer'
+            )
+        END
     INTO
         fingerprint, strikes, prob_above, yes_ask, no_ask, probabilities, strike_rows,
-        watched_rows
+        watched_rows, edge_reason
     FROM shown AS s;
 END
 $fn$;

@@ -287,7 +287,13 @@ BEGIN
         LIMIT 1
     ) AS e ON true
     LEFT JOIN LATERAL (
-        SELECT m.status, m.yes_bid, m.no_bid, m.yes_ask, m.no_ask, m.result
+        SELECT
+            m.status,
+            m.yes_bid,
+            m.no_bid,
+            upc.offered(m.yes_ask, m.no_bid) AS yes_ask,
+            upc.offered(m.no_ask, m.yes_bid) AS no_ask,
+            m.result
         FROM upc_data.market_quote AS m
         WHERE m.symbol = t.symbol AND m.event_ticker = t.event_ticker AND m.ticker = t.ticker
         LIMIT 1

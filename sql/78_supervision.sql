@@ -328,6 +328,15 @@ BEGIN
             SELECT CASE
                 WHEN (a.trade).status <> 'open' OR NOT a.is_traded OR NOT v_is_known THEN NULL
                 WHEN v_rules.on_probability
+                    AND NOT upc.is_unseen(
+                        a.ttc_seconds,
+                        -- Only the tick's own strikes are read with what has been seen of it.
+                        CASE
+                            WHEN (a.trade).event_ticker = supervise.event_ticker
+                                AND (a.trade).strike::double precision = ANY (strikes)
+                            THEN settlement
+                        END
+                    )
                     AND make_interval(secs => a.ttc_seconds) > v_rules.ttc
                     AND at - b.below_since >= coalesce(v_rules.verify_for, '0')
                 THEN 'probability'

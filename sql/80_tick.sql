@@ -111,7 +111,6 @@ BEGIN
     v_quote_state := CASE
         WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
     END;
-    v_has_edge := upc.is_told('difference', state) AND upc.is_told('difference', v_quote_state);
     v_valid_until := upc.valid_until(at);
     ttc_seconds := coalesce(
         floor(extract(epoch FROM v_event.closes_at - market_at))::integer,
@@ -160,6 +159,8 @@ BEGIN
         used_model, used_settlement, v_observed, v_variances
     ) AS d;
     fingerprint := v_strikes.fingerprint;
+    v_has_edge := upc.is_told('difference', state) AND upc.is_told('difference', v_quote_state)
+        AND NOT upc.is_unseen(ttc_seconds, used_settlement);
 
     IF v_is_live THEN
         v_count := upc.count_tick(symbol, at, every, state <> 'halted', since_last);
@@ -266,7 +267,8 @@ BEGIN
             'feed', feed,
             'market_at', upc.iso_utc(market_at),
             'valid_until', v_valid_until,
-            'tick_id', tick_id
+            'tick_id', tick_id,
+            'edge_reason', v_strikes.edge_reason
         )
         ORDER BY r.place
     )

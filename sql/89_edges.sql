@@ -86,7 +86,8 @@ BEGIN
                     )
                 ) AS cost
         ) AS c
-        WHERE v.ask IS NOT NULL
+        -- Ticks of long ago have logged a dollar where nobody offered.
+        WHERE v.ask < 1
     ),
     cell AS MATERIALIZED (
         SELECT

@@ -8,6 +8,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 State = Literal["fresh", "warn", "stale", "halted"]
 
+# As upc.edge_reasons() lists them.
+EdgeReason = Literal[
+    "closed",
+    "paused",
+    "price_stale",
+    "source_left_out",
+    "quotes_stale",
+    "awaiting_strike",
+    "rules_unclear",
+    "no_model",
+    "last_minute",
+    "no_offer",
+]
+
 
 def _open(schema: dict[str, Any]) -> None:
     """Leaves it open to whoever reads OpenAPI: keys are added to documents in time."""
@@ -91,12 +105,15 @@ class StrikeRow(Shape):
     no_ask_dollars: str | None
     yes_bid_dollars: str | None
     no_bid_dollars: str | None
-    yes_edge: float | None = Field(description="cents per contract, after the taker fee")
-    no_edge: float | None = Field(description="cents per contract, after the taker fee")
+    yes_edge: float | None = Field(
+        description="cents per contract, after the taker fee of an order"
+    )
+    no_edge: float | None = Field(description="cents per contract, after the taker fee of an order")
     prob_above: float | None = Field(description="to close at or above the strike, percent")
     sample_size: int | None
     prob_low: float | None
     prob_high: float | None
+    edge_reason: EdgeReason | None = Field(description="why neither side has an edge")
 
 
 class Deltas(Shape):
@@ -137,6 +154,7 @@ class StrikeTable(Shape):
     market_at: str
     valid_until: str = VALID_UNTIL
     tick_id: int
+    edge_reason: EdgeReason | None = Field(description="null where a strike has an edge")
     problem: str | None = PROBLEM
 
 

@@ -356,6 +356,11 @@ def expected_rows(shared_data: Path) -> list[Document]:
     text = (shared_data / "json" / "btc_strike_table.json").read_text()
     table: list[Document] = json.loads(text)["strikes"]
     assert len(table) == 21
+    # Where nobody offered the predecessor wrote a dollar, and differences from it.
+    for row in table:
+        for side in ("yes", "no"):
+            if row[f"{side}_ask"] == 100:
+                row[f"{side}_ask"] = row[f"{side}_diff"] = None
     return table
 
 
@@ -369,13 +374,20 @@ def test_the_snapshot_of_2025(real: str, shared_data: Path) -> None:
             each["floor_strike"] + Decimal("0.01"),
             each["status"],
             *(
-                None if name.endswith("ask") and each[name] == 0 else Decimal(each[name]) / 100
+                # 0 and 100 are how an empty side of a book is written.
+                None
+                if name.endswith("ask") and each[name] in (0, 100)
+                else Decimal(each[name]) / 100
                 for name in names
             ),
             each["volume"],
         )
         for each in snapshot["data"]["markets"]
     }
+    markets = snapshot["data"]["markets"]
+    assert all(each["no_bid"] == 0 for each in markets if each["yes_ask"] == 100)
+    assert all(each["yes_bid"] == 0 for each in markets if each["no_ask"] == 100)
+    assert sum(row[3] is None for row in expected.values()) == 48
     query = f"SELECT ticker, strike, status, {', '.join(names)}, volume FROM upc_data.market_quote"
     assert {ticker: tuple(rest) for ticker, *rest in rows(real, query)} == expected
     [(read_at, title)] = rows(real, "SELECT read_at, title FROM upc_data.market_event")
@@ -410,10 +422,12 @@ def test_the_document_of_2025(real: str, shared_data: Path) -> None:
     for each in document["strikes"]:
         p = each["probability"]
         yes, no = (p, 100 - p) if each["strike"] <= PRICE else (100 - p, p)
-        assert (each["yes_diff"], each["no_diff"]) == (yes - each["yes_ask"], no - each["no_ask"])
+        for diff, pays, ask in (("yes_diff", yes, "yes_ask"), ("no_diff", no, "no_ask")):
+            assert each[diff] == (None if each[ask] is None else pays - each[ask])
+    assert sum(each["yes_ask"] is None for each in document["strikes"]) == 9
     # By the same rule the predecessor's differences follow from its probabilities.
     for each in table:
         p = each["probability"]
         yes, no = (p, 100 - p) if each["strike"] <= PRICE else (100 - p, p)
-        assert each["yes_diff"] == pytest.approx(yes - each["yes_ask"])
-        assert each["no_diff"] == pytest.approx(no - each["no_ask"])
+        for diff, pays, ask in (("yes_diff", yes, "yes_ask"), ("no_diff", no, "no_ask")):
+            assert each[diff] == (None if each[ask] is None else pytest.approx(pays - each[ask]))

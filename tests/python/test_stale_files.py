@@ -144,6 +144,8 @@ def test_what_an_old_document_says(
                 # It is warn for that much longer.
                 more = timedelta(seconds=15 if state == "warn" else 0)
                 assert datetime.fromisoformat(new[key]) == datetime.fromisoformat(value) + more
+            elif key == "edge_reason" and state != "warn":
+                assert new[key] == "price_stale"
             elif not isinstance(value, list) and key not in ("state", "quote_state"):
                 assert new[key] == value
         if name == "watchlist" and state != "warn":
@@ -151,7 +153,12 @@ def test_what_an_old_document_says(
             continue
         for before, after in zip(rows_of(old), rows_of(new), strict=True):
             assert after == {
-                key: None if key in unknown else value for key, value in before.items()
+                **{key: None if key in unknown else value for key, value in before.items()},
+                **(
+                    {"edge_reason": "price_stale"}
+                    if state != "warn" and "edge_reason" in after
+                    else {}
+                ),
             }
 
 

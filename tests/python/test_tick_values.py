@@ -136,6 +136,7 @@ def test_every_value_of_a_tick_follows_from_the_candles_and_compute_strikes(
             **dict.fromkeys(unknown),
             "active_side": "no" if row["strike"] > price else "yes",
             **further[row["strike"]],
+            "edge_reason": "no_offer",
         }
         for row in by_distance
     ]

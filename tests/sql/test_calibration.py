@@ -442,7 +442,8 @@ class Made:
         for each in self.questions:
             for side in ("yes", "no"):
                 ask = each[side]
-                if ask is None:
+                # A dollar in an old log is an empty side of the book.
+                if ask is None or ask == 1:
                     continue
                 cost = float(100 * ask + 10 * taker_fee(ask, Decimal(10), self.multiplier))
                 p, won = each["p"], each["y"]

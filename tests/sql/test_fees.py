@@ -72,7 +72,7 @@ def test_the_fee_of_a_fill(conn: Connection, arguments: dict[str, Any], fee: str
     [
         *["1.01", "-0.01", "'NaN'", "0.5, -1", "0.5, 'NaN'", "0.5, 'Infinity'"],
         *["0.5, 1, false, -1", "0.5, 1, false, 'NaN'", "0.5, 1, false, 1, 0"],
-        *["0.5, 1, false, 1, -0.01", "0.5, 1, false, 1, 0.02", "0.5, 1, false, 1, 'NaN'"],
+        *["0.5, 1, false, 1, -0.01", "0.5, 1, false, 1, 1.01", "0.5, 1, false, 1, 'NaN'"],
     ],
 )
 def test_what_cannot_be_traded_has_no_fee(conn: Connection, arguments: str) -> None:

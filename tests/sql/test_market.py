@@ -14,7 +14,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.sql.support import Connection, build, instant, open_db, put, scalar, walk
-from tests.sql.trading import taker_fee
+from tests.sql.trading import refused, set_to, taker_fee
 
 Row = dict[str, Any]
 
@@ -130,6 +130,40 @@ def test_old_and_new_names_say_the_same(conn: Connection) -> None:
     assert (row["yes_ask"], row["volume"]) == (Decimal("0.9755"), Decimal("12.34"))
 
 
+@pytest.mark.parametrize(
+    ("fields", "asks"),
+    [
+        # As Kalshi writes an empty side: nobody bids for the other one.
+        ({"yes_ask_dollars": "1.0000", "no_bid_dollars": "0.0000"}, (None, None)),
+        ({"no_ask_dollars": "1.0000", "yes_bid_dollars": "0.0000"}, (None, None)),
+        ({"yes_ask": 100, "no_bid": 0, "no_ask": 83, "yes_bid": 17}, (None, "0.83")),
+        ({"yes_ask": 17, "no_bid": 83, "no_ask": 100, "yes_bid": 0}, ("0.17", None)),
+        ({"yes_ask_dollars": "1.0000"}, (None, None)),
+        ({"yes_ask_dollars": "0.9999", "no_bid_dollars": "0.0000"}, ("0.9999", None)),
+        ({"yes_ask_dollars": "1.0000", "no_bid_dollars": "0.0001"}, ("1", None)),
+        ({"yes_ask": 0, "no_ask": 0}, (None, None)),
+    ],
+)
+def test_no_offer_is_no_ask(
+    conn: Connection, fields: Row, asks: tuple[str | None, str | None]
+) -> None:
+    row = only(conn, event(market(**fields)))
+    expected = tuple(None if each is None else Decimal(each) for each in asks)
+    assert (row["yes_ask"], row["no_ask"]) == expected
+    # Nor is one that an older version has stored.
+    raw = [
+        Decimal(fields.get(name, 0)) / 100 or Decimal(fields.get(f"{name}_dollars", 0)) or None
+        for name in ("yes_ask", "no_ask")
+    ]
+    conn.execute("UPDATE upc_data.market_quote SET yes_ask = %s, no_ask = %s", raw)
+    shown = strike_table(conn)[97_500]
+    assert (shown["yes_ask_dollars"], shown["no_ask_dollars"]) == expected
+    assert (shown["yes_edge"] is None, shown["no_edge"] is None) == tuple(
+        each is None for each in asks
+    )
+    assert shown["edge_reason"] == ("no_offer" if asks == (None, None) else None)
+
+
 def test_where_the_markets_are(conn: Connection) -> None:
     """Inside the event, beside it, or in a snapshot, which says when it was read."""
     inside = event(market(yes_ask_dollars="0.5000"))
@@ -177,7 +211,8 @@ def test_an_ask_of_zero_is_none(conn: Connection, zero: dict[str, Any]) -> None:
 
 
 def test_limits_of_prices(conn: Connection) -> None:
-    row = only(conn, event(market(yes_ask_dollars="1.0000", no_ask=100, volume=0)))
+    bids = {"yes_bid": 1, "no_bid_dollars": "0.0001"}
+    row = only(conn, event(market(yes_ask_dollars="1.0000", no_ask=100, volume=0, **bids)))
     assert (row["yes_ask"], row["no_ask"], row["volume"]) == (1, 1, 0)
 
 
@@ -487,6 +522,39 @@ def test_edges(conn: Connection, multiplier: str) -> None:
             assert edge == pytest.approx(chance - float(cost), abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("settings", "cost"),
+    [
+        # 0.97 and what is paid with it for each: of one contract a whole cent, of ten 0.3 cents …
+        ({"edge_contracts": "1"}, "98"),
+        ({}, "97.3"),
+        ({"edge_contracts": "100"}, "97.21"),
+        # … and of a direct member 0.0204 dollars for ten, 0.0021 for one.
+        ({"account_precision": "0.0001"}, "97.204"),
+        ({"account_precision": "0.0001", "edge_contracts": "1"}, "97.21"),
+        ({"edge_contracts": "0.5"}, "98"),
+    ],
+)
+def test_edges_are_those_of_an_order(conn: Connection, settings: Row, cost: str) -> None:
+    load(conn, event(quoted(97_500, "0.9700", "0.0500")))
+    set_to(conn, **settings)
+    row = strike_table(conn)[97_500]
+    assert row["prob_above"] - row["yes_edge"] == pytest.approx(float(cost), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sqlstate"),
+    [
+        *[("edge_contracts", each, "22023") for each in ("0", "-1", "NaN", "Infinity")],
+        *[("account_precision", each, "22023") for each in ("0", "-0.01", "NaN", "1.1")],
+        *[("edge_contracts", "ten", "22P02"), ("account_precision", "1 cent", "22P02")],
+    ],
+)
+def test_orders_that_make_no_sense(conn: Connection, name: str, value: str, sqlstate: str) -> None:
+    set_to(conn, **{name: value})
+    assert refused(conn, f"SELECT upc.strike_table({PRICE})") == sqlstate
+
+
 def test_an_edge_by_hand(conn: Connection) -> None:
     """Ten at 0.30: a fee of 0.1470, so 3.15 are paid, and 7.64 for ten at 0.75 (0.13125)."""
     load(conn, event(quoted(97_500, "0.3000", "0.7500")))
@@ -629,7 +697,8 @@ def random_ladder(dice: random.Random) -> list[Row]:
     """Markets of all kinds around the price, with prices in tenths of a cent."""
 
     def some_price() -> str | None:
-        return dice.choice([None, "0.0000", *(f"{dice.randrange(1, 1001) / 1000:.4f}",) * 6])
+        some = f"{dice.randrange(1, 1001) / 1000:.4f}"
+        return dice.choice([None, "0.0000", "1.0000", *(some,) * 6])
 
     def some_volume() -> str | None:
         return dice.choice([None, "0.00", "999.99", "1000.00", "1000.01", "25000.00"])
@@ -639,8 +708,9 @@ def random_ladder(dice: random.Random) -> list[Row]:
             strike,
             yes_ask_dollars=some_price(),
             no_ask_dollars=some_price(),
+            no_bid_dollars=dice.choice([None, "0.0000", "0.0010"]),
             volume_fp=some_volume(),
-            status=dice.choice(["active"] * 9 + ["closed"]),
+            status=dice.choice(["active"] * 9 + ["closed", "inactive"]),
         )
         for strike in range(95_000, 100_001, 250)
     ]
@@ -680,7 +750,10 @@ def test_rows_and_watchlist_follow_their_rules(conn: Connection, seed: int) -> N
         its = said.get(str(each["strike"]), {})
         for side in ("yes", "no"):
             ask = Decimal(its.get(f"{side}_ask_dollars") or 0)
-            cents = int((100 * ask).to_integral_value(ROUND_CEILING)) or None
+            # A dollar is what an empty side of the book looks like, unless somebody bids for no.
+            is_bid = side == "yes" and its.get("no_bid_dollars") == "0.0010"
+            is_offer = 0 < ask < 1 or (ask == 1 and is_bid)
+            cents = int((100 * ask).to_integral_value(ROUND_CEILING)) if is_offer else None
             assert each[f"{side}_ask"] == cents
         volume = its.get("volume_fp")
         assert each["volume"] == (None if volume is None else Decimal(volume))
@@ -689,6 +762,12 @@ def test_rows_and_watchlist_follow_their_rules(conn: Connection, seed: int) -> N
         yes, no = (p, 100 - p) if each["strike"] <= price else (100 - p, p)
         for diff, chance, name in (("yes_diff", yes, "yes_ask"), ("no_diff", no, "no_ask")):
             assert each[diff] == (None if each[name] is None else chance - each[name])
+            assert (each[f"{name[:-4]}_edge"] is None) is (each[name] is None)
+        its_status = {f"{strike_of(m):.0f}": m["status"] for m in ladder}.get(str(each["strike"]))
+        words: dict[Any, str | None] = {"closed": "closed", "inactive": "paused"}
+        offer = "no_offer" if each["yes_ask"] is each["no_ask"] is None else None
+        assert each["edge_reason"] == words.get(its_status, offer)
+    assert row["strike_table"]["edge_reason"] is None
     minimum = [Decimal(number) for number in minima.values()]
     expected = [each for each in rows if is_watched(each, *minimum)]
     expected.sort(key=lambda each: (-each["probability"], each["buffer"]))

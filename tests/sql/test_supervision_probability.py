@@ -131,8 +131,8 @@ def test_other_last_seconds(conn: Connection) -> None:
     set_to(conn, stop_ttc="119 s")
     live(conn, BELOW, CLOSE - seconds(119.5))
     assert status_of(conn, trade_id) == OPEN
-    set_to(conn, stop_ttc="0")
-    live(conn, BELOW, CLOSE - seconds(1))
+    set_to(conn, stop_ttc="59 s")
+    live(conn, BELOW, CLOSE - seconds(60))
     assert status_of(conn, trade_id) == STOPPED
 
 

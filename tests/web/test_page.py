@@ -71,6 +71,13 @@ def same_second(visit: Visit, folder: Path, symbol: str = "BTC") -> tuple[dict[s
     raise AssertionError(f"the page shows {seen['last_updated']}, the file {table['last_updated']}")
 
 
+# For a reason why there is no edge, where it would stand.
+WORDS = {
+    **{"closed": "closed", "paused": "paused", "price_stale": "old price", "no_model": "no model"},
+    **{"quotes_stale": "old ask", "last_minute": "last min", "no_offer": "no offer"},
+}
+
+
 def number(text: str) -> float | None:
     """As people read it: thousands separated, a sign, a dash for nothing."""
     plain = text.replace(",", "").replace("\N{MINUS SIGN}", "-").lstrip("+▲▼★ ")
@@ -96,7 +103,10 @@ def assert_the_same(seen: dict[str, Any], table: dict[str, Any], live: dict[str,
         )
         for key in keys:
             value, text = shown["cells"][key]
-            assert number(text) == row[key], (key, text, row)
+            if key.endswith("_edge") and row[key] is None:
+                assert text == WORDS[row["edge_reason"] or "no_offer"]
+            else:
+                assert number(text) == row[key], (key, text, row)
             assert (float(value) if value else None) == row[key]
         assert shown["cells"]["active_side"][1] == row["active_side"]
         interval = f"{row['prob_low']:.2f}\N{EN DASH}{row['prob_high']:.2f}"

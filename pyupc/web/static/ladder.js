@@ -1,7 +1,8 @@
 // The ladder: a row a strike, changed in place every second, with the price as a line between.
 
 import { byId, element, setAttribute, setText, setValue } from "/static/dom.js";
-import { DASH, fixed, grouped, isNumber, signed, strikeText } from "/static/format.js";
+import { edgeSentence, edgeText } from "/static/edge.js";
+import { DASH, fixed, grouped, isNumber, strikeText } from "/static/format.js";
 
 const COLUMNS = [
   { key: "buffer", label: "Buffer", text: fixed, minor: true },
@@ -11,8 +12,8 @@ const COLUMNS = [
   { key: "interval", label: "95 % interval", text: intervalText, minor: true },
   { key: "yes_ask", label: "Yes ask", text: (value) => grouped(value, 0, 2) },
   { key: "no_ask", label: "No ask", text: (value) => grouped(value, 0, 2) },
-  { key: "yes_edge", label: "Yes edge", text: signed, isEdge: true },
-  { key: "no_edge", label: "No edge", text: signed, isEdge: true },
+  { key: "yes_edge", label: "Yes edge", isEdge: true },
+  { key: "no_edge", label: "No edge", isEdge: true },
   { key: "volume", label: "Volume", text: (value) => grouped(value, 0, 2), minor: true },
   { key: "active_side", label: "Side", text: (value) => value ?? DASH, minor: true },
 ];
@@ -172,8 +173,9 @@ function showRow(row, values, isWatched, isSelected) {
   COLUMNS.forEach((column, place) => {
     const value = values[column.key];
     const cell = row.cells[place];
-    setValue(cell, column.text(value), value);
+    setValue(cell, column.isEdge ? edgeText(value, values.edge_reason) : column.text(value), value);
     if (column.isEdge) {
+      setAttribute(cell, "title", edgeSentence(value, values.edge_reason));
       const sign = isNumber(value) && value !== 0 ? (value > 0 ? "up" : "down") : null;
       setAttribute(cell, "data-sign", sign);
     }
