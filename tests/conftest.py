@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -80,10 +81,20 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[PROBLEM] = str(error)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: none is then left over for one worker at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files that take long first: none is then left over for one worker at the end.
+
+    By how many tests are left of each when `-m` and `-k` have chosen. A slow one counts for many,
+    and so does one of a file that starts processes or waits for them.
+    """
+    weights: Counter[Path] = Counter()
+    for item in items:
+        names = vars(getattr(item, "module", None) or object).keys()
+        waits = bool({"subprocess", "going", "until"} & names)
+        slow = item.get_closest_marker("slow") is not None
+        weights[item.path] += 30 if slow else 10 if waits else 1
+    items.sort(key=lambda item: (-weights[item.path], item.path))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -33,7 +33,8 @@ class Postmaster:
         After a crash or a reboot its number may be another process's by now, so the number alone
         says nothing. A process that ended and was not waited for has an empty command line.
         """
-        return f" -D {self.data} " in f"{_command_line(self.pid)} "
+        line = _command_line(self.pid)
+        return f" -D {self.data} " in f"{line} " or (not line and _begins(self.pid))
 
     def is_ready(self) -> bool:
         """Whether it takes connections: `postmaster.pid` says so in its last line."""
@@ -98,3 +99,10 @@ def _command_line(pid: int) -> str:
     command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
     found = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     return found.stdout.strip()
+
+
+def _begins(pid: int) -> bool:
+    """Whether it is a server's that has just replaced the shell: it has no arguments yet."""
+    with suppress(OSError):
+        return Path(os.readlink(f"/proc/{pid}/exe")).name == "postgres"
+    return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -17,7 +18,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pyupc import embedded
 from pyupc.database.connect import connect
+from pyupc.embedded import launch
+from pyupc.embedded.account import start
 from pyupc.embedded.home import Home
+from pyupc.embedded.postmaster import Postmaster
 from pyupc.errors import DatabaseUnreachable
 from tests.python.homes import START, command, new_home, output, remove, server_pid
 
@@ -248,6 +252,21 @@ def test_a_process_that_has_the_number_of_a_dead_server_is_left_alone(home: Path
         assert embedded.ensure_running(home) == uri
         assert stranger.poll() is None
         stranger.kill()
+
+
+@needs_proc
+def test_a_server_lives_from_the_moment_it_begins(tmp_path: Path) -> None:
+    """Between two programs a process has no arguments, which is no sign of its end."""
+    shutil.copy("/bin/sh", tmp_path / "postgres")
+    server = [tmp_path / "postgres", "-c", "sleep 9", "sh", "-D", tmp_path, "-c", "x"]
+    for _ in range(100):
+        detached = [*("/bin/sh", "-c", launch._DETACHED, "sh"), *map(str, server)]
+        with start(detached, None, cwd="/", stderr=subprocess.DEVNULL) as shell:
+            assert shell.stdout is not None
+            postmaster = Postmaster(int(shell.stdout.readline()), tmp_path)
+            looks = [postmaster.is_alive() for _ in range(20)]
+            os.killpg(shell.pid, signal.SIGKILL)
+        assert all(looks)
 
 
 def test_a_command_killed_while_it_sets_up_does_no_harm(home: Path) -> None:
