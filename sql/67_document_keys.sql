@@ -162,7 +162,7 @@ BEGIN ATOMIC
             ('state', '{symbols[].price_state,symbols[].quote_state}'),
             (
                 'plain',
-                '{problems,symbols,valid_for_seconds,symbols[].symbol,symbols[].problems,
+                '{problems,problem,symbols,valid_for_seconds,symbols[].symbol,symbols[].problems,
                 symbols[].is_expected,symbols[].feed,symbols[].holder,symbols[].lease_state,
                 symbols[].ticked_at,symbols[].tick_age_seconds,symbols[].price_age_seconds,
                 symbols[].quote_age_seconds,symbols[].event_ticker,symbols[].candle_at,
@@ -207,9 +207,9 @@ CREATE FUNCTION upc.state_limits()
 RETURNS double precision[]
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN ARRAY[
-    extract(epoch FROM upc.setting('fresh_for', '15 s')::interval),
-    extract(epoch FROM upc.setting('warn_for', '30 s')::interval),
-    extract(epoch FROM upc.setting('stale_for', '60 s')::interval)
+    extract(epoch FROM upc.setting('fresh_for')::interval),
+    extract(epoch FROM upc.setting('warn_for')::interval),
+    extract(epoch FROM upc.setting('stale_for')::interval)
 ]::double precision[];
 COMMENT ON FUNCTION upc.state_limits IS
     'the settings upc.fresh_for, upc.warn_for and upc.stale_for, in seconds';
@@ -219,7 +219,7 @@ COMMENT ON FUNCTION upc.state_limits IS
 CREATE FUNCTION upc.valid_until(at timestamptz)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN upc.iso_utc(valid_until.at + upc.setting('fresh_for', '15 s')::interval);
+RETURN upc.iso_utc(valid_until.at + upc.setting('fresh_for')::interval);
 COMMENT ON FUNCTION upc.valid_until IS
     'when a document of that instant ceases to be fresh, as it stands in the JSON documents';
 

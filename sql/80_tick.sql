@@ -54,7 +54,8 @@ RETURNS TABLE (
     active_trades text,
     announced text,
     used_model text,
-    used_settlement text
+    used_settlement text,
+    valid_until text
 )
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
@@ -64,7 +65,6 @@ DECLARE
     v_event record;
     v_quote_state text;
     v_has_edge boolean;
-    v_valid_until text;
     v_closes_at timestamptz;
     v_variances double precision[];
     v_volatility double precision;
@@ -111,7 +111,7 @@ BEGIN
     v_quote_state := CASE
         WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
     END;
-    v_valid_until := upc.valid_until(at);
+    valid_until := upc.valid_until(at);
     ttc_seconds := coalesce(
         floor(extract(epoch FROM v_event.closes_at - market_at))::integer,
         upc.seconds_to_hour(market_at)
@@ -218,7 +218,7 @@ BEGIN
         'state', state,
         'feed', feed,
         'market_at', upc.iso_utc(market_at),
-        'valid_until', v_valid_until,
+        'valid_until', valid_until,
         'tick_id', tick_id
     );
 
@@ -232,7 +232,7 @@ BEGIN
         'quote_state', v_quote_state,
         'feed', feed,
         'market_at', upc.iso_utc(market_at),
-        'valid_until', v_valid_until,
+        'valid_until', valid_until,
         'tick_id', tick_id
     );
 
@@ -266,7 +266,7 @@ BEGIN
             'quotes_read_at', upc.iso_utc(v_event.read_at),
             'feed', feed,
             'market_at', upc.iso_utc(market_at),
-            'valid_until', v_valid_until,
+            'valid_until', valid_until,
             'tick_id', tick_id,
             'edge_reason', v_strikes.edge_reason
         )

@@ -62,6 +62,50 @@ COMMENT ON FUNCTION upc.latest_documents IS
     'the documents of the last tick of each symbol as JSON texts, with their age in seconds and the state that follows from it';
 
 
+-- The documents of those symbols whose newest tick is another one than the caller has.
+--
+-- tick_ids: the number that is known of each of the symbols, 0 for none. Returns a row for each that
+-- has changed, as latest_documents does; state is that of the tick, limits are those of
+-- upc.state_limits.
+CREATE FUNCTION upc.changed_documents(symbols text[], tick_ids bigint[])
+RETURNS TABLE (
+    ticked_symbol text,
+    tick_id bigint,
+    state text,
+    valid_until text,
+    age_seconds double precision,
+    limits double precision[],
+    live_probabilities text,
+    strike_table text,
+    watchlist text,
+    active_trades text
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2
+AS $fn$
+BEGIN
+    RETURN QUERY
+    SELECT
+        d.symbol,
+        d.tick_id,
+        t.state,
+        d.strike_table ->> 'valid_until',
+        -- On a clock that has been put back the tick is no less old for being ahead.
+        abs(extract(epoch FROM clock_timestamp() - t.ticked_at))::double precision,
+        upc.state_limits(),
+        d.live_probabilities::text,
+        d.strike_table::text,
+        d.watchlist::text,
+        d.active_trades::text
+    FROM unnest(symbols, tick_ids) AS k (symbol, tick_id)
+    JOIN upc_data.document AS d ON d.symbol = k.symbol AND d.tick_id <> k.tick_id
+    JOIN upc_data.tick AS t ON t.symbol = d.symbol AND t.tick_id = d.tick_id
+    ORDER BY d.symbol;
+END
+$fn$;
+COMMENT ON FUNCTION upc.changed_documents IS
+    'the newest documents of the symbols whose tick is not the one that is known, as JSON texts';
+
+
 -- The last tick of a symbol, as of `at`: what price, momentum and time to the close are told from.
 --
 -- state is the worse one of the tick's and of what its age makes of it. shown_at is the instant on

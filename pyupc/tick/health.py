@@ -6,11 +6,12 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pyupc.errors import PyupcError
 from pyupc.tick.files import Folder
 from pyupc.tick.job import Job
+from pyupc.tick.rules import Rules
 from pyupc.tick.session import Session
 
 logger = logging.getLogger("pyupc.tick")
@@ -28,10 +29,12 @@ class Health:
     session: Session
     folder: Folder
     now: Callable[[], float]
+    rules: Callable[[], Rules] | None = None
     _reported: dict[str, str | None] = field(default_factory=dict)
     _written_at: float | None = None
     _key: object = None
     _told: str | None = None
+    _stood_by_at: float | None = None
 
     def round(
         self,
@@ -55,6 +58,14 @@ class Health:
             self._key = problem
             self._write(self._own([f"the database is lost: {problem}"], symbols))
 
+    def stand_by(self, symbols: Sequence[str]) -> None:
+        """While another process ticks; the status is everybody's."""
+        if self._stood_by_at is None or self._is_over(self._stood_by_at):
+            self._stood_by_at = self.now()
+            problem = self.folder.problem
+            problems = [] if problem is None else [problem]
+            self.folder.write_status(self._from_database(symbols, problems))
+
     def end(self, reason: str, symbols: Sequence[str]) -> None:
         """The last status of a process that ends, if there was any."""
         if self._written_at is not None:
@@ -68,7 +79,10 @@ class Health:
         self._key = None
 
     def _is_due(self) -> bool:
-        return self._written_at is None or self.now() - self._written_at >= self.job.status_seconds
+        return self._written_at is None or self._is_over(self._written_at)
+
+    def _is_over(self, at: float) -> bool:
+        return self.now() - at >= self.job.status_seconds
 
     def _write(self, text: str) -> None:
         self.folder.write_status(text)
@@ -125,14 +139,22 @@ class Health:
 
     def _own(self, problems: list[str], symbols: Sequence[str]) -> str:
         """A status without the database's help is never green."""
+        now = datetime.now(UTC)
         return json.dumps(
             {
-                "timestamp": datetime.now(UTC).isoformat(timespec="microseconds"),
+                "timestamp": now.isoformat(timespec="microseconds"),
                 "state": "red",
                 "problems": problems,
                 "symbols": [
                     {"symbol": symbol, "light": "red", "problems": problems} for symbol in symbols
                 ],
                 "valid_for_seconds": self._valid_for,
+                **self._until(now),
             }
         )
+
+    def _until(self, now: datetime) -> dict[str, str]:
+        if self.rules is None:
+            return {}
+        until = now + timedelta(seconds=self.rules().limits[0])
+        return {"valid_until": until.isoformat(timespec="microseconds")}

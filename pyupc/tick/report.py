@@ -66,6 +66,7 @@ class Report:
     _newest: list[float] = field(default_factory=list)
     _file_problem: str | None = None
     _files_failed: int = 0
+    _is_unlocked: bool = False
     _lost_at: float | None = None
     _slow_at: float | None = None
 
@@ -147,6 +148,12 @@ class Report:
         if problem is None:
             self._files_failed = failed
         self._file_problem = problem
+
+    def unlocked(self, problem: str | None) -> None:
+        """Once: ticks go on, and another process may put an older one over them for a moment."""
+        if problem is not None and not self._is_unlocked:
+            logger.warning("the folder cannot be locked against other processes: %s", problem)
+        self._is_unlocked |= problem is not None
 
     def lost(self, problem: PyupcError) -> None:
         """Once, until it is back."""

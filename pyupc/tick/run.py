@@ -7,16 +7,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
-from pyupc.tick.aging import Aging
+from pyupc.tick.aging import Aging, Keeper
 from pyupc.tick.clocks import Clocks
 from pyupc.tick.files import Folder
 from pyupc.tick.health import Health
 from pyupc.tick.job import STORED, Job, Outcome
 from pyupc.tick.link import HeldByAnother, Lost
 from pyupc.tick.loop import Rounds
+from pyupc.tick.mirror import Mirror, Publisher
 from pyupc.tick.outage import patiently, reconnect
 from pyupc.tick.replay import Replay
 from pyupc.tick.report import Report, View
+from pyupc.tick.rules import Rules
 from pyupc.tick.session import Question, Session, Tick
 from pyupc.tick.standby import Standby
 from pyupc.tick.stop import Stop
@@ -42,26 +44,31 @@ def run(job: Job, view: View | None = None) -> Outcome:
     notifier.check(job.interval)
     with Stop() as stop:
         try:
-            if not _opened(session, job, stop):
+            if (rules := _opened(session, job, stop)) is None:
                 return Outcome({}, stop.exit_code)
-            folder = Folder(job.out)
+            folder = Folder(job.out, rules.rank)
             folder.prepare()
-            return _Run(job, session, folder, stop, view, notifier).run()
+            aging = Aging(folder, rules)
+            with Keeper(aging):
+                return _Run(job, session, folder, aging, stop, view, notifier).run()
         finally:
             notifier.stopping()
             session.close()
 
 
-def _opened(session: Session, job: Job, stop: Stop) -> bool:
-    """False if a signal came first. A run of so many rounds does not wait for what is busy."""
+def _opened(session: Session, job: Job, stop: Stop) -> Rules | None:
+    """None if a signal came first. A run of so many rounds does not wait for what is busy."""
 
-    def opened() -> bool:
+    def opened() -> Rules:
         session.open(code=True)
-        return True
+        try:
+            return session.document_rules()
+        except Lost as error:
+            raise error.problem from error
 
     if job.count is not None:
         return opened()
-    return bool(patiently(opened, stop, Report(time.monotonic, job.feed, job.interval)))
+    return patiently(opened, stop, Report(time.monotonic, job.feed, job.interval))
 
 
 class _Run:
@@ -70,6 +77,7 @@ class _Run:
         job: Job,
         session: Session,
         folder: Folder,
+        aging: Aging,
         stop: Stop,
         view: View | None,
         notifier: Notifier,
@@ -82,8 +90,9 @@ class _Run:
         self._notifier = notifier
         self._report = Report(time.monotonic, job.feed, job.interval)
         self._rounds = Rounds(job.interval, time.monotonic, stop.wait, job.count)
-        self._health = Health(job, session, folder, time.monotonic)
-        self._aging = Aging(folder, time.monotonic, session.document_rules())
+        self._health = Health(job, session, folder, time.monotonic, lambda: aging.rules)
+        self._aging = aging
+        self._publisher = Publisher(session, folder, aging)
         self._clocks = Clocks(time.monotonic, time.time)
         self._upkeep = Upkeep(
             session.delete_expired, job.upkeep_seconds, job.interval, time.monotonic
@@ -100,7 +109,14 @@ class _Run:
             symbols = patiently(self._symbols, self._stop, self._report) or ()
             if not symbols:
                 return Outcome({}, self._stop.exit_code)
-        standby = Standby(self._session, self._stop, self._report, self._notifier)
+        standby = Standby(
+            self._session,
+            self._stop,
+            self._report,
+            self._notifier,
+            Mirror(self._session, self._folder, self._aging),
+            self._health,
+        )
         has_waited: bool | None = False
         while True:
             if self._job.standby and (has_waited := standby.wait(symbols)) is None:
@@ -139,7 +155,6 @@ class _Run:
                 self._loop(symbols, feeder, is_successor)
         except HeldByAnother:
             self._health.forget()
-            self._aging.forget()
             raise
         except PyupcError as error:
             reason = error.message
@@ -210,6 +225,7 @@ class _Run:
     def _tick(self, symbol: str, k: int) -> Tick:
         job = self._job
         began = time.monotonic()
+        born = self._aging.now()
         last = self._ticked_at.get(symbol)
         question = Question(
             symbol,
@@ -233,11 +249,7 @@ class _Run:
         self._report.ticked(symbol, tick, seconds)
         self._report.answered(symbol, (job.model, job.settlement), (tick.model, tick.settlement))
         self._notifier.began()
-        documents = tick.documents()
-        if tick.limits is not None:
-            self._aging.rules = self._aging.rules.limited(tick.limits)
-        self._folder.write(symbol, self._aging.rules.in_files(documents, tick.state))
-        self._aging.ticked(symbol, documents)
+        self._publisher.publish(symbol, tick, born)
         if tick.at is not None and seconds < _PROMPT_SECONDS:
             self._clocks.look(tick.at.timestamp())
         return tick
@@ -253,11 +265,12 @@ class _Run:
         """What a round leaves to be told, and what there is time for until the next one."""
         for symbol, problem in failing.items():
             self._report.failed(symbol, problem)
-        self._aging.tend({symbol: error.message for symbol, error in failing.items()})
+        self._aging.explain({symbol: error.message for symbol, error in failing.items()})
         states = self._report.states
         missing = {name: failing[name] for name in self._must_tick(symbols) if name in failing}
         self._health.round(states, missing, self._clocks.problem)
         self._report.files(self._folder.problem, self._folder.failed)
+        self._report.unlocked(self._folder.lock_problem)
         if not missing:
             self._notifier.ticked()
         self._notifier.status(", ".join(f"{name} {state}" for name, state in states.items()))
@@ -266,7 +279,8 @@ class _Run:
             self._view.show(self._ticks, self._report.status(self._rounds.missed))
         if feeder is not None:
             feeder.tend()
-        self._revision.tend()
+        if self._revision.tend():
+            self._aging.rules = self._session.document_rules()
         self._upkeep.tend(self._rounds.left())
 
     def _must_tick(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
@@ -277,8 +291,10 @@ class _Run:
         self._report.lost(problem)
         self._notifier.status(f"the database is lost: {problem.message}")
 
+        reason = f"the database is lost: {problem.message}"
+        self._aging.explain(dict.fromkeys(symbols, reason))
+
         def meanwhile() -> None:
-            self._aging.tend(dict.fromkeys(symbols, f"the database is lost: {problem.message}"))
             self._health.lost(problem.message, symbols)
 
         meanwhile()

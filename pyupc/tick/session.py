@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,8 @@ _TICK = """
     SELECT
         t.tick_id, t.state, t.price, t.momentum, t.fingerprint,
         t.live_probabilities, t.strike_table, t.watchlist, t.active_trades, t.announced,
-        clock_timestamp(), t.used_model, t.used_settlement, upc.state_limits()
+        clock_timestamp(), t.used_model, t.used_settlement, upc.state_limits(),
+        t.valid_until
     FROM upc.tick(
         symbol => %(symbol)s::text,
         feed => %(feed)s::text,
@@ -54,6 +55,7 @@ class Tick(NamedTuple):
     model: str | None = None
     settlement: str | None = None
     limits: Sequence[float] | None = None
+    valid_until: str = ""
 
     def documents(self) -> dict[str, str]:
         """Those that become files, by name."""
@@ -91,6 +93,26 @@ class Lease(NamedTuple):
     expires_at: datetime
     is_expired: bool
     every: timedelta
+
+
+class Published(NamedTuple):
+    """The newest documents of a symbol, with the limits in force. `age_seconds` is that of their
+    tick.
+    """
+
+    symbol: str
+    tick_id: int
+    state: str
+    valid_until: str
+    age_seconds: float
+    limits: Sequence[float]
+    live_probabilities: str
+    strike_table: str
+    watchlist: str
+    active_trades: str
+
+    def documents(self) -> dict[str, str]:
+        return {name: getattr(self, name) for name in self._fields[6:]}
 
 
 class Session(Link):
@@ -150,6 +172,19 @@ class Session(Link):
             " expires_at => %s::timestamptz)"
         )
         return bool(self.fetch(query, (lease.symbol, lease.holder, lease.expires_at))[0][0])
+
+    def published(self, known: Mapping[str, int]) -> list[Published]:
+        """The documents of those symbols whose newest tick is not the one that is known."""
+        query = "SELECT d.* FROM upc.changed_documents(%s::text[], %s::bigint[]) AS d"
+        return [Published(*row) for row in self.fetch(query, (list(known), list(known.values())))]
+
+    def has_tick(self, symbol: str, tick_id: int) -> bool:
+        """Whether the tick is one of this database."""
+        query = (
+            "SELECT EXISTS (SELECT FROM upc_data.tick AS t"
+            " WHERE t.symbol = %s::text AND t.tick_id = %s::bigint)"
+        )
+        return bool(self.fetch(query, (symbol, tick_id))[0][0])
 
     def document_rules(self) -> Rules:
         """What becomes of documents that get no successor, with the limits in force."""

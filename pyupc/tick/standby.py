@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pyupc.errors import Busy
+from pyupc.tick.health import Health
 from pyupc.tick.job import LATE_SECONDS
 from pyupc.tick.link import Lost
+from pyupc.tick.mirror import Mirror
 from pyupc.tick.outage import reconnect
 from pyupc.tick.report import Report
 from pyupc.tick.session import Lease, Session
@@ -74,8 +76,18 @@ class Watch:
 class Standby:
     """Waits until nobody has the right to tick any of the symbols."""
 
-    def __init__(self, session: Session, stop: Stop, report: Report, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        session: Session,
+        stop: Stop,
+        report: Report,
+        notifier: Notifier,
+        mirror: Mirror,
+        health: Health,
+    ) -> None:
         self._session = session
+        self._mirror = mirror
+        self._health = health
         self._stop = stop
         self._report = report
         self._notifier = notifier
@@ -88,23 +100,29 @@ class Standby:
         watch = Watch(time.monotonic)
         revision = Revision(self._session.check, time.monotonic)
         has_waited = False
+        self._mirror.begin()
         while True:
             try:
-                revision.tend()
+                if revision.tend():
+                    self._mirror.rebuilt()
                 leases = self._session.leases(symbols)
                 standing = watch.standing(leases)
                 self._report.back()
                 if not standing and self._break(leases):
                     return has_waited
+                self._mirror.look(symbols)
+                self._health.stand_by(symbols)
             except Busy as error:
                 # Who cannot read the leases does not know that they stand, nor that they do not.
                 watch.interrupt()
+                self._mirror.lost(symbols, error)
                 self._report.lost(error)
                 if self._stop.wait(LOOK_SECONDS):
                     return None
                 continue
             except Lost as error:
                 watch.interrupt()
+                self._mirror.lost(symbols, error.problem)
                 self._report.lost(error.problem)
                 if not reconnect(self._session, self._stop, lambda: None):
                     return None

@@ -53,19 +53,22 @@ class Revision:
     def __post_init__(self) -> None:
         self._due = self.now()
 
-    def tend(self) -> None:
+    def tend(self) -> bool:
+        """Whether they have been built anew since the last time."""
         if self.now() < self._due:
-            return
+            return False
         self._due = self.now() + REVISION_SECONDS
         try:
             built = self.check()
         except Busy as problem:
             self._trouble.failed(problem)
-            return
+            return False
         self._trouble.works()
-        if self._built not in (None, built):
+        is_new = self._built not in (None, built)
+        if is_new:
             logger.warning("the database's functions have been rebuilt: the new ones tick now")
         self._built = built
+        return is_new
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import threading
@@ -20,9 +22,11 @@ from pyupc.database.migrate import upgrade
 from pyupc.tick.aging import Aging
 from pyupc.tick.files import Folder
 from pyupc.tick.job import Job
+from pyupc.tick.marks import Mark
+from pyupc.tick.mirror import Publisher
 from pyupc.tick.rules import Rules
 from pyupc.tick.run import run
-from pyupc.tick.session import Tick
+from pyupc.tick.session import Session, Tick
 from tests.python.market import WRITTEN, Document, clone, fill, read
 from tests.python.ticking import home_of_its_own, in_place, kill_server, until
 
@@ -215,72 +219,307 @@ def test_files_that_are_halted_have_no_rows(
 
 
 class Scene:
-    def __init__(self, folder: Path, documents: dict[str, dict[str, Any]], rules: Rules) -> None:
-        self.time = 100.0
-        self.folder = Folder(folder)
-        self.aging = Aging(self.folder, lambda: self.time, rules)
+    """The folder of a process, or of one of several."""
+
+    def __init__(
+        self, folder: Path, documents: dict[str, dict[str, Any]], rules: Rules, at: float = 100.0
+    ) -> None:
+        self.time = at
+        self.rules = rules
+        self.folder = Folder(folder, rules.rank)
+        # The machine's clock stands where the documents say that it is.
+        self.instant = datetime.fromisoformat(documents["strike_table"]["last_updated"])
+        self.aging = Aging(self.folder, rules, lambda: self.time, self.wall)
         self.documents = documents
 
-    def tick(self) -> None:
-        written = texts(self.documents)
-        self.folder.write("BTC", written)
-        self.aging.ticked("BTC", written)
+    def wall(self) -> float:
+        return self.instant.timestamp() + self.time - 100.0
 
-    def states(self) -> set[str]:
-        return {read(self.folder.path, "BTC", name)["state"] for name in WRITTEN}
+    def tick(self, number: int = 1, symbol: str = "BTC", state: str | None = None) -> Mark | None:
+        """A tick of now; the mark of a newer one, if one is there."""
+        at = self.instant + timedelta(seconds=self.time - 100.0)
+        until = (at + timedelta(seconds=15)).isoformat(timespec="microseconds")
+        changes: dict[str, Any] = {
+            "symbol": symbol,
+            "timestamp": at.isoformat(timespec="microseconds"),
+            "last_updated": at.isoformat(timespec="microseconds"),
+            "valid_until": until,
+            "tick_id": number,
+            "state": state or "fresh",
+        }
+        written = {
+            name: json.dumps({key: changes.get(key, value) for key, value in document.items()})
+            for name, document in self.documents.items()
+        }
+        mark = Mark(number, self.rules.rank(changes["state"]), until)
+        newer = self.folder.write(symbol, written, mark, self.time)
+        for name in written:
+            # When the file says that it was written.
+            os.utime(self.folder.path / f"{symbol.lower()}_{name}.json", (self.wall(),) * 2)
+            self.folder.forget(f"{symbol.lower()}_{name}.json")
+        return newer
+
+    def states(self, symbol: str = "BTC") -> set[str]:
+        return {read(self.folder.path, symbol, name)["state"] for name in WRITTEN}
+
+    def numbers(self) -> set[int]:
+        return {read(self.folder.path, "BTC", name)["tick_id"] for name in WRITTEN}
 
 
-def test_the_files_grow_old_once_each(
-    tmp_path: Path, documents: dict[str, dict[str, Any]], rules: Rules
-) -> None:
+Documents = dict[str, dict[str, Any]]
+
+
+def test_the_files_grow_old_once_each(tmp_path: Path, documents: Documents, rules: Rules) -> None:
     scene = Scene(tmp_path, documents, rules)
     scene.tick()
+    scene.aging.explain({"BTC": "the database is lost"})
     seen = []
     for age in range(0, 90, 5):
         scene.time = 100.0 + age
         before = os.stat(tmp_path / "btc_watchlist.json").st_ino
-        scene.aging.tend({"BTC": "the database is lost"})
+        scene.aging.tend()
         is_new = os.stat(tmp_path / "btc_watchlist.json").st_ino != before
         [state] = scene.states()
+        for name in WRITTEN:
+            document = read(tmp_path, "BTC", name)
+            until = datetime.fromisoformat(document["valid_until"]).timestamp()
+            assert state in ("stale", "halted") or until >= scene.wall(), (name, age)
         seen.append((age, state, is_new))
     assert [(age, state) for age, state, is_new in seen if is_new] == [
         (20, "warn"),
         (35, "stale"),
         (65, "halted"),
     ]
+    assert read(tmp_path, "BTC", "strike_table")["problem"] == "the database is lost"
+    assert read(tmp_path, "BTC", "strike_table")["strikes"] == []
     # A tick at last: all is as it was.
-    scene.tick()
-    scene.aging.tend({})
+    assert scene.tick(2) is None
+    scene.aging.tend()
     assert scene.states() == {"fresh"}
     assert "problem" not in read(tmp_path, "BTC", "strike_table")
 
 
-def test_only_those_without_a_tick_grow_old(
-    tmp_path: Path, documents: dict[str, dict[str, Any]], rules: Rules
+def test_a_tick_that_was_late_itself_grows_older(
+    tmp_path: Path, documents: Documents, rules: Rules
 ) -> None:
     scene = Scene(tmp_path, documents, rules)
+    scene.tick(state="warn")
+    scene.time += 20
+    scene.aging.tend()
+    until = datetime.fromisoformat(read(tmp_path, "BTC", "strike_table")["valid_until"])
+    assert (scene.states(), until) == ({"warn"}, scene.instant + timedelta(seconds=30))
+    scene.time += 20
+    scene.aging.tend()
+    assert scene.states() == {"stale"}
+
+
+def test_files_of_symbols_that_nobody_ticks_any_more_grow_old(
+    tmp_path: Path, documents: Documents, rules: Rules
+) -> None:
+    Scene(tmp_path, documents, rules).tick(7, "ETH")
+    (tmp_path / "btc_legacy_strike_table.json").write_text('{"strikes": [1]}')
+    (tmp_path / "btc_watchlist.json").write_text("no JSON")
+    (tmp_path / "other.json").write_text("[]")
+    later = Scene(tmp_path, documents, rules, at=200.0)
+    later.aging.tend()
+    assert later.states("ETH") == {"halted"}
+    assert read(tmp_path, "ETH", "live_probabilities")["tick_id"] == 7
+    assert (tmp_path / "btc_legacy_strike_table.json").read_text() == '{"strikes": [1]}'
+    assert (tmp_path / "btc_watchlist.json").read_text() == "no JSON"
+    assert (tmp_path / "other.json").read_text() == "[]"
+
+
+@pytest.mark.parametrize("offset", [-40, 40, 3600])
+def test_a_clock_that_differs_does_not_make_files_old(
+    tmp_path: Path, documents: Documents, rules: Rules, offset: float
+) -> None:
+    """The server's and ours; what another process writes every second stays fresh."""
+    writer, other = Scene(tmp_path, documents, rules), Scene(tmp_path, documents, rules)
+    other.instant += timedelta(seconds=offset)
+    for k in range(60):
+        writer.time = other.time = 100.0 + k
+        writer.tick(k)
+        if offset > 0:
+            # What the file system says is by our clock.
+            for name in WRITTEN:
+                path = tmp_path / f"btc_{name}.json"
+                os.utime(path, (other.wall(), other.wall()))
+        other.aging.tend()
+        assert writer.states() == {"fresh"}
+    for age, state in ((14, "fresh"), (16, "warn"), (31, "stale"), (61, "halted")):
+        other.time = 159.0 + age
+        other.aging.tend()
+        assert other.states() == {state}
+
+
+def test_limits_that_are_in_force_count(tmp_path: Path, documents: Documents, rules: Rules) -> None:
+    scene = Scene(tmp_path, documents, rules.limited((2, 4, 6)))
     scene.tick()
-    scene.time += 100
-    scene.aging.tend({"ETH": "there is no price"})
-    assert scene.states() == {"fresh"}
-    scene.aging.forget()
-    scene.aging.tend({"BTC": "there is no price"})
-    assert scene.states() == {"fresh"}
+    for age, state in ((1.9, "fresh"), (2.1, "warn"), (4.1, "stale"), (6.1, "halted")):
+        scene.time = 100.0 + age
+        scene.aging.tend()
+        assert scene.states() == {state}
 
 
 def test_a_file_that_cannot_be_written_is_tried_again(
-    tmp_path: Path, documents: dict[str, dict[str, Any]], rules: Rules
+    tmp_path: Path, documents: Documents, rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(tmp_path, documents, rules)
     scene.tick()
     scene.time += 20
-    obstacle = tmp_path / "btc_watchlist.json"
-    obstacle.unlink()
-    obstacle.mkdir()
-    scene.aging.tend({"BTC": "gone"})
-    obstacle.rmdir()
-    scene.aging.tend({"BTC": "gone"})
+    with monkeypatch.context() as patch:
+
+        def replace(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "full")
+
+        patch.setattr(os, "replace", replace)
+        scene.aging.tend()
+        assert scene.folder.problem is not None
+    scene.aging.tend()
     assert scene.states() == {"warn"}
+    assert scene.folder.problem is None
+
+
+# Two processes that have one folder.
+
+
+def test_an_older_tick_never_replaces_a_newer_one(
+    tmp_path: Path, documents: Documents, rules: Rules
+) -> None:
+    first, second = Scene(tmp_path, documents, rules), Scene(tmp_path, documents, rules)
+    assert first.tick(5) is None
+    assert second.tick(6) is None
+    found = first.tick(5)
+    assert found is not None
+    assert found.order == 6
+    assert first.numbers() == {6}
+    # Nor does what has become of it in the meantime, whoever finds it old.
+    for scene in (first, second):
+        scene.time += 35
+        scene.aging.tend()
+        assert (scene.states(), scene.numbers()) == ({"stale"}, {6})
+    assert second.tick(6) is None or second.states() == {"stale"}
+    assert second.states() == {"stale"}
+    assert first.tick(7) is None
+    assert (first.states(), first.numbers()) == ({"fresh"}, {7})
+
+
+def test_a_tick_that_is_written_while_its_predecessor_is_aged_stays(
+    tmp_path: Path, documents: Documents, rules: Rules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the old file and its reading, and between that and the writing."""
+    for place in ("read", "rewrite"):
+        folder = tmp_path / place
+        folder.mkdir()
+        slow, quick = Scene(folder, documents, rules), Scene(folder, documents, rules)
+        quick.tick(1)
+        slow.aging.tend()
+        slow.time = quick.time = 120.0
+        plain = getattr(slow.folder, place)
+
+        def late(*arguments: Any, plain: Any = plain, quick: Scene = quick) -> Any:
+            quick.tick(2)
+            return plain(*arguments)
+
+        monkeypatch.setattr(slow.folder, place, late)
+        slow.aging.tend()
+        assert (quick.states(), quick.numbers()) == ({"fresh"}, {2})
+
+
+def test_of_another_database_a_later_number_says_nothing(
+    tmp_path: Path, documents: Documents, rules: Rules
+) -> None:
+    scene = Scene(tmp_path, documents, rules)
+    scene.tick(900)
+    session = Ticks({5})
+    publisher = Publisher(session, scene.folder, scene.aging)
+    text = json.dumps({"state": "fresh", "tick_id": 5, "valid_until": "2026"})
+    tick = Tick(5, "fresh", 1.0, None, "f", text, text, text, text, valid_until="2026")
+    publisher.publish("BTC", tick, scene.time)
+    assert scene.numbers() == {5}
+    # One that it knows is newer indeed.
+    session.numbers = {5, 901}
+    scene.tick(901)
+    publisher.publish("BTC", tick, scene.time)
+    assert scene.numbers() == {901}
+
+
+class Ticks(Session):
+    """A database with those ticks."""
+
+    def __init__(self, numbers: set[int]) -> None:
+        self.numbers = numbers
+
+    def has_tick(self, symbol: str, tick_id: int) -> bool:
+        return tick_id in self.numbers
+
+
+@pytest.mark.parametrize("stops_at", ["before the lock", "under the lock"])
+def test_one_that_was_stopped_cannot_put_back_what_it_had(
+    tmp_path: Path,
+    documents: Documents,
+    rules: Rules,
+    monkeypatch: pytest.MonkeyPatch,
+    stops_at: str,
+) -> None:
+    """A process stands still just before it renames, with the lock or without."""
+    stopped, other = Scene(tmp_path, documents, rules), Scene(tmp_path, documents, rules)
+    stopped.tick(1)
+    stands, goes_on = threading.Event(), threading.Event()
+    plain_replace, plain_flock = os.replace, fcntl.flock
+    main = threading.current_thread()
+
+    def stand() -> None:
+        if threading.current_thread() is not main and not stands.is_set():
+            stands.set()
+            assert goes_on.wait(20)
+
+    def late_replace(*arguments: Any) -> None:
+        stand()
+        plain_replace(*arguments)
+
+    def late_flock(*arguments: Any) -> None:
+        stand()
+        plain_flock(*arguments)
+
+    if stops_at == "under the lock":
+        monkeypatch.setattr(os, "replace", late_replace)
+    else:
+        monkeypatch.setattr(fcntl, "flock", late_flock)
+    thread = threading.Thread(target=stopped.tick, args=(2,))
+    thread.start()
+    assert stands.wait(20)
+    for number in (3, 4):
+        assert other.tick(number) is None
+        assert other.numbers() == {number}
+    goes_on.set()
+    thread.join()
+    assert other.numbers() == {4}
+    assert (stopped.folder.failed, other.folder.failed) == (0, 0)
+    # And it goes on with the lock that there is now.
+    assert stopped.tick(5) is None
+    assert stopped.folder.lock_problem is other.folder.lock_problem is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EACCES])
+def test_without_locks_files_are_written_all_the_same(
+    tmp_path: Path,
+    documents: Documents,
+    rules: Rules,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    scene, other = Scene(tmp_path, documents, rules), Scene(tmp_path, documents, rules)
+    assert scene.tick(1) is None
+    assert scene.folder.lock_problem is not None
+    assert (scene.folder.problem, scene.folder.failed) == (None, 0)
+    assert other.tick(2) is None
+    assert scene.tick(1) is not None
+    assert scene.numbers() == {2}
 
 
 def test_a_tick_names_all_its_documents() -> None:

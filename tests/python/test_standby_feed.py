@@ -50,17 +50,19 @@ def test_it_ticks_from_the_log_at_once_and_its_own_feed_comes_up(
         with ticking(market, *TICK, tmp_path / "second") as second:
             looking = (
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND position('tick_lease AS l WHERE' IN query) > 0"
+                " AND position('changed_documents' IN query) > 0"
                 " AND application_name = 'pyupc tick'"
             )
             until(lambda: rows(market, looking)[0][0])
             assert children(second.pid) == 0
             [(ended_at,)] = rows(market, "SELECT clock_timestamp()")
             first.send_signal(signal.SIGKILL)
-            until(lambda: in_place(tmp_path / "second", ("BTC",)))
             query = "SELECT min(ticked_at) FROM upc_data.tick WHERE ticked_at > %s + %s"
             # A tick of the first may have been under way.
-            [(began_at,)] = rows(market, query, ended_at, timedelta(seconds=0.5))
+            later = (ended_at, timedelta(seconds=0.5))
+            until(lambda: rows(market, query, *later)[0][0])
+            [(began_at,)] = rows(market, query, *later)
+            until(lambda: in_place(tmp_path / "second", ("BTC",)))
             # Its feed takes longer than that to start.
             assert began_at - ended_at < timedelta(seconds=4)
             until(lambda: children(second.pid) == 1)

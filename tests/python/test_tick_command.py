@@ -74,7 +74,7 @@ def test_a_reader_never_sees_a_torn_or_missing_file(market: str, tmp_path: Path)
     assert reads > 60 * len(SYMBOLS) * len(WRITTEN)
     assert min(len(values) for values in seen.values()) > 10
     # And the one that speaks of all symbols.
-    assert len(list(tmp_path.iterdir())) == len(SYMBOLS) * len(WRITTEN) + 1
+    assert len(list(tmp_path.glob("*.json"))) == len(SYMBOLS) * len(WRITTEN) + 1
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
@@ -193,7 +193,7 @@ def test_without_candles_it_is_refused_and_with_some_it_begins(
     assert pyupc(fresh_db, *once, "--symbol", "ETH").returncode == 1
     # All that are registered: those that can.
     assert pyupc(fresh_db, *once).returncode == 0
-    assert sorted(path.name[:3] for path in tmp_path.iterdir()) == [*["btc"] * 4, "upc"]
+    assert sorted(path.name[:3] for path in tmp_path.glob("*.json")) == [*["btc"] * 4, "upc"]
     assert count(fresh_db, "tick_lease") == 0
 
 

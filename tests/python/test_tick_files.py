@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,12 +14,13 @@ import pytest
 
 from pyupc.errors import PyupcError
 from pyupc.tick.files import Folder, file_name
+from pyupc.tick.folder_lock import LOCK_FILE
 
 AS_ROOT = os.geteuid() == 0
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != LOCK_FILE)
 
 
 @pytest.fixture
@@ -95,7 +97,8 @@ def test_a_file_that_cannot_be_replaced_leaves_no_temporary_file(tmp_path: Path)
 def test_a_removed_folder_comes_back(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "live")
     folder.prepare()
-    folder.path.rmdir()
+    folder.write("BTC", {"watchlist": "[0]"})
+    shutil.rmtree(folder.path)
     folder.write("BTC", {"watchlist": "[1]"})
     assert names(folder.path) == ["btc_watchlist.json"]
     assert folder.problem is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -144,7 +145,7 @@ def waits(dsn: str, others: int = 1) -> None:
     """Until so many processes look at the lease."""
     query = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND application_name = 'pyupc tick' AND position('tick_lease AS l WHERE' IN query) > 0"
+        " AND application_name = 'pyupc tick' AND position('changed_documents' IN query) > 0"
     )
     until(lambda: rows(dsn, query)[0][0] >= others)
 
@@ -162,6 +163,11 @@ def holds(dsn: str, process: subprocess.Popen[str]) -> bool:
     """All symbols."""
     found = rows(dsn, "SELECT holder FROM upc_data.tick_lease")
     return len(found) == len(SYMBOLS) and all(f":{process.pid} since" in row[0] for row in found)
+
+
+def newest(folder: Path) -> int:
+    """The number of the tick that the folder's file of BTC is of."""
+    return int(read(folder, "BTC", "strike_table")["tick_id"])
 
 
 def longest_gap(dsn: str) -> float:
@@ -186,12 +192,14 @@ def test_it_takes_over_from_one_that_dies_or_hangs(
         with ticking(market, *options, folders[1]) as second:
             waits(market)
             until_more(market, 2)
-            assert list(folders[1].iterdir()) == []
+            # It has what the first one has.
+            until(lambda: in_place(folders[1]))
             assert holds(market, first)
+            before = newest(folders[1])
 
             first.send_signal(number)
-            until(lambda: in_place(folders[1]), 10)
-            assert holds(market, second)
+            until(lambda: holds(market, second), 10)
+            until(lambda: newest(folders[1]) > before)
             # On an idle machine 1.8 s: its lease, a look and a tick.
             assert longest_gap(market) < 4
             second.terminate()
@@ -201,6 +209,7 @@ def test_it_takes_over_from_one_that_dies_or_hangs(
             # It has lost the lease; nobody has it now.
             first.send_signal(signal.SIGCONT)
             until(lambda: holds(market, first))
+            until(lambda: newest(folders[0]) > newest(folders[1]))
             first.terminate()
             assert ended(first)[0] == 0
 
@@ -291,7 +300,9 @@ def test_a_signal_ends_the_wait(market: str, tmp_path: Path) -> None:
         waits(market)
         process.send_signal(signal.SIGINT)
         assert ended(process) == (130, "")
-    assert list((tmp_path / "live").iterdir()) == []
+    # Nobody has ticked: all there is is a status, and that is not green.
+    assert [path.name for path in (tmp_path / "live").glob("*.json")] == ["upc_status.json"]
+    assert json.loads((tmp_path / "live" / "upc_status.json").read_text())["state"] != "green"
     assert holders(market) == {"someone"}
 
 

@@ -116,7 +116,7 @@ def log_of(process: subprocess.Popen[str]) -> list[str]:
 _HAS_LOOKED = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'pyupc tick' AND state = 'idle'
-        AND position('tick_lease AS l WHERE' IN query) > 0
+        AND position('changed_documents' IN query) > 0
 """
 
 

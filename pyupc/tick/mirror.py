@@ -1,0 +1,71 @@
+"""The documents in the folder: those of our own ticks, and those of the process that ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyupc.errors import PyupcError
+from pyupc.tick.aging import Aging
+from pyupc.tick.files import Folder
+from pyupc.tick.marks import Mark
+from pyupc.tick.session import Published, Session, Tick
+
+
+class Publisher:
+    """Writes documents unless there are newer ones of the same database in the folder.
+
+    Two processes may have one folder, and one of them may go on after a while with a tick that has
+    long had successors. A file with a later number stays therefore, unless the database knows no
+    such tick: then the file is another database's, or this one was put back.
+    """
+
+    def __init__(self, session: Session, folder: Folder, aging: Aging) -> None:
+        self._session = session
+        self._folder = folder
+        self._aging = aging
+
+    def publish(self, symbol: str, found: Tick | Published, born: float) -> None:
+        """`born` is when the tick was, by the clock of the folder's aging."""
+        if found.limits is not None:
+            self._aging.rules = self._aging.rules.limited(found.limits)
+        rules = self._aging.rules
+        documents = rules.in_files(found.documents(), found.state)
+        mark = Mark(found.tick_id, rules.rank(found.state), found.valid_until)
+        newer = self._folder.write(symbol, documents, mark, born)
+        is_later = newer is not None and newer.order != mark.order
+        if newer is not None and is_later and not self._session.has_tick(symbol, newer.order):
+            self._folder.write(symbol, documents, mark, born, stranger=newer.order)
+
+
+class Mirror:
+    """Keeps the folder of a process that stands by as current as that of the one that ticks."""
+
+    def __init__(self, session: Session, folder: Folder, aging: Aging) -> None:
+        self._session = session
+        self._folder = folder
+        self._aging = aging
+        self._publisher = Publisher(session, folder, aging)
+        self._known: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """Whatever is in the folder, everything is written again."""
+        self._known.clear()
+
+    def rebuilt(self) -> None:
+        """The functions are new ones, and so may be what they say of documents."""
+        self._aging.rules = self._session.document_rules()
+
+    def lost(self, symbols: Sequence[str], problem: PyupcError) -> None:
+        """Documents that get no successor any more say why."""
+        reason = f"the database is lost: {problem.message}"
+        self._aging.explain(dict.fromkeys(symbols, reason))
+
+    def look(self, symbols: Sequence[str]) -> None:
+        """Write what has changed. Raises Lost, or PyupcError for any other refusal."""
+        asked_at = self._aging.now()
+        known = {symbol: self._known.get(symbol, 0) for symbol in symbols}
+        for found in self._session.published(known):
+            self._publisher.publish(found.symbol, found, asked_at - found.age_seconds)
+            if self._folder.problem_of(found.symbol) is None:
+                self._known[found.symbol] = found.tick_id
+        self._aging.explain({})
