@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -139,8 +139,11 @@ class Live:
         """A longer history is the same one, so the days are no part of it."""
         return {"exchange": self.exchange}
 
-    def reach(self) -> None:
-        """Raise PyupcError unless the exchange answers and lists the symbols."""
+    def reached(self) -> Live:
+        """The same with those of the symbols that are listed; the others are named.
+
+        Raises PyupcError if the exchange does not answer, or lists none.
+        """
         import asyncio
 
         from pyupc.feed.exchange import Exchange, ExchangeProblem
@@ -154,10 +157,14 @@ class Live:
 
         try:
             listed = asyncio.run(pairs())
-        except ExchangeProblem as problem:
-            raise PyupcError(f"{self.exchange} {problem.reason}", WITHOUT_HINT) from problem
+        except ExchangeProblem as error:
+            raise PyupcError(f"{self.exchange} {error.reason}", WITHOUT_HINT) from error
         if missing := [symbol for symbol in self.symbols if symbol not in listed]:
-            raise PyupcError(f"{self.exchange} does not list {' and '.join(missing)}", WITHOUT_HINT)
+            problem = f"{self.exchange} does not list {' and '.join(missing)} as active"
+            if not listed:
+                raise PyupcError(problem, WITHOUT_HINT)
+            logger.warning("%s: left out", problem)
+        return replace(self, symbols=tuple(s for s in self.symbols if s in listed))
 
     def fill(self, dsn: str, watching: Watching) -> int:
         """Fetch the candles that are missing; returns the number of new ones."""

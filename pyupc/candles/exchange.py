@@ -55,6 +55,10 @@ class Problem(NamedTuple):
     wait: float = 0.0
 
 
+class Unlisted(PyupcError):
+    """The exchange has no such pair."""
+
+
 class Exchange:
     """One exchange, inside `with`. What goes wrong is tried again, and again a little later.
 
@@ -113,7 +117,10 @@ class Exchange:
         return time.time() + (self.clock_skew or 0.0)
 
     def pair(self, symbol: str, wanted: str | None) -> str:
-        """The pair that is wanted, or the symbol in another dollar if it is not listed."""
+        """The pair that is wanted, or the symbol in another dollar; Unlisted if there is none.
+
+        One that is no longer traded has a history all the same.
+        """
         markets: Mapping[str, Any] = self._persist(self._client.load_markets)
         base = (wanted or symbol).partition("/")[0]
         candidates = [*([wanted] if wanted else []), *(f"{base}/{quote}" for quote in QUOTES)]
@@ -121,7 +128,7 @@ class Exchange:
             if candidate in markets and markets[candidate].get("spot") is not False:
                 return candidate
         alike = sorted(pair for pair in markets if re.fullmatch(f"{re.escape(base)}/[A-Z]+", pair))
-        raise PyupcError(
+        raise Unlisted(
             f"{self.name} lists none of {', '.join(dict.fromkeys(candidates))}",
             f"it lists {', '.join(alike[:5])}" if alike else "try another exchange",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import click
 from pyupc.cli.options import examples, symbols
 from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.cli.span import bounds, refuse_reversed
+from pyupc.errors import PyupcError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -59,7 +60,8 @@ def backfill(
     has come: what was interrupted goes on where it was. Minutes that the exchange has no candle
     of are remembered, and not asked for again without --retry-holes.
 
-    A bad answer is asked for again, with pauses of 0.5 s to 30 s, and 8 times at most.
+    A bad answer is asked for again, with pauses of 0.5 s to 30 s, and 8 times at most. A symbol
+    that the exchange does not list is left out; the exit code is 1 then.
     """
     refuse_reversed(since, until)
 
@@ -76,7 +78,7 @@ def backfill(
         pairs = _pairs(conn, symbols)
         try:
             with _watching() as watcher, Exchange(exchange, watcher.say) as source:
-                chosen = {s: _pair(source, s, wanted, watcher) for s, wanted in pairs.items()}
+                chosen, unlisted = _listed(source, pairs, watcher)
                 for symbol, pair in chosen.items():
                     job = Job(symbol, pair, since, until, retry_holes)
                     tally = tallies[symbol] = Tally()
@@ -88,6 +90,8 @@ def backfill(
             raise
     rows = [summary.as_json() for summary in summaries]
     print_rows(rows, output, human=lambda: _print_summaries(summaries))
+    if unlisted:
+        raise SystemExit(PyupcError.exit_code)
 
 
 @click.command(
@@ -131,6 +135,29 @@ def _pairs(conn: Connection, symbols: Sequence[str]) -> dict[str, str | None]:
     ).fetchall()
     registered: dict[str, str | None] = dict(rows)
     return {symbol: registered[symbol] for symbol in symbols or registered}
+
+
+def _listed(
+    source: Exchange, wanted: Mapping[str, str | None], watcher: _Watcher
+) -> tuple[dict[str, str], list[str]]:
+    """The pair of each symbol, and the symbols that have none there, which are named.
+
+    Raises Unlisted if none has one.
+    """
+    from pyupc.candles.exchange import Unlisted
+
+    chosen: dict[str, str] = {}
+    unlisted: dict[str, Unlisted] = {}
+    for symbol, pair in wanted.items():
+        try:
+            chosen[symbol] = _pair(source, symbol, pair, watcher)
+        except Unlisted as problem:
+            unlisted[symbol] = problem
+    if unlisted and not chosen:
+        raise next(iter(unlisted.values()))
+    for symbol, reason in unlisted.items():
+        watcher.say(f"{symbol} is left out: {reason.message}")
+    return chosen, list(unlisted)
 
 
 def _pair(source: Exchange, symbol: str, wanted: str | None, watcher: _Watcher) -> str:

@@ -90,7 +90,7 @@ def command(
 
     history = _source(source, symbols, seed, days)
     began = time.monotonic()
-    dsn = _set_up(history)
+    dsn, history = _set_up(history)
     job = Job(
         dsn=dsn,
         feed=history.feed,
@@ -177,7 +177,8 @@ def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int |
     return File(path, symbols[0])
 
 
-def _set_up(source: Source) -> str:
+def _set_up(source: Source) -> tuple[str, Source]:
+    """The database, and the source with those of its symbols that there are."""
     from pyupc.cli.candle_progress import watching
     from pyupc.database import migrate, schema
     from pyupc.demo import Live, build_fingerprints, open_database
@@ -189,7 +190,7 @@ def _set_up(source: Source) -> str:
     if isinstance(source, Live):
         # Before another history is dropped for it.
         with _step(f"asking {source.exchange}") as done:
-            source.reach()
+            source = source.reached()
             done.append(f"{source.exchange} answers")
     with _step("starting PostgreSQL") as done:
         dsn, is_new = open_database(source)
@@ -208,7 +209,7 @@ def _set_up(source: Source) -> str:
         done.append(
             f"{built.fingerprints} fingerprints from {pairs:,} pairs, {built.days:,} days counted"
         )
-    return dsn
+    return dsn, source
 
 
 @contextmanager

@@ -105,14 +105,15 @@ class Exchange:
     async def pairs(self, wanted: Mapping[str, str | None]) -> dict[str, str]:
         """The pair of each symbol: the one that is wanted, or the symbol in another dollar.
 
-        A symbol that is not listed is left out.
+        A symbol that is not listed, or whose market is closed for good or for now, is left out.
         """
         with _problems():
             markets: Mapping[str, Any] = await self._client.load_markets()
         found: dict[str, str] = {}
         for symbol, pair in wanted.items():
             for candidate in candidates(symbol, pair):
-                if candidate in markets and markets[candidate].get("spot") is not False:
+                market = markets.get(candidate)
+                if market and market.get("spot") is not False and market.get("active") is not False:
                     found[symbol] = candidate
                     break
         self._forget_others(markets, found)

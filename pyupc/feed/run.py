@@ -40,8 +40,8 @@ class Job:
     """What to feed. No symbols: all that are registered and listed.
 
     `kalshi` is production, demo or a URL, None what PYUPC_KALSHI_URL says. `url` names a server to
-    ask in place of the exchange's own. With `is_attached` it ends with its standard input, and
-    leaves out symbols that are not listed. `seconds` ends it after so many.
+    ask in place of the exchange's own. With `is_attached` it ends with its standard input.
+    `seconds` ends it after so many.
     """
 
     dsn: str = field(repr=False)
@@ -58,7 +58,7 @@ class Job:
 def run(job: Job) -> int:
     """Feed until a signal comes; the exit code. Only the main thread can do it.
 
-    Raises PyupcError for what cannot heal: an unknown exchange or symbol, a pair that is not
+    Raises PyupcError for what cannot heal: an unknown exchange or symbol, pairs none of which is
     listed, another feed of the same, another schema.
     """
     return asyncio.run(_Run(job).run())
@@ -141,7 +141,7 @@ class _Run:
     async def _trade(self, exchange: Exchange, store: Store, wanted: dict[str, str | None]) -> None:
         """Prices and candles, as soon as the exchange can be reached."""
         pairs = await self._pairs(exchange, wanted)
-        self._refuse_unlisted(exchange.name, wanted, pairs)
+        _leave_out(exchange.name, wanted, pairs)
         async with asyncio.TaskGroup() as group:
             for symbol, pair in pairs.items():
                 if pair != wanted[symbol]:
@@ -170,20 +170,6 @@ class _Run:
             else:
                 self._report.works(exchange.name)
                 return pairs
-
-    def _refuse_unlisted(
-        self, exchange: str, wanted: dict[str, str | None], pairs: dict[str, str]
-    ) -> None:
-        """A symbol asked for by name must be listed; of all that are registered, one must."""
-        unlisted = [symbol for symbol in wanted if symbol not in pairs]
-        for symbol in unlisted:
-            names = ", ".join(candidates(symbol, wanted[symbol]))
-            is_named = bool(self._job.symbols) and not self._job.is_attached
-            if is_named or not pairs:
-                raise PyupcError(
-                    f"{exchange} lists none of {names}", "try another exchange with --exchange"
-                )
-            logger.warning("%s lists none of %s: %s is left out", exchange, names, symbol)
 
     async def _tell(self) -> None:
         """A line a minute."""
@@ -221,6 +207,22 @@ class _Run:
 
         closing: set[asyncio.Task[None]] = set()
         asyncio.get_running_loop().set_exception_handler(handle)
+
+
+def _leave_out(exchange: str, wanted: dict[str, str | None], pairs: dict[str, str]) -> None:
+    """Name each symbol that is not traded there, once; PyupcError if none of them is."""
+    missing = {
+        symbol: ", ".join(candidates(symbol, pair))
+        for symbol, pair in wanted.items()
+        if symbol not in pairs
+    }
+    if not pairs:
+        raise PyupcError(
+            f"{exchange} lists none of {'; '.join(missing.values())} as active",
+            "try another exchange with --exchange",
+        )
+    for symbol, names in missing.items():
+        logger.warning("%s lists none of %s as active: %s is left out", exchange, names, symbol)
 
 
 async def _close(exchange: Exchange) -> None:

@@ -55,7 +55,8 @@ def wait_for_prices(
         if feeder.refusal is not None and unfed:
             raise feeder.refusal
         if waited >= job.patience:
-            if priced and not job.symbols:
+            if priced:
+                # What the exchange does not list is left out; the others are ticked.
                 return True
             raise PyupcError(
                 f"{job.feed} cannot be reached: no price of "

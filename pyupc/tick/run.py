@@ -192,7 +192,7 @@ class _Run:
                 self._report.took_over(symbols)
                 is_successor = False
             busy = next((each for each in failing.values() if isinstance(each, Busy)), None)
-            has_to_tick = bool(self._job.symbols) or not self._ticks
+            has_to_tick = self._has_to_tick or not self._ticks
             may_refuse = may_refuse and busy is not None and has_to_tick
             try:
                 self._after(symbols, failing, feeder)
@@ -214,10 +214,11 @@ class _Run:
                 raise
             except PyupcError as error:
                 failing[symbol] = error
-        # A symbol asked for by name must tick at once; of all that are registered, one must.
+        # A symbol asked for by name must tick at once; of all that are registered, or of what an
+        # exchange may not list, one must.
         # What is busy is waited for, and does not refuse.
         refusals = [each for each in failing.values() if not isinstance(each, Busy)]
-        if may_refuse and refusals and (self._job.symbols or not ticks):
+        if may_refuse and refusals and (self._has_to_tick or not ticks):
             raise refusals[0]
         self._ticks = {symbol: ticks[symbol] for symbol in symbols if symbol in ticks}
         return failing
@@ -283,9 +284,16 @@ class _Run:
             self._aging.rules = self._session.document_rules()
         self._upkeep.tend(self._rounds.left())
 
+    @property
+    def _has_to_tick(self) -> bool:
+        """Whether each of the symbols does, since it was asked for by name and prices are there."""
+        return bool(self._job.symbols) and self._job.feed in STORED
+
     def _must_tick(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
-        """Of all that are registered, those that could tick once."""
-        return self._job.symbols or tuple(s for s in symbols if self._report.has_ticked(s))
+        """All that were asked for by name; else those that could tick once."""
+        if self._has_to_tick:
+            return self._job.symbols
+        return tuple(s for s in symbols if self._report.has_ticked(s))
 
     def _wait_for_the_database(self, problem: PyupcError, symbols: tuple[str, ...]) -> None:
         self._report.lost(problem)

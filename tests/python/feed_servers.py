@@ -30,7 +30,8 @@ class Exchange:
     in for the price of everything; `told` for its text. `ahead` is how many seconds its clock is
     ahead. `status`, `delay` and `is_cut` are for requests; `is_silent`, `is_mute` (it takes no
     websocket) and `garbage` (the next message) for the websocket. `lag` alternates the times of
-    messages. `without` are the minutes since 1970 that it has no candle of.
+    messages. `without` are the minutes since 1970 that it has no candle of. `closed` are products
+    that it lists and does not trade.
     """
 
     products: dict[str, float] = field(default_factory=lambda: dict(PRODUCTS))
@@ -47,6 +48,7 @@ class Exchange:
     lag: float = 0.0
     interval: float = 0.1
     without: set[int] = field(default_factory=set)
+    closed: set[str] = field(default_factory=set)
     extra_products: int = 0
     url: str = ""
     requests: list[tuple[float, str]] = field(default_factory=list)
@@ -104,7 +106,8 @@ class Exchange:
         if path == ROOT:
             has_spot = query.get("product_type") != "FUTURE"
             extra = [f"X{number}-USD" for number in range(self.extra_products)]
-            return {"products": [_product(n) for n in (*self.products, *extra) if has_spot]}
+            names = (*self.products, *extra) if has_spot else ()
+            return {"products": [_product(name, name in self.closed) for name in names]}
         product, kind = path.removeprefix(f"{ROOT}/").split("/")
         if kind == "ticker":
             return {"trades": [self._trade(product)], "best_bid": "1", "best_ask": "999999"}
@@ -190,7 +193,7 @@ class Exchange:
             await asyncio.sleep(self.interval)
 
 
-def _product(name: str) -> dict[str, Any]:
+def _product(name: str, is_closed: bool) -> dict[str, Any]:
     base, quote = name.split("-")
     return {
         "product_id": name,
@@ -204,7 +207,7 @@ def _product(name: str) -> dict[str, Any]:
         "base_max_size": "3400",
         "quote_min_size": "1",
         "quote_max_size": "150000000",
-        "trading_disabled": False,
+        "trading_disabled": is_closed,
         "alias_to": [],
         "base_name": base,
         "quote_name": quote,

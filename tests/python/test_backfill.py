@@ -764,6 +764,19 @@ def test_a_pair_that_is_not_listed(server: Coinbase, dsn: str) -> None:
     assert backfill(START, START + 10)["pair"] == "BTC/EUR"
 
 
+def test_of_several_the_listed_ones_are_filled(server: Coinbase, dsn: str) -> None:
+    server.pairs = ["ETH-USD"]
+    with connect(dsn) as conn:
+        conn.execute("INSERT INTO upc_data.symbol VALUES ('DOGE', 0.01, 'DOGE/USD')")
+    symbols = ("--symbol", "BTC", "--symbol", "ETH", "--symbol", "DOGE")
+    span = ("--since", moment(START), "--until", moment(START + 10))
+    result = run("backfill", *symbols, *span, "--json")
+    assert result.exit_code == 1
+    assert [(row["symbol"], row["new"]) for row in json.loads(result.stdout)] == [("ETH", 10)]
+    for symbol in ("BTC", "DOGE"):
+        assert len([line for line in result.stderr.splitlines() if f"{symbol}/USD," in line]) == 1
+
+
 def test_a_symbol_without_a_pair(server: Coinbase, dsn: str) -> None:
     with connect(dsn) as conn:
         conn.execute("UPDATE upc_data.symbol SET exchange_pair = NULL WHERE symbol = 'BTC'")

@@ -277,14 +277,41 @@ def test_what_cannot_heal_is_refused(
     assert kinds == ["pyupc", "hint"]
 
 
-@pytest.mark.slow
-def test_what_is_registered_and_not_listed_is_left_out(market: str, exchange: Exchange) -> None:
+@pytest.mark.parametrize("named", [(), ("BTC", "DOGE", "SOL")])
+def test_what_is_not_listed_is_left_out(
+    market: str, exchange: Exchange, named: tuple[str, ...]
+) -> None:
+    with connect(market) as conn:
+        for symbol in ("DOGE", "SOL"):
+            conn.execute(
+                "INSERT INTO upc_data.symbol VALUES (%s, 0.01, %s)", (symbol, f"{symbol}/USD")
+            )
+    # Listed, and not traded any more.
+    exchange.products["SOL-USD"] = 150.0
+    exchange.closed.add("SOL-USD")
+    options = [part for symbol in named for part in ("--symbol", symbol)]
+    with going(market, *FEED, *options) as process:
+        until(lambda: count(market) and (named or count(market, "ETH")))
+        process.terminate()
+        code, log = ended(process)
+    assert code == 0
+    for symbol in ("DOGE", "SOL"):
+        assert len([line for line in log.splitlines() if f"{symbol}/USD" in line]) == 1
+        assert count(market, symbol) == 0
+
+
+def test_what_is_listed_ticks_without_the_rest(
+    market: str, exchange: Exchange, tmp_path: Path
+) -> None:
+    from pyupc.tick.job import Job
+    from pyupc.tick.run import run
+
     with connect(market) as conn:
         conn.execute("INSERT INTO upc_data.symbol VALUES ('DOGE', 0.01, 'DOGE/USD')")
-    with going(market, *FEED) as process:
-        until(lambda: count(market) and count(market, "ETH"))
-        process.terminate()
-        assert ended(process)[0] == 0
+    job = Job(
+        dsn=market, feed="coinbase", out=tmp_path, symbols=("BTC", "DOGE"), count=1, patience=2.5
+    )
+    assert set(run(job).ticks) == {"BTC"}
 
 
 def test_no_server_and_another_schema(empty_db: str, exchange: Exchange, tmp_path: Path) -> None:
