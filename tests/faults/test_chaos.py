@@ -31,6 +31,8 @@ from tests.faults.prices import Feed, feeding, lost
 from tests.faults.scene import lost_ticks
 from tests.python.market import rows
 
+pytestmark = pytest.mark.slow
+
 SECONDS = float(os.environ.get("PYUPC_CHAOS_SECONDS", "60"))
 SEED = int(os.environ.get("PYUPC_CHAOS_SEED", "0")) or random.randrange(1, 10**6)
 EACH = 5 if SECONDS >= 300 else 2
@@ -187,7 +189,6 @@ def too_long(times: list[datetime], down: list[tuple[datetime, datetime]]) -> li
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 240)
 def test_nothing_is_lost_and_each_fault_costs_two_ticks_at_most(
     server: Server, tmp_path: Path

@@ -15,6 +15,8 @@ from tests.faults.harness import more_ticks, until
 from tests.faults.prices import EXCHANGE
 from tests.faults.scene import scene
 
+pytestmark = pytest.mark.slow
+
 JUMPS = pytest.mark.parametrize("seconds", [3600, -3600])
 
 # Of the time before the test, so that an hour ago is no beginning.
@@ -46,7 +48,6 @@ def turned(cluster_template: Template, server_folder: Path, clock: Clock) -> Ite
         server.stop()
 
 
-@pytest.mark.slow
 @JUMPS
 def test_the_clock_of_the_server(
     turned: Server, clock: Clock, tmp_path: Path, seconds: int
@@ -77,7 +78,6 @@ def test_the_clock_of_the_process_that_ticks(
         assert max(gaps) < 5
 
 
-@pytest.mark.slow
 @JUMPS
 def test_the_clock_of_the_machine(
     turned: Server, clock: Clock, tmp_path: Path, seconds: int

@@ -19,8 +19,9 @@ from tests.faults.lights import light
 from tests.faults.scene import scene
 from tests.python.market import rows
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_the_disk_of_the_files(server: Server, server_folder: Path, tmp_path: Path) -> None:
     with (
         small_disk(server_folder / "live", "256k") as disk,
@@ -104,7 +105,6 @@ USED_BEFORE = """
 """
 
 
-@pytest.mark.slow
 def test_ticks_that_find_room_on_a_full_disk_are_not_taken_for_health(
     cluster_template: Template, server_folder: Path, tmp_path: Path
 ) -> None:

@@ -21,6 +21,8 @@ from tests.faults.prices import feeding
 from tests.faults.scene import lost_ticks
 from tests.python.market import rows
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = int(os.environ.get("PYUPC_LONG_ROUNDS", "1200"))
 INTERVAL = float(os.environ.get("PYUPC_LONG_INTERVAL", "0.02"))
 
@@ -47,7 +49,6 @@ def await_more(reader: Reader, tick: Ticker) -> None:
     until(lambda: reader.count() > enough or not tick.is_running)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(60 + 3 * ROUNDS * INTERVAL)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc here")
 def test_many_rounds(server: Server, tmp_path: Path) -> None:

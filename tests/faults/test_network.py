@@ -14,6 +14,8 @@ from tests.faults.lights import becomes
 from tests.faults.proxy import Proxy
 from tests.faults.scene import Scene, scene
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def behind_a_proxy(
@@ -27,7 +29,6 @@ def behind_a_proxy(
         yield its, proxy
 
 
-@pytest.mark.slow
 def test_a_slow_network_is_no_fault(server: Server, tmp_path: Path) -> None:
     with behind_a_proxy(server, tmp_path, interval=0.6) as (its, proxy):
         proxy.delay = 0.3
@@ -36,7 +37,6 @@ def test_a_slow_network_is_no_fault(server: Server, tmp_path: Path) -> None:
         assert its.tick.problems == []
 
 
-@pytest.mark.slow
 def test_answers_that_take_longer_than_three_rounds(server: Server, tmp_path: Path) -> None:
     with behind_a_proxy(server, tmp_path, interval=0.5) as (its, proxy):
         proxy.delay = 1.6
@@ -58,7 +58,6 @@ def test_connections_that_are_cut(server: Server, tmp_path: Path) -> None:
         its.heals()
 
 
-@pytest.mark.slow
 def test_a_connection_that_is_cut_once_costs_two_ticks_at_most(
     server: Server, tmp_path: Path
 ) -> None:
@@ -70,7 +69,6 @@ def test_a_connection_that_is_cut_once_costs_two_ticks_at_most(
         assert (after[0] - before[-1]).total_seconds() < 3.5
 
 
-@pytest.mark.slow
 def test_a_network_that_swallows_everything(server: Server, tmp_path: Path) -> None:
     with behind_a_proxy(server, tmp_path) as (its, proxy):
         proxy.is_hole = True

@@ -9,8 +9,9 @@ import pytest
 from tests.faults.cluster import Server
 from tests.faults.scene import scene
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_a_server_that_hangs(server: Server, tmp_path: Path) -> None:
     with scene(server, tmp_path) as its:
         server.freeze()

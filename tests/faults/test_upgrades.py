@@ -14,6 +14,8 @@ from tests.faults.harness import until
 from tests.faults.scene import scene
 from tests.python.market import rows
 
+pytestmark = pytest.mark.slow
+
 ROLE = "ticker"
 
 GRANTS = """
@@ -27,7 +29,6 @@ def run(server: Server, statement: str) -> None:
         conn.execute(statement.encode())
 
 
-@pytest.mark.slow
 def test_a_right_that_is_revoked(server: Server, tmp_path: Path) -> None:
     with connect(server.dsn()) as conn:
         conn.execute(sql.SQL(GRANTS).format(password=sql.Literal(server.template.password)))
@@ -58,7 +59,6 @@ def test_functions_that_are_built_again(server: Server, tmp_path: Path) -> None:
         assert len(its.tick.problems) <= 2
 
 
-@pytest.mark.slow
 def test_a_newer_revision_ends_it(server: Server, tmp_path: Path) -> None:
     with scene(server, tmp_path) as its:
         # As a newer pyupc leaves it: other tables, and functions for them.

@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 pytest.importorskip("apprise", reason="needs the extra notify")
 
+from pyupc.cli import main
 from pyupc.database.connect import connect
 from tests.python.receivers import (
     SECRET,
@@ -344,8 +346,14 @@ def test_the_urls_may_come_from_the_environment(
     ],
     ids=lambda arguments: " ".join(arguments).replace(SECRET, "…") or "none",
 )
-def test_arguments_that_make_no_sense_are_refused(arguments: tuple[str, ...]) -> None:
-    assert run("host=/nonexistent", *arguments).returncode == 2
+def test_arguments_that_make_no_sense_are_refused(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYUPC_DSN", "host=/nonexistent")
+    done = CliRunner().invoke(main, ["notify", *arguments])
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
+    assert SECRET not in done.output
 
 
 def test_without_a_database_it_does_not_begin(receiver: Receiver, empty_db: str) -> None:
