@@ -592,19 +592,6 @@ COMMENT ON FUNCTION upc.await_refresh IS
     'waits for the refresh of another transaction, and keeps others waiting until this one ends';
 
 
-CREATE FUNCTION upc.unpopulated_views()
-RETURNS text[]
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN ARRAY(
-    SELECT 'upc.' || c.relname
-    FROM pg_catalog.pg_class AS c
-    WHERE c.relnamespace = 'upc'::regnamespace AND c.relkind = 'm' AND NOT c.relispopulated
-    ORDER BY c.relname
-);
-COMMENT ON FUNCTION upc.unpopulated_views IS
-    'the indexed views that nobody may read, as a restore that was not completed leaves them';
-
-
 CREATE FUNCTION upc.refresh_view(name text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE

@@ -1,6 +1,25 @@
 -- Health of the fingerprints: whether what was counted is published, and was counted as it would be
 -- today.
 
+CREATE FUNCTION upc.unpopulated_views()
+RETURNS text[]
+LANGUAGE sql STABLE PARALLEL SAFE
+-- By name: to look for all that there are would be to read the whole catalogue.
+RETURN ARRAY(
+    SELECT 'upc.' || c.relname
+    FROM pg_catalog.pg_class AS c
+    WHERE c.oid IN (
+        'upc.fingerprint_curve'::regclass,
+        'upc.fingerprint_grid'::regclass,
+        'upc.volatility_curve'::regclass
+    )
+        AND NOT c.relispopulated
+    ORDER BY c.relname
+);
+COMMENT ON FUNCTION upc.unpopulated_views IS
+    'the indexed views that nobody may read, as a restore that was not completed leaves them';
+
+
 -- What is the matter with the fingerprints of a symbol; NULL if nothing is.
 --
 -- is_red: nothing answers. A restore that was not completed leaves indexed views that nobody may

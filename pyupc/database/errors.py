@@ -41,6 +41,9 @@ _HINTS = {
     "57014": "it was cancelled or ran into statement_timeout: try again",
 }
 
+# In the hint of an indexed view without data, whatever the language.
+_UNPOPULATED = "REFRESH MATERIALIZED VIEW"
+
 _UNREACHABLE_HINT = "check PYUPC_DSN and that the server runs, or unset it for the embedded one"
 _LOCK_TABLE_HINT = (
     "the server's table of locks is full: raise max_locks_per_transaction (256, say) and restart it"
@@ -76,6 +79,8 @@ def _problem(error: psycopg.Error) -> PyupcError:
         return PyupcError(_with_detail(message, error.diag.message_detail), _hint(error))
     if code == _OUT_OF_MEMORY and _LOCK_TABLE in (error.diag.message_hint or ""):
         return Busy(f"{code} {message}", _LOCK_TABLE_HINT)
+    if code == "55000" and _UNPOPULATED in (error.diag.message_hint or ""):
+        return PyupcError(message, "pyupc fingerprints build")
     if code in _MISSING_OBJECT and _OUR_OBJECT.search(message):
         return SchemaOutOfDate(message, _UPGRADE_HINT)
     kind = Busy if is_transient(code) else PyupcError

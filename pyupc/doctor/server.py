@@ -35,7 +35,7 @@ _HARMFUL = {
 
 # A restore that was not completed leaves tables that nothing can be written to as it has to be.
 _WITHOUT_KEYS = """
-    SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.relname)
+    SELECT CASE WHEN count(*) > 0 THEN format('%s tables, %s first', count(*), min(c.relname)) END
     FROM pg_class AS c
     WHERE c.relnamespace = to_regnamespace('upc_data') AND c.relkind IN ('r', 'p')
         AND NOT EXISTS (

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from pyupc.database.errors import translate
 from pyupc.database.migrate import upgrade
 from pyupc.doctor import server, standing
 from pyupc.fingerprints.build import build as build_all
@@ -77,8 +78,9 @@ def test_a_view_without_data(built: str, view: str, by: str) -> None:
                 # Indexes come last in a restore.
                 conn.execute(f"DROP INDEX upc.{index_of(conn, each)}".encode())
         model = "volatility" if view == "volatility_curve" else "momentum"
-        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState) as caught:
             conn.execute(ANSWER, (model,))
+        assert translate(caught.value).hint == "pyupc fingerprints build"
         assert judged(conn) == ("fail", "red")
         document = scalar(conn, "SELECT upc.status_document()::json ->> 'state'")
         assert document == "red"
@@ -119,6 +121,13 @@ def test_a_view_that_lacks_what_is_stored(built: str, view: str) -> None:
     with open_db(built) as conn:
         assert judged(conn)[0] == "ok"
         assert all_of_it(conn) == before
+
+
+def test_no_view_is_overlooked(db: Connection) -> None:
+    query = (
+        "SELECT relname FROM pg_class WHERE relkind = 'm' AND relnamespace = 'upc'::regnamespace"
+    )
+    assert sorted(name for (name,) in db.execute(query)) == VIEWS
 
 
 def test_tables_without_their_keys(built: str) -> None:
