@@ -1,4 +1,50 @@
--- Candles: the triggers that remember which days have to be counted again.
+-- Candles: which numbers can be one, and the triggers that remember which days have to be counted
+-- again.
+
+-- Whether five numbers can be a candle: finite, prices above zero, the open and the close not
+-- outside of low and high. NULL where one of them is.
+-- Example: SELECT NOT upc.is_candle(open => 9, high => 10, low => 8, close => 7, volume => 1);
+CREATE FUNCTION upc.is_candle(
+    open double precision,
+    high double precision,
+    low double precision,
+    close double precision,
+    volume double precision
+)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- NaN sorts above infinity, so these bounds refuse both.
+RETURN is_candle.low > 0
+    AND is_candle.high < 'Infinity'
+    AND is_candle.open >= is_candle.low AND is_candle.open <= is_candle.high
+    AND is_candle.close >= is_candle.low AND is_candle.close <= is_candle.high
+    AND is_candle.volume >= 0 AND is_candle.volume < 'Infinity';
+COMMENT ON FUNCTION upc.is_candle IS
+    'whether five numbers can be a candle; NULL where one of them is';
+
+
+-- The stored candles that cannot be, oldest first. Nothing stores one any more; they were there
+-- before that was checked. A load of the right file replaces them; a DELETE of them makes gaps
+-- that `pyupc candles backfill` fills.
+-- Errors: UP002 symbol.
+-- Example: SELECT count(*) = 0 FROM upc.impossible_candles('BTC');
+CREATE FUNCTION upc.impossible_candles(symbol text)
+RETURNS SETOF upc_data.candle
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    PERFORM upc.require_symbol(impossible_candles.symbol);
+    RETURN QUERY
+    SELECT c.*
+    FROM upc_data.candle AS c
+    WHERE c.symbol = impossible_candles.symbol
+      AND NOT upc.is_candle(c.open, c.high, c.low, c.close, c.volume)
+    ORDER BY c.opened_at;
+END
+$fn$;
+COMMENT ON FUNCTION upc.impossible_candles IS
+    'the stored candles of a symbol that cannot be, oldest first';
+
 
 CREATE FUNCTION upc.note_changed_days(symbols text[], half_hours timestamptz[])
 RETURNS void

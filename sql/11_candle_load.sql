@@ -16,8 +16,9 @@ COMMENT ON FUNCTION upc.utc_offset_seconds IS
     'The seconds that a UTC offset is ahead of UTC: +HH, +HHMM or +HH:MM';
 
 -- The minute that a text names, NULL if it names none. ISO 8601 from 1970 to 2099, on a minute,
--- with `T` or a blank, with `Z`, an offset or neither (UTC then); or epoch seconds of ten digits
--- or epoch milliseconds of thirteen, since other lengths might be dates without separators.
+-- with `T` or a blank, with `Z`, an offset or neither (UTC then); or epoch seconds of ten digits,
+-- milliseconds of 13, microseconds of 16 or nanoseconds of 19, since other lengths might be dates
+-- without separators.
 -- Nothing here depends on DateStyle or TimeZone.
 -- Example: SELECT upc.candle_minute('1704067200') = timestamptz '2024-01-01 00:00:00+00';
 CREATE FUNCTION upc.candle_minute(value text)
@@ -67,6 +68,12 @@ RETURN CASE
         END
     WHEN candle_minute.value ~ '^[1-9][0-9]{12}(\.0*)?$' THEN
         CASE WHEN left(candle_minute.value, 13)::bigint % 60000 = 0 THEN
+            to_timestamp(left(candle_minute.value, 10)::double precision)
+        END
+    WHEN candle_minute.value ~ '^[1-9][0-9]{15}([0-9]{3})?(\.0*)?$' THEN
+        CASE WHEN left(candle_minute.value, 10)::bigint % 60 = 0
+            AND substr(candle_minute.value, 11) ~ '^0+(\.0*)?$'
+        THEN
             to_timestamp(left(candle_minute.value, 10)::double precision)
         END
 END;
@@ -163,11 +170,7 @@ BEGIN
     WHERE (
         l.problem IS NULL
         AND l.opened_at <= v_latest
-        AND l.low_price > 0
-        AND l.high_price >= l.low_price
-        AND l.open_price > 0
-        AND l.close_price > 0
-        AND l.amount >= 0
+        AND upc.is_candle(l.open_price, l.high_price, l.low_price, l.close_price, l.amount)
     ) IS NOT TRUE;
 
     IF (
@@ -231,6 +234,24 @@ END;
 COMMENT ON FUNCTION upc.price_problem IS 'Why a number is no price, NULL if it is one';
 
 
+-- Why the price that opens or closes a minute is not one of its prices, NULL if it may be.
+-- Example: SELECT upc.outside_problem('open', '7', low => '8', high => '10') IS NOT NULL;
+CREATE FUNCTION upc.outside_problem(name text, value text, low text, high text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN upc.candle_number(outside_problem.value)
+        NOT BETWEEN upc.candle_number(outside_problem.low)
+            AND upc.candle_number(outside_problem.high)
+    THEN format(
+        '%s %s is outside of low %s to high %s',
+        outside_problem.name, outside_problem.value, outside_problem.low, outside_problem.high
+    )
+END;
+COMMENT ON FUNCTION upc.outside_problem IS
+    'Why a price is not one between low and high, NULL if it is one';
+
+
 -- The rejected lines with the reason, in the order of the files, at most `most` of them.
 -- Example: SELECT upc.begin_candle_load('BTC'); SELECT * FROM upc.rejected_candle_lines();
 CREATE FUNCTION upc.rejected_candle_lines(most integer DEFAULT 20)
@@ -248,7 +269,7 @@ BEGIN
                 WHEN l."timestamp" = '' THEN 'timestamp is empty'
                 WHEN l.opened_at IS NULL THEN format(
                     'timestamp %L is not a minute from 1970 to 2099 in ISO 8601'
-                    ' (2024-01-01T00:00:00Z), epoch seconds or milliseconds',
+                    ' (2024-01-01T00:00:00Z) or since 1970 in s, ms, us or ns',
                     left(l."timestamp", 40)
                 )
             END,
@@ -259,6 +280,8 @@ BEGIN
             CASE WHEN l.high_price < l.low_price THEN
                 format('high %s is below low %s', l.high, l.low)
             END,
+            upc.outside_problem('open', l.open, l.low, l.high),
+            upc.outside_problem('close', l.close, l.low, l.high),
             CASE
                 WHEN l.amount IS NULL THEN upc.price_problem('volume', l.volume)
                 WHEN l.amount < 0 THEN format('volume %s is below zero', l.volume)
@@ -273,6 +296,31 @@ END
 $fn$;
 COMMENT ON FUNCTION upc.rejected_candle_lines IS
     'The rejected lines with the reason, in the order of the files';
+
+
+-- The files of which more lines are numbers that cannot be a candle than lines that are one: the
+-- columns are others than the header says, and what fits does so by chance.
+-- Example: SELECT upc.begin_candle_load('BTC'); SELECT upc.contradicted_candle_files();
+CREATE FUNCTION upc.contradicted_candle_files()
+RETURNS TABLE (file integer)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $fn$
+BEGIN
+    RETURN QUERY
+    SELECT l.file
+    FROM pg_temp.candle_line AS l
+    WHERE l.problem IS NULL
+    GROUP BY l.file
+    HAVING count(*) FILTER (WHERE NOT l.is_rejected) < count(*) FILTER (
+        WHERE NOT upc.is_candle(
+            l.open_price, l.high_price, l.low_price, l.close_price, l.amount
+        )
+    )
+    ORDER BY l.file;
+END
+$fn$;
+COMMENT ON FUNCTION upc.contradicted_candle_files IS
+    'The files with more lines that cannot be a candle than lines that are one';
 
 
 -- Let one load of a symbol merge at a time, until the transaction ends. With `is_patient` false

@@ -108,8 +108,13 @@ def _problem(row: Sequence[Any]) -> str:
     for name, value in zip(Candle._fields[1:], row[1:6], strict=True):
         if not (_is_number(value) and (value > 0 or (value == 0 and name == "volume"))):
             return f"has {name} {short(value)}"
-    _, _, high, low, *_ = row
-    return f"has high {high:g} below low {low:g}" if high < low else ""
+    _, opened, high, low, closed, *_ = row
+    if high < low:
+        return f"has high {short(high)} below low {short(low)}"
+    for name, value in (("open", opened), ("close", closed)):
+        if not low <= value <= high:
+            return f"has {name} {short(value)} outside of low {short(low)} to high {short(high)}"
+    return ""
 
 
 def _is_number(value: Any) -> bool:

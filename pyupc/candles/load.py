@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import psycopg
 
-from pyupc.candles.rows import COPY, copy_blocks
+from pyupc.candles.compression import shown
+from pyupc.candles.rows import COPY, Reading, copy_blocks
 from pyupc.errors import PyupcError
 
 PATIENCE_SECONDS = 1.0
@@ -87,18 +88,21 @@ def load(
     watcher: Watcher,
     *,
     skip_bad: bool = False,
+    columns: tuple[str, ...] | None = None,
     shown_lines: int = 20,
 ) -> Summary:
     """Load the files as one: all of their candles or, on any error, none.
 
     Lines that are no candles are such an error, unless `skip_bad`; then they are left out.
+    `columns` are roles of pyupc.candles.columns, in the order in which all files have them; None:
+    each file says it itself.
     """
     # Each statement has to see what the load before this one has committed.
     conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     with conn.transaction():
         _prepare(conn, symbol)
         watcher.on_phase("reading")
-        staged = _stage(conn, paths, watcher.on_read)
+        staged = _stage(conn, paths, Reading(symbol, columns), watcher.on_read)
         watcher.on_phase("checking")
         (rejected,) = _row(conn, "SELECT upc.reject_candle_lines()")
         if rejected:
@@ -113,6 +117,7 @@ def load(
                     "nothing was loaded: there is no good line",
                     "the messages above say what is wrong with the lines",
                 )
+            _refuse_contradictions(conn, paths)
         _wait_for_turn(conn, symbol, watcher.on_wait)
         watcher.on_phase("merging")
         return _merge(conn, symbol, paths)
@@ -133,11 +138,13 @@ def _prepare(conn: Connection, symbol: str) -> None:
     conn.execute("SELECT upc.begin_candle_load(%s)", [symbol])
 
 
-def _stage(conn: Connection, paths: Sequence[Path], on_read: Callable[[int], None]) -> int:
+def _stage(
+    conn: Connection, paths: Sequence[Path], reading: Reading, on_read: Callable[[int], None]
+) -> int:
     with conn.cursor() as cursor:
         with cursor.copy(COPY) as copy:
             for file, path in enumerate(paths):
-                for block in copy_blocks(file, path, on_read):
+                for block in copy_blocks(file, path, reading, on_read):
                     copy.write(block)
         return cursor.rowcount
 
@@ -146,6 +153,17 @@ def _rejected_lines(conn: Connection, paths: Sequence[Path], most: int) -> list[
     query = "SELECT file, line, reason FROM upc.rejected_candle_lines(%s)"
     rows = conn.execute(query, [most]).fetchall()
     return [RejectedLine(paths[file], line, reason) for file, line, reason in rows]
+
+
+def _refuse_contradictions(conn: Connection, paths: Sequence[Path]) -> None:
+    """A bad line may be left out; where most are, the good ones are good by chance."""
+    query = "SELECT f.file FROM upc.contradicted_candle_files() AS f"
+    for (file,) in conn.execute(query).fetchall():
+        raise PyupcError(
+            f"nothing was loaded: on most lines of {shown(paths[file])} the open or close is"
+            " outside of low to high",
+            "the columns are not what they are called: say what they are with --columns",
+        )
 
 
 def _wait_for_turn(conn: Connection, symbol: str, on_wait: Callable[[], None]) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 
-from pyupc.candles.files import OnRead, read_blocks, shown
+from pyupc.candles.columns import (
+    HINT,
+    SAMPLE_LINES,
+    Layout,
+    Unrecognised,
+    is_nothing,
+    recognise,
+    split,
+)
+from pyupc.candles.columns import ROLES as COLUMNS
+from pyupc.candles.compression import OnRead, shown
+from pyupc.candles.files import BLOCK_BYTES, Block, read_blocks
 from pyupc.errors import PyupcError
-
-COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
-HEADER_HINT = f"the first line names the columns, separated by commas: {','.join(COLUMNS)}"
 
 COPY = f"""
     COPY pg_temp.candle_line (file, line, problem, {", ".join(f'"{name}"' for name in COLUMNS)})
@@ -25,42 +32,53 @@ EMPTY = "the line is empty"
 _NULL = r"\N"
 
 
-@dataclass(frozen=True)
-class Header:
-    """Where in a line the columns are, and how many fields a line has."""
+# Stands for a tab between fields, since a tab is part of COPY's format.
+_UNIT_SEPARATOR = "\x1f"
 
+_EXCHANGED = str.maketrans(",.", ".,")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The columns that all files have if the user says so, and the symbol that they are of."""
+
+    symbol: str
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How the fields of a line are cut and picked; `delimiter` is that of the escaped text."""
+
+    delimiter: str
     width: int
     pick: Callable[[list[str]], tuple[str, ...]]
+    is_decimal_comma: bool
 
     @classmethod
-    def parse(cls, path: Path, line: str) -> Header:
-        """Names may differ in case and order and in blanks around them; others are ignored."""
-        fields = _fields(line)
-        if fields is None:
-            raise PyupcError(f"{shown(path)}:1: a quote in the header is not closed", HEADER_HINT)
-        names = [name.strip().lower() for name in fields]
-        count = Counter(names)
-        for name in COLUMNS:
-            if count[name] != 1:
-                what = "occurs more than once" if count[name] else "is missing"
-                raise PyupcError(f"{shown(path)}:1: column {name} {what}", HEADER_HINT)
-        return cls(len(names), itemgetter(*map(names.index, COLUMNS)))
+    def of(cls, layout: Layout) -> _Form:
+        delimiter = _UNIT_SEPARATOR if layout.delimiter == "\t" else layout.delimiter
+        return cls(delimiter, layout.width, itemgetter(*layout.picks), layout.is_decimal_comma)
 
 
-def copy_blocks(file: int, path: Path, on_read: OnRead) -> Iterator[bytes]:
+def copy_blocks(file: int, path: Path, reading: Reading, on_read: OnRead) -> Iterator[bytes]:
     """The file as data for COPY; `file` is its number in the load.
 
-    Blank lines at the end are passed over. A line is a record: a quoted field does not go on in
-    the next line, so that a stray quote spoils one line and not all that follow.
+    Blank lines at the end are passed over, and so are lines without any value beside the time. A
+    line is a record: a quoted field does not go on in the next line, so that a stray quote spoils
+    one line and not all that follow.
     """
-    header: Header | None = None
+    blocks = read_blocks(path, on_read)
+    sampled = list(_sampled(blocks))
+    layout = _layout(path, sampled, reading)
+    form = _Form.of(layout)
     blank = range(0)
     is_empty = True
-    for block in read_blocks(path, on_read):
-        first, lines = block.first, _escaped(block.text).split("\n")
-        if header is None:
-            header = Header.parse(path, lines[0])
-            first, lines = first + 1, lines[1:]
+    for block in chain(sampled, blocks):
+        first, lines = block.first, _escaped(block.text, form.delimiter).split("\n")
+        if first <= layout.skip:
+            left = min(len(lines), layout.skip - first + 1)
+            first, lines = first + left, lines[left:]
         after = first + len(lines)
         while lines and not lines[-1].strip():
             lines.pop()
@@ -68,63 +86,86 @@ def copy_blocks(file: int, path: Path, on_read: OnRead) -> Iterator[bytes]:
         if lines:
             for number in blank:
                 yield f"{_problem_row(file, number, EMPTY)}\n".encode("ascii")
-            yield _rows(file, header, first, lines)
+            yield _rows(file, form, first, lines)
             is_empty, start = False, first + len(lines)
         blank = range(start, after)
-    if header is None:
-        raise PyupcError(f"{shown(path)}: the file is empty", HEADER_HINT)
     if is_empty:
-        raise PyupcError(f"{shown(path)}: a header without candles", HEADER_HINT)
+        raise PyupcError(f"{shown(path)}: a header without candles", HINT)
 
 
-def _escaped(text: str) -> str:
+def _sampled(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The first blocks, with enough lines to recognise the columns by."""
+    lines = size = 0
+    for block in blocks:
+        yield block
+        lines += block.text.count("\n") + 1
+        size += len(block.text)
+        if lines >= SAMPLE_LINES or size >= BLOCK_BYTES:
+            return
+
+
+def _layout(path: Path, sampled: list[Block], reading: Reading) -> Layout:
+    if not sampled:
+        raise PyupcError(f"{shown(path)}: the file is empty", HINT)
+    lines = "\n".join(block.text for block in sampled).split("\n", SAMPLE_LINES)[:SAMPLE_LINES]
+    try:
+        return recognise(lines, reading.symbol, reading.columns)
+    except Unrecognised as problem:
+        raise PyupcError(f"{shown(path)}:{problem.line}: {problem.message}", HINT) from None
+
+
+def _escaped(text: str, delimiter: str) -> str:
     """The text in ASCII, whatever the server's encoding, and without what COPY's format uses.
 
     Nothing that is changed here could be part of a value.
     """
     if not text.isascii():
         text = text.encode("ascii", "backslashreplace").decode("ascii")
+    if delimiter == _UNIT_SEPARATOR:
+        text = text.replace(delimiter, " ").replace("\t", delimiter)
     return text.replace("\\", r"\\").replace("\t", " ").replace("\r", " ")
 
 
-def _rows(file: int, header: Header, first: int, lines: list[str]) -> bytes:
+def _rows(file: int, form: _Form, first: int, lines: list[str]) -> bytes:
     text = "\n".join(lines)
-    is_plain = " " not in text and '"' not in text
-    width, pick = header.width, header.pick
+    delimiter, width, pick = form.delimiter, form.width, form.pick
+    # A line without values has a delimiter after another one, or a letter N.
+    is_plain = not (
+        form.is_decimal_comma
+        or " " in text
+        or '"' in text
+        or "N" in text
+        or "n" in text
+        or 2 * delimiter in text
+    )
     rows: list[str] = []
     for number, line in enumerate(lines, first):
-        fields = line.split(",")
+        fields = line.split(delimiter)
         if is_plain and len(fields) == width:
             rows.append(f"{file}\t{number}\t{_NULL}\t" + "\t".join(pick(fields)))
-        else:
-            rows.append(_uncommon_row(file, header, number, line))
+        elif row := _uncommon_row(file, form, number, line):
+            rows.append(row)
     rows.append("")
     return "\n".join(rows).encode("ascii")
 
 
-def _uncommon_row(file: int, header: Header, number: int, line: str) -> str:
+def _uncommon_row(file: int, form: _Form, number: int, line: str) -> str | None:
+    """None for a minute without any value: a gap, and not a bad line."""
     if not line.strip():
         return _problem_row(file, number, EMPTY)
-    fields = _fields(line)
+    fields = split(line, form.delimiter)
     if fields is None:
         return _problem_row(file, number, "a quote is not closed, or text follows it")
-    if len(fields) != header.width:
-        return _problem_row(
-            file, number, f"{len(fields)} fields where the header has {header.width}"
-        )
-    values = (field.strip() for field in header.pick(fields))
-    return "\t".join([str(file), str(number), _NULL, *values])
+    if len(fields) != form.width:
+        return _problem_row(file, number, f"{len(fields)} fields where others have {form.width}")
+    time, *values = (field.strip() for field in form.pick(fields))
+    if time and all(is_nothing(value) for value in values):
+        return None
+    if form.is_decimal_comma:
+        time = time.replace(",", ".")
+        values = [value.translate(_EXCHANGED) for value in values]
+    return "\t".join([str(file), str(number), _NULL, time, *values])
 
 
 def _problem_row(file: int, number: int, problem: str) -> str:
     return "\t".join([str(file), str(number), problem, *[_NULL] * len(COLUMNS)])
-
-
-def _fields(line: str) -> list[str] | None:
-    """The fields of one line, None if its quotes do not pair."""
-    if '"' not in line:
-        return line.split(",")
-    try:
-        return next(csv.reader([line], strict=True, skipinitialspace=True))
-    except csv.Error:
-        return None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pyupc.candles.files import shown
+from pyupc.candles.compression import shown
 from pyupc.candles.load import RejectedLine
 from pyupc.cli.report import printable
 

@@ -26,23 +26,59 @@ command.add_command(candle_backfill.backfill)
 command.add_command(candle_backfill.gaps)
 
 
+def _columns(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    from pyupc.candles.columns import parse_columns
+
+    try:
+        return parse_columns(value)
+    except ValueError as problem:
+        raise click.BadParameter(
+            f"{problem}: name time, open, high, low, close and volume once each, and - for others"
+        ) from None
+
+
 @command.command(
     epilog=examples(
         "pyupc candles load btc_1m_2022_2024.csv.gz --symbol BTC",
         "pyupc candles load 2024-*.csv --symbol ETH --skip-bad",
-        "pyupc candles load eth.csv --symbol ETH --json",
+        "pyupc candles load BTCUSDT-1m-2025-01.zip --symbol BTC --json",
+        "pyupc candles load eth.csv --symbol ETH --columns time,open,high,low,close,volume,-",
     )
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
 @one_symbol("The symbol of all files: BTC, ETH, …; may be left out if only one is registered.")
 @click.option("--skip-bad", is_flag=True, help="Leave bad lines out and load the others.")
+@click.option(
+    "--columns",
+    metavar="LIST",
+    callback=_columns,
+    help="The columns in order, where no header says it: time,open,high,low,close,volume; - for"
+    " one to pass over.",
+)
 @output_options
-def load(files: tuple[Path, ...], symbol: str | None, skip_bad: bool, output: Output) -> None:
-    """Load candles from CSV files, plain or compressed by gzip.
+def load(
+    files: tuple[Path, ...],
+    symbol: str | None,
+    skip_bad: bool,
+    columns: tuple[str, ...] | None,
+    output: Output,
+) -> None:
+    """Load candles of one minute from files as exchanges and collections distribute them.
 
-    The first line names the columns timestamp, open, high, low, close and volume in any order;
-    others are ignored. A timestamp is the opening minute: ISO 8601, in UTC unless it has an
-    offset, or epoch seconds or milliseconds. One line is one candle.
+    CSV separated by commas, semicolons (with decimal commas, too), tabs or bars; plain, gzip,
+    bzip2, xz, zip with one file in it, or zstd (Python 3.14). The header names the time, open,
+    high, low, close and volume (in units of the symbol) in any order and by the usual names: Open
+    time, unix, Volume BTC; others are ignored. Minutes of NaN or blanks are gaps.
+
+    Without a header (Binance, Kraken) the columns are recognised by their numbers, if these allow
+    one reading only; else say --columns. A header that the numbers contradict is refused.
+
+    A time is the opening minute: ISO 8601, in UTC unless it has an offset, or since 1970 in
+    seconds, ms, us or ns. One line is one candle: low <= open, close <= high.
 
     Candles that are stored already are replaced if they differ; loading a file twice changes
     nothing. A bad line is reported with its number, and then nothing of any file is loaded.
@@ -62,7 +98,7 @@ def load(files: tuple[Path, ...], symbol: str | None, skip_bad: bool, output: Ou
         schema.check(conn)
         symbol = symbol or _only_symbol(conn)
         with watching(sum(sizes)) as watcher:
-            summary = load_files(conn, symbol, files, watcher, skip_bad=skip_bad)
+            summary = load_files(conn, symbol, files, watcher, skip_bad=skip_bad, columns=columns)
     document = summary.as_json()
     if output.is_json:
         click.echo(json.dumps(document))

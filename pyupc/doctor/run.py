@@ -106,6 +106,8 @@ class Examination:
             yield from self._ask(((f"tick {symbol}", tick),))
             if status:
                 yield standing.candles(status[0])
+                look = partial(standing.impossible_candles, symbol=symbol)
+                yield from self._ask(((f"candle values {symbol}", look),))
                 look = partial(standing.fingerprints, found=status[0])
                 yield from self._ask(((f"fingerprints {symbol}", look),))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
+from pyupc.candles.load import as_text
 from pyupc.doctor.finding import Finding, State
 from pyupc.doctor.server import Connection
 
@@ -72,6 +73,31 @@ def candles(found: Status) -> Finding:
     if seconds <= OLD_CANDLE_SECONDS:
         return Finding(name, "ok", seen)
     repair = f"pyupc feed --symbol {symbol}; pyupc candles backfill --symbol {symbol}"
+    return Finding(name, "warn", seen, repair)
+
+
+def impossible_candles(conn: Connection, symbol: str) -> Finding:
+    """Stored candles that cannot be; nothing stores one any more, and nothing deletes them."""
+    query = """
+        SELECT count(*), min(i.opened_at), max(i.opened_at)
+        FROM upc.impossible_candles(%s::text) AS i
+    """
+    row = conn.execute(query, (symbol,)).fetchone()
+    assert row is not None
+    count, first, last = row
+    name = f"candle values {symbol}"
+    if not count:
+        return Finding(name, "ok", "every open and close lies between low and high")
+    seen = (
+        f"{count:,} stored {'candle has' if count == 1 else 'candles have'} an open or close"
+        f" outside of low to high, {as_text(first)} to {as_text(last)}"
+    )
+    repair = (
+        f"load the right file: pyupc candles load FILE --symbol {symbol}; or DELETE FROM"
+        f" upc_data.candle WHERE symbol = '{symbol}' AND NOT upc.is_candle(open, high, low, close,"
+        f" volume), then pyupc candles backfill --symbol {symbol}; then"
+        f" pyupc fingerprints build --symbol {symbol}"
+    )
     return Finding(name, "warn", seen, repair)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pyupc.candles.answer import Candle
+from pyupc.candles.answer import Answer, Candle
 from pyupc.errors import PyupcError
 from pyupc.feed.backoff import Backoff
 from pyupc.feed.exchange import Exchange, ExchangeProblem
@@ -67,6 +67,8 @@ class Minutes:
         self._subject = f"{exchange.name} {symbol} candles"
         self._is_filled = False
         self._said: set[str] = set()
+        self._refused: frozenset[int] = frozenset()
+        self._problems: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         backoff = Backoff()
@@ -95,7 +97,8 @@ class Minutes:
         deadline = self._now() + timedelta(seconds=self._times.patience)
         while newest not in await self._fill(newest):
             if self._now() >= deadline:
-                self._report.failed(self._subject, NO_CANDLE)
+                if minute_of(newest) not in self._refused:
+                    self._report.failed(self._subject, NO_CANDLE)
                 break
             await self._sleep(self._times.pause)
         else:
@@ -107,8 +110,7 @@ class Minutes:
         first = await self._first(newest)
         count = (newest - first) // MINUTE + 1
         answer = await self._exchange.candles(self._pair, first, count)
-        if answer.refused:
-            self._report.failed(self._subject, answer.problems[0])
+        self._name_refused(answer)
         closed = {_opened_at(each): each for each in answer.candles if _opened_at(each) <= newest}
         changed = await self._store.candles(self._symbol, list(closed.values()))
         logger.debug("%s: %d of %d stored", self._subject, changed, len(closed))
@@ -130,6 +132,14 @@ class Minutes:
         self._say(gap, f"; for those before {page:%Y-%m-%d %H:%MZ}: {command}")
         return page
 
+    def _name_refused(self, answer: Answer) -> None:
+        """Once each, though a minute is asked for several times."""
+        if answer.refused:
+            for problem in [each for each in answer.problems if each not in self._problems][:3]:
+                logger.error("%s: left out: %s", self._subject, problem)
+        self._refused = frozenset(answer.refused)
+        self._problems = frozenset(answer.problems)
+
     def _say(self, what: str, more: str = "") -> None:
         """Once, though it is found every minute."""
         if what not in self._said:
@@ -142,6 +152,11 @@ class Minutes:
 
     def _until(self, instant: datetime) -> float:
         return max(0.0, (instant - self._now()).total_seconds())
+
+
+def minute_of(at: datetime) -> int:
+    """In minutes since 1970."""
+    return (at - _EPOCH) // MINUTE
 
 
 def _opened_at(candle: Candle) -> datetime:

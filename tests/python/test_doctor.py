@@ -95,6 +95,7 @@ def test_a_symbol_that_is_ticked_is_well(market: str, tmp_path: Path) -> None:
         # The fingerprints of the test end months ago.
         "tick BTC": "warn",
         "candles BTC": "ok",
+        "candle values BTC": "ok",
         "fingerprints BTC": "ok",
         "files": "ok",
         "extras": found["extras"]["state"],
@@ -180,6 +181,27 @@ def test_candles_and_fingerprints_may_be_missing_or_old(fresh_db: str, market: s
         "ok",
     )
     assert doctor(market)[1]["candles BTC"]["state"] == "warn"
+
+
+def test_stored_candles_that_cannot_be_are_named(fresh_db: str) -> None:
+    with connect(fresh_db) as conn:
+        conn.execute("ALTER TABLE upc_data.candle DROP CONSTRAINT candle_open_high_low_close_check")
+        conn.execute(
+            "INSERT INTO upc_data.candle VALUES ('BTC', '2024-01-01 00:00Z', 7, 10, 8, 9, 1),"
+            " ('BTC', '2024-01-01 00:01Z', 8, 10, 8, 10, 1),"
+            " ('BTC', '2024-01-01 00:02Z', 9, 10, 8, 11, 1)"
+        )
+    found = doctor(fresh_db)[1]
+    values = found["candle values BTC"]
+    assert (values["state"], found["candle values ETH"]["state"]) == ("warn", "ok")
+    assert values["seen"].startswith("2 ")
+    assert "2024-01-01T00:00:00Z to 2024-01-01T00:02:00Z" in values["seen"]
+    # What it says does what it says.
+    statement = values["repair"].partition("or DELETE")[2].partition(", then pyupc")[0]
+    with connect(fresh_db) as conn:
+        conn.execute("DELETE" + statement)
+        assert conn.execute("SELECT count(*) FROM upc_data.candle").fetchone() == (1,)
+    assert doctor(fresh_db)[1]["candle values BTC"]["state"] == "ok"
 
 
 def test_the_folder_of_the_files_is_written_to(market: str, tmp_path: Path) -> None:

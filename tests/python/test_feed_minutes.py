@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -167,6 +167,36 @@ def test_a_candle_that_is_late_is_waited_for(
     last = NOON + timedelta(minutes=3)
     assert stored(fresh_db)[-5:] == served(server, last - timedelta(minutes=5), last)
     assert len([r for r in caplog.records if "no candle" in r.message]) == 1
+
+
+def test_a_candle_that_cannot_be_is_left_out_and_named_once(
+    fresh_db: str,
+    server: feed_servers.Exchange,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One from the beginning on, and one that was stored before it was spoiled."""
+    bad = minute_of(NOON) + 1
+    run(follow(fresh_db, server, NOON, NOON + timedelta(seconds=40)))
+    kept = minute_of(NOON) - 2
+    right = server.candle
+
+    def spoilt(product: str, minute: int) -> tuple[float, float, float, float]:
+        opened, high, low, _ = right(product, minute)
+        return (opened, high, low, high + 1) if minute in (bad, kept) else right(product, minute)
+
+    monkeypatch.setattr(server, "candle", spoilt)
+    caplog.clear()
+    run(follow(fresh_db, server, NOON, NOON + timedelta(minutes=4, seconds=30)))
+    monkeypatch.undo()
+    last = NOON + timedelta(minutes=3)
+    found = [each for each in stored(fresh_db) if each.minute >= kept]
+    expected = served(server, NOON - timedelta(minutes=2), last)
+    assert found == [each for each in expected if each.minute != bad]
+    for minute in (bad, kept):
+        name = datetime.fromtimestamp(60 * minute, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        assert len([r for r in caplog.records if name in r.getMessage()]) == 1
+    assert not [r for r in caplog.records if "no candle" in r.getMessage()]
 
 
 def test_a_candle_that_has_changed_since_is_corrected(

@@ -63,7 +63,7 @@ def merge(db: Connection) -> tuple[Any, ...]:
 
 def candle(offset: int, close: str = "100") -> str:
     at = START + timedelta(minutes=offset)
-    return f"{at:%Y-%m-%dT%H:%M:%SZ},100,100,100,{close},1"
+    return f"{at:%Y-%m-%dT%H:%M:%SZ},100,102,99,{close},1"
 
 
 # Minutes
@@ -89,6 +89,9 @@ def candle(offset: int, close: str = "100") -> str:
         "1704067200.",
         "1704067200000",
         "1704067200000.000",
+        "1704067200000000",
+        "1704067200000000.0",
+        "1704067200000000000",
     ],
 )
 @pytest.mark.parametrize(("zone", "style"), [("UTC", "ISO, MDY"), ("Asia/Kolkata", "German, DMY")])
@@ -125,7 +128,8 @@ def test_a_minute_is_read_whatever_the_settings(
         *("2024-01-01T00:00:30Z", "2024-01-01T00:00:00.5Z", "2024-01-01T00:00:00.0000001Z"),
         *("2024-01-01T00:00:00+16:00", "2024-01-01T00:00:00+00:60", "2024-01-01T00:00:00+"),
         *("01/02/2024 00:00", "20240101T000000Z", "20240101000000", "202401060000", "20240101"),
-        *("1704067230", "1704067200.5", "1704067200001", "1704067200000000", "1704067200000000000"),
+        *("1704067230", "1704067200.5", "1704067200001", "1704067200000001", "1704067230000000"),
+        *("1704067200000000001", "17040672000000000000", "20240101000000000"),
         *("-1704067200", "+1704067200", "1.7040672e9", "170406720", "0", "01704067200"),
         *(
             "2024-01-01T00:00:00Z\n",
@@ -194,6 +198,10 @@ def test_every_double_survives_its_text(db: Connection, price: float) -> None:
     "line",
     [
         "2024-01-01T00:01:00Z,1,0.5,1,1,1",
+        "2024-01-01T00:01:00Z,3,2,1,1,1",
+        "2024-01-01T00:01:00Z,0.5,2,1,1,1",
+        "2024-01-01T00:01:00Z,1,2,1,3,1",
+        "2024-01-01T00:01:00Z,1,2,1,0.5,1",
         "2024-01-01T00:01:00Z,0,1,1,1,1",
         "2024-01-01T00:01:00Z,1,1,0,1,1",
         "2024-01-01T00:01:00Z,1,1,-1,1,1",
@@ -217,9 +225,53 @@ def test_a_candle_is_accepted_up_to_a_minute_ahead(db: Connection) -> None:
     assert rejected(db, START) == [4]
 
 
-def test_open_and_close_may_lie_outside_of_low_and_high(db: Connection) -> None:
-    stage(db, "2024-01-01T00:01:00Z,3,2,1,0.5,0")
+def test_open_and_close_may_be_high_or_low(db: Connection) -> None:
+    stage(db, "2024-01-01T00:01:00Z,2,2,1,1,0", "2024-01-01T00:02:00Z,1,2,1,2,0")
     assert rejected(db) == []
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(st.sampled_from([-1.0, 0.0, 1.0, 2.0, 3.0, math.inf, math.nan]), min_size=5))
+def test_candles_are_those_of_brute_force(db: Connection, numbers: list[float]) -> None:
+    o, h, lo, c, v = numbers[:5]
+    finite = all(map(math.isfinite, (o, h, lo, c, v)))
+    expected = (
+        finite
+        and min(o, h, lo, c) > 0
+        and v >= 0
+        and lo == min(o, h, lo, c)
+        and h == max(o, h, lo, c)
+    )
+    assert value(db, "SELECT upc.is_candle(%s, %s, %s, %s, %s)", o, h, lo, c, v) is expected
+    with db.transaction(force_rollback=True):
+        query = "INSERT INTO upc_data.candle VALUES ('BTC', %s, %s, %s, %s, %s, %s)"
+        try:
+            with db.transaction():
+                db.execute(query, [START, o, h, lo, c, v])
+            is_stored = True
+        except psycopg.errors.CheckViolation:
+            is_stored = False
+    assert is_stored is expected
+
+
+def test_candles_that_were_stored_before(db: Connection) -> None:
+    with db.transaction(force_rollback=True):
+        check = "candle_open_high_low_close_check"
+        db.execute(f"ALTER TABLE upc_data.candle DROP CONSTRAINT {check}")
+        query = "INSERT INTO upc_data.candle VALUES (%s, %s, %s, 3, 2, 2, 1)"
+        for symbol, offset, opened in [("BTC", 2, 1), ("BTC", 0, 4), ("BTC", 1, 2), ("ETH", 0, 1)]:
+            db.execute(query, [symbol, START + timedelta(minutes=offset), opened])
+        found = db.execute("SELECT opened_at FROM upc.impossible_candles('BTC')").fetchall()
+        assert [(at - START) // timedelta(minutes=1) for (at,) in found] == [0, 2]
+        # A line that is right replaces one.
+        stage(db, "2024-01-01T00:00:00Z,2,3,2,2,1")
+        assert rejected(db) == []
+        assert merge(db)[1] == 1
+        assert value(db, "SELECT count(*) FROM upc.impossible_candles('BTC')") == 1
 
 
 def test_all_lines_of_a_contradiction_are_rejected(db: Connection) -> None:
@@ -274,10 +326,13 @@ def test_a_difference_in_any_column_is_written(db: Connection, column: int) -> N
     stage(db, candle(0), candle(1))
     rejected(db)
     merge(db)
+    fields = f"{START + timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ},100,101,99,100,1".split(",")
+    stage(db, ",".join(fields))
+    rejected(db)
+    merge(db)
     before = notes(db)
-    fields = candle(1).split(",")
-    # Up for the high, down for the others, which leaves a candle.
-    fields[column] = "100.5" if column == 2 else "0.5"
+    # What leaves a candle.
+    fields[column] = {2: "101.5", 3: "98.5"}.get(column, "99.5")
     stage(db, ",".join(fields))
     assert rejected(db) == []
     assert merge(db) == (0, 1, 0, 0, 0, 0)
