@@ -70,7 +70,9 @@ def test_in_pieces_in_any_order(conn: Connection, ends: list[int], data: st.Data
 CHANGES = {
     "delete": "DELETE FROM upc_data.candle WHERE opened_at BETWEEN %(first)s AND %(last)s",
     "correct": """
-        UPDATE upc_data.candle SET close = round((close * 1.001)::numeric, 2)
+        UPDATE upc_data.candle
+        SET close = round((close * 1.001)::numeric, 2),
+            high = greatest(high, round((close * 1.001)::numeric, 2))
         WHERE opened_at BETWEEN %(first)s AND %(last)s
         """,
     "move": """
@@ -81,7 +83,8 @@ CHANGES = {
         INSERT INTO upc_data.candle
         SELECT 'BTC', at, 1, 41000, 1, 41000, 0
         FROM generate_series(%(first)s, %(last)s, interval '1 minute') AS at
-        ON CONFLICT ON CONSTRAINT candle_symbol_opened_at_pkey DO UPDATE SET close = excluded.close
+        ON CONFLICT ON CONSTRAINT candle_symbol_opened_at_pkey DO UPDATE
+        SET high = excluded.high, low = excluded.low, close = excluded.close
         """,
 }
 

@@ -112,7 +112,7 @@ def test_nothing_later_is_seen(conn: Connection) -> None:
     at = instant(MIDDLE)
     before = forecast(conn, at)
     conn.execute(
-        "UPDATE upc_data.candle SET high = 2 * high, low = low / 2, close = 1 "
+        "UPDATE upc_data.candle SET high = 2 * high, low = 1, close = 1 "
         "WHERE opened_at > %s - interval '1 minute'",
         (at,),
     )
