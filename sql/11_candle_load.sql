@@ -300,7 +300,9 @@ COMMENT ON FUNCTION upc.rejected_candle_lines IS
 
 -- The files of which more lines are numbers that cannot be a candle than lines that are one: the
 -- columns are others than the header says, and what fits does so by chance.
--- Example: SELECT upc.begin_candle_load('BTC'); SELECT upc.contradicted_candle_files();
+-- Example:
+--   SELECT upc.begin_candle_load('BTC');
+--   SELECT count(*) = 0 FROM upc.contradicted_candle_files();
 CREATE FUNCTION upc.contradicted_candle_files()
 RETURNS TABLE (file integer)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
