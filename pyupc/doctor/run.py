@@ -14,6 +14,7 @@ from pyupc.database.connect import connect, running_dsn
 from pyupc.doctor import clock, machine, outside, rights, server, standing
 from pyupc.doctor.clock import Clock
 from pyupc.doctor.finding import Finding, Running
+from pyupc.doctor.names import names
 from pyupc.doctor.outside import Registered
 from pyupc.doctor.server import Connection
 from pyupc.tick.link import watchful
@@ -72,7 +73,8 @@ class Examination:
             yield from self._ask((("rights", rights.rights),))
         is_readable = any(each.state == "ok" for each in schema)
         if is_readable:
-            yield from self._ask((("rules", server.rules), ("symbols", self._read_symbols)))
+            checks = (("names", names), ("rules", server.rules), ("symbols", self._read_symbols))
+            yield from self._ask(checks)
         network = self._begin_network()
         if is_readable:
             yield from self._ask((("disk", server.disk),))
