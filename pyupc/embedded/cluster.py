@@ -148,7 +148,10 @@ class Cluster:
         Its number may mean nothing here, in another container, and only its socket can be asked.
         """
         waiting = Waiting(notify, f"another process uses {self.home.data}")
-        address = make_conninfo(host=str(self.home.socket_folder), port=PORT).encode()
+        # A server that is stopped by a signal accepts and says nothing.
+        address = make_conninfo(
+            host=str(self.home.socket_folder), port=PORT, connect_timeout=int(_SOCKET_SECONDS)
+        ).encode()
         since = time.monotonic()
         while (lock := server_lock.take(self.home.server_lock)) is None:
             answer = pq.PGconn.ping(address)
