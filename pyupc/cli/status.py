@@ -36,7 +36,7 @@ _LEFT = ("symbol", "light", "feed", "problems")
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="See also to the upc_status.json there: one that is too old is not green.",
+    help="See also to the files there: none that is too old is green, or fresh.",
 )
 @output_options
 def command(symbols: tuple[str, ...], out: Path | None, output: Output) -> None:
@@ -53,9 +53,9 @@ def command(symbols: tuple[str, ...], out: Path | None, output: Output) -> None:
 
     status = ask(symbols)
     if out is not None:
-        from pyupc.status.folder import look
+        from pyupc.status.folder import look, look_at_documents
 
-        status = status.after(*look(out))
+        status = status.after(*look(out)).after(*look_at_documents(out, status.rules))
     if output.is_json:
         click.echo(json.dumps(status.as_json()))
     else:

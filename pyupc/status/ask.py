@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -14,6 +14,7 @@ from pyupc.database.connect import connect, running_dsn
 from pyupc.database.errors import translate
 from pyupc.errors import DatabaseUnreachable
 from pyupc.tick.link import no_answer, watchful
+from pyupc.tick.rules import Rules
 from pyupc.tick.stop import Hanging, limited
 
 # All in all: whoever asks may have a limit of its own.
@@ -27,12 +28,15 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Status:
-    """`state` is green, yellow or red; a row a symbol, as upc.status returns it."""
+    """`state` is green, yellow or red; a row a symbol, as upc.status returns it. `rules` are those
+    by which documents grow old.
+    """
 
     timestamp: str
     state: str
     problems: tuple[str, ...]
     symbols: tuple[dict[str, Any], ...]
+    rules: Rules
 
     @property
     def is_green(self) -> bool:
@@ -41,7 +45,7 @@ class Status:
     def after(self, state: str, problems: Sequence[str]) -> Status:
         """With what somebody else says put first: the worse state, the problems of both."""
         worse = max(self.state, state, key=COLORS.index)
-        return Status(self.timestamp, worse, (*problems, *self.problems), self.symbols)
+        return replace(self, state=worse, problems=(*problems, *self.problems))
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -93,7 +97,7 @@ def _problem_of_writing(conn: Connection) -> str | None:
 
 
 def _read(conn: Connection, symbols: Sequence[str]) -> Status:
-    query = "SELECT upc.status_document(symbols => %s::text[])"
+    query = "SELECT upc.status_document(symbols => %s::text[]), upc.document_rules()"
     row = conn.execute(query, (list(symbols) or None,)).fetchone()
     assert row is not None
     document = json.loads(row[0])
@@ -102,4 +106,5 @@ def _read(conn: Connection, symbols: Sequence[str]) -> Status:
         document["state"],
         tuple(document["problems"]),
         tuple(document["symbols"]),
+        Rules.read(row[1]),
     )

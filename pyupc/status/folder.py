@@ -11,6 +11,10 @@ from typing import Any
 
 from pyupc.status.ask import COLORS
 from pyupc.tick.files import STATUS_FILE
+from pyupc.tick.rules import Rules
+
+# What a process that ticks, or stands by, may take to see that a document has expired.
+_LATE_SECONDS = 1.0
 
 
 def _utc_now() -> datetime:
@@ -40,6 +44,37 @@ def look(folder: Path, now: Callable[[], datetime] = _utc_now) -> tuple[str, lis
     if state == "green":
         return state, []
     return state, [f"{path}: {problem}" for problem in _texts(problems)] or [f"{path} is {state}"]
+
+
+def look_at_documents(
+    folder: Path, rules: Rules, now: Callable[[], datetime] = _utc_now
+) -> tuple[str, list[str]]:
+    """What the files of the folder are worth that claim to be fresh or warn and have expired.
+
+    Whoever writes a folder leaves none of those: nobody does any more. Red from halted on.
+    """
+    worst, problems = 0, []
+    for path in sorted(folder.glob("*.json")):
+        name = next((each for each in rules.documents if path.name.endswith(f"_{each}.json")), "")
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            at = rules.instant(name, document)
+            late = (now() - datetime.fromisoformat(document["valid_until"])).total_seconds()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            # Nothing that says until when it can be believed.
+            continue
+        claimed = document.get("state")
+        if at is None or path.name == STATUS_FILE or claimed not in rules.states[:2]:
+            continue
+        rank = rules.rank(rules.state_at((now() - at).total_seconds()))
+        if late > _LATE_SECONDS and rank > 0:
+            worst = max(worst, rank)
+            problems.append(
+                f"{path} is {rules.states[rank]} and says {claimed!r}: it is of {at.isoformat()}"
+            )
+    if not problems:
+        return "green", []
+    return "red" if worst == len(rules.states) - 1 else "yellow", problems
 
 
 def _reason(error: Exception) -> str:

@@ -9,14 +9,16 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
+from dataclasses import replace
 
 import psycopg
 
 from pyupc.database.errors import translate
 from pyupc.errors import Busy, PyupcError
+from pyupc.tick.rules import Rules
 from pyupc.web.channel import Channel, Tick
 from pyupc.web.database import Database
-from pyupc.web.latest import latest
+from pyupc.web.latest import latest, rules_of
 
 logger = logging.getLogger("pyupc.serve")
 
@@ -50,6 +52,7 @@ class Hub:
         self._news: set[str] = set()
         self._heard = asyncio.Event()
         self._problem: str | None = None
+        self._rules: Rules | None = None
         self._is_deaf = False
         self._is_closing = False
         self._readers: Counter[str] = Counter()
@@ -154,14 +157,27 @@ class Hub:
             now = self._now()
             for channel in self._channels.values():
                 tick = channel.tick
+                if tick is not None and self._problem is not None:
+                    tick = self._grown_old(channel, tick, now)
                 is_quiet = tick is None or now - tick.latest.read_at >= LOOK_SECONDS
                 if is_quiet or self._problem is not None:
                     channel.publish_pulse(now, self._problem)
+
+    def _grown_old(self, channel: Channel, tick: Tick, now: float) -> Tick:
+        """The tick as it is to be read by now: nobody can ask the database for that."""
+        if self._rules is None:
+            return tick
+        state = self._rules.state_at(tick.latest.age(now))
+        if self._rules.rank(state) > self._rules.rank(tick.latest.state):
+            tick = Tick(replace(tick.latest, state=state).aged(self._rules))
+            channel.publish_tick(tick)
+        return tick
 
     async def _check_revision(self) -> None:
         # Whatever fails here fails when rows are read, too, and is told then.
         with suppress(psycopg.Error, PyupcError):
             await self._database.check_revision()
+            self._rules = await rules_of(self._database)
         for other in self._others:
             other.outdated = self._database.outdated
 

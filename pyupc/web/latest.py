@@ -78,8 +78,13 @@ async def latest(database: Database, symbol: str | None, now: float) -> list[Lat
     found = [_latest(row, now) for row in rows]
     if all(each.problem is None for each in found):
         return found
-    rules = Rules.read(await database.text("SELECT upc.document_rules()"))
+    rules = await rules_of(database)
     return [each.aged(rules) for each in found]
+
+
+async def rules_of(database: Database) -> Rules:
+    """What becomes of documents as they grow old, with the limits in force."""
+    return Rules.read(await database.text("SELECT upc.document_rules()"))
 
 
 def _latest(row: tuple[Any, ...], now: float) -> Latest:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -21,7 +22,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pyupc.database.connect import connect
-from pyupc.status.folder import look
+from pyupc.status.folder import look, look_at_documents
+from pyupc.tick.rules import Rules
 from tests.python.market import clone, fill, pyupc, rows
 from tests.python.ticking import SIMULATED, count, ended, home_of_its_own, ticking, until
 
@@ -278,6 +280,52 @@ def test_a_file_that_is_none_is_red(tmp_path: Path, content: bytes | None) -> No
         (tmp_path / "upc_status.json").write_bytes(content)
     state, problems = look(tmp_path, lambda: NOW)
     assert (state, len(problems)) == ("red", 1)
+
+
+@pytest.mark.parametrize(
+    ("age", "says", "state", "count"),
+    [
+        (0, "fresh", "green", 0),
+        (15.9, "fresh", "green", 0),
+        (16.1, "fresh", "yellow", 1),
+        (40, "warn", "yellow", 1),
+        (61, "fresh", "red", 1),
+        # One that says so itself has been seen to.
+        (61, "stale", "green", 0),
+        (1e6, "halted", "green", 0),
+    ],
+)
+def test_documents_that_nobody_sees_to_any_more(
+    market: str, tmp_path: Path, age: float, says: str, state: str, count: int
+) -> None:
+    with connect(market) as conn:
+        [(text,)] = conn.execute("SELECT upc.document_rules()")
+    document = {
+        "state": says,
+        "last_updated": NOW.isoformat(),
+        "valid_until": (NOW + timedelta(seconds=15)).isoformat(),
+    }
+    (tmp_path / "btc_strike_table.json").write_text(json.dumps(document))
+    (tmp_path / "btc_watchlist.json").write_text("[")
+    (tmp_path / "eth_watchlist.json").write_text("{}")
+    now = NOW + timedelta(seconds=age)
+    found, problems = look_at_documents(tmp_path, Rules.read(text), lambda: now)
+    assert (found, len(problems)) == (state, count)
+
+
+def test_the_command_sees_to_the_documents_of_the_folder(market: str, tmp_path: Path) -> None:
+    """Those of a process that has been dead for a while, beside a status of now."""
+    with ticked(market, tmp_path / "live"):
+        until(lambda: (tmp_path / "live" / "upc_status.json").exists())
+        for name in ("btc_strike_table.json", "upc_status.json"):
+            shutil.copy(tmp_path / "live" / name, tmp_path / name)
+        document = json.loads((tmp_path / "btc_strike_table.json").read_text())
+        before = datetime.now(UTC) - timedelta(seconds=100)
+        document.update(last_updated=before.isoformat(), valid_until=before.isoformat())
+        (tmp_path / "eth_strike_table.json").write_text(json.dumps(document))
+        code, answer = status(market, "--out", tmp_path)
+    assert (code, answer["state"]) == (1, "red")
+    assert any("eth_strike_table.json" in problem for problem in answer["problems"])
 
 
 def test_the_command_sees_to_the_folder(market: str, tmp_path: Path) -> None:

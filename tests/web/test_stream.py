@@ -105,6 +105,28 @@ def test_an_old_tick_is_told_again_as_old(served: Served, conn: Connection) -> N
     assert event.data["strike_table"]["state"] == "stale"
 
 
+def test_a_tick_grows_old_while_the_database_answers_nothing(
+    served: Served, market_dsn: str, conn: Connection
+) -> None:
+    number = tick(conn)
+    with reading(served) as stream:
+        conn.execute(
+            "UPDATE upc_data.tick SET ticked_at = ticked_at - interval '27 s' WHERE tick_id = %s",
+            (number,),
+        )
+        event = next_tick(stream)
+        while event.data["strike_table"]["state"] == "fresh":
+            event = next_tick(stream)
+        assert event.data["strike_table"]["state"] == "warn"
+        with connect(market_dsn, autocommit=False) as other:
+            other.execute("LOCK TABLE upc_data.document IN ACCESS EXCLUSIVE MODE")
+            event = next_tick(stream)
+            other.rollback()
+    assert event.data["tick_id"] == number
+    assert event.data["strike_table"]["state"] == "stale"
+    assert {row["yes_edge"] for row in event.data["strike_table"]["strikes"]} == {None}
+
+
 @pytest.mark.parametrize(
     "payload",
     [

@@ -30,8 +30,8 @@ function between(numbers, wanted) {
  */
 export function standing(grid, { tick, strike, seconds }) {
   const price = tick?.strike_table.current_price;
-  // A halted price has no probabilities, here as in the ladder.
-  if (tick?.strike_table.state === "halted") return null;
+  // Where the ladder has no probabilities there is none here.
+  if (!tick?.strike_table.strikes.some((row) => isNumber(row.prob_above))) return null;
   if (!isNumber(price) || !isNumber(strike) || !isNumber(seconds)) return null;
   const isAbove = strike > price;
   const move = (100 * (strike - price)) / price;
