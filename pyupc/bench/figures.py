@@ -7,14 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyupc.errors import PyupcError
+
 
 @dataclass(frozen=True)
 class Row:
-    """`value` in `unit`, beside `other` of the same unit: how `against` does."""
+    """`value` in `unit`, beside `other` of the same unit: how `against` does.
+
+    None is the value of a part that has failed: `details` has the SQLSTATE then, and `note` why.
+    """
 
     name: str
     what: str
-    value: float
+    value: float | None
     unit: str
     against: str | None = None
     other: float | None = None
@@ -23,7 +28,11 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        return self.value / self.other if self.other else None
+        return self.value / self.other if self.other and self.value is not None else None
+
+    @property
+    def has_failed(self) -> bool:
+        return self.value is None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -37,6 +46,12 @@ class Row:
             "note": self.note,
             "details": dict(self.details),
         }
+
+
+def failed(name: str, problem: PyupcError) -> Row:
+    """The row of a part that could not be measured."""
+    details = {"sqlstate": problem.sqlstate, "hint": problem.hint}
+    return Row(name, f"{name} has failed", None, "", note=problem.message, details=details)
 
 
 def percentile(times: Sequence[float], share: float) -> float:

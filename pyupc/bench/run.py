@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import psycopg
+
 from pyupc.bench import builds, markets, strikes, ticks
-from pyupc.bench.figures import Row
+from pyupc.bench.figures import Row, failed
 from pyupc.bench.scratch import Plan, fill, scratch_database
 from pyupc.database import migrate
-from pyupc.errors import PyupcError
+from pyupc.database.errors import one_line, translate
+from pyupc.errors import DatabaseUnreachable, PyupcError
 from pyupc.fingerprints.build import build
 from pyupc.fingerprints.progress import Silent
 
@@ -49,7 +52,27 @@ def run(server: str, plan: Plan, names: tuple[str, ...], say: Say) -> Iterator[R
         for name in NAMES:
             if not names or name in names:
                 with _timed(say, name):
-                    yield from measurements[name]()
+                    yield from _measured(name, measurements[name])
+
+
+def _measured(name: str, measure: Callable[[], Iterator[Row]]) -> Iterator[Row]:
+    """Its rows; one that says why if it fails, since the others have nothing to do with that.
+
+    Raises DatabaseUnreachable: then they have.
+    """
+    try:
+        yield from measure()
+    except psycopg.Error as error:
+        problem = translate(error)
+    except PyupcError as error:
+        problem = error
+    except Exception as error:
+        problem = PyupcError(f"internal error: {type(error).__name__}: {one_line(str(error))}")
+    else:
+        return
+    if isinstance(problem, DatabaseUnreachable):
+        raise problem
+    yield failed(name, problem)
 
 
 def end_of_history(days: int) -> datetime:

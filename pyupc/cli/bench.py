@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyupc.cli.columns import print_columns
 from pyupc.cli.options import examples
-from pyupc.cli.output import Output, output_options, print_rows
+from pyupc.cli.output import Output, output_options, print_as_they_come
+from pyupc.errors import PyupcError
 
 if TYPE_CHECKING:
     from pyupc.bench.figures import Row
 
 # As in pyupc.bench.run, which the help need not load.
+_COLUMNS = ("name", "what", "value", "unit", "against", "other", "ratio", "note", "details")
 NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "process", "symbols")
 
 
@@ -53,8 +54,9 @@ def command(
     """Measure pyupc, in one run and side by side with the alternatives.
 
     It works in a database of its own, pyupc_bench, on the server that PYUPC_DSN names, and drops
-    it at the end. A ratio is the figure divided by the one that it is compared with. Needs the
-    extra `bench`.
+    it at the end. A ratio is the figure divided by the one that it is compared with. Each part is
+    printed as it ends; one that fails is a row of its own with its SQLSTATE, the others go on, and
+    the exit code is 1. Needs the extra `bench`.
     """
     from pyupc.bench.run import end_of_history, run
     from pyupc.bench.scratch import Plan
@@ -64,29 +66,62 @@ def command(
         raise click.UsageError("--candles and --years exclude each other")
     days = round(365.25 * years) if years else 60 if quick else 1826
     plan = Plan("", days, quick, candles, end_of_history(days))
-    rows = list(run(resolve_dsn(), plan, only, lambda line: click.echo(line, err=True)))
-    print_rows([row.as_json() for row in rows], output, human=lambda: _print(rows))
+    lines = _Lines()
+    has_failed = False
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal has_failed
+        for row in run(resolve_dsn(), plan, only, lambda line: click.echo(line, err=True)):
+            has_failed |= row.has_failed
+            lines.row = row
+            yield row.as_json()
+
+    print_as_they_come(rows(), output, human=lambda _: lines.show(), columns=_COLUMNS)
+    if output.format is None:
+        lines.end()
+    if has_failed:
+        raise SystemExit(PyupcError.exit_code)
 
 
-def _print(rows: Sequence[Row]) -> None:
-    notes = list(dict.fromkeys(row.note for row in rows if row.note))
-    head = ("what", "note", "figure", "compared with", "its figure", "ratio")
-    print_columns(head, [_cells(row, notes) for row in rows], left=2)
-    click.echo()
-    for number, note in enumerate(notes, 1):
-        click.echo(f"[{number}] {note}")
+class _Lines:
+    """A line a row, at once, and the notes below at the end."""
+
+    row: Row
+
+    def __init__(self) -> None:
+        self._notes: list[str] = []
+        self._has_head = False
+
+    def show(self) -> None:
+        if not self._has_head:
+            self._has_head = True
+            self._print("what", "note", "figure", "compared with", "its figure", "ratio")
+        row = self.row
+        if row.note and row.note not in self._notes:
+            self._notes.append(row.note)
+        self._print(
+            row.what,
+            f"[{1 + self._notes.index(row.note)}]" if row.note else "",
+            str(row.details["sqlstate"] or "") if row.value is None else _figure(row.value, row),
+            row.against or "",
+            "" if row.other is None else _figure(row.other, row),
+            "" if row.ratio is None else f"{row.ratio:.3g}",
+        )
+        if row.value is None:
+            click.echo(f"  {row.note}")
+            if row.details["hint"]:
+                click.echo(f"  hint: {row.details['hint']}")
+
+    def end(self) -> None:
+        click.echo()
+        for number, note in enumerate(self._notes, 1):
+            click.echo(f"[{number}] {note}")
+
+    def _print(self, *cells: str) -> None:
+        what, note, figure, against, other, ratio = cells
+        line = f"{what:<58}  {note:<4}  {figure:>10}  {against:>46}  {other:>10}  {ratio:>8}"
+        click.echo(line.rstrip())
 
 
-def _cells(row: Row, notes: list[str]) -> tuple[str, ...]:
-    return (
-        row.what,
-        f"[{1 + notes.index(row.note)}]" if row.note else "",
-        _figure(row.value, row.unit),
-        row.against or "",
-        "" if row.other is None else _figure(row.other, row.unit),
-        "" if row.ratio is None else f"{row.ratio:.3g}",
-    )
-
-
-def _figure(value: float, unit: str) -> str:
-    return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
+def _figure(value: float, row: Row) -> str:
+    return f"{value:,.0f} {row.unit}" if value >= 1000 else f"{value:.3g} {row.unit}"

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -91,6 +91,37 @@ def print_rows(
         case _:
             lines = _as_table(_names(rows, columns), rows, output.has_headers)
             _write("".join(f"{line}\n" for line in lines), sys.stdout.encoding)
+
+
+def print_as_they_come(
+    rows: Iterable[Row], output: Output, *, human: Callable[[Row], None], columns: Sequence[str]
+) -> None:
+    """As print_rows, each row at once; `columns` are those of all rows. A table is one at the end.
+
+    What was printed before `rows` raised something is complete.
+    """
+    match output.format:
+        case None:
+            for row in rows:
+                human(row)
+        case "json":
+            before = "["
+            try:
+                for row in rows:
+                    _write(before + json.dumps(plain(row)))
+                    before = ",\n "
+            finally:
+                _write("[]\n" if before == "[" else "]\n")
+        case "csv":
+            has_headers = output.has_headers
+            for row in rows:
+                _write(_as_csv(columns, [row], has_headers))
+                has_headers = False
+        case "nl":
+            for row in rows:
+                print_rows([row], output)
+        case _:
+            print_rows(list(rows), output, columns=columns)
 
 
 def _chosen(ctx: click.Context, given: Mapping[str, bool]) -> Output:

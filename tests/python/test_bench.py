@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from pyupc.bench import figures, numpy_build, run
 from pyupc.bench.scratch import DATABASE
 from pyupc.cli import bench, main
 from pyupc.database.connect import connect
+from pyupc.errors import PyupcError
 
 ROOT = Path(__file__).parents[2]
 
@@ -128,6 +131,76 @@ def test_the_figures_are_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(first.pop("details")) == rows[0].pop("details")
     assert first == {name: str(value) for name, value in rows[0].items()}
     assert (second["what"], second["ratio"], second["details"]) == ("three", "", "{}")
+
+
+def test_a_part_that_fails_is_a_row_and_the_others_go_on(
+    server_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is printed as it ends: what follows has seen what came before."""
+    monkeypatch.setenv("PYUPC_DSN", server_dsn)
+    monkeypatch.setattr(run, "scratch_database", lambda server: nullcontext(server))
+    for name in ("_require_numpy", "fill", "build"):
+        monkeypatch.setattr(run, name, lambda *_: None)
+    monkeypatch.setattr("pyupc.bench.run.migrate.upgrade", lambda dsn: None)
+
+    def fails(plan: object) -> Iterator[figures.Row]:
+        yield figures.Row("first", "before it failed", 1.0, "ms")
+        with connect(server_dsn) as conn:
+            conn.execute(
+                "DO $$ BEGIN RAISE SQLSTATE '53200'"
+                " USING HINT = 'You might need to increase \"max_locks_per_transaction\".'; END $$"
+            )
+
+    def is_wrong(plan: object) -> Iterator[figures.Row]:
+        raise ZeroDivisionError
+        yield
+
+    monkeypatch.setattr("pyupc.bench.run.strikes.strikes", fails)
+    monkeypatch.setattr("pyupc.bench.run.ticks.ticks", is_wrong)
+    monkeypatch.setattr(
+        "pyupc.bench.run.markets.markets",
+        lambda plan: iter([figures.Row("last", "well", 2.0, "ms")]),
+    )
+    only = [part for name in ("strikes", "tick", "market") for part in ("--only", name)]
+    for option in ("--json", "--nl", "--csv", "-t", None):
+        chosen = [] if option is None else [option]
+        result = CliRunner().invoke(main, ["bench", "--quick", *only, *chosen])
+        assert result.exit_code == 1
+        assert "53200" in result.stdout
+        if option == "--json":
+            rows = json.loads(result.stdout)
+            assert [row["name"] for row in rows] == ["first", "strikes", "tick", "last"]
+            assert [row["value"] for row in rows] == [1.0, None, None, 2.0]
+            assert rows[1]["details"]["sqlstate"] == "53200"
+            assert "max_locks_per_transaction" in rows[1]["details"]["hint"]
+            assert rows[2]["details"]["sqlstate"] is None
+        if option == "--nl":
+            assert [json.loads(line) for line in result.stdout.splitlines()] == rows
+        if option == "--csv":
+            assert len(list(csv.DictReader(result.stdout.splitlines()))) == 4
+
+
+def test_a_row_is_printed_before_the_next_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[str] = []
+
+    def measured(*_: object) -> Iterator[figures.Row]:
+        for name in ("a", "b"):
+            yield figures.Row(name, name, 1.0, "ms")
+            seen.append(capsys.readouterr().out)
+        raise PyupcError("no more")
+
+    monkeypatch.setenv("PYUPC_DSN", "host=/nowhere")
+    monkeypatch.setattr(run, "run", measured)
+    for option in ("--json", "--nl", "--csv", None):
+        seen.clear()
+        with pytest.raises(SystemExit):
+            main(["bench", *([option] if option else [])], standalone_mode=False)
+        assert all(seen)
+        if option == "--json":
+            rest = capsys.readouterr().out
+            assert [row["name"] for row in json.loads("".join([*seen, rest]))] == ["a", "b"]
 
 
 def test_the_help_names_every_measurement() -> None:
