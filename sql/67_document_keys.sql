@@ -120,22 +120,35 @@ BEGIN ATOMIC
             ('watchlist', 'recommendations', '{strikes}'),
             ('active_trades', 'instant', '{timestamp}'),
             ('active_trades', 'state', '{quote_state}'),
-            ('active_trades', 'plain', '{active_trades,count,current_price}')
+            ('active_trades', 'plain', '{active_trades,count,current_price}'),
+            -- For the predecessor's consumers.
+            ('market_snapshot', 'instant', '{timestamp}'),
+            ('market_snapshot', 'rows', '{markets}'),
+            (
+                'market_snapshot', 'plain',
+                '{event_ticker,market_title,markets[].ticker,markets[].floor_strike,
+                markets[].status}'
+            ),
+            (
+                'market_snapshot', 'quote',
+                '{markets[].yes_ask,markets[].no_ask,markets[].yes_bid,markets[].no_bid,
+                markets[].volume}'
+            )
     ),
     -- A trade of active_trades.
     trade_row (kind, keys) AS (
         VALUES
             (
                 'plain',
-                '{id,ticker,symbol,side,strike,buy_price,position,current_symbol_price,
+                '{id,trade_id,ticket_id,ticker,symbol,side,strike,buy_price,position,current_symbol_price,
                 buffer_from_entry,time_since_entry,status,stop_reason,stopped_at,ttc_seconds,
-                event_ticker,opened_at}'::text[]
+                event_ticker,opened_at,state,contract_side,strike_price,sold_count,realised_pnl}'::text[]
             ),
             ('probability', '{current_probability}'),
             (
                 'quote',
-                '{current_close_price,current_pnl,current_pnl_per_contract,current_pnl_after_fees,
-                current_pnl_per_contract_after_fees}'
+                '{current_close_price,current_pnl,close_value,pnl,pnl_per_contract,pnl_after_fees,
+                pnl_per_contract_after_fees}'
             )
     ),
     -- Answers of the API that speak of a tick; their instant is that of the question.
@@ -183,7 +196,8 @@ BEGIN ATOMIC
         SELECT d, '', h.kind, h.keys
         FROM header AS h
         CROSS JOIN unnest(
-            '{live_probabilities,strike_table,watchlist,active_trades,price,ttc,momentum}'::text[]
+            '{live_probabilities,strike_table,watchlist,active_trades,market_snapshot,price,ttc,
+            momentum}'::text[]
         ) AS d
         UNION ALL
         SELECT d, '', t.kind, t.keys

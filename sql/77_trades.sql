@@ -219,7 +219,7 @@ COMMENT ON FUNCTION upc.open_trade IS
 -- stands in.
 -- Returns USD and percent; what is not known is NULL: probabilities from halted prices on and after
 -- the close, close prices from halted quotes on and where nobody bids. close_price is the best bid: a
--- dollar less opposite_ask. Profits are of the whole trade, of what was sold before, too.
+-- dollar less the ask of the other side. Profits are of the whole trade, of what was sold before, too.
 CREATE FUNCTION upc.active_trades(
     symbol text,
     at timestamptz,
@@ -246,8 +246,7 @@ RETURNS TABLE (
     close_price numeric,
     pnl numeric,
     pnl_after_fees numeric,
-    result text,
-    opposite_ask numeric
+    result text
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 AS $fn$
@@ -275,8 +274,7 @@ BEGIN
             - upc.trade_fee(
                 v.close_price, t.position, multiplier => s.fee_multiplier, is_sale => true
             ),
-        q.result,
-        o.opposite_ask
+        q.result
     FROM upc_data.trade AS t
     JOIN upc_data.symbol AS s ON s.symbol = t.symbol
     -- One probe a trade, however the tables have grown since this was planned.

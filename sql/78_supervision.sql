@@ -189,11 +189,34 @@ COMMENT ON FUNCTION upc.change_trade IS
     'keeps since when the probability of a trade is below the stop''s, and marks it as stopped and announces it if there is a reason, once; returns the announcements';
 
 
+-- Strike of a trade as the predecessor's consumers read it: with thousands separators, and cents only
+-- if there are any.
+CREATE FUNCTION upc.legacy_strike(strike numeric)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '$' || to_char(trunc(legacy_strike.strike), 'FM999,999,999,999,999,990') || coalesce(
+    '.' || (
+        SELECT rpad(d.digits, greatest(2, length(d.digits)), '0')
+        FROM (
+            SELECT nullif(split_part(trim_scale(legacy_strike.strike)::text, '.', 2), '')
+                AS digits
+        ) AS d
+    ),
+    ''
+);
+COMMENT ON FUNCTION upc.legacy_strike IS
+    'a strike in USD as the predecessor writes that of a trade: $118,750, or $118,750.50';
+
+
 -- What a tick does for the trades of its symbol: settle, look at the stops, and tell.
 --
 -- Arguments as in active_trades. seen_at: the tick before. A stop acts on fresh prices and those in
 -- warn. A probability counts as below without a break as long as no two looks at it are further
 -- apart than a price stays fresh.
+--
+-- In active the predecessor's keys mean what they meant to it: trade_id and ticket_id name the trade,
+-- strike is a text, side Y or N, status active for whatever is held, current_close_price the ask of the
+-- other side, and current_pnl a text, per contract that is held.
 CREATE FUNCTION upc.supervise(
     symbol text,
     at timestamptz,
@@ -246,29 +269,39 @@ BEGIN
                         SELECT r FROM (
                             SELECT
                                 (a.trade).trade_id AS id,
+                                (a.trade).trade_id AS trade_id,
+                                'TICKET-' || (a.trade).trade_id AS ticket_id,
                                 (a.trade).ticker AS ticker,
                                 (a.trade).symbol AS symbol,
-                                (a.trade).side AS side,
-                                (a.trade).strike AS strike,
+                                CASE (a.trade).side WHEN 'yes' THEN 'Y' ELSE 'N' END AS side,
+                                upc.legacy_strike((a.trade).strike) AS strike,
                                 (a.trade).buy_price AS buy_price,
                                 trim_scale((a.trade).position) AS position,
                                 price AS current_symbol_price,
                                 a.shown_probability AS current_probability,
                                 upc.two_decimals(a.buffer) AS buffer_from_entry,
-                                a.close_price AS current_close_price,
-                                a.pnl AS current_pnl,
+                                1 - a.close_price AS current_close_price,
+                                round(a.close_price - (a.trade).buy_price, 2)::text
+                                    AS current_pnl,
                                 floor(extract(epoch FROM at - (a.trade).opened_at))::bigint
                                     AS time_since_entry,
-                                (a.trade).status AS status,
+                                'active' AS status,
                                 (a.trade).stop_reason AS stop_reason,
                                 upc.iso_utc((a.trade).stopped_at) AS stopped_at,
-                                round(a.pnl / (a.trade).position, 6) AS current_pnl_per_contract,
-                                a.pnl_after_fees AS current_pnl_after_fees,
-                                round(a.pnl_after_fees / (a.trade).position, 6)
-                                    AS current_pnl_per_contract_after_fees,
                                 a.ttc_seconds,
                                 (a.trade).event_ticker AS event_ticker,
-                                upc.iso_utc((a.trade).opened_at) AS opened_at
+                                upc.iso_utc((a.trade).opened_at) AS opened_at,
+                                (a.trade).status AS state,
+                                (a.trade).side AS contract_side,
+                                (a.trade).strike AS strike_price,
+                                a.close_price AS close_value,
+                                a.pnl,
+                                round(a.pnl / c.bought, 6) AS pnl_per_contract,
+                                a.pnl_after_fees,
+                                round(a.pnl_after_fees / c.bought, 6)
+                                    AS pnl_per_contract_after_fees,
+                                trim_scale((a.trade).sold_count) AS sold_count,
+                                (a.trade).realised_pnl AS realised_pnl
                         ) AS r
                     ))
                     ORDER BY (a.trade).trade_id
@@ -315,6 +348,9 @@ BEGIN
             symbol, at, price, momentum, price_state, method, strikes, prob_above, event_ticker,
             model, settlement, variances, observed, closes_at
         ) AS a
+        CROSS JOIN LATERAL (
+            SELECT (a.trade).position + (a.trade).sold_count AS bought
+        ) AS c
         CROSS JOIN LATERAL (
             SELECT CASE
                 WHEN NOT v_is_known OR coalesce(a.probability >= v_rules.probability, true)

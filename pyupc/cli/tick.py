@@ -122,6 +122,12 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
     help="Wait while another process ticks, take over when it ends, dies or hangs, and wait again"
     " when another one comes.",
 )
+@click.option(
+    "--legacy-layout",
+    is_flag=True,
+    help="DIR is the predecessor's data folder: its names lead to the files, and the snapshot of"
+    " the markets is written, too.",
+)
 @json_output
 @log_format
 def command(
@@ -138,6 +144,7 @@ def command(
     method: str,
     settlement: str,
     standby: bool,
+    legacy_layout: bool,
     as_json: bool,
 ) -> None:
     """Compute the probabilities of all strikes, once a second and symbol.
@@ -189,6 +196,7 @@ def command(
         method=method,
         model=model,
         settlement=settlement,
+        legacy_layout=legacy_layout,
     )
     log_what_it_does("pyupc.tick")
     if as_json or not _is_screen():

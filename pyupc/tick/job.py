@@ -31,7 +31,7 @@ class Job:
     `replay_from` and `speed` are for the feed replay, `seed` is for simulated. A feed that is an
     exchange has `patience` seconds to bring a first price. With `standby` the right to tick is
     waited for. Status and upkeep come so many seconds apart. `method`, `model` and `settlement` are
-    those of compute_strikes.
+    those of compute_strikes. `legacy_layout`: the files also go by the predecessor's names.
     """
 
     dsn: str = field(repr=False)
@@ -50,6 +50,7 @@ class Job:
     method: str = "nearest"
     model: str = "momentum"
     settlement: str = "close"
+    legacy_layout: bool = False
     holder: str = field(default_factory=_name_of_this_process)
 
     @property

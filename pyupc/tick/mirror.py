@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pyupc.errors import PyupcError
 from pyupc.tick.aging import Aging
 from pyupc.tick.files import Folder
+from pyupc.tick.layout import SNAPSHOT
 from pyupc.tick.marks import Mark
 from pyupc.tick.session import Published, Session, Tick
 
@@ -16,35 +17,50 @@ class Publisher:
 
     Two processes may have one folder, and one of them may go on after a while with a tick that has
     long had successors. A file with a later number stays therefore, unless the database knows no
-    such tick: then the file is another database's, or this one was put back.
+    such tick: then the file is another database's, or this one was put back. With a snapshot the
+    markets go with them, for consumers of the predecessor.
     """
 
-    def __init__(self, session: Session, folder: Folder, aging: Aging) -> None:
+    def __init__(
+        self, session: Session, folder: Folder, aging: Aging, *, with_snapshot: bool = False
+    ) -> None:
         self._session = session
         self._folder = folder
         self._aging = aging
+        self._with_snapshot = with_snapshot
 
     def publish(self, symbol: str, found: Tick | Published, born: float) -> None:
         """`born` is when the tick was, by the clock of the folder's aging."""
         if found.limits is not None:
             self._aging.rules = self._aging.rules.limited(found.limits)
         rules = self._aging.rules
-        documents = rules.in_files(found.documents(), found.state)
+        documents = rules.in_files(found.documents() | self._snapshot(symbol), found.state)
         mark = Mark(found.tick_id, rules.rank(found.state), found.valid_until)
         newer = self._folder.write(symbol, documents, mark, born)
         is_later = newer is not None and newer.order != mark.order
         if newer is not None and is_later and not self._session.has_tick(symbol, newer.order):
             self._folder.write(symbol, documents, mark, born, stranger=newer.order)
 
+    def _snapshot(self, symbol: str) -> dict[str, str]:
+        """Nothing if the server has no time for it: the file that is there grows old."""
+        if not self._with_snapshot:
+            return {}
+        try:
+            return {SNAPSHOT: self._session.market_snapshot(symbol)}
+        except PyupcError:
+            return {}
+
 
 class Mirror:
     """Keeps the folder of a process that stands by as current as that of the one that ticks."""
 
-    def __init__(self, session: Session, folder: Folder, aging: Aging) -> None:
+    def __init__(
+        self, session: Session, folder: Folder, aging: Aging, *, with_snapshot: bool = False
+    ) -> None:
         self._session = session
         self._folder = folder
         self._aging = aging
-        self._publisher = Publisher(session, folder, aging)
+        self._publisher = Publisher(session, folder, aging, with_snapshot=with_snapshot)
         self._known: dict[str, int] = {}
 
     def begin(self) -> None:

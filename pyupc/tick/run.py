@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
+from pyupc.tick import layout
 from pyupc.tick.aging import Aging, Keeper
 from pyupc.tick.clocks import Clocks
 from pyupc.tick.files import Folder
@@ -92,7 +93,7 @@ class _Run:
         self._rounds = Rounds(job.interval, time.monotonic, stop.wait, job.count)
         self._health = Health(job, session, folder, time.monotonic, lambda: aging.rules)
         self._aging = aging
-        self._publisher = Publisher(session, folder, aging)
+        self._publisher = Publisher(session, folder, aging, with_snapshot=job.legacy_layout)
         self._clocks = Clocks(time.monotonic, time.time)
         self._upkeep = Upkeep(
             session.delete_expired, job.upkeep_seconds, job.interval, time.monotonic
@@ -109,12 +110,19 @@ class _Run:
             symbols = patiently(self._symbols, self._stop, self._report) or ()
             if not symbols:
                 return Outcome({}, self._stop.exit_code)
+        if self._job.legacy_layout:
+            layout.link(self._job.out, symbols)
         standby = Standby(
             self._session,
             self._stop,
             self._report,
             self._notifier,
-            Mirror(self._session, self._folder, self._aging),
+            Mirror(
+                self._session,
+                self._folder,
+                self._aging,
+                with_snapshot=self._job.legacy_layout,
+            ),
             self._health,
         )
         has_waited: bool | None = False

@@ -186,6 +186,11 @@ class Session(Link):
         )
         return bool(self.fetch(query, (symbol, tick_id))[0][0])
 
+    def market_snapshot(self, symbol: str) -> str:
+        """All markets of the last tick's event, as the predecessor has them."""
+        query = "SELECT upc.market_snapshot(symbol => %s::text)"
+        return str(self.fetch(query, (symbol,))[0][0])
+
     def document_rules(self) -> Rules:
         """What becomes of documents that get no successor, with the limits in force."""
         return Rules.read(self.fetch("SELECT upc.document_rules()")[0][0])

@@ -159,30 +159,43 @@ class StrikeTable(Shape):
 
 
 class ActiveTrade(Shape):
-    """Prices and profits in USD, null where they are not known."""
+    """Prices and profits in USD, null where they are not known.
+
+    The predecessor's keys mean what they meant to it: trade_id, ticket_id, side, strike, status,
+    current_close_price and current_pnl; the others are pyupc's own.
+    """
 
     id: int
+    trade_id: int
+    ticket_id: str
     ticker: str
     symbol: str
-    side: Literal["yes", "no"]
-    strike: float
+    side: Literal["Y", "N"]
+    strike: str = Field(description="$118,750")
     buy_price: float
     position: float
     current_symbol_price: float
     current_probability: float | None = Field(description="that it pays, percent")
     buffer_from_entry: float
-    current_close_price: float | None
-    current_pnl: float | None
+    current_close_price: float | None = Field(description="the ask of the other side")
+    current_pnl: str | None = Field(description="per contract that is held, before fees")
     time_since_entry: int = Field(description="seconds")
-    status: str
+    status: Literal["active"]
     stop_reason: str | None
     stopped_at: str | None
-    current_pnl_per_contract: float | None
-    current_pnl_after_fees: float | None
-    current_pnl_per_contract_after_fees: float | None
     ttc_seconds: int
     event_ticker: str
     opened_at: str
+    state: Literal["open", "stopped"]
+    contract_side: Literal["yes", "no"]
+    strike_price: float
+    close_value: float | None = Field(description="the best bid: what a contract would bring")
+    pnl: float | None = Field(description="of the whole trade, of what was sold before, too")
+    pnl_per_contract: float | None
+    pnl_after_fees: float | None
+    pnl_per_contract_after_fees: float | None
+    sold_count: float = Field(description="contracts that were sold before")
+    realised_pnl: float = Field(description="what these brought less their cost, before fees")
 
 
 class ActiveTrades(Shape):
@@ -372,3 +385,85 @@ class LegacyPrice(Shape):
     symbol: str
     state: State
     timestamp: str
+
+
+class LegacyMomentumNow(MomentumNow):
+    status: Literal["ok"]
+    momentum_score: int | None = Field(description="whole basis points")
+
+
+class LegacyPriceChanges(Shape):
+    """Percent."""
+
+    change1h: float | None
+    change3h: float | None
+    change1d: float | None
+    symbol: str
+    state: State
+    timestamp: str
+
+
+class LegacyCore(Shape):
+    """Deltas and changes in percent; null where they are not known."""
+
+    date: str = Field(description="in New York")
+    time: str = Field(description="in New York")
+    ttc_seconds: int | None = Field(ge=0)
+    btc_price: float | None = Field(description="USD")
+    latest_db_price: float | None = Field(description="of the newest trade, USD per contract")
+    timestamp: str
+    delta_1m: float | None
+    delta_2m: float | None
+    delta_3m: float | None
+    delta_4m: float | None
+    delta_15m: float | None
+    delta_30m: float | None
+    weighted_momentum_score: float | None = Field(description="percent")
+    status: Literal["online", "offline"]
+    volScore: None
+    volSpike: None
+    change1h: float | None
+    change3h: float | None
+    change1d: float | None
+    kalshi_markets: list[None] = Field(max_length=0)
+    symbol: str
+    state: State
+
+
+class LegacyFingerprint(Shape):
+    symbol: str
+    current_momentum_bucket: int | None
+    last_used_momentum_bucket: int | None
+    fingerprint: str
+    fingerprint_file: str
+    available_buckets: list[int]
+    state: State
+
+
+class SnapshotMarket(Shape):
+    """Whole cents: asks are rounded up, bids down."""
+
+    ticker: str
+    floor_strike: float
+    status: str | None
+    yes_ask: int | None
+    no_ask: int | None
+    yes_bid: int | None
+    no_bid: int | None
+    volume: int | None
+
+
+class MarketSnapshot(Shape):
+    """SYMBOL_market_snapshot.json."""
+
+    symbol: str
+    event_ticker: str | None
+    market_title: str | None
+    timestamp: str
+    markets: list[SnapshotMarket]
+    state: State
+    feed: str
+    market_at: str
+    valid_until: str = VALID_UNTIL
+    tick_id: int
+    problem: str | None = PROBLEM

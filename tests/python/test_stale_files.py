@@ -41,7 +41,8 @@ DIFFERENCES = {"yes_diff", "no_diff", "yes_edge", "no_edge"}
 QUOTES = {
     *("yes_ask", "no_ask", "volume", "yes_ask_dollars", "no_ask_dollars"),
     *("yes_bid_dollars", "no_bid_dollars", "current_close_price", "current_pnl"),
-    *("current_pnl_per_contract", "current_pnl_after_fees", "current_pnl_per_contract_after_fees"),
+    *("close_value", "pnl", "pnl_per_contract"),
+    *("pnl_after_fees", "pnl_per_contract_after_fees"),
 }
 
 

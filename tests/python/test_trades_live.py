@@ -110,23 +110,23 @@ def test_the_life_of_two_trades(
 
     # Both are on the right side of their strikes.
     held = place.tick(BETWEEN, rounds=3)
-    assert {number: each["status"] for number, each in held.items()} == {low: "open", high: "open"}
+    assert {number: each["state"] for number, each in held.items()} == {low: "open", high: "open"}
     assert held[low]["current_probability"] == place.probability(LOW)
     assert held[high]["current_probability"] == place.probability(HIGH)
     assert (held[low]["buffer_from_entry"], held[high]["buffer_from_entry"]) == (500, 500)
-    assert held[low]["current_close_price"] == 0.84
-    assert held[low]["current_pnl"] == pytest.approx(-0.1)
+    assert held[low]["close_value"] == 0.84
+    assert held[low]["pnl"] == pytest.approx(-0.1)
     # A fee of 9 cents to buy, and of 10 to sell.
-    assert held[low]["current_pnl_after_fees"] == pytest.approx(-0.29)
+    assert held[low]["pnl_after_fees"] == pytest.approx(-0.29)
     assert place.announced() == []
 
     # The price goes through one of the strikes: its stop fires, once.
     held = place.tick(BELOW, rounds=3)
-    assert (held[low]["status"], held[low]["stop_reason"]) == ("stopped", "probability")
+    assert (held[low]["state"], held[low]["stop_reason"]) == ("stopped", "probability")
     assert held[low]["current_probability"] == pytest.approx(100 - place.probability(LOW))
     assert held[low]["current_probability"] < 40
     assert held[low]["buffer_from_entry"] == -500
-    assert (held[high]["status"], held[high]["stop_reason"]) == ("open", None)
+    assert (held[high]["state"], held[high]["stop_reason"]) == ("open", None)
     place.tick(BELOW + 1)
     place.tick(BETWEEN)
     assert place.announced() == [("stop", low)]
@@ -146,7 +146,7 @@ def test_the_life_of_two_trades(
     closes_at = now - timedelta(minutes=1)
     place.load(event(closes_at, status="closed"))
     held = place.tick(BETWEEN + 2)
-    assert (held[high]["current_probability"], held[high]["current_close_price"]) == (None, None)
+    assert (held[high]["current_probability"], held[high]["close_value"]) == (None, None)
 
     # A feed that never saw it open.
     over = event(closes_at, status="finalized", result="no")

@@ -106,6 +106,9 @@ def test_every_key_is_registered(conn: Connection) -> None:
     for name in READINGS:
         found[name] = json.loads(scalar(conn, f"SELECT upc.{name}_document('BTC', %s)", NOW))
     found["status"] = json.loads(scalar(conn, "SELECT upc.status_document(at => %s)", NOW))
+    found["market_snapshot"] = json.loads(
+        scalar(conn, "SELECT upc.market_snapshot('BTC', %s)", NOW)
+    )
     assert found.keys() == registered.keys()
     # Of upc_status.json; the process adds it.
     ours = {"valid_for_seconds", "problem"}

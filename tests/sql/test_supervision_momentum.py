@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -317,12 +316,8 @@ def test_what_a_stop_leaves_behind(conn: Connection) -> None:
         "ttc_seconds": 1129,
         "buffer": pytest.approx(BELOW - STRIKE, abs=1e-9),
         "close_price": 0.58,
-        # 12.5 contracts: 3.375 lost, 12 cents when they were bought and 22 to sell.
-        "pnl_after_fees": pytest.approx(
-            12.5 * (0.58 - 0.85)
-            - math.ceil(7 * 12.5 * 0.85 * 0.15) / 100
-            - math.ceil(7 * 12.5 * 0.58 * 0.42) / 100
-        ),
+        # 12.5 contracts: 10.625 and 0.1116 are 10.74 paid, 7.25 less 0.2132 would be 7.03.
+        "pnl_after_fees": pytest.approx(7.03 - 10.74),
         "below_since": "2026-06-01T14:41:10.500000+00:00",
         "limits": {"probability": 40, "ttc_seconds": 60, "verify_for_seconds": None},
     }
@@ -341,13 +336,13 @@ def test_what_a_stop_leaves_behind(conn: Connection) -> None:
         scalar(conn, "SELECT active_trades FROM upc_data.document"),
     ):
         [shown] = document["active_trades"]
-        assert (shown["status"], shown["stop_reason"]) == ("stopped", "probability")
+        assert (shown["state"], shown["stop_reason"]) == ("stopped", "probability")
         assert shown["stopped_at"] == "2026-06-01T14:41:10.500000+00:00"
     # It is still held, and stays so.
     [shown] = json.loads(at_price(conn, FINE, opened + seconds(1))["active_trades"])[
         "active_trades"
     ]
-    assert (shown["status"], shown["stop_reason"]) == ("stopped", "probability")
+    assert (shown["state"], shown["stop_reason"]) == ("stopped", "probability")
     assert shown["current_probability"] == 95
 
 

@@ -27,6 +27,7 @@ from tests.sql.trading import (
     put_price,
     read_quotes,
     seconds,
+    set_to,
     table,
     taker_fee,
     tick,
@@ -68,11 +69,11 @@ def values(conn: Connection, at: Any = NOW) -> dict[int, Row]:
     assert rows.keys() == shown.keys()
     for trade_id, each in shown.items():
         row = rows[trade_id]
-        assert each["current_close_price"] == row["close_price"]
-        assert each["current_pnl"] == row["pnl"]
-        assert each["current_pnl_after_fees"] == row["pnl_after_fees"]
-        assert each["current_pnl_per_contract"] == row["pnl_per_contract"]
-        assert each["current_pnl_per_contract_after_fees"] == row["pnl_per_contract_after_fees"]
+        assert each["close_value"] == row["close_price"]
+        assert each["pnl"] == row["pnl"]
+        assert each["pnl_after_fees"] == row["pnl_after_fees"]
+        assert each["pnl_per_contract"] == row["pnl_per_contract"]
+        assert each["pnl_per_contract_after_fees"] == row["pnl_per_contract_after_fees"]
         assert float(each["current_symbol_price"]) == row["symbol_price"]
         each["row"] = row
     return shown
@@ -109,7 +110,7 @@ def test_a_strike_to_the_cent(conn: Connection, strike: str) -> None:
     put_price(conn, 100_002.75)
     shown = values(conn)
     buffer = Decimal("100002.75") - Decimal(strike)
-    assert shown[yes]["strike"] == shown[yes]["row"]["strike"] == Decimal(strike)
+    assert shown[yes]["strike_price"] == shown[yes]["row"]["strike"] == Decimal(strike)
     assert shown[yes]["buffer_from_entry"] == buffer == -shown[no]["buffer_from_entry"]
     # 48.125 percent move 0.05 percent or less, and 40 percent 0.25.
     share = Decimal(40) if strike == "100250.01" else Decimal("48.13")
@@ -162,18 +163,18 @@ def test_profits(
         opposite = asks[1] if side == YES else asks[0]
         # An ask of a dollar is an empty side.
         if opposite is None or opposite == 1:
-            for name in ("close_price", "pnl", "pnl_per_contract", "pnl_after_fees"):
-                assert each[f"current_{name}"] is None
+            for name in ("close_value", "pnl", "pnl_per_contract", "pnl_after_fees"):
+                assert each[name] is None
             continue
         worth = 1 - opposite
         gross = count * (worth - buy)
         net = gross - taker_fee(buy, count, multiplier)
         net -= taker_fee(worth, count, multiplier, is_sale=True)
-        assert each["current_close_price"] == worth
-        assert each["current_pnl"] == gross
-        assert each["current_pnl_per_contract"] == worth - buy
-        assert each["current_pnl_after_fees"] == net
-        assert abs(each["current_pnl_per_contract_after_fees"] - net / count) <= Decimal("5.1e-7")
+        assert each["close_value"] == worth
+        assert each["pnl"] == gross
+        assert each["pnl_per_contract"] == worth - buy
+        assert each["pnl_after_fees"] == net
+        assert abs(each["pnl_per_contract_after_fees"] - net / count) <= Decimal("5.1e-7")
     # One or the other comes true.
     yes, no = (shown[trades[side]] for side in (YES, NO))
     assert yes["current_probability"] + no["current_probability"] == 100
@@ -181,9 +182,9 @@ def test_profits(
     assert yes["buffer_from_entry"] == -no["buffer_from_entry"]
     if not {None, Decimal(1)} & {*asks}:
         # Selling both brings two dollars less the asks: what one is better, the other is worse.
-        both = yes["current_close_price"] + no["current_close_price"]
+        both = yes["close_value"] + no["close_value"]
         assert both == 2 - sum(ask for ask in asks if ask is not None)
-        assert yes["current_pnl"] + no["current_pnl"] == count * (both - 2 * buy)
+        assert yes["pnl"] + no["pnl"] == count * (both - 2 * buy)
 
 
 def test_the_fee_is_of_the_order_and_not_of_each_contract(conn: Connection) -> None:
@@ -192,15 +193,15 @@ def test_the_fee_is_of_the_order_and_not_of_each_contract(conn: Connection) -> N
     assert scalar(conn, "SELECT buy_fee FROM upc_data.trade") == Decimal("0.09")
     put_price(conn, FINE)
     each = values(conn)[trade_id]
-    assert each["current_pnl"] == Decimal("-2.70")
-    assert each["current_pnl_after_fees"] == Decimal("-2.70") - Decimal("0.09") - Decimal("0.18")
+    assert each["pnl"] == Decimal("-2.70")
+    assert each["pnl_after_fees"] == Decimal("-2.70") - Decimal("0.09") - Decimal("0.18")
 
 
 def test_later_fees_do_not_change_what_was_paid(conn: Connection) -> None:
     trade_id = open_trade(conn, YES, price="0.85", count=10)
     conn.execute("UPDATE upc_data.symbol SET fee_multiplier = 0 WHERE symbol = 'BTC'")
     put_price(conn, FINE)
-    assert values(conn)[trade_id]["current_pnl_after_fees"] == Decimal("-2.79")
+    assert values(conn)[trade_id]["pnl_after_fees"] == Decimal("-2.79")
 
 
 @pytest.mark.parametrize(
@@ -222,8 +223,8 @@ def test_without_quotes_nothing_is_said_of_money(
     set_quotes(conn, "0.60", "0.42", status)
     read_quotes(conn, NOW - seconds(age))
     each = values(conn)[trade_id]
-    names = ("close_price", "pnl", "pnl_per_contract", "pnl_after_fees")
-    assert {each[f"current_{name}"] is not None for name in names} == {is_known}
+    names = ("close_value", "pnl", "pnl_per_contract", "pnl_after_fees")
+    assert {each[name] is not None for name in names} == {is_known}
     assert each["current_probability"] == 95
 
 
@@ -233,7 +234,7 @@ def test_a_market_that_is_gone(conn: Connection) -> None:
     conn.execute("DELETE FROM upc_data.market_event")
     put_price(conn, FINE)
     each = values(conn)[trade_id]
-    assert each["current_close_price"] is None
+    assert each["close_value"] is None
     assert (each["current_probability"], each["ttc_seconds"]) == (95, 1200)
     put_price(conn, FINE, CLOSE)
     assert values(conn, CLOSE)[trade_id]["current_probability"] is None
@@ -247,7 +248,7 @@ def test_a_halted_price_says_nothing_of_the_probability(conn: Connection) -> Non
         each = values(conn, NOW + seconds(age))[trade_id]
         assert each["current_probability"] == expected
         assert each["row"]["probability"] == expected
-        assert each["current_pnl"] == Decimal("-2.70")
+        assert each["pnl"] == Decimal("-2.70")
 
 
 def test_after_the_close(conn: Connection) -> None:
@@ -258,9 +259,9 @@ def test_after_the_close(conn: Connection) -> None:
         read_quotes(conn, at)
         each = values(conn, at)[trade_id]
         assert (each["current_probability"] is not None) is is_known
-        assert (each["current_close_price"] is not None) is is_known
+        assert (each["close_value"] is not None) is is_known
         assert each["ttc_seconds"] == 0
-        assert (each["status"], each["row"]["status"]) == ("open", "open")
+        assert (each["state"], each["row"]["status"]) == ("open", "open")
 
 
 def test_an_event_that_moves_its_close(conn: Connection) -> None:
@@ -277,7 +278,7 @@ def test_an_event_that_moves_its_close(conn: Connection) -> None:
         put_price(conn, FINE + 1, at)
         each = values(conn, at)[trade_id]
         assert (each["current_probability"] is not None) is is_known
-        assert (each["current_close_price"] is not None) is is_known
+        assert (each["close_value"] is not None) is is_known
 
 
 def test_the_document(conn: Connection) -> None:
@@ -302,28 +303,39 @@ def test_the_document(conn: Connection) -> None:
     assert [each["id"] for each in trades] == [first, second]
     assert trades[0] == {
         "id": first,
+        "trade_id": first,
+        "ticket_id": f"TICKET-{first}",
         "ticker": ticker_of(),
         "symbol": "BTC",
-        "side": "yes",
-        "strike": STRIKE,
+        "side": "Y",
+        "strike": "$100,000",
         "buy_price": 0.8512,
         "position": 12.5,
         "current_symbol_price": FINE,
         "current_probability": 95,
         "buffer_from_entry": 600,
-        "current_close_price": 0.58,
-        "current_pnl": pytest.approx(12.5 * (0.58 - 0.8512)),
+        # The ask of no, and what is left of a dollar without it and what was paid.
+        "current_close_price": 0.42,
+        "current_pnl": "-0.27",
         "time_since_entry": 90,
-        "status": "open",
+        "status": "active",
         "stop_reason": None,
         "stopped_at": None,
-        "current_pnl_per_contract": pytest.approx(0.58 - 0.8512),
-        "current_pnl_after_fees": pytest.approx(12.5 * (0.58 - 0.8512) - 0.12 - 0.22),
-        "current_pnl_per_contract_after_fees": pytest.approx(0.58 - 0.8512 - 0.34 / 12.5),
         "ttc_seconds": 1200,
         "event_ticker": EVENT,
         "opened_at": "2026-06-01T14:38:29.750000+00:00",
+        "state": "open",
+        "contract_side": "yes",
+        "strike_price": STRIKE,
+        "close_value": 0.58,
+        "pnl": pytest.approx(12.5 * (0.58 - 0.8512)),
+        "pnl_per_contract": pytest.approx(0.58 - 0.8512),
+        "pnl_after_fees": pytest.approx(12.5 * (0.58 - 0.8512) - 0.12 - 0.22),
+        "pnl_per_contract_after_fees": pytest.approx(0.58 - 0.8512 - 0.34 / 12.5),
+        "sold_count": 0,
+        "realised_pnl": 0,
     }
+    assert trades[1] | {"side": "N", "strike": "$100,250", "contract_side": "no"} == trades[1]
     stored = scalar(conn, "SELECT active_trades FROM upc_data.document")
     assert stored == json.loads(row["active_trades"])
 
@@ -332,3 +344,65 @@ def test_without_trades_the_document_is_empty(conn: Connection) -> None:
     put_price(conn, FINE)
     document = json.loads(tick(conn)["active_trades"])
     assert (document["active_trades"], document["count"]) == ([], 0)
+
+
+# The predecessor's keys
+
+
+@pytest.mark.parametrize(
+    ("strike", "text"),
+    [
+        ("118750", "$118,750"),
+        ("118750.00", "$118,750"),
+        ("1000", "$1,000"),
+        ("999.5", "$999.50"),
+        ("118499.99", "$118,499.99"),
+        ("1234567.125", "$1,234,567.125"),
+        ("0.095", "$0.095"),
+        ("12.00", "$12"),
+    ],
+)
+def test_a_strike_as_the_predecessor_writes_it(conn: Connection, strike: str, text: str) -> None:
+    found = scalar(conn, "SELECT upc.legacy_strike(%s::numeric)", strike)
+    assert found == text
+    # Its consumers read it so.
+    assert Decimal(found.replace("$", "").replace(",", "")) == Decimal(strike)
+
+
+def test_five_trades_are_five_rows_that_the_predecessor_tells_apart(conn: Connection) -> None:
+    """By trade_id, as its front end does; a strike that is held is found by its text."""
+    set_to(conn, stop_on_probability="off")
+    ids = [open_trade(conn, side, price="0.35", count=20) for side in (YES, NO, YES, NO, NO)]
+    conn.execute("SELECT upc.close_trade(%s, 0.5, %s, count => 5)", (ids[0], NOW))
+    conn.execute(
+        "UPDATE upc_data.trade SET status = 'stopped', stopped_at = opened_at, "
+        "stop_reason = 'momentum', stop_numbers = '{}' WHERE trade_id = %s",
+        (ids[1],),
+    )
+    put_price(conn, FINE)
+    trades = json.loads(tick(conn)["active_trades"])["active_trades"]
+    assert [each["trade_id"] for each in trades] == ids
+    assert len({each["ticket_id"] for each in trades}) == 5
+    # What is held is active; what a stop says has a name of its own.
+    assert {each["status"] for each in trades} == {"active"}
+    assert [each["state"] for each in trades] == ["open", "stopped", "open", "open", "open"]
+    assert {(each["strike"], each["side"]) for each in trades} == {
+        ("$100,000", "Y"),
+        ("$100,000", "N"),
+    }
+    # Yes is sold against the ask of no, 0.42, and no against that of yes, 0.60.
+    for each in trades:
+        ask, worth, pnl = (0.42, 0.58, "0.23") if each["side"] == "Y" else (0.60, 0.40, "0.05")
+        assert (each["current_close_price"], each["close_value"]) == (ask, worth)
+        assert each["current_pnl"] == pnl
+    assert (trades[0]["position"], trades[0]["sold_count"]) == (15, 5)
+    assert trades[0]["realised_pnl"] == 0.75
+    assert trades[0]["pnl"] == pytest.approx(0.75 + 15 * 0.23)
+
+
+def test_without_a_bid_the_predecessor_reads_null(conn: Connection) -> None:
+    open_trade(conn)
+    set_quotes(conn, "0.60", "1.0000")
+    put_price(conn, FINE)
+    [each] = json.loads(tick(conn)["active_trades"])["active_trades"]
+    assert (each["current_close_price"], each["current_pnl"], each["close_value"]) == (None,) * 3

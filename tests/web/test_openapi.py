@@ -59,7 +59,7 @@ def generated(report: str) -> int:
 
 def test_every_operation_is_described(served: Served) -> None:
     document = served.document("/openapi.json")
-    assert len(document["paths"]) == 20
+    assert len(document["paths"]) == 28
     for path, operations in document["paths"].items():
         operation = operations["get"]
         assert operation["summary"], path
@@ -113,6 +113,7 @@ SHAPES_OF_DOCUMENTS: dict[str, type[BaseModel]] = {
     "price": schemas.Price,
     "ttc": schemas.TimeToClose,
     "momentum": schemas.MomentumNow,
+    "market_snapshot": schemas.MarketSnapshot,
 }
 
 
@@ -155,7 +156,8 @@ def test_the_documents_have_their_shapes(served: Served, market_dsn: str, tmp_pa
     done = pyupc(market_dsn, "tick", "--feed", "replay", "--once", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     for name, shape in SHAPES_OF_DOCUMENTS.items():
-        shape.model_validate(served.document(f"/api/{name}/BTC"))
+        path = "/kalshi_market_snapshot" if name == "market_snapshot" else f"/api/{name}/BTC"
+        shape.model_validate(served.document(path))
     schemas.ActiveTrades.model_validate(served.document("/api/active_trades"))
     schemas.Symbols.model_validate(served.document("/api/symbols"))
 

@@ -129,9 +129,9 @@ def assert_trade(visit: Visit, folder: Path) -> None:
         raise AssertionError("the page and the file are never of the same tick")
     [trade] = document["active_trades"]
     assert shown["side"] == trade["side"] == "yes"
-    for key in ("id", "strike", "current_probability", "current_close_price", "buffer_from_entry"):
+    for key in ("id", "strike_price", "current_probability", "close_value", "buffer_from_entry"):
         assert float(shown[key]) == float(trade[key]), key
-    assert float(shown["current_pnl_after_fees"]) == float(trade["current_pnl_after_fees"])
+    assert float(shown["pnl_after_fees"]) == float(trade["pnl_after_fees"])
 
 
 def assert_accessible(visit: Visit) -> None:

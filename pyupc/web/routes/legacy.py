@@ -1,31 +1,113 @@
-"""The paths of the system before this one: its consumers only change the host."""
+"""The paths of the system before this one: its consumers only change the host.
+
+Without a symbol they speak of BTC. From halted on their lists are empty, as in the files: pages of
+the predecessor throw on a null, and would keep what they showed before.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from pyupc.tick.rules import Rules
 from pyupc.web import schemas
-from pyupc.web.answers import fleeting
+from pyupc.web.answers import fleeting, tagged
 from pyupc.web.documented import NOT_MODIFIED, answers
+from pyupc.web.latest import latest
+from pyupc.web.problems import Problem
 from pyupc.web.routes import documents
-from pyupc.web.served import AskedSymbol, Shared
+from pyupc.web.served import AskedSymbol, Served, Shared, SymbolInPath
 
 router = APIRouter(tags=["legacy"])
 
+# Trading, preferences and accounts of the predecessor.
+_NOT_OURS = (
+    "/trades",
+    "/trades/{rest:path}",
+    "/api/account/{rest:path}",
+    "/api/db/{rest:path}",
+    "/api/get_account_mode",
+    "/api/set_account_mode",
+    "/api/get_preferences",
+    "/api/set_auto_stop",
+    "/api/set_reco",
+    "/api/set_diff_mode",
+    "/api/set_position_size",
+    "/api/set_multiplier",
+    "/api/update_preferences",
+    "/api/trigger_open_trade",
+    "/api/trigger_close_trade",
+)
 
-# Those that are called otherwise now.
-router.get(
+
+async def _as_file(request: Request, shared: Served, symbol: str, name: str) -> Response:
+    found = await latest(shared.database, symbol, time.monotonic())
+    if not found:
+        raise Problem(404, f"nothing has ticked {symbol} yet", f"pyupc tick --symbol {symbol}")
+    text = found[0].documents[name]
+    if (state := json.loads(text)["state"]) != "fresh":
+        rules = Rules.read(await shared.database.text("SELECT upc.document_rules()"))
+        text = rules.in_files({name: text}, state)[name]
+    return tagged(request, text)
+
+
+@router.get(
     "/api/strike_tables/{symbol}",
-    summary="As /api/strike_table/{symbol}",
+    summary="SYMBOL_strike_table.json, of which no row is left from halted on",
     responses=answers(schemas.StrikeTable, "SYMBOL_strike_table.json", 404) | NOT_MODIFIED,
-)(documents.strike_table)
+)
+async def strike_tables(request: Request, shared: Shared, symbol: SymbolInPath) -> Response:
+    return await _as_file(request, shared, symbol, "strike_table")
+
+
+@router.get(
+    "/api/strike_table",
+    summary="SYMBOL_strike_table.json, of which no row is left from halted on",
+    responses=answers(schemas.StrikeTable, "SYMBOL_strike_table.json", 404) | NOT_MODIFIED,
+)
+async def strike_table(request: Request, shared: Shared, symbol: AskedSymbol) -> Response:
+    return await _as_file(request, shared, symbol, "strike_table")
+
+
+@router.get(
+    "/api/live_probabilities",
+    summary="SYMBOL_live_probabilities.json, of which no row is left from halted on",
+    responses=answers(schemas.LiveProbabilities, "SYMBOL_live_probabilities.json", 404)
+    | NOT_MODIFIED,
+)
+async def live_probabilities(request: Request, shared: Shared, symbol: AskedSymbol) -> Response:
+    return await _as_file(request, shared, symbol, "live_probabilities")
+
+
 router.get(
     "/api/unified_ttc/{symbol}",
     summary="As /api/ttc/{symbol}",
     responses=answers(schemas.TimeToClose, "Whole seconds, as of now.", 404),
 )(documents.ttc)
+
+
+@router.get(
+    "/api/ttc",
+    summary="As /api/ttc/{symbol}",
+    responses=answers(schemas.TimeToClose, "Whole seconds, as of now.", 404),
+)
+async def ttc(shared: Shared, symbol: AskedSymbol) -> Response:
+    return fleeting(await shared.database.text("SELECT upc.ttc_document(%s)", (symbol,)))
+
+
+@router.get(
+    "/api/momentum",
+    summary="Momentum in whole basis points",
+    responses=answers(schemas.LegacyMomentumNow, "null where it is not known.", 404),
+)
+async def momentum(shared: Shared, symbol: AskedSymbol) -> Response:
+    text = await shared.database.text("SELECT upc.momentum_document(%s)", (symbol,))
+    told = json.loads(text)
+    score = told["momentum_bps"]
+    whole = None if score is None else round(score)
+    return fleeting(json.dumps({"status": "ok", "momentum_score": whole, **told}))
 
 
 @router.get(
@@ -68,3 +150,51 @@ async def btc_price(shared: Shared) -> Response:
             }
         )
     )
+
+
+@router.get(
+    "/core",
+    summary="Price, time and momentum of BTC",
+    responses=answers(schemas.LegacyCore, "null where it is not known.", 404),
+)
+async def core(shared: Shared) -> Response:
+    return fleeting(await shared.database.text("SELECT upc.legacy_core()"))
+
+
+@router.get(
+    "/btc_price_changes",
+    summary="Moves of BTC over 1 h, 3 h and 1 day",
+    responses=answers(schemas.LegacyPriceChanges, "null where it is not known.", 404),
+)
+async def btc_price_changes(shared: Shared) -> Response:
+    return fleeting(await shared.database.text("SELECT upc.legacy_price_changes()"))
+
+
+@router.get(
+    "/api/current_fingerprint",
+    summary="The fingerprint that the last tick was near to",
+    responses=answers(schemas.LegacyFingerprint, "By the name of its file.", 404),
+)
+async def current_fingerprint(shared: Shared, symbol: AskedSymbol) -> Response:
+    return fleeting(await shared.database.text("SELECT upc.legacy_fingerprint(%s)", (symbol,)))
+
+
+@router.get(
+    "/kalshi_market_snapshot",
+    summary="All markets of the event, in cents",
+    responses=answers(schemas.MarketSnapshot, "No market from halted on.", 404),
+)
+async def kalshi_market_snapshot(shared: Shared, symbol: AskedSymbol) -> Response:
+    return fleeting(await shared.database.text("SELECT upc.market_snapshot(%s)", (symbol,)))
+
+
+async def not_ours() -> Response:
+    raise Problem(
+        501,
+        "pyupc has no trading, preferences or accounts",
+        "keep that part of the predecessor; pyupc trades records what was bought",
+    )
+
+
+for each in _NOT_OURS:
+    router.add_api_route(each, not_ours, methods=["GET", "POST"], include_in_schema=False)

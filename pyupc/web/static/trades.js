@@ -6,16 +6,16 @@ import { isMadeUp } from "/static/banner.js";
 
 const COLUMNS = [
   { key: "id", label: "Trade", text: String, isHead: true },
-  { key: "side", label: "Side", text: (value) => value },
-  { key: "strike", label: "Strike", text: strikeText },
+  { key: "contract_side", label: "Side", text: (value) => value },
+  { key: "strike_price", label: "Strike", text: strikeText },
   { key: "position", label: "Contracts", text: (value) => grouped(value, 0, 2), minor: true },
   { key: "buy_price", label: "Bought at", text: dollars, minor: true },
   { key: "current_probability", label: "Probability", text: fixed },
   { key: "buffer_from_entry", label: "Buffer", text: signed, minor: true },
-  { key: "current_close_price", label: "Worth now", text: dollars },
-  { key: "current_pnl_after_fees", label: "Profit after fees", text: signed, isEdge: true },
+  { key: "close_value", label: "Worth now", text: dollars },
+  { key: "pnl_after_fees", label: "Profit after fees", text: signed, isEdge: true },
   { key: "ttc_seconds", label: "To the close", text: countdown, minor: true },
-  { key: "status", label: "State", text: (value) => value },
+  { key: "state", label: "State", text: (value) => value },
 ];
 const STOPS = { probability: "stopped: probability", momentum: "stopped: momentum" };
 
@@ -77,12 +77,12 @@ function emptyText(tick) {
 }
 
 function showTrade(row, trade) {
-  setAttribute(row.node, "data-status", trade.status);
+  setAttribute(row.node, "data-status", trade.state);
   setAttribute(row.node, "title", trade.ticker);
   COLUMNS.forEach((column, place) => {
     const value = trade[column.key];
     const cell = row.cells[place];
-    const text = column.key === "status" ? stateText(trade) : column.text(value);
+    const text = column.key === "state" ? stateText(trade) : column.text(value);
     setValue(cell, text ?? DASH, value);
     if (column.isEdge) {
       const sign = isNumber(value) && value !== 0 ? (value > 0 ? "up" : "down") : null;
@@ -92,7 +92,7 @@ function showTrade(row, trade) {
 }
 
 function stateText(trade) {
-  if (trade.status !== "stopped") return trade.status;
+  if (trade.state !== "stopped") return trade.state;
   const at = trade.stopped_at ? ` ${trade.stopped_at.slice(11, 19)}` : "";
   return `${STOPS[trade.stop_reason] ?? "stopped"}${at}`;
 }
