@@ -179,8 +179,8 @@ RETURN (
     100 * upc.amount_paid(
         contract_cost.ask, contract_cost.contracts, false, contract_cost.multiplier,
         contract_cost.account_precision
-    ) / contract_cost.contracts
-)::double precision;
+    )
+)::double precision / contract_cost.contracts::double precision;
 COMMENT ON FUNCTION upc.contract_cost IS
     'what a contract at an ask in USD costs in an order of some, with its part of the taker fee, in cents';
 

@@ -74,7 +74,12 @@ DECLARE
     v_ttc integer;
     v_price_stale boolean := NOT coalesce(upc.is_told('difference', price_state), false);
     v_quotes_stale boolean;
-    v_order record;
+    v_is_quoted boolean;
+    v_untraded jsonb;
+    v_is_unseen boolean;
+    v_has_edge boolean;
+    v_contracts numeric;
+    v_precision numeric;
 BEGIN
     PERFORM upc.require_symbol(symbol);
     IF has_market THEN
@@ -92,11 +97,25 @@ BEGIN
     v_quote_state := upc.freshness(at - v_event.read_at);
     v_quotes_stale := v_event.event_ticker IS NOT NULL
         AND NOT upc.is_told('difference', v_quote_state);
-    SELECT o.* INTO v_order FROM upc.edge_settings() AS o;
+    v_is_quoted := upc.is_told('quote', v_quote_state);
+    v_is_unseen := upc.is_unseen(v_ttc, settlement);
+    -- Of the rest of the reasons each leaves no ask, or no probability.
+    v_has_edge := NOT (v_price_stale OR v_quotes_stale OR v_is_unseen);
+    SELECT o.* INTO v_contracts, v_precision FROM upc.edge_settings() AS o;
     SELECT coalesce(step, v_event.step, s.strike_step), s.fee_multiplier
     INTO v_step, v_multiplier
     FROM upc_data.symbol AS s
     WHERE s.symbol = strike_table.symbol;
+
+    IF v_event.event_ticker IS NOT NULL THEN
+        -- Beside the query below: as a part of it, it would be planned anew every time.
+        SELECT jsonb_object_agg(trim_scale(m.strike)::text, coalesce(m.status, ''))
+        INTO v_untraded
+        FROM upc_data.market_quote AS m
+        WHERE m.symbol = strike_table.symbol
+          AND m.event_ticker = v_event.event_ticker
+          AND m.status IS DISTINCT FROM 'active';
+    END IF;
 
     RETURN QUERY
     SELECT
@@ -106,21 +125,21 @@ BEGIN
         k.within,
         ceil(100 * o.yes_ask)::integer,
         ceil(100 * o.no_ask)::integer,
-        q.volume,
-        q.ticker,
+        CASE WHEN v_is_quoted THEN q.volume END,
+        CASE WHEN v_is_quoted THEN q.ticker END,
         CASE c.direction WHEN 'above' THEN 'no' ELSE 'yes' END,
         o.yes_ask,
         o.no_ask,
-        q.yes_bid,
-        q.no_bid,
-        CASE WHEN r.reason IS NULL THEN
+        CASE WHEN v_is_quoted THEN q.yes_bid END,
+        CASE WHEN v_is_quoted THEN q.no_bid END,
+        CASE WHEN v_has_edge THEN
             k.above - upc.contract_cost(
-                o.yes_ask, v_order.contracts, v_multiplier, v_order.account_precision
+                o.yes_ask, v_contracts, v_multiplier, v_precision
             )
         END,
-        CASE WHEN r.reason IS NULL THEN
+        CASE WHEN v_has_edge THEN
             100 - k.above - upc.contract_cost(
-                o.no_ask, v_order.contracts, v_multiplier, v_order.account_precision
+                o.no_ask, v_contracts, v_multiplier, v_precision
             )
         END,
         k.above,
@@ -134,7 +153,15 @@ BEGIN
         CASE WHEN k.is_known THEN c.prob_low END,
         CASE WHEN k.is_known THEN c.prob_high END,
         c.deviation,
-        r.reason
+        upc.edge_reason(
+            closed => o.trading_state = 'closed',
+            paused => o.trading_state = 'paused',
+            price_stale => v_price_stale,
+            quotes_stale => v_quotes_stale,
+            no_model => k.above IS NULL,
+            last_minute => v_is_unseen,
+            no_offer => o.yes_ask IS NULL AND o.no_ask IS NULL
+        )
     FROM upc.compute_strikes(
         price,
         momentum,
@@ -160,40 +187,18 @@ BEGIN
         AND q.event_ticker = v_event.event_ticker
         AND q.strike = c.strike::numeric
         AND q.status = 'active'
-        AND upc.is_told('quote', v_quote_state)
     CROSS JOIN LATERAL (
         SELECT
-            upc.offered(q.yes_ask, q.no_bid) AS yes_ask,
-            upc.offered(q.no_ask, q.yes_bid) AS no_ask,
-            -- A market that is not traded, or whose quotes have halted, is asked only why.
+            CASE WHEN v_is_quoted THEN upc.offered(q.yes_ask, q.no_bid) END AS yes_ask,
+            CASE WHEN v_is_quoted THEN upc.offered(q.no_ask, q.yes_bid) END AS no_ask,
             CASE WHEN q.ticker IS NULL THEN
                 upc.trading_state(coalesce(
-                    (
-                        SELECT coalesce(m.status, '')
-                        FROM upc_data.market_quote AS m
-                        WHERE m.symbol = strike_table.symbol
-                          AND m.event_ticker = v_event.event_ticker
-                          AND m.strike = c.strike::numeric
-                        ORDER BY coalesce(m.status, '') = 'active' DESC
-                        LIMIT 1
-                    ),
+                    v_untraded ->> trim_scale(c.strike::numeric)::text,
                     v_event.status
                 ))
             END AS trading_state
         OFFSET 0
     ) AS o
-    CROSS JOIN LATERAL (
-        SELECT upc.edge_reason(
-            closed => o.trading_state = 'closed',
-            paused => o.trading_state = 'paused',
-            price_stale => v_price_stale,
-            quotes_stale => v_quotes_stale,
-            no_model => k.above IS NULL,
-            last_minute => upc.is_unseen(v_ttc, strike_table.settlement),
-            no_offer => o.yes_ask IS NULL AND o.no_ask IS NULL
-        ) AS reason
-        OFFSET 0
-    ) AS r
     ORDER BY c.buffer, c.strike;
 END
 $fn$;
