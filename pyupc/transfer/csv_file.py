@@ -84,6 +84,10 @@ def _column(title: str) -> tuple[bool, Decimal]:
     return match[1] == ">= +", Decimal(match[2])
 
 
+# How files of gzip, zip, xz, bzip2 and zstd begin.
+_COMPRESSED = (b"\x1f\x8b", b"PK", b"\xfd7zXZ", b"BZh", b"\x28\xb5\x2f\xfd")
+
+
 class _Parser:
     def __init__(self, name: str, bucket: int) -> None:
         self._name = name
@@ -95,7 +99,8 @@ class _Parser:
         title, *lines = self._lines(content)
         header = title.split(",")
         if header[0] != "":
-            raise self._refused("the first line has to begin with a comma", row="1")
+            found = next((f", not with {c!r}" for c in (";", "\t") if title.startswith(c)), "")
+            raise self._refused(f"the first line has to begin with a comma{found}", row="1")
         del header[0]
         columns = self._columns(header)
         thresholds = tuple(sorted({threshold for _, threshold in columns}))
@@ -126,6 +131,8 @@ class _Parser:
             raise self._refused("is empty")
         if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
             raise self._refused("begins with a byte order mark; save it as plain ASCII")
+        if content.startswith(_COMPRESSED):
+            raise self._refused("is compressed; unpack it")
         for byte, what in ((b"\0", "a NUL byte"), (b"\r", "a carriage return (CRLF); use LF")):
             if byte in content:
                 line = content[: content.index(byte)].count(b"\n") + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -125,6 +127,8 @@ WHOLE: dict[str, tuple[Change, str | None, str | None]] = {
     "decimal-comma": (replace("\n7m TTC,", "\n7m TTC,0,"), "7m TTC", None),
     "swapped-columns": (swapped, None, ">= +0.10%"),
     "utf-8-bom": (lambda text: text.encode("utf-8-sig"), None, None),
+    "gzip": (lambda text: gzip.compress(text.encode()), None, None),
+    "xz": (lambda text: lzma.compress(text.encode()), None, None),
     "utf-16": (lambda text: text.encode("utf-16"), None, None),
     "utf-16-without-bom": (lambda text: text.encode("utf-16-le"), "1", None),
     "crlf": (replace("\n", "\r\n"), "1", None),
