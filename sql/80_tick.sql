@@ -15,7 +15,8 @@
 -- ticks are due, and since_last how long ago the holder ticked last, by a clock that does not jump: for
 -- the count of those that were missed.
 -- Returns one row: what was logged, the four documents as JSON texts, what was announced as a JSON
--- array, NULL where nothing was, and the model and settlement that answered.
+-- array, NULL where nothing was, the model and settlement that answered, until when the documents
+-- are what they say, and the limits of freshness that were in force.
 -- Errors: UP002 symbol, UP009 another process ticks, UP010 feed, UP011 no price; those of
 -- compute_strikes; 22023 for a setting that makes no sense.
 --
@@ -55,7 +56,8 @@ RETURNS TABLE (
     announced text,
     used_model text,
     used_settlement text,
-    valid_until text
+    valid_until text,
+    limits double precision[]
 )
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
@@ -111,7 +113,9 @@ BEGIN
     v_quote_state := CASE
         WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
     END;
-    valid_until := upc.valid_until(at);
+    limits := upc.state_limits();
+    -- As upc.valid_until has it; a setting is asked for once.
+    valid_until := upc.iso_utc(at + make_interval(secs => limits[1]));
     ttc_seconds := coalesce(
         floor(extract(epoch FROM v_event.closes_at - market_at))::integer,
         upc.seconds_to_hour(market_at)

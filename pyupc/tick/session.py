@@ -16,8 +16,7 @@ _TICK = """
     SELECT
         t.tick_id, t.state, t.price, t.momentum, t.fingerprint,
         t.live_probabilities, t.strike_table, t.watchlist, t.active_trades, t.announced,
-        clock_timestamp(), t.used_model, t.used_settlement, upc.state_limits(),
-        t.valid_until
+        clock_timestamp(), t.used_model, t.used_settlement, t.limits, t.valid_until
     FROM upc.tick(
         symbol => %(symbol)s::text,
         feed => %(feed)s::text,
