@@ -8,7 +8,7 @@
 -- taken or renewed for `lease`. Without a holder the tick only makes sure that no one else has it.
 -- replay_from, elapsed: the stored instant at which a replay began, and how much of it has been
 -- shown since; NULL begins at replay_start. seed: of the simulated feed. step, levels, method,
--- model, settlement: as in compute_strikes; where volatility cannot be forecast the model momentum
+-- model, settlement: as in compute_strikes, NULL as in question_defaults; where volatility cannot be forecast the model momentum
 -- answers, where the last minute has not been seen the close is taken to settle, and the documents
 -- say so. min_probability, min_differential: what the watchlist asks for, in percent;
 -- NULL takes the rules min_probability (95) and min_differential (0). every: how far apart
@@ -16,7 +16,8 @@
 -- the count of those that were missed.
 -- Returns one row: what was logged, the four documents as JSON texts, what was announced as a JSON
 -- array, NULL where nothing was, the model and settlement that answered, until when the documents
--- are what they say, and the limits of freshness that were in force.
+-- are what they say, the limits of freshness that were in force, and the model and settlement that
+-- were asked for.
 -- Errors: UP002 symbol, UP009 another process ticks, UP010 feed, UP011 no price; those of
 -- compute_strikes; 22023 for a setting that makes no sense.
 --
@@ -57,7 +58,9 @@ RETURNS TABLE (
     used_model text,
     used_settlement text,
     valid_until text,
-    limits double precision[]
+    limits double precision[],
+    asked_model text,
+    asked_settlement text
 )
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
@@ -122,6 +125,13 @@ BEGIN
     );
     v_closes_at := coalesce(v_event.closes_at, upc.next_hour(market_at));
 
+    IF model IS NULL OR method IS NULL OR settlement IS NULL THEN
+        SELECT d.model, d.method, d.settlement
+        INTO model, method, settlement
+        FROM upc.question_defaults(symbol, model, method, settlement) AS d;
+    END IF;
+    asked_model := model;
+    asked_settlement := settlement;
     used_model := model;
     used_settlement := settlement;
     -- Made-up prices have no candles: the stored ones stand in for them.
@@ -129,10 +139,7 @@ BEGIN
     v_volatility := 100 * sqrt(upc.variance_until(v_variances, ttc_seconds));
     IF model = 'volatility' AND (
         v_volatility IS NULL
-        OR NOT EXISTS (
-            SELECT FROM upc.volatility_curve AS c
-            WHERE c.symbol = tick.symbol AND c.bucket = 99 AND c.minutes = 1
-        )
+        OR NOT upc.has_volatility_curves(symbol)
     ) THEN
         used_model := 'momentum';
     END IF;

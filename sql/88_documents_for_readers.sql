@@ -306,7 +306,9 @@ COMMENT ON FUNCTION upc.symbols_document IS
 
 -- The strikes around a price as JSON: compute_strikes with its arguments around it.
 --
--- Arguments and errors: those of compute_strikes. Probabilities in percent, at full precision.
+-- Arguments and errors: those of compute_strikes; a method, model or settlement of NULL is filled in as
+-- by complete_question, and stand_in says what answers for what. Probabilities in percent, at full
+-- precision.
 --
 -- Example:
 --   SELECT strikes_document(97250, 7, ttc_seconds => 900);
@@ -329,27 +331,37 @@ BEGIN ATOMIC
         'symbol', strikes_document.symbol,
         'price', strikes_document.price,
         'momentum_bps', strikes_document.momentum,
-        'ttc_seconds',
-        coalesce(
-            strikes_document.ttc_seconds, upc.seconds_to_hour(statement_timestamp())
-        ),
-        'method', strikes_document.method,
-        'model', strikes_document.model,
-        'settlement', strikes_document.settlement,
-        'strikes', coalesce(json_agg(c ORDER BY c.strike), '[]')
+        'ttc_seconds', q.used_ttc_seconds,
+        'method', q.used_method,
+        'model', q.used_model,
+        'settlement', q.used_settlement,
+        'stand_in', q.stand_in,
+        'strikes', coalesce(s.strikes, '[]')
     )::text
-    FROM upc.compute_strikes(
-        strikes_document.price,
-        strikes_document.momentum,
+    FROM upc.complete_question(
         strikes_document.symbol,
         strikes_document.ttc_seconds,
-        strikes_document.step,
-        strikes_document.levels,
         strikes_document.method,
         strikes_document.model,
         strikes_document.settlement,
         strikes_document.volatility
-    ) AS c;
+    ) AS q
+    CROSS JOIN LATERAL (
+        SELECT json_agg(c ORDER BY c.strike) AS strikes
+        FROM upc.compute_strikes(
+            strikes_document.price,
+            strikes_document.momentum,
+            strikes_document.symbol,
+            q.used_ttc_seconds,
+            strikes_document.step,
+            strikes_document.levels,
+            q.used_method,
+            q.used_model,
+            q.used_settlement,
+            strikes_document.volatility,
+            q.observed
+        ) AS c
+    ) AS s;
 END;
 COMMENT ON FUNCTION upc.strikes_document IS
     'compute_strikes as JSON, with what was asked around it';
@@ -376,18 +388,26 @@ COMMENT ON FUNCTION upc.fingerprints_document IS
 --
 -- bucket: momentum bucket in basis points, 99 is the baseline. Row m of the matrix is m minutes to
 -- the close; its columns are first the moves down, largest first, then those up: probabilities in
--- percent of a move of at least that size. null where the set has no number.
--- Errors: UP002 symbol, UP024 the catalogue has no such fingerprint.
+-- percent of a move of at least that size. null where the set has no number. model: volatility is the
+-- fingerprint of standardised moves, which are in units of their forecast standard deviation; any other
+-- is that of plain ones, in percent.
+-- Errors: UP002 symbol, UP018 model, UP024 the catalogue has no such fingerprint.
 --
 -- Example:
 --   SELECT json_array_length(fingerprint_document('BTC', 7)::json -> 'matrix') = 60;
-CREATE FUNCTION upc.fingerprint_document(symbol text, bucket integer DEFAULT 99)
+CREATE FUNCTION upc.fingerprint_document(
+    symbol text,
+    bucket integer DEFAULT 99,
+    model text DEFAULT 'momentum'
+)
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
+    v_is_plain boolean := model <> 'volatility';
     v_fingerprint text;
     v_set record;
+    v_moves numeric[];
     v_names text[];
     v_matrix json;
     v_samples json;
@@ -395,9 +415,20 @@ BEGIN
     IF symbol IS DISTINCT FROM '*' THEN
         PERFORM upc.require_symbol(symbol);
     END IF;
+    IF NOT coalesce(model IN ('momentum', 'baseline', 'shrunk', 'volatility'), false) THEN
+        PERFORM upc.refuse_question(1, NULL, symbol, 0, 'nearest', model, 'close');
+    END IF;
     SELECT f.fingerprint
     INTO v_fingerprint
-    FROM upc.fingerprint_catalogue AS f
+    FROM (
+        SELECT p.fingerprint, p.symbol, p.bucket
+        FROM upc.fingerprint_catalogue AS p
+        WHERE v_is_plain
+        UNION ALL
+        SELECT z.fingerprint, z.symbol, z.bucket
+        FROM upc.volatility_catalogue AS z
+        WHERE NOT v_is_plain
+    ) AS f
     WHERE f.symbol = fingerprint_document.symbol AND f.bucket = fingerprint_document.bucket;
     IF v_fingerprint IS NULL THEN
         RAISE EXCEPTION 'there is no fingerprint of % for the bucket %', symbol, bucket
@@ -406,24 +437,55 @@ BEGIN
                 DETAIL = 'Fingerprints are of a momentum bucket or, for 99, of all minutes.',
                 HINT = 'SELECT symbol, bucket FROM upc.fingerprint_list';
     END IF;
-    SELECT s.origin, s.thresholds, s.made_at
-    INTO v_set
-    FROM upc.fingerprint_set AS s
-    WHERE s.symbol = fingerprint_document.symbol AND s.is_in_use;
+    IF v_is_plain THEN
+        SELECT s.origin, s.thresholds, s.made_at
+        INTO v_set
+        FROM upc.fingerprint_set AS s
+        WHERE s.symbol = fingerprint_document.symbol AND s.is_in_use;
+        v_moves := ARRAY(SELECT k::numeric / 20 FROM generate_series(0, 59) AS k ORDER BY k);
+    ELSE
+        SELECT 'built' AS origin, upc.volatility_thresholds() AS thresholds, (
+            SELECT f.completed_at
+            FROM upc_data.volatility_fit AS f
+            WHERE f.symbol = fingerprint_document.symbol
+        ) AS made_at
+        INTO v_set;
+        v_moves := v_set.thresholds::numeric[];
+    END IF;
 
     WITH move AS MATERIALIZED (
         SELECT
-            row_number() OVER (ORDER BY w.sign, w.sign * k) AS place,
+            row_number() OVER (ORDER BY w.sign, w.sign * t.move) AS place,
             w.sign,
-            w.sign * k::numeric / 20 AS move,
             format(
                 '%s_%s',
                 CASE w.sign WHEN 1 THEN 'pos' ELSE 'neg' END,
-                replace(to_char(k::numeric / 20, 'FM0.00'), '.', '_')
+                replace(
+                    to_char(t.move, CASE WHEN v_is_plain THEN 'FM0.00' ELSE 'FM90.000' END),
+                    '.',
+                    '_'
+                )
             ) AS name,
-            array_position(v_set.thresholds, k::double precision / 20) AS threshold
+            CASE
+                WHEN v_is_plain THEN array_position(v_set.thresholds, t.move::double precision)
+                ELSE t.k
+            END AS threshold
         FROM (VALUES (-1), (1)) AS w (sign)
-        CROSS JOIN generate_series(0, 59) AS k
+        CROSS JOIN unnest(v_moves) WITH ORDINALITY AS t (move, k)
+    ),
+    curve AS (
+        SELECT p.minutes, p.sample_size, p.positive, p.negative
+        FROM upc.fingerprint_curve AS p
+        WHERE v_is_plain
+          AND p.symbol = fingerprint_document.symbol
+          AND p.origin = v_set.origin
+          AND p.bucket = fingerprint_document.bucket
+        UNION ALL
+        SELECT z.minutes, z.sample_size, z.positive, z.negative
+        FROM upc.volatility_curve AS z
+        WHERE NOT v_is_plain
+          AND z.symbol = fingerprint_document.symbol
+          AND z.bucket = fingerprint_document.bucket
     ),
     line AS (
         SELECT
@@ -437,11 +499,7 @@ BEGIN
             ) AS probabilities
         FROM generate_series(1, 60) AS n (minutes)
         CROSS JOIN move AS m
-        LEFT JOIN upc.fingerprint_curve AS c
-            ON c.symbol = fingerprint_document.symbol
-            AND c.origin = v_set.origin
-            AND c.bucket = fingerprint_document.bucket
-            AND c.minutes = n.minutes
+        LEFT JOIN curve AS c ON c.minutes = n.minutes
         GROUP BY n.minutes
     )
     SELECT
@@ -459,10 +517,12 @@ BEGIN
         'minutes', ARRAY(SELECT generate_series(1, 60)),
         'columns', v_names,
         'moves', ARRAY(
-            SELECT round(k::numeric / 20, 2) FROM generate_series(-59, 0) AS k
-            UNION ALL
-            SELECT round(k::numeric / 20, 2) FROM generate_series(0, 59) AS k
+            SELECT round(w.sign * t.move, CASE WHEN v_is_plain THEN 2 ELSE 3 END)
+            FROM (VALUES (-1), (1)) AS w (sign)
+            CROSS JOIN unnest(v_moves) AS t (move)
+            ORDER BY w.sign, w.sign * t.move
         ),
+        'unit', CASE WHEN v_is_plain THEN 'percent' ELSE 'deviations' END,
         'matrix', v_matrix,
         'sample_sizes', v_samples
     )::text;

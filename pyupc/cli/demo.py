@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.options import examples, symbols
+from pyupc.cli.options import asked, examples, legacy, symbols
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ SIMULATED = "simulated"
     metavar="N",
     help="Where the page listens, on this machine.  [default: 8765, or a free one]",
 )
+@legacy
 def command(
     source: str,
     symbols: tuple[str, ...],
@@ -75,6 +76,7 @@ def command(
     out: Path,
     page: bool | None,
     port: int | None,
+    legacy: bool,
 ) -> None:
     """Set up a database with a history and fingerprints, and tick once a second until Ctrl-C.
 
@@ -98,6 +100,7 @@ def command(
         symbols=history.symbols,
         count=count,
         seed=1 if seed is None else seed,
+        **asked(legacy)._asdict(),
     )
     from pyupc.tick.ladder import Ladder
 
@@ -107,7 +110,7 @@ def command(
         # The log of the ticks is what is to be seen where there is no screen.
         logging.getLogger("pyupc.tick").setLevel(min(level, logging.INFO))
     with (
-        _page(dsn, page, port) as address,
+        _page(dsn, page, port, legacy) as address,
         Ladder(
             history.feed,
             is_live=is_live,
@@ -122,7 +125,9 @@ def command(
 
 
 @contextmanager
-def _page(dsn: str, is_wanted: bool | None, port: int | None) -> Iterator[str | None]:
+def _page(
+    dsn: str, is_wanted: bool | None, port: int | None, is_legacy: bool
+) -> Iterator[str | None]:
     """The address of the page while it is served; None if it is not to be, or cannot."""
     from pyupc.web.packages import missing, require_packages
 
@@ -137,7 +142,7 @@ def _page(dsn: str, is_wanted: bool | None, port: int | None) -> Iterator[str | 
     began = time.monotonic()
     with ExitStack() as stack:
         try:
-            address = stack.enter_context(serving_beside(dsn, port))
+            address = stack.enter_context(serving_beside(dsn, port, is_legacy))
         except PyupcError as problem:
             if is_wanted or port is not None:
                 raise

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from pyupc.cli.logs import set_log_format
+from pyupc.errors import UsageProblem
 from pyupc.settings.general import LOG_FORMATS
+from pyupc.settings.legacy import LEGACY
 
 _NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 
@@ -91,25 +94,66 @@ SETTLEMENTS = ("close", "average")
 method = click.option(
     "--method",
     type=click.Choice(METHODS),
-    default="nearest",
-    show_default=True,
-    help="How the grid is read: the nearest cell, or in straight lines between cells.",
+    help="How the grid is read: the nearest cell, or in straight lines between cells."
+    "  [default: linear]",
 )
 model = click.option(
     "--model",
     type=click.Choice(MODELS),
-    default="momentum",
-    show_default=True,
     help="Which fingerprints answer: of the momentum bucket, of all minutes, of the bucket shrunk"
-    " towards all minutes, or of moves in units of their forecast volatility.",
+    " towards all minutes, or of moves in units of their forecast volatility."
+    "  [default: volatility]",
 )
 settlement = click.option(
     "--settlement",
     type=click.Choice(SETTLEMENTS),
-    default="close",
-    show_default=True,
-    help="What decides: the last price, or the average of the last minute.",
+    help="What decides: the last price, or the average of the last minute."
+    "  [default: average for what Kalshi settles, else close]",
 )
+legacy = click.option(
+    "--legacy",
+    is_flag=True,
+    help="As the predecessor answers: model momentum, method nearest, settlement close.",
+)
+
+
+class Kinds(NamedTuple):
+    """What is asked for; None leaves it to the database."""
+
+    model: str | None = None
+    method: str | None = None
+    settlement: str | None = None
+
+
+_LEFT_OUT = Kinds()
+
+
+def asked(legacy: bool, given: Kinds = _LEFT_OUT) -> Kinds:
+    """What the options ask for.
+
+    --legacy beside another one: what is typed goes before a variable, and that before the file.
+    UsageProblem where both come from the same place.
+    """
+    if not legacy:
+        return given
+    ctx = click.get_current_context()
+    mine = _rank(ctx, "legacy")
+    kinds: dict[str, str] = {}
+    for name, value in given._asdict().items():
+        is_other = value not in (None, LEGACY[name])
+        if is_other and _rank(ctx, name) == mine:
+            raise UsageProblem(
+                f"--legacy means --{name} {LEGACY[name]}", f"leave --legacy or --{name} out"
+            )
+        kinds[name] = value if is_other and _rank(ctx, name) > mine else LEGACY[name]
+    return Kinds(**kinds)
+
+
+def _rank(ctx: click.Context, name: str) -> int:
+    order = (ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT, ParameterSource.COMMANDLINE)
+    source = ctx.get_parameter_source(name)
+    return order.index(source) if source in order else -1
+
 
 yes = click.option("--yes", is_flag=True, help="Do it, whatever data is lost.")
 

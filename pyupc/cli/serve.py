@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from pyupc.cli.logs import log_what_it_does
-from pyupc.cli.options import examples, log_format
+from pyupc.cli.options import examples, legacy, log_format
 from pyupc.errors import PyupcError, UsageProblem
 from pyupc.web.settings import HOST, PORT, RATE, READERS, Settings, is_loopback
 
@@ -97,6 +97,7 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     metavar="ADDRESS",
     help="Whose X-Forwarded-For and X-Forwarded-Proto are believed. Default: nobody's.",
 )
+@legacy
 @click.option("--attached", is_flag=True, hidden=True, help="End when standard input ends.")
 @log_format
 def command(
@@ -107,6 +108,7 @@ def command(
     rate: int,
     readers: int,
     proxy: str | None,
+    legacy: bool,
     attached: bool,
 ) -> None:
     """Show what ticks in a browser, and answer programs over HTTP.
@@ -132,7 +134,7 @@ def command(
     from pyupc.web.server import run
 
     log_what_it_does("pyupc.serve")
-    settings = Settings(resolve_dsn(), host, port, token, names, rate, readers, proxy)
+    settings = Settings(resolve_dsn(), host, port, token, names, rate, readers, proxy, legacy)
     raise SystemExit(run(settings, _show, is_attached=attached))
 
 

@@ -16,8 +16,11 @@ from psycopg.rows import dict_row
 
 from pyupc.cli import strike_models
 from pyupc.cli.options import (
+    Kinds,
     NegativeNumbers,
+    asked,
     examples,
+    legacy,
     method,
     model,
     settlement,
@@ -39,17 +42,25 @@ _LAST_CLOSE = """
 """
 
 _STRIKES = """
-    SELECT s.*
-    FROM upc.compute_strikes(
-        price => %(price)s::double precision,
-        momentum => %(momentum)s::double precision,
+    SELECT s.*, q.stand_in
+    FROM upc.complete_question(
         symbol => %(symbol)s::text,
         ttc_seconds => %(ttc)s::integer,
-        step => %(step)s::double precision,
-        levels => %(levels)s::integer,
         method => %(method)s::text,
         model => %(model)s::text,
         settlement => %(settlement)s::text
+    ) AS q
+    CROSS JOIN LATERAL upc.compute_strikes(
+        price => %(price)s::double precision,
+        momentum => %(momentum)s::double precision,
+        symbol => %(symbol)s::text,
+        ttc_seconds => q.used_ttc_seconds,
+        step => %(step)s::double precision,
+        levels => %(levels)s::integer,
+        method => q.used_method,
+        model => q.used_model,
+        settlement => q.used_settlement,
+        observed => q.observed
     ) AS s
 """
 
@@ -115,7 +126,8 @@ class Basis:
         "pyupc strikes 97250 7",
         "pyupc strikes 97250 -7 --ttc 900 --levels 3",
         "pyupc strikes 3120.5 --symbol ETH --json",
-        "pyupc strikes --symbol BTC --model volatility --method linear",
+        "pyupc strikes 97250 --ttc 900 --model shrunk --settlement close",
+        "pyupc strikes 97250 7 --legacy",
         "pyupc strikes --all-models --ttc 900",
         "pyupc strikes --csv > strikes.csv",
         "pyupc strikes   # at the last stored close of every symbol",
@@ -134,6 +146,7 @@ class Basis:
 @method
 @model
 @settlement
+@legacy
 @click.option("--all-models", is_flag=True, help="All models side by side.")
 @output_options
 def command(
@@ -143,27 +156,30 @@ def command(
     ttc: int | None,
     step: float | None,
     levels: int,
-    method: str,
-    model: str,
-    settlement: str,
+    method: str | None,
+    model: str | None,
+    settlement: str | None,
+    legacy: bool,
     all_models: bool,
     output: Output,
 ) -> None:
     """Print the probability of every strike around PRICE, in percent.
 
     MOMENTUM is in basis points; without it the baseline answers. Without PRICE it is the last
-    stored close of the symbol, with its momentum. prob_low and prob_high are the 95 % interval of
-    prob_above for as many independent minutes as stand behind it. The model volatility forecasts as
-    of the newest stored candle.
+    stored close of the symbol, with its momentum. Where the default model or settlement cannot
+    answer, momentum and the close stand in, and stderr says so. prob_low and prob_high are the 95 %
+    interval of prob_above for as many independent minutes as stand behind it. The model volatility
+    forecasts as of the newest stored candle.
     """
     if price is not None and len(symbols) > 1:
         raise UsageProblem("a price belongs to one symbol", "name one --symbol, or no price")
 
+    kinds = asked(legacy, Kinds(model, method, settlement))
+
     from pyupc.database import schema
     from pyupc.database.connect import connect
 
-    options = {"ttc": ttc, "step": step, "levels": levels, "method": method}
-    options |= {"model": model, "settlement": settlement}
+    options = {"ttc": ttc, "step": step, "levels": levels, **kinds._asdict()}
     with connect(application_name="pyupc strikes") as conn:
         schema.check(conn)
         if price is not None:
@@ -186,11 +202,17 @@ def command(
 def _answer(
     conn: psycopg.Connection[Any], basis: Basis, options: Row, all_models: bool
 ) -> list[Row]:
-    if not all_models:
-        return _strikes(conn, basis, options)
-    return strike_models.side_by_side(
-        lambda model: _strikes(conn, basis, {**options, "model": model})
-    )
+    stand_ins: list[str | None] = []
+
+    def ask(model: str | None) -> list[Row]:
+        rows, stand_in = _strikes(conn, basis, {**options, "model": model})
+        stand_ins.append(stand_in)
+        return rows
+
+    found = strike_models.side_by_side(ask) if all_models else ask(options["model"])
+    for stand_in in {*stand_ins} - {None}:
+        click.echo(f"{basis.symbol}: {stand_in}, which cannot be told right now", err=True)
+    return found
 
 
 def _last_closes(conn: psycopg.Connection[Any], symbols: tuple[str, ...]) -> list[Basis]:
@@ -222,9 +244,14 @@ def _last_close(conn: psycopg.Connection[Any], symbol: str) -> Basis | None:
     return Basis(symbol, price, momentum, priced_at)
 
 
-def _strikes(conn: psycopg.Connection[Any], basis: Basis, options: Row) -> list[Row]:
+def _strikes(
+    conn: psycopg.Connection[Any], basis: Basis, options: Row
+) -> tuple[list[Row], str | None]:
+    """The rows, and what stands in for a default that cannot be answered."""
     with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_STRIKES, {**vars(basis), **options}).fetchall()
+        rows = cursor.execute(_STRIKES, {**vars(basis), **options}).fetchall()
+    stand_ins = {row.pop("stand_in") for row in rows}
+    return rows, next(iter(stand_ins), None)
 
 
 def _tell(basis: Basis) -> None:

@@ -14,8 +14,11 @@ import click
 
 from pyupc.cli.logs import log_what_it_does
 from pyupc.cli.options import (
+    Kinds,
+    asked,
     examples,
     json_output,
+    legacy,
     log_format,
     method,
     model,
@@ -65,7 +68,8 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
         "pyupc tick --feed replay --symbol BTC --from 2024-05-01T12:00Z --speed 60 --count 3",
         "pyupc tick --feed simulated --seed 7 --interval 0.5 --count 4 --out live",
         "pyupc tick --feed simulated --once --json",
-        "pyupc tick --feed replay --model volatility --method linear --count 3",
+        "pyupc tick --feed replay --model shrunk --settlement close --count 3",
+        "pyupc tick --feed replay --legacy --once",
         "# pyupc tick --feed coinbase --symbol BTC --standby",
     )
 )
@@ -116,6 +120,7 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
 @model
 @method
 @settlement
+@legacy
 @click.option(
     "--standby",
     is_flag=True,
@@ -140,9 +145,10 @@ def command(
     replay_from: datetime | None,
     speed: float | None,
     seed: int | None,
-    model: str,
-    method: str,
-    settlement: str,
+    model: str | None,
+    method: str | None,
+    settlement: str | None,
+    legacy: bool,
     standby: bool,
     legacy_layout: bool,
     as_json: bool,
@@ -174,6 +180,8 @@ def command(
     if feed != "simulated" and seed is not None:
         raise UsageProblem("--seed is for --feed simulated")
 
+    kinds = asked(legacy, Kinds(model, method, settlement))
+
     from pyupc.database.connect import resolve_dsn
     from pyupc.tick.job import STORED, Job
 
@@ -193,9 +201,9 @@ def command(
         speed=1.0 if speed is None else speed,
         seed=1 if seed is None else seed,
         standby=standby,
-        method=method,
-        model=model,
-        settlement=settlement,
+        method=kinds.method,
+        model=kinds.model,
+        settlement=kinds.settlement,
         legacy_layout=legacy_layout,
     )
     log_what_it_does("pyupc.tick")

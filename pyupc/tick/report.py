@@ -21,6 +21,9 @@ FAILING = "failing"
 SLOW_SECONDS = 0.5
 STEADY_SECONDS = 10.0
 
+Kinds = tuple[str | None, str | None]
+"""A model and a settlement."""
+
 _QUOTED = re.compile(r"\"[^\"]*\"")
 
 # What is worth a line among warnings.
@@ -95,19 +98,17 @@ class Report:
             _tell(symbol, tick.announced)
         self._pace(symbol, seconds)
 
-    def answered(
-        self, symbol: str, asked: tuple[str, str], used: tuple[str | None, str | None]
-    ) -> None:
+    def answered(self, symbol: str, asked: Kinds, used: Kinds) -> None:
         """Told when another model or settlement answers than was asked for, and when it ends."""
         answers = " and ".join(
             f"{found} answers for {wanted}"
             for wanted, found in zip(asked, used, strict=True)
-            if found is not None and found != wanted
+            if None not in (found, wanted) and found != wanted
         )
         if answers and self._stand_ins.get(symbol) != answers:
             logger.warning("%s: %s, which cannot be told right now", symbol, answers)
         elif not answers and self._stand_ins.get(symbol):
-            logger.warning("%s: %s can be told again", symbol, " and ".join(asked))
+            logger.warning("%s: %s can be told again", symbol, " and ".join(filter(None, asked)))
         self._stand_ins[symbol] = answers
 
     def _pace(self, symbol: str, seconds: float) -> None:

@@ -256,7 +256,8 @@ class _Run:
         if seconds > job.lease.total_seconds():
             self._make_sure_of(symbol)
         self._report.ticked(symbol, tick, seconds)
-        self._report.answered(symbol, (job.model, job.settlement), (tick.model, tick.settlement))
+        asked = (tick.asked_model or job.model, tick.asked_settlement or job.settlement)
+        self._report.answered(symbol, asked, (tick.model, tick.settlement))
         self._notifier.began()
         self._publisher.publish(symbol, tick, born)
         if tick.at is not None and seconds < _PROMPT_SECONDS:

@@ -16,7 +16,8 @@ _TICK = """
     SELECT
         t.tick_id, t.state, t.price, t.momentum, t.fingerprint,
         t.live_probabilities, t.strike_table, t.watchlist, t.active_trades, t.announced,
-        clock_timestamp(), t.used_model, t.used_settlement, t.limits, t.valid_until
+        clock_timestamp(), t.used_model, t.used_settlement, t.limits, t.valid_until,
+        t.asked_model, t.asked_settlement
     FROM upc.tick(
         symbol => %(symbol)s::text,
         feed => %(feed)s::text,
@@ -55,6 +56,8 @@ class Tick(NamedTuple):
     settlement: str | None = None
     limits: Sequence[float] | None = None
     valid_until: str = ""
+    asked_model: str | None = None
+    asked_settlement: str | None = None
 
     def documents(self) -> dict[str, str]:
         """Those that become files, by name."""
@@ -79,9 +82,9 @@ class Question:
     elapsed: timedelta
     seed: int
     since_last: timedelta | None = None
-    method: str = "nearest"
-    model: str = "momentum"
-    settlement: str = "close"
+    method: str | None = None
+    model: str | None = None
+    settlement: str | None = None
 
 
 class Lease(NamedTuple):

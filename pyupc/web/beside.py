@@ -17,23 +17,24 @@ END_SECONDS = 5.0
 
 
 @contextmanager
-def serving_beside(dsn: str, port: int | None) -> Iterator[str]:
+def serving_beside(dsn: str, port: int | None, is_legacy: bool = False) -> Iterator[str]:
     """The address of a page that shows what that database ticks.
 
     Without a port it is the usual one, or another one if that is taken. Raises PyupcError if it
     does not start.
     """
-    process, address = _started(dsn, port)
+    process, address = _started(dsn, port, is_legacy)
     try:
         yield address
     finally:
         _end(process)
 
 
-def _started(dsn: str, port: int | None) -> tuple[subprocess.Popen[str], str]:
+def _started(dsn: str, port: int | None, is_legacy: bool) -> tuple[subprocess.Popen[str], str]:
+    options = ["--attached", *(["--legacy"] if is_legacy else [])]
     for attempt in (PORT, 0) if port is None else (port,):
         process = subprocess.Popen(
-            [sys.executable, "-m", "pyupc", "-q", "serve", "--attached", "--port", str(attempt)],
+            [sys.executable, "-m", "pyupc", "-q", "serve", *options, "--port", str(attempt)],
             env={**os.environ, "PYUPC_DSN": dsn, "PYUPC_LOG_FORMAT": "text"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -294,7 +294,10 @@ class Fingerprint(Shape):
     made_at: str | None
     minutes: list[int]
     columns: list[str]
-    moves: list[float] = Field(description="percent")
+    moves: list[float] = Field(description="in the unit")
+    unit: Literal["percent", "deviations"] = Field(
+        description="percent of the price, or forecast standard deviations"
+    )
     matrix: list[list[float | None]]
     sample_sizes: list[int | None]
 
@@ -356,6 +359,9 @@ class Strikes(Shape):
     method: str
     model: str
     settlement: str
+    stand_in: str | None = Field(
+        description="what answers in place of a default that cannot be answered; else null"
+    )
     strikes: list[Strike]
 
 

@@ -46,7 +46,11 @@ def printed(dsn: str, *arguments: str) -> list[dict[str, Any]]:
 
 
 def computed(dsn: str, arguments: str, *parameters: object) -> list[dict[str, Any]]:
-    query = f"SELECT * FROM upc.compute_strikes({arguments})"
+    """By the defaults of the command for what Kalshi settles."""
+    query = (
+        f"SELECT * FROM upc.compute_strikes({arguments}, model => 'volatility', "
+        "method => 'linear', settlement => 'average')"
+    )
     with connect(dsn) as conn, conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query.encode(), parameters).fetchall()
 
@@ -56,7 +60,7 @@ def test_json_has_the_rows_in_full(market: str) -> None:
     assert documents == computed(market, "97250.3, -7, ttc_seconds => 900")
     assert len(documents) == 21
     assert list(documents[0]) == COLUMNS
-    assert {row["fingerprint"] for row in documents} == {"btc_fingerprint_directional_momentum_-07"}
+    assert {row["fingerprint"] for row in documents} == {"btc_volatility_momentum_-07"}
 
 
 def test_the_options_reach_the_function(market: str) -> None:
@@ -71,7 +75,7 @@ def test_the_options_reach_the_function(market: str) -> None:
 def test_without_momentum_the_baseline_answers(market: str) -> None:
     documents = printed(market, "1e5", "--ttc", "900")
     assert documents == computed(market, "100000, ttc_seconds => 900")
-    assert {row["fingerprint"] for row in documents} == {"btc_fingerprint_directional_baseline"}
+    assert {row["fingerprint"] for row in documents} == {"btc_volatility_baseline"}
 
 
 def test_without_a_price_the_last_close_and_its_momentum_answer(market: str) -> None:

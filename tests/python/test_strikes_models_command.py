@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,7 +47,9 @@ def blind(market: str, server_dsn: str, name_prefix: str, template: str) -> Iter
         yield dsn
 
 
-def computed(dsn: str, **arguments: object) -> list[Row]:
+def computed(dsn: str, **given: object) -> list[Row]:
+    """By the defaults of the command but for the model."""
+    arguments = {"method": "linear", "settlement": "average", **given}
     named = ", ".join(f"{name} => %({name})s" for name in arguments)
     query = (
         "SELECT * FROM upc.compute_strikes(97250, -7, ttc_seconds => 900, levels => 2"
@@ -166,6 +169,76 @@ def test_alone_it_is_an_error(blind: str) -> None:
     result = pyupc(blind, "strikes", *QUESTION, "--model", "volatility")
     assert (result.returncode, result.stdout) == (1, "")
     assert len(result.stderr.splitlines()) == 2
+
+
+def test_momentum_stands_in_for_the_default(blind: str) -> None:
+    result = pyupc(blind, "strikes", *QUESTION, "--json")
+    assert result.returncode == 0
+    [line] = result.stderr.splitlines()
+    assert line.startswith("BTC: momentum answers for volatility")
+    assert json.loads(result.stdout) == computed(blind, model="momentum")
+
+
+def test_the_close_stands_in_for_the_default(market: str) -> None:
+    """Nobody has seen the last minute."""
+    question = ("strikes", "97250", "-7", "--ttc", "30", "--levels", "2", "--json")
+    result = pyupc(market, *question)
+    assert result.returncode == 0
+    [line] = result.stderr.splitlines()
+    assert line.startswith("BTC: close answers for average")
+    assert json.loads(result.stdout) == json.loads(
+        pyupc(market, *question, "--settlement", "close").stdout
+    )
+    asked = pyupc(market, *question, "--settlement", "average")
+    assert (asked.returncode, asked.stdout) == (1, "")
+
+
+# As the predecessor answers
+
+LEGACY = {"model": "momentum", "method": "nearest", "settlement": "close"}
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "model"),
+    [
+        (["--legacy"], {}, "momentum"),
+        (["--legacy", "--model", "momentum", "--settlement", "close"], {}, "momentum"),
+        ([], {"LEGACY": "1"}, "momentum"),
+        # What is typed goes before a variable, and that before the file.
+        (["--legacy"], {"MODEL": "shrunk"}, "momentum"),
+        (["--model", "shrunk"], {"LEGACY": "1"}, "shrunk"),
+        ([], {"file": 'legacy = true\nmodel = "momentum"'}, "momentum"),
+        ([], {"file": "legacy = true", "MODEL": "baseline"}, "baseline"),
+    ],
+)
+def test_legacy(
+    market: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    environment: dict[str, str],
+    model: str,
+) -> None:
+    if table := environment.get("file"):
+        file = tmp_path / "config.toml"
+        file.write_text(f"[strikes]\n{table}\n")
+        monkeypatch.setenv("PYUPC_CONFIG", str(file))
+    for name in environment.keys() - {"file"}:
+        monkeypatch.setenv(f"PYUPC_STRIKES_{name}", environment[name])
+    result = pyupc(market, "strikes", *QUESTION, "--json", *options)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == computed(market, **{**LEGACY, "model": model})
+
+
+@pytest.mark.parametrize("command", [("strikes", "97250"), ("tick", "--once")])
+@pytest.mark.parametrize(
+    "other", [("--model", "shrunk"), ("--method", "linear"), ("--settlement", "average")]
+)
+def test_legacy_and_another_one_exclude_each_other(
+    market: str, command: tuple[str, ...], other: tuple[str, str]
+) -> None:
+    result = pyupc(market, *command, "--legacy", *other)
+    assert (result.returncode, result.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("price", ["-5", "nan"])

@@ -82,7 +82,8 @@ def test_every_value_of_a_tick_follows_from_the_candles_and_compute_strikes(
     }
     assert instant(live["market_at"]) == at
     assert abs(datetime.now(UTC) - instant(live["timestamp"])) < timedelta(minutes=1)
-    assert (live["feed"], live["state"], live["method"]) == ("replay", "fresh", "nearest")
+    assert (live["feed"], live["state"], live["method"]) == ("replay", "fresh", "linear")
+    assert (live["model"], live["settlement"]) == ("volatility", "average")
     assert live["fingerprint_csv"] == f"{live['fingerprint']}.csv"
     assert (table["symbol"], table["broker"], table["strike_tier"]) == ("BTC", "Kalshi", 250)
 
@@ -90,10 +91,12 @@ def test_every_value_of_a_tick_follows_from_the_candles_and_compute_strikes(
         market,
         "SELECT strike, buffer, move_percent, direction, prob_beyond, positive_prob, negative_prob,"
         " prob_above, sample_size, prob_low, prob_high"
-        " FROM upc.compute_strikes(%s, %s, 'BTC', %s)",
+        " FROM upc.compute_strikes(%s, %s, 'BTC', %s, model => 'volatility', method => 'linear',"
+        " settlement => 'average', variances => upc.known_variances('BTC', %s))",
         price,
         live["momentum_bps"],
         ttc,
+        at,
     )
     expected = []
     further = {}

@@ -108,6 +108,21 @@ def test_the_default(conn: Connection) -> None:
     assert logged(conn, replayed(conn))["settlement"] == "close"
 
 
+def test_what_is_left_out_is_the_symbols_own(conn: Connection) -> None:
+    """The average decides where Kalshi settles, and only there."""
+    for series, settlement in (("KXBTCD", "average"), (None, "close")):
+        conn.execute("UPDATE upc_data.symbol SET kalshi_series = %s", (series,))
+        row = replayed(conn, model=None, method=None, settlement=None)
+        found = logged(conn, row)
+        kinds = ("volatility", "linear", settlement)
+        assert (found["model"], found["method"], found["settlement"]) == kinds
+        assert (row["asked_model"], row["asked_settlement"]) == ("volatility", settlement)
+        row = replayed(conn, model="shrunk", method=None, settlement="close")
+        found = logged(conn, row)
+        kinds = ("shrunk", "linear", "close")
+        assert (found["model"], found["method"], found["settlement"]) == kinds
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_intervals_in_the_documents(conn: Connection, model: str) -> None:
     row = replayed(conn, model=model, method="linear")

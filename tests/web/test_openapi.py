@@ -77,7 +77,10 @@ def test_every_operation_is_described(served: Served) -> None:
 
 def test_the_choices_are_those_of_the_command_line(served: Served) -> None:
     operation = served.document("/openapi.json")["paths"]["/api/strikes"]["get"]
-    choices = {each["name"]: each["schema"].get("enum") for each in operation["parameters"]}
+    choices = {
+        each["name"]: each["schema"].get("anyOf", [{}])[0].get("enum")
+        for each in operation["parameters"]
+    }
     assert choices["method"] == list(METHODS)
     assert choices["model"] == list(MODELS)
     assert choices["settlement"] == list(SETTLEMENTS)

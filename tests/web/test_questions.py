@@ -9,7 +9,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from pyupc.database.connect import connect
-from tests.web.serving import Served
+from tests.web.serving import Served, serving
 
 Row = dict[str, Any]
 
@@ -37,8 +37,42 @@ def rows(dsn: str, query: str, *parameters: Any) -> list[Row]:
 def test_strikes_are_those_of_compute_strikes(
     served: Served, market_dsn: str, query: str, call: str
 ) -> None:
-    found = served.document(f"/api/strikes?{query}")["strikes"]
-    assert found == rows(market_dsn, f"SELECT * FROM compute_strikes({call}) ORDER BY strike")
+    """By the defaults for what Kalshi settles, and as the predecessor answers where asked to."""
+    found = served.document(f"/api/strikes?{query}")
+    kinds = "" if "model" in query else ", model => 'volatility'"
+    kinds += "" if "method" in query else ", method => 'linear'"
+    calls = {
+        "": f"{call}{kinds}, settlement => 'average'",
+        "&method=nearest&model=momentum&settlement=close": call,
+    }
+    for more, asked in calls.items():
+        if more and ("model" in query or "method" in query):
+            continue
+        found = served.document(f"/api/strikes?{query}{more}")
+        assert found["strikes"] == rows(
+            market_dsn, f"SELECT * FROM compute_strikes({asked}) ORDER BY strike"
+        )
+        assert found["stand_in"] is None
+
+
+def test_what_stands_in_is_said(served: Served, market_dsn: str) -> None:
+    """For a default that cannot be answered, as an average of which nobody has seen a part."""
+    found = served.document("/api/strikes?price=97250&ttc_seconds=30")
+    assert (found["model"], found["settlement"]) == ("volatility", "close")
+    assert found["stand_in"] == "close answers for average"
+    question = "97250, ttc_seconds => 30, model => 'volatility', method => 'linear'"
+    assert found["strikes"] == rows(market_dsn, f"SELECT * FROM compute_strikes({question})")
+
+
+def test_legacy_defaults(market_dsn: str) -> None:
+    with serving(market_dsn, "--legacy") as legacy:
+        found = legacy.document("/api/strikes?price=97250&momentum=7&ttc_seconds=30")
+        assert found["strikes"] == rows(
+            market_dsn, "SELECT * FROM compute_strikes(97250, 7, ttc_seconds => 30)"
+        )
+        asked = legacy.document("/api/strikes?price=97250&ttc_seconds=900&model=shrunk")
+        kinds = [asked[name] for name in ("model", "method", "settlement")]
+        assert kinds == ["shrunk", "nearest", "close"]
 
 
 def test_without_a_time_it_is_to_the_hour(served: Served) -> None:
@@ -98,6 +132,23 @@ def test_a_fingerprint_is_its_view(served: Served, market_dsn: str, path: str, v
     )
     for line, row in zip(found["matrix"], expected, strict=True):
         numbers = [row[name] for name in found["columns"]]
+        assert line == [None if each is None else float(each) for each in numbers]
+
+
+@pytest.mark.parametrize(("path", "view"), [("baseline", "baseline"), ("7", "momentum_007")])
+def test_a_fingerprint_of_standardised_moves(
+    served: Served, market_dsn: str, path: str, view: str
+) -> None:
+    found = served.document(f"/api/fingerprints/btc/{path}?model=volatility")
+    assert (found["fingerprint"], found["unit"]) == (f"btc_volatility_{view}", "deviations")
+    [row] = rows(market_dsn, "SELECT upc.volatility_thresholds() AS thresholds")
+    thresholds = [round(each, 3) for each in row["thresholds"]]
+    assert found["moves"] == [*(-each for each in reversed(thresholds)), *thresholds]
+    expected = rows(
+        market_dsn, f"SELECT * FROM analytics.{found['fingerprint']} ORDER BY minutes_to_close"
+    )
+    for line, cells in zip(found["matrix"], expected, strict=True):
+        numbers = [cells[name] for name in found["columns"]]
         assert line == [None if each is None else float(each) for each in numbers]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BeforeValidator
 
+from pyupc.settings.legacy import LEGACY
 from pyupc.web import schemas
 from pyupc.web.answers import fleeting, tagged
 from pyupc.web.database import LONG_SECONDS
@@ -66,9 +67,21 @@ async def strikes(
         Query(ge=1e-6, le=1e12, description="default: the symbol's own", examples=[250]),
     ] = None,
     levels: Annotated[int, Query(ge=0, le=500, description="below and above", examples=[10])] = 10,
-    method: Literal["nearest", "linear"] = "nearest",
-    model: Literal["momentum", "baseline", "shrunk", "volatility"] = "momentum",
-    settlement: Literal["close", "average"] = "close",
+    method: Annotated[
+        Literal["nearest", "linear"] | None,
+        Query(description="default: linear", examples=["linear"]),
+    ] = None,
+    model: Annotated[
+        Literal["momentum", "baseline", "shrunk", "volatility"] | None,
+        Query(description="default: volatility", examples=["volatility"]),
+    ] = None,
+    settlement: Annotated[
+        Literal["close", "average"] | None,
+        Query(
+            description="default: average for what Kalshi settles, else close",
+            examples=["average"],
+        ),
+    ] = None,
     volatility: Annotated[
         float | None,
         Query(
@@ -79,7 +92,12 @@ async def strikes(
         ),
     ] = None,
 ) -> Response:
-    """Full precision; 409 where the model has no forecast to go by."""
+    """Full precision. Where a default cannot be answered, stand_in says what answers for it; 409
+    where what was asked for cannot. `pyupc serve --legacy` has the predecessor's defaults."""
+    if shared.settings.is_legacy:
+        method = method or LEGACY["method"]  # type: ignore[assignment]
+        model = model or LEGACY["model"]  # type: ignore[assignment]
+        settlement = settlement or LEGACY["settlement"]  # type: ignore[assignment]
     asked = (
         *(price, momentum, symbol, ttc_seconds, step, levels),
         *(method, model, settlement, volatility),
@@ -114,12 +132,16 @@ async def fingerprint(
             examples=["7"],
         ),
     ],
+    model: Annotated[
+        Literal["momentum", "baseline", "shrunk", "volatility"],
+        Query(description="volatility: moves in units of their forecast; else plain ones"),
+    ] = "momentum",
 ) -> Response:
     """Of the set in use; null where it has no number. pooled/baseline is of all symbols."""
     owner = _ALL_SYMBOLS if symbol == _POOLED else symbol
     number = _BASELINE if bucket == "baseline" else int(bucket)
     text = await shared.database.text(
-        "SELECT upc.fingerprint_document(%s, %s::integer)", (owner, number)
+        "SELECT upc.fingerprint_document(%s, %s::integer, %s)", (owner, number, model)
     )
     return tagged(request, text)
 

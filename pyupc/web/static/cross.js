@@ -24,6 +24,20 @@ function between(numbers, wanted) {
   return numbers.length - 1;
 }
 
+/** The seconds that decide: the mean of the last minute's 60 values moves as after 20.5 of them. */
+function open(tick, seconds) {
+  const isAverage = tick.live_probabilities.settlement === "average";
+  return isAverage && seconds >= 60 ? seconds - 60 + (61 * 121) / 360 : seconds;
+}
+
+/** What a move in percent is divided by on the map; null where the forecast is not known. */
+function unitOf(grid, tick) {
+  if (grid.unit !== "deviations") return 1;
+  const { volatility, ttc_seconds: seconds } = tick.live_probabilities;
+  if (!isNumber(volatility) || !isNumber(seconds) || !(volatility > 0)) return null;
+  return volatility * Math.sqrt(open(tick, seconds) / seconds);
+}
+
 /**
  * The cell that is read, and the exact place: a strike above the price is asked for on the side of
  * the rising moves, one at or below it on the other. null where anything is not known.
@@ -35,16 +49,19 @@ export function standing(grid, { tick, strike, seconds }) {
   if (!isNumber(price) || !isNumber(strike) || !isNumber(seconds)) return null;
   const isAbove = strike > price;
   const move = (100 * (strike - price)) / price;
+  const unit = unitOf(grid, tick);
+  if (unit === null) return null;
+  const left = open(tick, seconds);
   const first = grid.columns.findIndex((name) => name.startsWith("pos"));
   const [from, to] = isAbove ? [first, grid.moves.length] : [0, first];
   if (first < 0 || to <= from) return null;
   // From no move outward, so that a tie goes to the smaller move, as the lookup has it.
   const side = grid.moves.slice(from, to).map(Math.abs);
   const outward = isAbove ? side : side.toReversed();
-  const step = nearest(outward, Math.abs(move));
+  const step = nearest(outward, Math.abs(move) / unit);
   const column = isAbove ? first + step : first - 1 - step;
-  const exact = between(outward, Math.abs(move));
-  const row = nearest(grid.minutes, seconds / 60);
+  const exact = between(outward, Math.abs(move) / unit);
+  const row = nearest(grid.minutes, left / 60);
   return {
     move,
     row,
@@ -53,7 +70,7 @@ export function standing(grid, { tick, strike, seconds }) {
     name: grid.columns[column],
     value: grid.matrix[row][column],
     x: isAbove ? first + exact : first - 1 - exact,
-    y: between(grid.minutes, seconds / 60),
+    y: between(grid.minutes, left / 60),
     minutesNow: seconds / 60,
     cell: [column, row],
   };

@@ -36,14 +36,15 @@ export async function listBuckets(symbol) {
     .map((bucket) => (bucket === BASELINE ? "baseline" : String(bucket)));
 }
 
-/** Errors: ApiError. */
-export async function getFingerprint(symbol, bucket) {
-  const key = `${symbol}/${bucket}`;
+/** Of standardised moves for the model volatility, else of plain ones. Errors: ApiError. */
+export async function getFingerprint(symbol, bucket, model) {
+  const query = model === "volatility" ? "?model=volatility" : "";
+  const key = `${symbol}/${bucket}${query}`;
   const old = kept.get(key);
   if (old && since(old.at) < KEEP_FOR) return old.answer;
   kept.delete(key);
   const answer = await getJson(
-    `/api/fingerprints/${encodeURIComponent(symbol)}/${encodeURIComponent(bucket)}`,
+    `/api/fingerprints/${encodeURIComponent(symbol)}/${encodeURIComponent(bucket)}${query}`,
   );
   kept.set(key, { at: mark(), answer });
   // The one that was asked for longest ago goes: an hour of looking must not fill the memory.

@@ -40,7 +40,8 @@ export function showHeatmap({ symbol, bucket, tick, strike, seconds }) {
   setChoice(bucket);
   const wanted = bucket ?? answering;
   const owner = isPooled(tick) && bucket === null ? "pooled" : symbol;
-  if (symbol !== null && wanted !== null) load(owner, wanted);
+  const model = tick?.live_probabilities.model === "volatility" ? "volatility" : "momentum";
+  if (symbol !== null && wanted !== null) load(owner, wanted, model);
   showCross();
 }
 
@@ -88,13 +89,13 @@ async function fillBuckets(symbol) {
   setChoice(now.bucket);
 }
 
-async function load(symbol, bucket) {
-  const key = `${symbol}/${bucket}`;
+async function load(symbol, bucket, model) {
+  const key = `${symbol}/${bucket}/${model}`;
   if (asked === key) return;
   asked = key;
   askedAt = mark();
   try {
-    const answer = await getFingerprint(symbol, bucket);
+    const answer = await getFingerprint(symbol, bucket, model);
     if (asked !== key) return;
     grid = answer;
     hasNoAnswer = false;
@@ -125,17 +126,26 @@ function crossText(place) {
   const count = grid.sample_sizes[place.row];
   return (
     `Strike ${strikeText(now.strike)} is ${signed(place.move)} % away. ` +
-    `Nearest cell, ${place.minutes} min and ${signed(place.column)} %: ` +
+    `Nearest cell, ${place.minutes} min and ${moveText(place.column)}: ` +
     `a move so far or farther has ${isNumber(place.value) ? `${fixed(place.value)} %` : "no answer"}` +
-    `${isNumber(count) ? `, of ${grouped(count)} starting minutes` : ""}.${otherModel()}`
+    `${isNumber(count) ? `, of ${grouped(count)} starting minutes` : ""}.${shrunk()}`
   );
 }
 
-/** The map is of plain moves, which not every model reads. */
-function otherModel() {
-  const { model } = now.tick.live_probabilities;
-  const isPlain = !model || model === "momentum" || model === "baseline";
-  return isPlain ? "" : ` The ladder's model is ${model}; this is the plain fingerprint.`;
+function isStandardised() {
+  return grid?.unit === "deviations";
+}
+
+/** A move in the unit of the map; σ is the forecast standard deviation. */
+function moveText(move) {
+  return isStandardised() ? `${signed(move)} σ` : `${signed(move)} %`;
+}
+
+/** The model shrunk reads the bucket's fingerprint and the baseline's together. */
+function shrunk() {
+  return now.tick.live_probabilities.model === "shrunk"
+    ? " The ladder's model is shrunk; this is the bucket's own fingerprint."
+    : "";
 }
 
 /** Whatever is under the pointer; the line below the map has the cell of the selected strike. */
@@ -150,7 +160,8 @@ function readCell(point) {
   const sign = grid.columns[column].startsWith("pos") ? "+" : "-";
   setText(
     byId("heatmap-cell"),
-    `${grid.minutes[row]} min, ${sign}${fixed(Math.abs(grid.moves[column]))} %: ` +
+    `${grid.minutes[row]} min, ${sign}${fixed(Math.abs(grid.moves[column]))}` +
+      `${isStandardised() ? " σ" : " %"}: ` +
       (isNumber(value) ? `${fixed(value)} %` : "no answer"),
   );
 }
@@ -158,18 +169,23 @@ function readCell(point) {
 function build(colours) {
   if (grid === null) return null;
   const { moves, minutes, matrix, fingerprint } = grid;
-  // The two columns of no move at all stand side by side; labels are where a half percent is.
+  // The two columns of no move at all stand side by side; labels are where a half percent is, or, as
+  // standard deviations are not evenly spaced, in every tenth column from the middle.
+  const middle = moves.length / 2;
   const isLabelled = (place) =>
-    Math.abs((moves[place] * 2) % 1) < 1e-6 && !(moves[place] === 0 && moves[place - 1] === 0);
+    isStandardised()
+      ? (place >= middle ? place - middle : middle - 1 - place) % 10 === 0 && place !== middle
+      : Math.abs((moves[place] * 2) % 1) < 1e-6 && !(moves[place] === 0 && moves[place - 1] === 0);
   const stops = [0, 1, 2, 3, 4].map((step) => colours[`heat-${step}`]);
   return {
     ...baseOption(
       colours,
       `Heat map of ${fingerprint}: the share of starting minutes with a move so far or farther, ` +
-        `by minutes to the close, 1 to ${minutes.at(-1)}, and move in percent.`,
+        `by minutes to the close, 1 to ${minutes.at(-1)}, and move in ` +
+        (isStandardised() ? "forecast standard deviations." : "percent."),
     ),
     grid: { left: 44, right: 14, top: 10, bottom: 40 },
-    xAxis: axis(colours, "move, %", {
+    xAxis: axis(colours, isStandardised() ? "move, σ" : "move, %", {
       type: "category",
       data: moves.map((move) => (move === 0 ? "0" : signed(move, 1))),
       axisTick: { interval: (place) => isLabelled(place), lineStyle: { color: colours.line } },

@@ -1,0 +1,98 @@
+-- Defaults: what a question is taken to ask where it leaves the model, the method or the settlement
+-- out. SQL functions keep the predecessor's: NULL is what asks for these.
+
+CREATE FUNCTION upc.question_defaults(
+    symbol text,
+    INOUT model text,
+    INOUT method text,
+    INOUT settlement text
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    model := coalesce(model, 'volatility');
+    method := coalesce(method, 'linear');
+    IF settlement IS NULL THEN
+        -- Kalshi settles by the average of the last minute.
+        settlement := CASE WHEN EXISTS (
+            SELECT FROM upc_data.symbol AS s
+            WHERE s.symbol = question_defaults.symbol AND s.kalshi_series IS NOT NULL
+        ) THEN 'average' ELSE 'close' END;
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc.question_defaults IS
+    'model, method and settlement with what was left out filled in: volatility, linear, and average for a symbol that Kalshi settles, else close';
+
+
+CREATE FUNCTION upc.has_volatility_curves(symbol text)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM upc.volatility_curve AS c
+        WHERE c.symbol = has_volatility_curves.symbol AND c.bucket = 99 AND c.minutes = 1
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc.has_volatility_curves IS
+    'whether a symbol has fingerprints of standardised moves';
+
+
+-- A question with what it leaves out filled in, so that it can be answered.
+--
+-- Arguments as in compute_strikes; what is NULL is filled in as by question_defaults. What was asked
+-- for is kept; where only a default cannot be answered, momentum stands in for volatility, and the
+-- close for the average, as in a tick.
+-- Returns the question, with the seconds to the close and what was seen of the last minute, and in
+-- stand_in what answers for what, NULL where nothing does. It refuses nothing: compute_strikes does.
+--
+-- Example:
+--   SELECT used_model, used_method FROM complete_question('ETH', model => 'momentum');
+CREATE FUNCTION upc.complete_question(
+    symbol text,
+    ttc_seconds integer DEFAULT NULL,
+    method text DEFAULT NULL,
+    model text DEFAULT NULL,
+    settlement text DEFAULT NULL,
+    volatility double precision DEFAULT NULL
+)
+RETURNS TABLE (
+    used_ttc_seconds integer,
+    used_method text,
+    used_model text,
+    used_settlement text,
+    observed double precision,
+    stand_in text
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1
+AS $fn$
+BEGIN
+    used_ttc_seconds := coalesce(ttc_seconds, upc.seconds_to_hour(statement_timestamp()));
+    SELECT d.model, d.method, d.settlement
+    INTO used_model, used_method, used_settlement
+    FROM upc.question_defaults(symbol, model, method, settlement) AS d;
+    IF model IS NULL AND (
+        volatility IS NULL AND upc.known_variances(symbol) IS NULL
+        OR NOT upc.has_volatility_curves(symbol)
+    ) THEN
+        used_model := 'momentum';
+        stand_in := 'momentum answers for volatility';
+    END IF;
+    IF used_settlement = 'average' AND used_ttc_seconds < 60 THEN
+        observed := upc.observed_average(
+            symbol,
+            statement_timestamp() + make_interval(secs => used_ttc_seconds - 60),
+            statement_timestamp()
+        );
+        IF settlement IS NULL AND observed IS NULL THEN
+            used_settlement := 'close';
+            stand_in := concat_ws(' and ', stand_in, 'close answers for average');
+        END IF;
+    END IF;
+    RETURN NEXT;
+END
+$fn$;
+COMMENT ON FUNCTION upc.complete_question IS
+    'a question with its model, method and settlement filled in where they were left out, and what stands in for a default that cannot be answered';
