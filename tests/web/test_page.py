@@ -128,7 +128,7 @@ def assert_trade(visit: Visit, folder: Path) -> None:
     else:
         raise AssertionError("the page and the file are never of the same tick")
     [trade] = document["active_trades"]
-    assert shown["side"] == trade["side"] == "yes"
+    assert shown["contract_side"] == trade["contract_side"] == "yes"
     for key in ("id", "strike_price", "current_probability", "close_value", "buffer_from_entry"):
         assert float(shown[key]) == float(trade[key]), key
     assert float(shown["pnl_after_fees"]) == float(trade["pnl_after_fees"])
