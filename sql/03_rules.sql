@@ -41,7 +41,7 @@ AS $fn$
 {"name": "stop_verify_for", "kind": "interval", "fallback": "15 s", "at_least": "0 s", "at_most": "1000 years", "meaning": "how long it has to stay below"},
 {"name": "stop_on_momentum", "kind": "switch", "fallback": "on", "meaning": "momentum against it stops a trade"},
 {"name": "stop_momentum", "kind": "number", "fallback": "35", "at_least": "1", "at_most": "10000", "unit": "bp", "meaning": "the momentum from which on it stops a trade"},
-{"name": "account_precision", "kind": "number", "fallback": "0.01", "at_least": "0.0001", "at_most": "1", "unit": "USD", "meaning": "what is paid is rounded up to a multiple of this: 0.0001 for direct members of Kalshi, 0.01 for others"},
+{"name": "account_precision", "kind": "number", "fallback": "0.01", "at_least": "0.0001", "at_most": "0.01", "unit": "USD", "meaning": "what is paid is rounded up to a multiple of this: 0.0001 for direct members of Kalshi, 0.01 for others"},
 {"name": "edge_contracts", "kind": "number", "fallback": "10", "at_least": "0", "is_above": true, "at_most": "1000000", "unit": "contracts", "meaning": "the size of the order whose fee an edge is after"},
 {"name": "keep_prices", "kind": "interval", "fallback": "30 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long prices are kept"},
 {"name": "keep_ticks", "kind": "interval", "fallback": "90 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long ticks and announcements are kept"}

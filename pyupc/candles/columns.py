@@ -30,8 +30,9 @@ TIME_NAMES = (
     "timestamp",
     *("unix", "unixtimestamp", "unixtime", "unixms", "epoch", "epochtime", "mts", "timestampms"),
     *("opentime", "opentimestamp", "opentimems", "openedat", "starttime", "start", "startdate"),
-    *("periodstart", "timeperiodstart", "time", "datetime", "timeutc", "datetimeutc", "utctime"),
-    *("utc", "dateutc", "utcdate", "gmttime", "date", "ts", "t"),
+    *("periodstart", "timeperiodstart", "windowstart", "timestamputc", "opentimeutc"),
+    *("time", "datetime", "timeutc", "datetimeutc", "utctime", "utc", "dateutc", "utcdate"),
+    *("gmttime", "date", "ts", "t"),
 )
 MONEY = (
     *("usd", "usdt", "usdc", "busd", "fdusd", "tusd", "dai", "eur", "gbp", "jpy", "krw", "try"),
@@ -260,7 +261,7 @@ def _named(header: Sequence[str], symbol: str) -> dict[str, list[int]]:
         tuple(n for u in units for n in (f"volume{u}", f"{u}volume", f"vol{u}", f"{u}vol")),
         ("basevolume", "volumebase", "basevol", "volumebaseasset", "baseassetvolume", "volumefrom"),
         ("volume",),
-        ("vol", "v"),
+        ("vol", "v", "volumetraded"),
     )
     ranks = {"timestamp": (TIME_NAMES,), "volume": volumes} | {
         role: (

@@ -233,12 +233,45 @@ def _volume(sample: Sample, picks: Sequence[int], columns: Sequence[int]) -> int
     if pairs:
         # What was bought, and the turnover of that, is such a pair, too: the greatest is all.
         best = max({a for a, _ in pairs}, key=lambda column: sum(sample.numbers(column) or ()))
-        if all(_is_part(sample, amount, best) for amount, _ in pairs) and not any(
+        is_pair = all(_is_part(sample, amount, best) for amount, _ in pairs) and not any(
             is_turnover(sample, picks, turnover, amount) for amount, turnover in pairs
-        ):
+        )
+        is_whole = (
+            len({amount for amount, _ in pairs}) > 1
+            or _is_binance(sample, picks, *pairs[0])
+            or not _has_whole(sample, picks, *pairs[0])
+        )
+        if is_pair and is_whole:
             return best
         raise Doubt("several columns could be the volume")
     return _by_shape(sample, picks)
+
+
+def _is_binance(sample: Sample, picks: Sequence[int], amount: int, turnover: int) -> bool:
+    """Whether all columns stand as Binance writes them, the end of the minute among them."""
+    return (
+        sample.width == 12
+        and (*picks, amount, turnover) == (0, 1, 2, 3, 4, 5, 7)
+        and _is_clock(sample, 0, 6)
+    )
+
+
+def _has_whole(sample: Sample, picks: Sequence[int], amount: int, turnover: int) -> bool:
+    """Whether another column could be what these two are the bought part of."""
+    others = [
+        column
+        for column in range(sample.width)
+        if column not in (*picks, amount, turnover)
+        and sample.numbers(column)
+        and not _is_clock(sample, picks[0], column)
+    ]
+    return any(_is_part(sample, part, c) for c in others for part in (amount, turnover))
+
+
+def _is_clock(sample: Sample, time: int, column: int) -> bool:
+    """Whether it counts on from minute to minute, as the end of a candle does."""
+    pairs = zip(sample.minutes(time) or (), sample.numbers(column) or (), strict=True)
+    return all(a[1] < b[1] for a, b in pairwise(sorted(pairs)))
 
 
 def _is_part(sample: Sample, part: int, whole: int) -> bool:

@@ -185,7 +185,9 @@ def _merge(conn: Connection, symbol: str, paths: Sequence[Path]) -> Summary:
         FROM upc.merge_candle_lines(%s)
     """
     outcomes = {file: Outcome(*rest) for file, *rest in conn.execute(query, [symbol])}
-    files = [(path, outcomes[file]) for file, path in enumerate(paths)]
+    # A file of nothing but minutes without values has no line.
+    nothing = Outcome(0, 0, 0, 0, 0, 0, None, None)
+    files = [(path, outcomes.get(file, nothing)) for file, path in enumerate(paths)]
     return Summary(symbol, files, outcomes[None])
 
 

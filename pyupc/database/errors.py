@@ -84,6 +84,8 @@ def _problem(error: psycopg.Error) -> PyupcError:
     if code in _MISSING_OBJECT and _OUR_OBJECT.search(message):
         return SchemaOutOfDate(message, _UPGRADE_HINT)
     kind = Busy if is_transient(code) else PyupcError
+    if code == "22023":
+        message = _with_detail(message, error.diag.message_detail)
     return kind(f"{code} {message}", _HINTS.get(code) or _hint(error))
 
 

@@ -86,6 +86,8 @@ def walk(seed: int, count: int = COUNT) -> list[Row]:
             path.append(path[-1] * (1 + 4e-4 * rng.gauss(0, 1)))
         price = path[-1]
         volume = rng.lognormvariate(0, 1)
+        bought = volume * rng.random()
+        average = sum(path) / len(path)
         rows.append(
             {
                 "time": START + 60.0 * minute,
@@ -94,7 +96,9 @@ def walk(seed: int, count: int = COUNT) -> list[Row]:
                 "low": min(path),
                 "close": price,
                 "volume": volume,
-                "turnover": volume * sum(path) / len(path),
+                "turnover": volume * average,
+                "bought": bought,
+                "bought_turnover": bought * average,
                 "trades": float(rng.randint(1, 400)),
             }
         )
@@ -115,6 +119,8 @@ NAMES = {
     "volume": ["volume", "Volume BTC", "Volume_(BTC)", "vol", "Volume XBT", "base_volume"],
     "turnover": ["Volume USD", "quote_asset_volume", "Volume_(Currency)", "turnover"],
     "trades": ["trades", "count", "tradecount"],
+    "bought": ["taker_buy_volume", "Taker buy base asset volume"],
+    "bought_turnover": ["taker_buy_quote_volume", "Taker buy quote asset volume"],
 }
 TIMES: dict[str, Callable[[float], str]] = {
     "s": lambda at: str(int(at)),
@@ -147,7 +153,9 @@ PACKS: dict[str, Callable[[bytes], bytes]] = {
 @st.composite
 def files(draw: st.DrawFn, *, has_header: bool) -> tuple[list[Row], bytes]:
     rows = walk(draw(st.integers(0, 10**6)))
-    extra = draw(st.sets(st.sampled_from(["turnover", "trades"])))
+    extra = draw(st.sets(st.sampled_from(["turnover", "trades", "bought"])))
+    if "bought" in extra:
+        extra.add("bought_turnover")
     columns = draw(st.permutations(["time", "open", "high", "low", "close", "volume", *extra]))
     delimiter = draw(st.sampled_from([",", ";", "\t", "|"]))
     is_decimal_comma = delimiter != "," and draw(st.booleans())
@@ -273,6 +281,21 @@ DISTRIBUTED: dict[str, tuple[str, Text]] = {
             f"{int(row['time'])}{'000' if row['time'] % 120 else ''},"
             f"{TIMES['blank'](row['time'])},BTC/USD,"
             f"{exactly(row, 'open', 'high', 'low', 'close', 'volume', 'turnover')}"
+        ),
+    ),
+    "coinapi": (
+        "time_period_start;time_period_end;time_open;time_close;price_open;price_high;price_low;"
+        "price_close;volume_traded;trades_count\n",
+        lambda row: (
+            f"{TIMES['iso'](row['time'])[:-1]}.0000000Z;x;x;x;"
+            f"{exactly(row, 'open', 'high', 'low', 'close', 'volume').replace(',', ';')};7"
+        ),
+    ),
+    "polygon": (
+        "ticker,volume,open,close,high,low,window_start,transactions\n",
+        lambda row: (
+            f"X:BTC-USD,{exactly(row, 'volume', 'open', 'close', 'high', 'low')},"
+            f"{int(row['time'])}000000000,{int(row['trades'])}"
         ),
     ),
     "kaggle": (
@@ -441,9 +464,20 @@ def test_minutes_without_values_are_gaps(shared: str, tmp_path: Path) -> None:
     for bad in (f"{START + 300},,,,,0", ",,,,,"):
         path.write_text("\n".join(["time,open,high,low,close,volume", *lines, bad]))
         assert load(path).exit_code == 1
-    path.write_text("\n".join(["time,open,high,low,close,volume", *lines[1:]]))
-    assert load(path).exit_code == 1
     stored(shared)
+
+
+def test_a_file_without_any_value_among_others(shared: str, tmp_path: Path) -> None:
+    blank, full = tmp_path / "blank.csv", tmp_path / "full.csv"
+    blank.write_text(f"time,open,high,low,close,volume\n{START + 60},NaN,NaN,NaN,NaN,NaN\n")
+    full.write_text(f"time,open,high,low,close,volume\n{START},2,3,1,2,5.5\n")
+    for paths, new in (([blank], 0), ([blank, full], 1)):
+        result = load(paths[0], *map(str, paths[1:]), "--json")
+        assert result.exit_code == 0, result.stderr
+        document = json.loads(result.stdout)
+        assert [each["new"] for each in document["files"]] == [0, 1][: len(paths)]
+        assert (document["total"]["new"], document["total"]["rejected"]) == (new, 0)
+    assert stored(shared) == [(START, 2, 3, 1, 2, 5.5)]
 
 
 # Compression
