@@ -399,6 +399,46 @@ COMMENT ON FUNCTION upc.price_now IS
     'the newest logged price of a symbol in USD, its momentum in basis points and its state; NULL without one';
 
 
+-- What is asked of the trades of a symbol at an instant, as in a tick of then: what was left out filled
+-- in, momentum where there is no volatility, and what was seen of the last minute of what closes next.
+CREATE FUNCTION upc.trade_question(
+    symbol text,
+    at timestamptz,
+    method text,
+    model text,
+    settlement text,
+    OUT used_method text,
+    OUT used_model text,
+    OUT asked_settlement text,
+    OUT variances double precision[],
+    OUT observed double precision,
+    OUT closes_at timestamptz
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    SELECT d.model, d.method, d.settlement
+    INTO used_model, used_method, asked_settlement
+    FROM upc.question_defaults(symbol, model, method, settlement) AS d;
+    IF used_model = 'volatility' THEN
+        variances := upc.known_variances(symbol, at);
+        IF variances IS NULL OR NOT upc.has_volatility_curves(symbol) THEN
+            used_model := 'momentum';
+            variances := NULL;
+        END IF;
+    END IF;
+    SELECT coalesce(e.closes_at, upc.next_hour(at))
+    INTO closes_at
+    FROM upc.current_event(symbol, at) AS e;
+    IF asked_settlement = 'average' AND closes_at - at < interval '60 seconds' THEN
+        observed := upc.observed_average(symbol, closes_at - interval '1 minute', at);
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc.trade_question IS
+    'the method, model and settlement by which the trades of a symbol are looked at, with the forecast and what was seen of the last minute';
+
+
 CREATE TYPE upc.trade_row AS (
     trade_id bigint,
     symbol text,
@@ -433,7 +473,8 @@ COMMENT ON TYPE upc.trade_row IS
 
 -- Trades with what they are worth now or brought in the end.
 --
--- symbol: NULL takes all. has_ended: also those that were sold or settled.
+-- symbol: NULL takes all. has_ended: also those that were sold or settled. method, model, settlement:
+-- as in a tick, NULL as in question_defaults and with the same stand-ins.
 -- Returns one row a trade, oldest first; prices and profits in USD, probabilities in percent. What
 -- is not known is NULL. position is what is held, or was until the end, sold_count what was sold
 -- before, realised_pnl what that brought before fees. Profits are of all of it. fees is what was paid.
@@ -441,7 +482,10 @@ COMMENT ON TYPE upc.trade_row IS
 CREATE FUNCTION upc.trade_list(
     symbol text DEFAULT NULL,
     has_ended boolean DEFAULT false,
-    at timestamptz DEFAULT clock_timestamp()
+    at timestamptz DEFAULT clock_timestamp(),
+    method text DEFAULT 'nearest',
+    model text DEFAULT 'momentum',
+    settlement text DEFAULT 'close'
 )
 RETURNS SETOF upc.trade_row
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 20
@@ -488,12 +532,19 @@ BEGIN
             WHERE t.symbol = coalesce(trade_list.symbol, t.symbol) AND t.ended_at IS NULL
         ) AS s
         CROSS JOIN LATERAL upc.price_now(s.symbol, at) AS n
+        CROSS JOIN LATERAL upc.trade_question(s.symbol, at, method, model, settlement) AS q
         CROSS JOIN LATERAL upc.active_trades(
             s.symbol, at, n.price, n.momentum,
             -- Without a fingerprint a trade has no probability, and can be listed and closed.
             CASE WHEN EXISTS (
                 SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = s.symbol
-            ) THEN n.price_state END
+            ) THEN n.price_state END,
+            q.used_method,
+            model => q.used_model,
+            settlement => q.asked_settlement,
+            variances => q.variances,
+            observed => q.observed,
+            closes_at => q.closes_at
         ) AS a
 
         UNION ALL

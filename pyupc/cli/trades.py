@@ -156,8 +156,9 @@ def list_(symbols: tuple[str, ...], has_ended: bool, output: Output) -> None:
     """Show the trades that are held, and what they are worth now.
 
     Prices and profits are in USD, profits after the fees of buying and selling; the probability is
-    in percent, of the side that was bought, and the buffer how far the price is on that side of
-    the strike. With --all, trades that have ended show what they brought.
+    in percent, of the side that was bought, as ticks show it by default, and the buffer how far
+    the price is on that side of the strike. With --all, trades that have ended show what they
+    brought.
     """
     from pyupc.trades.store import trade_list
 

@@ -60,7 +60,13 @@ _TRADE = """
 
 _LIST = """
     SELECT l.*
-    FROM upc.trade_list(symbol => %s::text, has_ended => %s::boolean) AS l
+    FROM upc.trade_list(
+        symbol => %s::text,
+        has_ended => %s::boolean,
+        method => NULL,
+        model => NULL,
+        settlement => NULL
+    ) AS l
 """
 
 _FILLS = """

@@ -20,6 +20,9 @@ from pyupc.web.settings import Settings
 
 STATUS_SECONDS = 1.0
 
+# As the list of fingerprints names the owner of the pooled one.
+ALL_SYMBOLS = "*"
+
 _SYMBOL = {"pattern": "^[A-Za-z0-9]{1,64}$", "description": "BTC, ETH, …, in any case"}
 
 
@@ -90,10 +93,24 @@ def _upper(symbol: Annotated[str, Path(**cast(Any, _SYMBOL), examples=["BTC"])])
     return symbol.upper()
 
 
+def _owner(
+    symbol: Annotated[
+        str,
+        Path(
+            pattern=r"^([A-Za-z0-9]{1,64}|\*)$",
+            description="BTC, ETH, …, in any case; * or pooled for all symbols",
+            examples=["BTC"],
+        ),
+    ],
+) -> str:
+    return ALL_SYMBOLS if symbol.upper() == "POOLED" else symbol.upper()
+
+
 def _asked(symbol: Annotated[str, Query(**cast(Any, _SYMBOL), examples=["BTC"])] = "BTC") -> str:
     return symbol.upper()
 
 
 Shared = Annotated[Served, Depends(_served)]
 SymbolInPath = Annotated[str, Depends(_upper)]
+OwnerInPath = Annotated[str, Depends(_owner)]
 AskedSymbol = Annotated[str, Depends(_asked)]

@@ -107,6 +107,26 @@ def test_what_is_held_is_worth(dsn: str) -> None:
     assert {ether[name] for name in unknown} == {None}
 
 
+def test_the_probability_is_that_of_the_ticks_default(dsn: str) -> None:
+    """Read linearly, and by the momentum where no volatility can be forecast."""
+    closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=3)
+    event = {"event_ticker": "L", "series_ticker": "KXBTCD"}
+    markets = [market("L", 97_525, closes_at)]
+    with connect(dsn) as conn:
+        document = json.dumps({"event": {**event, "markets": markets}})
+        conn.execute("SELECT upc.load_market(%s::jsonb)", (document,))
+        buy(dsn, "L-T97524.99", "yes", "0.5", "1")
+        # More than an hour away a second makes no difference.
+        rows = conn.execute(
+            "SELECT o.prob_above FROM (VALUES (1, 'linear'), (2, 'nearest')) AS m (place, method)"
+            " CROSS JOIN LATERAL upc.probability(97600, 97525, NULL, 'BTC', 10800, m.method) AS o"
+            " ORDER BY m.place"
+        ).fetchall()
+    [linear, nearest] = [row[0] for row in rows]
+    assert listed(dsn)[-1]["probability"] == pytest.approx(linear, abs=1e-9)
+    assert abs(linear - nearest) > 0.1
+
+
 def test_which_are_shown(dsn: str) -> None:
     def numbers(*arguments: str) -> list[int]:
         return [each["trade_id"] for each in listed(dsn, *arguments)]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.sql.readings import METHODS, MODELS, SETTLEMENTS, Row, lively, strikes, table
 from tests.sql.support import Connection, build, instant, open_db, put, scalar
@@ -381,3 +382,76 @@ def test_a_tick_waits_for_nobody(built: str, conn: Connection) -> None:
                 )
                 assert logged(conn, row)["volatility"] == wanted
         assert kept(other) == before
+
+
+# The list of trades
+
+
+@pytest.mark.parametrize(
+    ("ttc", "seen", "minutes", "model", "settlement"),
+    [
+        (900, 3, 0, "volatility", "average"),
+        (60, 3, 0, "volatility", "average"),
+        (30, 90, 0, "volatility", "average"),
+        (30, 3, 0, "volatility", "close"),
+        (900, 3, 8, "momentum", "average"),
+        (30, 3, 8, "momentum", "close"),
+    ],
+)
+def test_a_trade_is_listed_as_ticks_show_it(
+    conn: Connection, ttc: int, seen: int, minutes: int, model: str, settlement: str
+) -> None:
+    """Where the forecast or the average is not known, with the same stand-ins."""
+    at = HOUR - timedelta(seconds=ttc)
+    conn.execute("UPDATE upc_data.symbol SET kalshi_series = 'KXBTCD' WHERE symbol = 'BTC'")
+    market = {"ticker": "E-T99999.99", "close_time": HOUR.isoformat(), "status": "active"}
+    market |= {"strike_type": "greater", "floor_strike": "99999.99"}
+    event = {"event_ticker": "E", "series_ticker": "KXBTCD", "markets": [market]}
+    conn.execute("SELECT upc.load_market(%s, read_at => %s)", (Jsonb({"event": event}), at))
+    for k in range(seen, -1, -1):
+        log(conn, at - timedelta(seconds=k), 100_020.0 + 2 * k)
+    forget(conn, at.replace(second=0), minutes)
+    conn.execute("DELETE FROM upc_data.volatility_state")
+    trade_id = scalar(conn, "SELECT upc.open_trade('E-T99999.99', 'no', 0.5, 10, at => %s)", at)
+    asked: Row = {"method": None, "model": None, "settlement": None}
+
+    def listed() -> Row:
+        [row] = table(
+            conn,
+            "SELECT * FROM upc.trade_list(at => %s, method => %s, model => %s, settlement => %s)",
+            at,
+            *asked.values(),
+        )
+        assert (row["trade_id"], row["symbol_price"]) == (trade_id, 100_020)
+        return row
+
+    # Before any tick, and so without anything that one has kept.
+    found = listed()
+    row = tick(conn, at, feed="database", **asked)
+    assert (row["used_model"], row["used_settlement"]) == (model, settlement)
+    arguments: Row = {"ttc_seconds": ttc, "method": "linear", "momentum": row["momentum"]}
+    arguments |= {"model": model, "settlement": settlement}
+    if ttc < 60 and settlement == "average":
+        # Of 30 seconds, each price for the second that it was the newest.
+        arguments["observed"] = float(np.mean([100_020.0 + 2 * k for k in range(1, 31)]))
+    if model == "volatility":
+        arguments["volatility"] = forecast(conn, at, ttc)
+        arguments["variances"] = scalar(conn, "SELECT upc.known_variances('BTC', %s)", at)
+    [above] = [
+        each["prob_above"]
+        for each in strikes(conn, 100_020.0, **arguments)
+        if each["strike"] == 100_000
+    ]
+    assert 0 < above < 100
+    assert found["probability"] == pytest.approx(100 - above, abs=1e-9)
+    assert listed()["probability"] == found["probability"]
+    [shown] = json.loads(row["active_trades"])["active_trades"]
+    assert shown["current_probability"] == pytest.approx(100 - above, abs=0.0051)
+
+    # What SQL asks for by default stays.
+    asked = {"method": "nearest", "model": "momentum", "settlement": "close"}
+    [plain] = table(conn, "SELECT * FROM upc.trade_list(at => %s)", at)
+    assert plain == listed()
+    legacy = json.loads(tick(conn, at, feed="database")["active_trades"])["active_trades"]
+    assert legacy[0]["current_probability"] == pytest.approx(plain["probability"], abs=0.0051)
+    assert plain["probability"] != found["probability"]

@@ -152,14 +152,24 @@ def test_a_fingerprint_of_standardised_moves(
         assert line == [None if each is None else float(each) for each in numbers]
 
 
-def test_the_pool_of_all_symbols(served: Served) -> None:
-    found = served.document("/api/fingerprints/pooled/baseline")
+@pytest.mark.parametrize("owner", ["pooled", "*", "%2A"])
+def test_the_pool_of_all_symbols(served: Served, owner: str) -> None:
+    found = served.document(f"/api/fingerprints/{owner}/baseline")
     assert (found["fingerprint"], found["bucket"]) == (
         "pooled_fingerprint_directional_baseline",
         None,
     )
     assert found["matrix"][0][60] >= 50
-    served.problem("/api/fingerprints/pooled/7", 404)
+    served.problem(f"/api/fingerprints/{owner}/7", 404)
+
+
+def test_the_list_leads_to_every_owner(served: Served) -> None:
+    listed = served.document("/api/fingerprints")["fingerprints"]
+    names = {each["symbol"]: each["fingerprint"] for each in listed if each["bucket"] in (None, 99)}
+    assert names.keys() == {"BTC", "ETH", "*"}
+    for owner, name in names.items():
+        found = served.document(f"/api/fingerprints/{owner}/baseline")
+        assert found["fingerprint"] == name
 
 
 @pytest.mark.parametrize("bucket", ["31", "-31", "98"])

@@ -15,13 +15,11 @@ from pyupc.web import schemas
 from pyupc.web.answers import fleeting, tagged
 from pyupc.web.database import LONG_SECONDS
 from pyupc.web.documented import NOT_MODIFIED, answers
-from pyupc.web.served import AskedSymbol, Shared, SymbolInPath, known_parameters
+from pyupc.web.served import AskedSymbol, OwnerInPath, Shared, SymbolInPath, known_parameters
 
 router = APIRouter(tags=["engine"], dependencies=[Depends(known_parameters)])
 
 _BASELINE = 99
-_POOLED = "POOLED"
-_ALL_SYMBOLS = "*"
 
 
 def _no_number(given: object) -> object:
@@ -123,7 +121,7 @@ async def fingerprints(request: Request, shared: Shared) -> Response:
 async def fingerprint(
     request: Request,
     shared: Shared,
-    symbol: SymbolInPath,
+    symbol: OwnerInPath,
     bucket: Annotated[
         str,
         Path(
@@ -137,11 +135,10 @@ async def fingerprint(
         Query(description="volatility: moves in units of their forecast; else plain ones"),
     ] = "momentum",
 ) -> Response:
-    """Of the set in use; null where it has no number. pooled/baseline is of all symbols."""
-    owner = _ALL_SYMBOLS if symbol == _POOLED else symbol
+    """Of the set in use; null where it has no number. */baseline is of all symbols."""
     number = _BASELINE if bucket == "baseline" else int(bucket)
     text = await shared.database.text(
-        "SELECT upc.fingerprint_document(%s, %s::integer, %s)", (owner, number, model)
+        "SELECT upc.fingerprint_document(%s, %s::integer, %s)", (symbol, number, model)
     )
     return tagged(request, text)
 
