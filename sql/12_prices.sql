@@ -162,7 +162,7 @@ COMMENT ON FUNCTION upc.price_by IS
 -- The mean price of a stretch of the log, each price for as long as it was the newest one.
 --
 -- Returns USD; NULL where the log has no price of the stretch's beginning (at most 5 s older), or
--- nothing of its last 15 seconds: what has not been seen is not known.
+-- nothing of any 15 seconds of it: what has not been seen is not known.
 CREATE FUNCTION upc.observed_average(symbol text, since timestamptz, until timestamptz)
 RETURNS double precision
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -185,7 +185,7 @@ BEGIN
     END IF;
 
     SELECT
-        CASE WHEN bool_or(s.is_beginning) THEN
+        CASE WHEN bool_or(s.is_beginning) AND max(s.lasted) <= interval '15 seconds' THEN
             sum(s.price * s.seconds) / nullif(sum(s.seconds), 0)
         END
     INTO v_average
@@ -193,6 +193,8 @@ BEGIN
         SELECT
             p.price,
             p.received_at <= since AS is_beginning,
+            coalesce(lead(p.received_at) OVER (ORDER BY p.received_at), until)
+                - p.received_at AS lasted,
             greatest(0, extract(epoch FROM
                 coalesce(lead(p.received_at) OVER (ORDER BY p.received_at), until)
                 - greatest(p.received_at, since)

@@ -4,7 +4,8 @@
 --
 -- price, momentum, symbol, levels, method, model, settlement: as in compute_strikes. at: the clock;
 -- it chooses the
--- event, and is what the ages of price and quotes are told by. ttc_seconds: NULL means to the
+-- event, and is what the ages of price and quotes, the forecast and what has been seen of the last
+-- minute are told by. ttc_seconds: NULL means to the
 -- event's close, or to the next full hour where there is no event. step: NULL means the distance
 -- between most of the event's strikes, or the symbol's own. price_state: freshness of the price.
 -- has_market: false leaves the event out, as for prices that are not today's.
@@ -80,6 +81,8 @@ DECLARE
     v_has_edge boolean;
     v_contracts numeric;
     v_precision numeric;
+    v_observed double precision := observed;
+    v_variances double precision[] := variances;
 BEGIN
     PERFORM upc.require_symbol(symbol);
     IF has_market THEN
@@ -94,6 +97,19 @@ BEGIN
         floor(extract(epoch FROM v_event.closes_at - at))::integer,
         upc.seconds_to_hour(at)
     );
+    -- By the clock that is asked for, where compute_strikes would take the one on the wall.
+    IF model = 'volatility' AND v_variances IS NULL THEN
+        v_variances := upc.known_variances(symbol, at);
+        IF v_variances IS NULL AND volatility IS NULL THEN
+            PERFORM upc.refuse_forecast(symbol);
+        END IF;
+    END IF;
+    IF settlement = 'average' AND v_ttc < 60 AND v_observed IS NULL THEN
+        v_observed := upc.observed_average(symbol, at + make_interval(secs => v_ttc - 60), at);
+        IF v_observed IS NULL THEN
+            PERFORM upc.refuse_observed(symbol);
+        END IF;
+    END IF;
     v_quote_state := upc.freshness(at - v_event.read_at);
     v_quotes_stale := v_event.event_ticker IS NOT NULL
         AND NOT upc.is_told('difference', v_quote_state);
@@ -173,8 +189,8 @@ BEGIN
         model,
         settlement,
         volatility,
-        observed,
-        variances => strike_table.variances
+        v_observed,
+        variances => v_variances
     ) AS c
     CROSS JOIN LATERAL (
         SELECT

@@ -370,6 +370,7 @@ BEGIN
                         CASE
                             WHEN (a.trade).event_ticker = supervise.event_ticker
                                 AND (a.trade).strike::double precision = ANY (strikes)
+                                AND observed IS NOT NULL
                             THEN settlement
                         END
                     )

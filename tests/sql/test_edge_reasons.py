@@ -353,12 +353,14 @@ def test_an_average_that_has_decided_already(conn: Connection) -> None:
 
 
 @pytest.mark.parametrize(("left", "stops"), [(61, True), (60, True), (59, False), (31, False)])
+@pytest.mark.parametrize("settlement", ["close", "average"])
 def test_no_stop_by_a_probability_of_the_last_minute(
-    conn: Connection, left: float, stops: bool
+    conn: Connection, left: float, stops: bool, settlement: str
 ) -> None:
+    """Of the average nothing has been seen but the last price, so that the close stands in."""
     set_to(conn, stop_ttc="0 s", stop_verify="off")
     trade_id = open_trade(conn)
-    live(conn, BELOW, CLOSE - seconds(left))
+    live(conn, BELOW, CLOSE - seconds(left), settlement=settlement)
     assert status_of(conn, trade_id) == (("stopped", "probability") if stops else ("open", None))
 
 

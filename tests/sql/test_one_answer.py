@@ -302,6 +302,56 @@ def test_a_volatility_is_of_the_whole_time_left(conn: Connection, ttc: int) -> N
         np.testing.assert_allclose(column(found, "prob_above"), curve(conn, part), atol=1e-9)
 
 
+@pytest.mark.parametrize("ttc", [90, 30, 1])
+def test_a_strike_table_of_another_time(conn: Connection, ttc: int) -> None:
+    """Its clock is an argument: forecast and average are as of then, not as of now."""
+    at = HOUR - timedelta(seconds=ttc)
+    price = shown(at)
+    for k in range(70):
+        for exchange, shift, received_at in (
+            ("one", 10, at - timedelta(seconds=k)),
+            ("now", 900, None),
+        ):
+            conn.execute(
+                "SELECT upc.record_price('BTC', %s, %s, NULL,"
+                " coalesce(%s, statement_timestamp() - make_interval(secs => %s)))",
+                (exchange, price + shift + k % 2, received_at, k),
+            )
+    question = (
+        "SELECT strike, prob_above FROM upc.strike_table(%s, 7, at => %s, ttc_seconds => %s,"
+        " step => %s, method => 'linear', model => 'volatility', settlement => 'average')"
+        " ORDER BY strike"
+    )
+    found = table(conn, question, price, at, ttc, STEP)
+    passed = [price + 10 + k % 2 for k in range(1, 61 - ttc)]
+    variances = scalar(conn, "SELECT upc.known_variances('BTC', %s)", at)
+    assert variances != scalar(conn, "SELECT upc.known_variances('BTC')")
+    expected = strikes(
+        conn,
+        price,
+        momentum=7,
+        ttc_seconds=ttc,
+        step=STEP,
+        method="linear",
+        model="volatility",
+        settlement="average",
+        observed=float(np.mean(passed)) if passed else None,
+        variances=variances,
+    )
+    np.testing.assert_allclose(
+        column(found, "prob_above"), column(expected, "prob_above"), rtol=0, atol=NEAR
+    )
+
+    conn.execute("DELETE FROM upc_data.price WHERE exchange = 'one'")
+    with pytest.raises(psycopg.Error) as caught, conn.transaction():
+        conn.execute(question, (price, HOUR + timedelta(days=30), ttc, STEP))
+    assert caught.value.sqlstate == "UP020"
+    if ttc < 60:
+        with pytest.raises(psycopg.Error) as caught, conn.transaction():
+            conn.execute(question, (price, at, ttc, STEP))
+        assert caught.value.sqlstate == "UP021"
+
+
 # Standardised moves up, off the thresholds.
 GRID = (0.031, 0.4, 1.01, 2.22)
 

@@ -50,6 +50,8 @@ def asked(conn: Connection, ttc: int, observed: float | None, settlement: str) -
         settlement=settlement,
         volatility=100 * SECOND * float(np.sqrt(max(ttc, 1))),
         observed=observed,
+        # The paths' variance is in proportion to time, which that of the stored candles is not.
+        variances=[SECOND**2 * 60 * minutes for minutes in range(1, 61)],
         strikes=STRIKES.tolist(),
     )
     return column(rows, "prob_above")
@@ -170,31 +172,34 @@ def test_observed_every_second(conn: Connection) -> None:
 
 
 def test_observed_with_gaps(conn: Connection) -> None:
-    """-2: until 10; 10: until 31; 31: until 40."""
-    log(conn, {-2: 100, 10: 130, 31: 90, 41: 1})
-    assert observed(conn) == pytest.approx((100 * 10 + 130 * 21 + 90 * 9) / 40)
+    """-2: until 10; 10: until 25; 25: until 39; 39: until 40."""
+    log(conn, {-2: 100, 10: 130, 25: 90, 39: 80, 41: 1})
+    assert observed(conn) == pytest.approx((100 * 10 + 130 * 15 + 90 * 14 + 80) / 40)
 
 
 def test_observed_of_one_exchange(conn: Connection) -> None:
     """The one that was heard last."""
-    log(conn, {-1: 100, 20: 110, 38: 120}, "one")
-    log(conn, {-1: 500, 20: 600, 39: 700}, "two")
+    log(conn, {-1: 100, 13: 110, 27: 115, 38: 120}, "one")
+    log(conn, {-1: 500, 13: 600, 27: 650, 39: 700}, "two")
     log(conn, {39.5: 9}, "one", symbol="ETH")
-    assert observed(conn) == pytest.approx((500 * 20 + 600 * 19 + 700) / 40)
-    assert observed(conn, 0, 38.5) == pytest.approx((100 * 20 + 110 * 18 + 120 * 0.5) / 38.5)
+    assert observed(conn) == pytest.approx((500 * 13 + 600 * 14 + 650 * 12 + 700) / 40)
+    known = 100 * 13 + 110 * 14 + 115 * 11 + 120 * 0.5
+    assert observed(conn, 0, 38.5) == pytest.approx(known / 38.5)
 
 
 @pytest.mark.parametrize(
     ("prices", "is_known"),
     [
         ({}, False),
-        ({-4.9: 1, 30: 1}, True),
-        ({0: 1, 30: 1}, True),
-        ({-5: 1, 30: 1}, False),  # of the beginning
-        ({0.1: 1, 30: 1}, False),
-        ({-1: 1, 25.1: 1}, True),
-        ({-1: 1, 25: 1}, False),  # of the end
-        ({-1: 1, 20: 1, 40.1: 1}, False),
+        ({-4.9: 1, 10: 1, 20: 1, 30: 1}, True),
+        ({0: 1, 15: 1, 30: 1}, True),
+        ({-5: 1, 10: 1, 20: 1, 30: 1}, False),  # of the beginning
+        ({0.1: 1, 15: 1, 30: 1}, False),
+        ({-1: 1, 13: 1, 25.1: 1}, True),
+        ({-1: 1, 13: 1, 25: 1}, False),  # of the end
+        ({-1: 1, 13: 1, 20: 1, 40.1: 1}, False),
+        ({0: 1, 15.1: 1, 30: 1}, False),  # in between
+        ({-1: 1, 33: 1, 34: 1}, False),
     ],
 )
 def test_observed_or_not(conn: Connection, prices: dict[float, float], is_known: bool) -> None:
