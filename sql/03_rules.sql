@@ -283,7 +283,8 @@ COMMENT ON FUNCTION upc.unset_rule IS
 -- Every rule with the value in force and where that comes from.
 --
 -- source: setting (of the session, role or database), table or default; set_by and set_at belong to
--- the table's. problem: what is wrong with the table's value, if it has been broken by hand.
+-- the table's. problem: what is wrong with the table's value, if it has been broken by hand, else with
+-- the setting's: no tick can go by it.
 --
 -- Example:
 --   SELECT r.name, r.value, r.source FROM upc.rules() AS r;
@@ -334,6 +335,22 @@ BEGIN
             EXCEPTION
                 WHEN invalid_parameter_value THEN
                     problem := SQLERRM;
+            END;
+        END IF;
+        IF problem IS NULL AND v_rule.setting IS NOT NULL AND lower(v_rule.setting) <> 'infinity' THEN
+            -- A setting may have any form that its type is read from.
+            BEGIN
+                PERFORM upc.rule_text(
+                    v_rule.name,
+                    CASE v_rule.kind
+                        WHEN 'switch' THEN v_rule.setting::boolean::text
+                        WHEN 'number' THEN v_rule.setting::numeric::text
+                        ELSE round(extract(epoch FROM v_rule.setting::interval), 6)::text || ' s'
+                    END
+                );
+            EXCEPTION
+                WHEN data_exception THEN
+                    problem := format('upc.%s cannot be %L', v_rule.name, v_rule.setting);
             END;
         END IF;
         RETURN NEXT;

@@ -145,12 +145,17 @@ def tables(conn: Connection) -> Finding:
 
 
 def rules(conn: Connection) -> Finding:
-    """Rules in the table that make no sense: every tick would be refused."""
+    """Rules, in the table or as settings, that make no sense: every tick would be refused."""
     found = [rule for rule in stored_rules(conn) if rule.problem]
     if found:
         seen = "; ".join(str(rule.problem) for rule in found)
-        repair = "; ".join(f"pyupc config unset {rule.name}" for rule in found)
-        return Finding("rules", "fail", f"upc_data.rule: {seen}", repair)
+        repairs = [f"pyupc config unset {rule.name}" for rule in found if rule.set_by is not None]
+        repairs += [
+            f"ALTER DATABASE|ROLE … RESET upc.{rule.name}"
+            for rule in found
+            if rule.source == "setting"
+        ]
+        return Finding("rules", "fail", seen, "; ".join(repairs))
     count = _one(conn, "SELECT count(*) FROM upc_data.rule")
     return Finding("rules", "ok", f"{count} set in upc_data.rule")
 

@@ -104,7 +104,7 @@ def _rules(sources: Sources, stored: Mapping[str, Rule] | None) -> Iterator[Sett
 
 def source_of_rule(rule: Rule) -> str:
     if rule.source == "setting":
-        return SETTING
+        return f"{SETTING}: {rule.problem}" if rule.problem else SETTING
     if rule.source != "table" or rule.set_at is None:
         return DEFAULT
     at = rule.set_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

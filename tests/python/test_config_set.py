@@ -121,6 +121,25 @@ def test_doctor_names_what_was_broken_by_hand(dsn: str) -> None:
     assert stored(dsn) == {}
 
 
+def test_doctor_names_a_setting_that_cannot_be(dsn: str) -> None:
+    with connect(dsn) as conn:
+        for name, setting, is_fine in [
+            ("fresh_for", "00:00:09.5", True),
+            ("keep_ticks", "infinity", True),
+            ("stop_verify", "t", True),
+            ("min_probability", "9.5e1", True),
+            ("fresh_for", "soon", False),
+            ("warn_for", "-1 s", False),
+            ("stop_verify", "maybe", False),
+            ("min_probability", "101", False),
+        ]:
+            conn.execute("SELECT set_config('upc.' || %s::text, %s, false)", (name, setting))
+            finding = judged(conn)
+            assert finding.state == ("ok" if is_fine else "fail"), (name, setting)
+            assert is_fine or (name in finding.seen and f"RESET upc.{name}" in str(finding.repair))
+            conn.execute("SELECT set_config('upc.' || %s::text, '', false)", (name,))
+
+
 def test_upgrades_keep_them(dsn: str) -> None:
     with connect(dsn) as conn:
         conn.execute("SELECT upc.set_rule('fresh_for', '10 s')")
