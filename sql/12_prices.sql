@@ -54,7 +54,8 @@ CREATE FUNCTION upc.logged_price(
     exchange text DEFAULT NULL,
     OUT price double precision,
     OUT priced_at timestamptz,
-    OUT same_since timestamptz
+    OUT same_since timestamptz,
+    OUT newest_at timestamptz
 )
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
@@ -63,12 +64,20 @@ DECLARE
     v_received_at timestamptz;
 BEGIN
     IF v_exchange IS NULL THEN
-        SELECT p.exchange
-        INTO v_exchange
+        SELECT p.exchange, p.received_at
+        INTO v_exchange, newest_at
         FROM upc_data.price AS p
-        WHERE p.symbol = logged_price.symbol AND p.received_at <= at
+        WHERE p.symbol = logged_price.symbol
         ORDER BY p.received_at DESC
         LIMIT 1;
+        IF newest_at > at THEN
+            SELECT p.exchange
+            INTO v_exchange
+            FROM upc_data.price AS p
+            WHERE p.symbol = logged_price.symbol AND p.received_at <= at
+            ORDER BY p.received_at DESC
+            LIMIT 1;
+        END IF;
     END IF;
     SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
     INTO price, v_received_at, priced_at
@@ -76,6 +85,7 @@ BEGIN
     WHERE p.symbol = logged_price.symbol AND p.exchange = v_exchange
     ORDER BY p.received_at DESC
     LIMIT 1;
+    newest_at := coalesce(newest_at, v_received_at);
     IF v_received_at > at THEN
         SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
         INTO price, v_received_at, priced_at
@@ -127,7 +137,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.logged_price IS
-    'the newest logged price in USD by an instant, of one exchange or of any, when it was so, and since when it has been the same; NULL without one';
+    'the newest logged price in USD by an instant, of one exchange or of any, when it was so, since when it has been the same, and when the newest of all came in; NULL without one';
 
 
 CREATE FUNCTION upc.price_by(symbol text, at timestamptz)

@@ -1,7 +1,8 @@
 -- The price that a feed shows at an instant, with its momentum and its state.
 
 -- Arguments as in tick. market_at is the instant that the feed speaks of: `at`, or the stored one
--- that a replay shows. same_since is known for logged prices only.
+-- that a replay shows. same_since and newest_at, when the newest price of all came in, are known for
+-- logged prices only.
 -- Errors: UP002 symbol, UP010 feed, UP011 no price.
 CREATE FUNCTION upc.feed_price(
     symbol text,
@@ -20,7 +21,8 @@ CREATE FUNCTION upc.feed_price(
     OUT delta_3m double precision,
     OUT delta_4m double precision,
     OUT delta_15m double precision,
-    OUT delta_30m double precision
+    OUT delta_30m double precision,
+    OUT newest_at timestamptz
 )
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
@@ -43,8 +45,8 @@ BEGIN
         INTO price, priced_at
         FROM upc.replay_price(symbol, market_at) AS p;
     ELSIF feed IS NOT NULL THEN
-        SELECT p.price, p.priced_at, p.same_since
-        INTO price, priced_at, same_since
+        SELECT p.price, p.priced_at, p.same_since, p.newest_at
+        INTO price, priced_at, same_since, newest_at
         FROM upc.logged_price(symbol, at, nullif(feed, 'database')) AS p;
     END IF;
     IF price IS NULL THEN
@@ -128,13 +130,14 @@ COMMENT ON FUNCTION upc.outdated_by IS
     'by how much the last price that came in is ahead of an instant; NULL where it is not';
 
 
--- At the present a price is no fresher than it is behind the last one that came in.
+-- At the present a price is no fresher than it is behind the last one that came in, at newest_at.
 CREATE FUNCTION upc.logged_state(
     symbol text,
     feed text,
     at timestamptz,
     priced_at timestamptz,
-    same_since timestamptz
+    same_since timestamptz,
+    newest_at timestamptz
 )
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -143,7 +146,7 @@ DECLARE
     v_state text := upc.price_state(at - priced_at, at - same_since);
     v_behind interval;
 BEGIN
-    IF at >= clock_timestamp() - interval '1 minute' THEN
+    IF newest_at > at AND at >= clock_timestamp() - interval '1 minute' THEN
         v_behind := upc.outdated_by(symbol, nullif(feed, 'database'), at);
     END IF;
     IF v_behind IS NULL THEN

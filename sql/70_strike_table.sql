@@ -77,6 +77,7 @@ DECLARE
     v_quotes_stale boolean;
     v_is_quoted boolean;
     v_untraded jsonb;
+    v_is_known boolean := upc.is_told('probability', price_state);
     v_is_unseen boolean;
     v_has_edge boolean;
     v_contracts numeric;
@@ -162,12 +163,12 @@ BEGIN
         c.sample_size,
         c.move_percent,
         c.direction,
-        CASE WHEN k.is_known THEN c.prob_beyond END,
-        CASE WHEN k.is_known THEN c.positive_prob END,
-        CASE WHEN k.is_known THEN c.negative_prob END,
+        CASE WHEN v_is_known THEN c.prob_beyond END,
+        CASE WHEN v_is_known THEN c.positive_prob END,
+        CASE WHEN v_is_known THEN c.negative_prob END,
         c.fingerprint,
-        CASE WHEN k.is_known THEN c.prob_low END,
-        CASE WHEN k.is_known THEN c.prob_high END,
+        CASE WHEN v_is_known THEN c.prob_low END,
+        CASE WHEN v_is_known THEN c.prob_high END,
         c.deviation,
         upc.edge_reason(
             closed => o.trading_state = 'closed',
@@ -194,9 +195,8 @@ BEGIN
     ) AS c
     CROSS JOIN LATERAL (
         SELECT
-            upc.is_told('probability', price_state) AS is_known,
-            CASE WHEN upc.is_told('probability', price_state) THEN c.prob_within END AS within,
-            CASE WHEN upc.is_told('probability', price_state) THEN c.prob_above END AS above
+            CASE WHEN v_is_known THEN c.prob_within END AS within,
+            CASE WHEN v_is_known THEN c.prob_above END AS above
     ) AS k
     LEFT JOIN upc_data.market_quote AS q
         ON q.symbol = strike_table.symbol

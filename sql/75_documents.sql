@@ -3,7 +3,16 @@
 CREATE FUNCTION upc.two_decimals(value double precision)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN round(two_decimals.value::numeric, 2);
+-- As round(value::numeric, 2), which takes three times as long: half away from zero, where the 15
+-- digits of a numeric say half.
+RETURN CASE
+    WHEN abs(two_decimals.value) < 1e6 THEN
+        (
+            100 * two_decimals.value
+            + CASE WHEN two_decimals.value < 0 THEN -1e-9 ELSE 1e-9 END::double precision
+        )::bigint::numeric * 0.01
+    ELSE round(two_decimals.value::numeric, 2)
+END;
 COMMENT ON FUNCTION upc.two_decimals IS
     'a number as it stands in the JSON documents: two decimals';
 

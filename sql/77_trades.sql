@@ -391,7 +391,9 @@ BEGIN
     IF price IS NULL THEN
         RETURN;
     END IF;
-    price_state := upc.logged_state(symbol, 'database', at, v_seen.priced_at, v_seen.same_since);
+    price_state := upc.logged_state(
+        symbol, 'database', at, v_seen.priced_at, v_seen.same_since, v_seen.newest_at
+    );
     SELECT m.momentum INTO momentum FROM upc.momentum(symbol, at, price) AS m;
 END
 $fn$;

@@ -104,7 +104,9 @@ BEGIN
     momentum := v_seen.momentum;
     state := CASE
         WHEN v_is_live
-        THEN upc.logged_state(symbol, feed, market_at, v_seen.priced_at, v_seen.same_since)
+        THEN upc.logged_state(
+            symbol, feed, market_at, v_seen.priced_at, v_seen.same_since, v_seen.newest_at
+        )
         ELSE upc.price_state(market_at - v_seen.priced_at, market_at - v_seen.same_since)
     END;
 

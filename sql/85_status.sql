@@ -160,6 +160,7 @@ DECLARE
     v_window record;
     v_is_live boolean;
     v_same_since timestamptz;
+    v_newest_at timestamptz;
     v_priced_at timestamptz;
 BEGIN
     IF symbol IS NOT NULL THEN
@@ -194,13 +195,14 @@ BEGIN
         v_is_live := coalesce(v.feed NOT IN ('replay', 'simulated'), true);
 
         IF v_is_live THEN
-            SELECT p.priced_at, p.same_since
-            INTO v_priced_at, v_same_since
+            SELECT p.priced_at, p.same_since, p.newest_at
+            INTO v_priced_at, v_same_since, v_newest_at
             FROM upc.logged_price(v_symbol, at, nullif(v.feed, 'database')) AS p;
             IF v_priced_at IS NOT NULL THEN
                 v.price_age_seconds := extract(epoch FROM at - v_priced_at);
                 v.price_state := upc.logged_state(
-                    v_symbol, coalesce(v.feed, 'database'), at, v_priced_at, v_same_since
+                    v_symbol, coalesce(v.feed, 'database'), at, v_priced_at, v_same_since,
+                    v_newest_at
                 );
             END IF;
             SELECT e.event_ticker, extract(epoch FROM at - e.read_at)

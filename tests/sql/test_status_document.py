@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -154,19 +154,26 @@ def test_a_price_that_a_clock_put_back_makes_old(own: Connection) -> None:
     """What came in later carries a later time, and the newest by the clock is not the newest."""
     ahead, behind = timedelta(hours=1), timedelta(seconds=1)
     [(now,)] = own.execute("SELECT clock_timestamp()").fetchall()
-    state = "SELECT upc.logged_state('BTC', 'database', %s, %s, %s)"
+
+    def state(at: datetime, priced_at: datetime, exchange: str | None = None) -> object:
+        query = """
+            SELECT upc.logged_state('BTC', %s, s.at, s.priced_at, s.priced_at, p.newest_at)
+            FROM (SELECT %s::timestamptz, %s::timestamptz) AS s (at, priced_at)
+            CROSS JOIN LATERAL upc.logged_price('BTC', s.at, %s) AS p
+        """
+        return scalar(own, query, exchange or "database", at, priced_at, exchange)
+
     put_price(own, FINE, now - behind)
-    assert scalar(own, state, now, now - behind, now - behind) == "fresh"
+    assert state(now, now - behind) == "fresh"
     put_price(own, FINE + 1, now + ahead)
-    assert scalar(own, state, now, now - behind, now - behind) == "halted"
+    assert state(now, now - behind) == "halted"
     assert status(own, now)["price_state"] == "halted"
     # Another exchange is not asked where one is named.
-    other = state.replace("database", "kraken")
-    assert scalar(own, other, now, now - behind, now - behind) == "fresh"
+    assert state(now, now - behind, "kraken") == "fresh"
     # A price that came in since says that the clock is right again.
     put_price(own, FINE + 2, now)
-    assert scalar(own, state, now, now, now) == "fresh"
+    assert state(now, now) == "fresh"
     assert status(own, now)["price_state"] == "fresh"
     # Of long ago, whatever came later is no news.
     past = now - timedelta(minutes=5)
-    assert scalar(own, state, past, past, past) == "fresh"
+    assert state(past, past) == "fresh"
