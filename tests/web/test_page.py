@@ -134,6 +134,18 @@ def assert_trade(visit: Visit, folder: Path) -> None:
     assert float(shown["pnl_after_fees"]) == float(trade["pnl_after_fees"])
 
 
+# In Chromium a text that does not fit makes its cell wider within than it is.
+_CUT_OFF = """() => [...document.querySelectorAll("#ladder :is(th, td)[data-key]")]
+    .filter((cell) => cell.offsetWidth > 0 && cell.scrollWidth > cell.clientWidth)
+    .map((cell) => `${cell.dataset.key}: ${cell.textContent}`)"""
+
+
+def cut_off(visit: Visit) -> list[str]:
+    """Cells of the ladder that have no room for their numbers or words."""
+    found: list[str] = visit.page.evaluate(_CUT_OFF)
+    return found
+
+
 def assert_accessible(visit: Visit) -> None:
     found = Axe().run(visit.page).response["violations"]
     serious = [
@@ -159,6 +171,8 @@ def test_a_replayed_hour(browser: Browser, market_dsn: str, live: Path) -> None:
             visit.page.wait_for_timeout(1100)
         for chart in ("curve", "heatmap"):
             visit.page.wait_for_selector(f"#{chart} canvas, #{chart} svg")
+        assert visit.page.inner_text("#stand-in") == ""
+        assert cut_off(visit) == []
         # Replayed prices are not the market's, and nobody can take them for it.
         assert "REPLAY" in visit.page.inner_text("#feed-label")
         keep(visit, "wide")
@@ -193,11 +207,15 @@ def test_a_replayed_hour(browser: Browser, market_dsn: str, live: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    ("name", "options", "model"),
     [
-        ("phone", {"viewport": PHONE, "is_mobile": True, "has_touch": True}),
-        ("dark", {"viewport": WIDE, "color_scheme": "dark"}),
-        ("phone_dark", {"viewport": PHONE, "color_scheme": "dark", "reduced_motion": "reduce"}),
+        ("phone", {"viewport": PHONE, "is_mobile": True, "has_touch": True}, "momentum"),
+        ("dark", {"viewport": WIDE, "color_scheme": "dark"}, "volatility"),
+        (
+            "phone_dark",
+            {"viewport": PHONE, "color_scheme": "dark", "reduced_motion": "reduce"},
+            "volatility",
+        ),
     ],
 )
 def test_other_screens(
@@ -206,14 +224,18 @@ def test_other_screens(
     live: Path,
     name: str,
     options: dict[str, Any],
+    model: str,
 ) -> None:
+    """Where another model answers than by default, a line says so."""
     with (
         serving(market_dsn) as served,
-        going(market_dsn, "tick", "--feed", "simulated", "--out", live),
+        going(market_dsn, "tick", "--feed", "simulated", "--model", model, "--out", live),
         visiting(browser, served.address, **options) as visit,
     ):
         until(lambda: is_current(visit))
         visit.page.wait_for_selector("#heatmap canvas, #heatmap svg")
+        assert ("momentum" in visit.page.inner_text("#stand-in").lower()) is (model == "momentum")
+        assert cut_off(visit) == []
         keep(visit, name, full=name.startswith("phone"))
         assert_accessible(visit)
         width = visit.page.evaluate("document.documentElement.scrollWidth")
@@ -258,6 +280,7 @@ def test_a_live_market_through_all_that_fails(
         # One that was certain to pay and given 90 %, one that could not and was given 20 %.
         until(lambda: "2 questions of 1 closes" in visit.page.inner_text("#reliability-summary"))
         visit.page.wait_for_selector("#reliability canvas, #reliability svg")
+        assert cut_off(visit) == []
         keep(visit, "live", full=True)
         assert_accessible(visit)
 
@@ -298,3 +321,27 @@ def test_a_page_behind_a_token(browser: Browser, market_dsn: str, tmp_path: Path
         page.wait_for_url("**symbol=ETH**")
         until(lambda: page.locator("#symbols [data-symbol]").count() == 2)
         assert json.loads(page.evaluate("fetch('/api/symbols').then((r) => r.text())"))["symbols"]
+
+
+# What answers, of an event or of none, and what stands in for what.
+ANSWERS = [
+    (("volatility", "linear", "average", "E"), []),
+    (("volatility", "linear", "close", None), []),
+    (("momentum", "linear", "average", "E"), ["momentum"]),
+    (("volatility", "linear", "close", "E"), ["close"]),
+    (("momentum", "linear", "close", "E"), ["momentum", "close"]),
+    (("momentum", "nearest", "close", "E"), []),
+]
+
+
+def test_what_stands_in_is_said(browser: Browser, market_dsn: str) -> None:
+    with serving(market_dsn) as served, visiting(browser, served.address) as visit:
+        for (model, method, settlement, ticker), words in ANSWERS:
+            live = {"model": model, "method": method, "settlement": settlement}
+            text = visit.page.evaluate(
+                "async ([live, ticker]) =>"
+                " (await import('/static/stand_in.js')).standIn(live, ticker)",
+                [live, ticker],
+            )
+            assert [each for each in ("momentum", "close") if each in text.lower()] == words
+            assert bool(text) is bool(words)

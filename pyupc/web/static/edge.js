@@ -24,3 +24,11 @@ function reason(value, rowReason) {
 export const edgeText = (value, rowReason) => reason(value, rowReason)?.[0] ?? signed(value);
 
 export const edgeSentence = (value, rowReason) => reason(value, rowReason)?.[1] ?? null;
+
+/** Both edges of a row in half a sentence. */
+export function edgesText({ yes_edge: yes, no_edge: no, edge_reason: rowReason }) {
+  const [yesReason, noReason] = [reason(yes, rowReason), reason(no, rowReason)];
+  if (yesReason && noReason) return `no edge (${yesReason[0]})`;
+  const text = (value, why) => (why ? `(${why[0]})` : signed(value));
+  return `edge yes ${text(yes, yesReason)}, no ${text(no, noReason)}`;
+}

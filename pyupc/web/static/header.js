@@ -3,6 +3,7 @@
 import { byId, setAttribute, setText, setValue } from "/static/dom.js";
 import { instant } from "/static/clock.js";
 import { ageText, countdown, DASH, fixed, grouped, isNumber, signed } from "/static/format.js";
+import { standIn } from "/static/stand_in.js";
 
 const DELTAS = ["1m", "2m", "3m", "4m", "15m", "30m"];
 const WORDS = ["event-title", "event-ticker", "event-status", "model", "method", "settlement"];
@@ -43,6 +44,7 @@ export function showHeader(tick) {
   setState("state", table.state);
   setState("quote-state", table.quote_state);
   setText(byId("fingerprint"), live.fingerprint ?? DASH);
+  setText(byId("stand-in"), standIn(live, table.event_ticker));
   setText(byId("closes-at"), closeText(table, live));
 }
 

@@ -189,7 +189,12 @@ function build(colours) {
       type: "category",
       data: moves.map((move) => (move === 0 ? "0" : signed(move, 1))),
       axisTick: { interval: (place) => isLabelled(place), lineStyle: { color: colours.line } },
-      axisLabel: { color: colours.muted, fontSize: 11, interval: (place) => isLabelled(place) },
+      axisLabel: {
+        color: colours.muted,
+        fontSize: 11,
+        interval: (place) => isLabelled(place),
+        hideOverlap: true,
+      },
       splitLine: { show: false },
     }),
     yAxis: axis(colours, "minutes to the close", {

@@ -5,7 +5,7 @@ import { showFeed, showTitle, showVerdict } from "/static/banner.js";
 import { mark, since } from "/static/clock.js";
 import { startCurve, showCurve } from "/static/curve.js";
 import { announce, byId, setAttribute, setText } from "/static/dom.js";
-import { edgeText } from "/static/edge.js";
+import { edgesText } from "/static/edge.js";
 import { fixed, grouped, strikeText } from "/static/format.js";
 import { judge } from "/static/freshness.js";
 import { secondsToClose, showClocks, showHeader } from "/static/header.js";
@@ -101,7 +101,7 @@ function showSelection(strike) {
     `${isChosen ? "Selected" : "Nearest"} ${strikeText(row.strike)}: ` +
       `P(above) ${fixed(row.prob_above)} (${row.interval ?? "no interval"}), ` +
       `buffer ${fixed(row.buffer)} or ${fixed(row.move_percent)} %, ` +
-      `edge yes ${edgeText(row.yes_edge, row.edge_reason)}, no ${edgeText(row.no_edge, row.edge_reason)}, ` +
+      `${edgesText(row)}, ` +
       `volume ${grouped(row.volume, 0, 2)}, ${grouped(row.sample_size)} starting minutes` +
       `${row.ticker ? `, ${row.ticker}` : ""}`,
   );
