@@ -18,6 +18,7 @@ WRITES = {
     "condition": "INSERT, UPDATE, DELETE",
     "counted_day": "INSERT, UPDATE, DELETE",
     "document": "INSERT, UPDATE",
+    "fill": "INSERT",
     "fingerprint_build": "INSERT, UPDATE",
     "fingerprint_histogram": "INSERT, UPDATE, DELETE",
     "fit_change": "INSERT, DELETE",

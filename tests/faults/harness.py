@@ -19,8 +19,11 @@ from typing import Any
 
 from tests.python.market import REPOSITORY
 
-# That a price or quotes have grown old, or are back: what follows from a fault, and no fault.
-_ANNOUNCEMENT = re.compile(r"[A-Z]+: (price|quotes) (is|are) ")
+# That a price or quotes have grown old, that another model or settlement answers, or that they are
+# back: what follows from a fault, and no fault.
+_ANNOUNCEMENT = re.compile(
+    r"[A-Z]+: ((price|quotes) (is|are) |.* answers for .*, which cannot be |.* can be told again)"
+)
 # That a round took long: what a machine that stalls makes of any of them.
 _PACE = re.compile(r"a tick of [A-Z]+ took |ticks are as fast as they were")
 _LINE = re.compile(r"\S+ \S+ ([A-Z]+) ([a-z._]+): (.*)")
