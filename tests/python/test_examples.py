@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -122,6 +123,8 @@ class Shell:
         (folder / "2024-05.csv").write_text(rows)
         (folder / "FILE.csv.gz").write_bytes(gzip.compress(rows.encode()))
         (folder / "btc_1m_2022_2024.csv.gz").write_bytes(gzip.compress(rows.encode()))
+        with zipfile.ZipFile(folder / "BTCUSDT-1m-2025-01.zip", "w") as archive:
+            archive.writestr("BTCUSDT-1m-2025-01.csv", rows)
         (folder / "symbol_fingerprints").mkdir()
         for kind in ("baseline", "momentum_-01", "momentum_000", "momentum_001"):
             file = folder / "symbol_fingerprints" / f"btc_fingerprint_directional_{kind}.csv"

@@ -163,13 +163,17 @@ def test_the_keys_are_those_of_the_predecessor(
                         assert list(row)[: len(first)] == first
 
 
-def test_from_halted_on_rows_stay_and_probabilities_are_null(market: str, tmp_path: Path) -> None:
+def test_from_halted_on_probabilities_are_null_and_files_have_no_rows(
+    market: str, tmp_path: Path
+) -> None:
     options = ("--once", "--from", "2026-03-06T00:01:01Z", "--symbol", "BTC", "--out", tmp_path)
     assert pyupc(market, *REPLAY, *options).returncode == 0
-    live = read(tmp_path, "BTC", "live_probabilities")
-    assert live["state"] == "halted"
-    assert len(live["probabilities"]) == 21
-    assert {row["prob_within"] for row in live["probabilities"]} == {None}
+    [(stored,)] = rows(market, "SELECT live_probabilities FROM upc_data.document")
+    assert stored["state"] == "halted"
+    assert len(stored["strikes"]) == len(stored["probabilities"]) == 21
+    assert {row["prob_within"] for row in stored["probabilities"]} == {None}
+    written = read(tmp_path, "BTC", "live_probabilities")
+    assert written == stored | {"strikes": [], "probabilities": []}
 
 
 def test_json_prints_the_last_round(market: str, tmp_path: Path) -> None:
