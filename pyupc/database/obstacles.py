@@ -16,7 +16,7 @@ NAMED_AT_MOST = 10
 
 # The same walk as upc.engine_object_candidates, which an upgrade cannot rely on: the schema that
 # it is about to drop may be damaged, or hold an older text.
-STRANGERS = """
+WALK = """
     WITH RECURSIVE part (classid, objid, objsubid) AS (
         SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid, n.oid, 0
         FROM pg_catalog.pg_namespace AS n
@@ -42,6 +42,10 @@ STRANGERS = """
                 AND d.deptype = 'i'
         ) AS next
     )
+"""
+
+STRANGERS = f"""
+    {WALK}
     SELECT DISTINCT object.type || ' ' || object.identity
     FROM part
     CROSS JOIN LATERAL
@@ -64,6 +68,21 @@ STRANGERS = """
                 AND a.oid = part.objid
                 AND pg_catalog.pg_has_role(a.defaclrole, 'USAGE')
         )
+    ORDER BY 1
+"""
+
+# What an upgrade has made and is there no more: dropped by hand, or not restored.
+LOST = f"""
+    {WALK},
+    found AS MATERIALIZED (
+        SELECT object.type || ' ' || object.identity AS identity
+        FROM part
+        CROSS JOIN LATERAL
+            pg_catalog.pg_identify_object(part.classid, part.objid, part.objsubid) AS object
+    )
+    SELECT recorded.identity
+    FROM upc_data.engine_object AS recorded
+    WHERE NOT EXISTS (SELECT FROM found WHERE found.identity = recorded.identity)
     ORDER BY 1
 """
 
@@ -104,6 +123,11 @@ def refuse_foreign_schemas(comments: dict[str, str | None]) -> None:
                 f'the database has a schema "{schema}" that pyupc did not create',
                 f"rename it: ALTER SCHEMA {schema} RENAME TO {schema}_old;",
             )
+
+
+def lost(conn: psycopg.Connection[Any]) -> list[str]:
+    """Objects of ours that are recorded and gone."""
+    return _names(conn, LOST)
 
 
 def refuse_strangers(conn: psycopg.Connection[Any]) -> None:

@@ -87,12 +87,14 @@ def drop_data_schema(conn: psycopg.Connection[Any]) -> None:
 
 
 def is_current(conn: psycopg.Connection[Any]) -> bool:
-    """Whether both schemas were built from this text for these tables, and can be read."""
+    """Whether both schemas were built from this text for these tables, whole, and can be read."""
     comments = obstacles.schema_comments(conn)
     if any(read_hash(comments.get(schema)) != code_hash() for schema in CODE_SCHEMAS):
         return False
     with conn.cursor(row_factory=scalar_row) as cursor:
-        return not cursor.execute(_UNREADABLE_VIEWS).fetchone()
+        if cursor.execute(_UNREADABLE_VIEWS).fetchone():
+            return False
+    return not obstacles.lost(conn)
 
 
 def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from pyupc.database import obstacles, rebuild
 from pyupc.database.errors import translate
 from pyupc.database.migrate import upgrade
 from pyupc.doctor import server, standing
@@ -88,6 +89,19 @@ def test_a_view_without_data(built: str, view: str, by: str) -> None:
     with open_db(built) as conn:
         assert judged(conn)[0] == "ok"
         assert all_of_it(conn) == before
+
+
+def test_an_upgrade_makes_what_is_gone(built: str) -> None:
+    with open_db(built) as conn:
+        before = all_of_it(conn)
+        conn.execute("DROP MATERIALIZED VIEW upc.fingerprint_grid CASCADE")
+        conn.execute("DROP FUNCTION upc.trade_fee CASCADE")
+    upgrade(built)
+    with open_db(built) as conn:
+        assert judged(conn)[0] == "ok"
+        assert all_of_it(conn) == before
+        assert obstacles.lost(conn) == []
+        assert rebuild.is_current(conn)
 
 
 def index_of(conn: Connection, view: str) -> str:
