@@ -137,8 +137,6 @@ class Shell:
         with zipfile.ZipFile(folder / "BTCUSDT-1m-2025-01.zip", "w") as archive:
             archive.writestr("BTCUSDT-1m-2025-01.csv", _binance(rows))
         (folder / "btc_1m_2022_2024.csv.gz").write_bytes(gzip.compress(rows.encode()))
-        with zipfile.ZipFile(folder / "BTCUSDT-1m-2025-01.zip", "w") as archive:
-            archive.writestr("BTCUSDT-1m-2025-01.csv", rows)
         (folder / "symbol_fingerprints").mkdir()
         for kind in ("baseline", "momentum_-01", "momentum_000", "momentum_001"):
             file = folder / "symbol_fingerprints" / f"btc_fingerprint_directional_{kind}.csv"
