@@ -177,7 +177,10 @@ BEGIN
         '{1, 7, 30, 60}'
     ) AS c;
     SELECT string_agg(
-        regexp_replace(regexp_replace(p.prosrc, '--[^\n]*', '', 'g'), '\s+', ' ', 'g'), '; '
+        regexp_replace(
+            regexp_replace(p.prosrc, '--[^' || chr(10) || ']*', '', 'g'), '[[:space:]]+', ' ', 'g'
+        ),
+        '; '
         ORDER BY p.proname COLLATE "C"
     )
     INTO v_fit

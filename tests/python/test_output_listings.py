@@ -121,6 +121,8 @@ COMMANDS = [
     ["trades", "list"],
     ["trades", "list", "--all"],
     ["trades", "list", "--all", "--symbol", "ETH"],
+    ["trades", "fills"],
+    ["trades", "fills", "2"],
     ["backtest", "--list"],
     ["strikes", "97250.3", "-7", "--ttc", "900"],
     ["strikes", "--symbol", "BTC", "--ttc", "900"],

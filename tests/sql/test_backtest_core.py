@@ -532,7 +532,8 @@ def test_one_step_on_two_connections_is_counted_once(fresh_db: str, own: Connect
     run(own, number)
     span = backtest_reference.inside(CANDLES, SETTINGS)
     counts = reference.histogram(span.minutes, span.closes)
-    expected = {key: cell for key, cell in counts.items() if key[2] == 2}
+    # The first minute is counted with any: effective sizes are made of it.
+    expected = {key: cell for key, cell in counts.items() if key[2] in (1, 2)}
     assert_equal_counts(trained(own, number, "plain"), expected)
 
 
