@@ -46,7 +46,8 @@ BEGIN
     END IF;
     IF is_maker IS NULL THEN
         PERFORM upc.refuse_trade(
-            'is_maker must be true or false, got NULL',
+            -- Not a constant: the call would fail where the body is checked.
+            format('is_maker must be true or false, got %s', coalesce(is_maker::text, 'NULL')),
             'A maker''s order rested in the book before it was filled.',
             'Leave it out for a taker.'
         );

@@ -65,7 +65,6 @@ RETURNS TABLE (
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
 DECLARE
-    v_rules text := upc.take_rules();
     v_seen record;
     v_event record;
     v_quote_state text;
@@ -85,6 +84,8 @@ DECLARE
     v_tables json[];
     v_active json;
 BEGIN
+    PERFORM upc.take_rules();
+
     IF holder IS NOT NULL THEN
         PERFORM upc.renew_lease(symbol, holder, lease, feed, every);
     ELSIF EXISTS (
@@ -307,7 +308,7 @@ BEGIN
 
     -- The names only: a payload holds no more than 8,000 bytes.
     PERFORM pg_notify('upc_tick', json_build_object('symbol', symbol, 'tick_id', tick_id)::text);
-    v_rules := set_config('upc.taken_rules', '', true);
+    PERFORM set_config('upc.taken_rules', '', true);
     RETURN NEXT;
 END
 $fn$;
