@@ -57,8 +57,10 @@ _SOCKET_SECONDS = 5.0
 _FILES_SECONDS = 5.0
 
 # In the folder of the data, as the server's account, among the processes that the number is of.
+# A server that ends ends what its processes have started: not this, before it has said so.
 _STOP_FROM_WITHIN = (
-    "COPY (SELECT WHERE false) TO PROGRAM 'read -r pid < postmaster.pid && kill -INT \"$pid\"'"
+    "COPY (SELECT WHERE false) TO PROGRAM"
+    """ 'trap "" TERM; read -r pid < postmaster.pid && kill -INT "$pid"'"""
 )
 
 
@@ -115,10 +117,17 @@ class Cluster:
         while running.is_alive():
             waiting.a_moment()
         # A process that ends has no command line any more and its files for a moment longer.
-        until = time.monotonic() + _FILES_SECONDS
-        while server_lock.is_held(self.home.server_lock) and time.monotonic() < until:
-            waiting.a_moment()
+        self._is_released()
         self.home.close()
+        return True
+
+    def _is_released(self) -> bool:
+        """True once nobody holds the server's lock; False if somebody still does after a while."""
+        until = time.monotonic() + _FILES_SECONDS
+        while server_lock.is_held(self.home.server_lock):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
         return True
 
     def _stop_elsewhere(self, notify: Notify) -> bool:
@@ -135,7 +144,9 @@ class Cluster:
         except psycopg.errors.AdminShutdown:
             pass
         except psycopg.Error as error:
-            raise translate(error) from error
+            # A server that ends may cut off the command that has ended it.
+            if not self._is_released():
+                raise translate(error) from error
         waiting = Waiting(notify, "PostgreSQL is writing its last checkpoint")
         while server_lock.is_held(self.home.server_lock):
             waiting.a_moment()

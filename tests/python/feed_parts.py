@@ -59,7 +59,7 @@ def running(work: Coroutine[Any, Any, object]) -> Iterator[asyncio.Future[object
         task.cancel()
 
 
-async def until(condition: Callable[[], object], seconds: float = 15) -> float:
+async def until(condition: Callable[[], object], seconds: float = 45) -> float:
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < seconds

@@ -60,8 +60,11 @@ async def pricing(
 
 
 def test_prices_flow_through_the_websocket(fresh_db: str, server: feed_servers.Exchange) -> None:
+    # Long enough that a busy machine is no silence.
+    patient = PriceTimes(interval=0.2, gap=0.01, silence=30)
+
     async def main() -> None:
-        async with pricing(fresh_db, server):
+        async with pricing(fresh_db, server, patient):
             await until(lambda: len(logged(fresh_db)) > 20)
             assert server.websockets == 1
             asked = server.asked("ticker")
@@ -149,7 +152,8 @@ def test_too_many_requests_make_it_slower(
     run(main())
     times = [at for at, path in server.requests if "ticker" in path]
     pauses = [b - a for a, b in pairwise(times)]
-    assert min(pauses[-3:]) > 1.7 * QUICK.interval
+    # Together, since a request that is late makes the next pause shorter.
+    assert sum(pauses[-3:]) > 3 * 1.5 * QUICK.interval
     assert max(pauses) > 0.9
     assert len([r for r in caplog.records if "too many requests" in r.message]) == 1
 

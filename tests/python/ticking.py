@@ -33,7 +33,7 @@ def ticking(dsn: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]
                 process.kill()
 
 
-def until(condition: Callable[[], object], seconds: float = 15) -> float:
+def until(condition: Callable[[], object], seconds: float = 45) -> float:
     """Wait for something; how long it took."""
     began = time.monotonic()
     while not condition():
