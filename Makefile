@@ -24,11 +24,11 @@ test: $(VENV)/installed-test
 	@echo "==> the quick tests, about 10 minutes on two cores"
 	@echo "    on the first of: PYUPC_TEST_DSN, a Docker daemon, an embedded PostgreSQL"
 	@echo "    left out, in make test-all: runs that kill servers and fill disks, whole histories, long"
-	@echo "    runs of ticks and feeds, thousands of questions to the API (about 15 minutes more)"
+	@echo "    runs of ticks and feeds, thousands of questions to the API"
 	@$(RUN_TESTS) -m "not slow" $(PYTEST)
 
 test-all: $(VENV)/installed-test
-	@echo "==> all tests, about 25 minutes on two cores, the slowest files first"
+	@echo "==> all tests, half an hour or more on two cores, the slowest files first"
 	@echo "    on the first of: PYUPC_TEST_DSN, a Docker daemon, an embedded PostgreSQL"
 	@$(RUN_TESTS) $(PYTEST)
 

@@ -1,7 +1,7 @@
 -- Candles: which numbers can be one, and the triggers that remember which days have to be counted
 -- again.
 
--- Whether five numbers can be a candle: finite, prices above zero, the open and the close not
+-- True if five numbers can be a candle: finite, prices above zero, the open and the close not
 -- outside of low and high. NULL where one of them is.
 -- Example: SELECT NOT upc.is_candle(open => 9, high => 10, low => 8, close => 7, volume => 1);
 CREATE FUNCTION upc.is_candle(

@@ -88,7 +88,7 @@ def split(line: str, delimiter: str) -> list[str] | None:
 
 
 def is_nothing(value: str) -> bool:
-    """Whether a value is left out, as a minute without trades is written: NaN, null or blank."""
+    """True if a value is left out, as a minute without trades is written: NaN, null or blank."""
     return value.strip().lower() in _NOTHING
 
 
@@ -226,14 +226,14 @@ def _delimiter(lines: Sequence[str]) -> str:
 
 
 def _is_data(fields: Sequence[str]) -> bool:
-    """Whether a line is no header: none of its fields but a few could be a name."""
+    """True if a line is no header: none of its fields but a few could be a name."""
     values = [field.strip() for field in fields]
     numbers = sum(bool(re.fullmatch(r"[+-]?[0-9.,]+([Ee][+-]?[0-9]+)?", v)) for v in values)
     return numbers >= 2 or any(minute_of(value) is not None for value in values)
 
 
 def _is_decimal_comma(rows: Sequence[Sequence[str]], columns: Sequence[int], skip: int) -> bool:
-    """Whether commas are decimal points: some number has one that cannot set thousands apart."""
+    """True if commas are decimal points: some number has one that cannot set thousands apart."""
     values = (row[column] for row in rows for column in columns)
     commas = [value for value in values if "," in value and _DECIMAL_COMMA.fullmatch(value)]
     if not commas:

@@ -248,7 +248,7 @@ def _volume(sample: Sample, picks: Sequence[int], columns: Sequence[int]) -> int
 
 
 def _is_binance(sample: Sample, picks: Sequence[int], amount: int, turnover: int) -> bool:
-    """Whether all columns stand as Binance writes them, the end of the minute among them."""
+    """True if all columns stand as Binance writes them, the end of the minute among them."""
     return (
         sample.width == 12
         and (*picks, amount, turnover) == (0, 1, 2, 3, 4, 5, 7)
@@ -257,7 +257,7 @@ def _is_binance(sample: Sample, picks: Sequence[int], amount: int, turnover: int
 
 
 def _has_whole(sample: Sample, picks: Sequence[int], amount: int, turnover: int) -> bool:
-    """Whether another column could be what these two are the bought part of."""
+    """True if another column could be what these two are the bought part of."""
     others = [
         column
         for column in range(sample.width)
@@ -269,7 +269,7 @@ def _has_whole(sample: Sample, picks: Sequence[int], amount: int, turnover: int)
 
 
 def _is_clock(sample: Sample, time: int, column: int) -> bool:
-    """Whether it counts on from minute to minute, as the end of a candle does."""
+    """True if it counts on from minute to minute, as the end of a candle does."""
     pairs = zip(sample.minutes(time) or (), sample.numbers(column) or (), strict=True)
     return all(a[1] < b[1] for a, b in pairwise(sorted(pairs)))
 
@@ -280,7 +280,7 @@ def _is_part(sample: Sample, part: int, whole: int) -> bool:
 
 
 def is_turnover(sample: Sample, picks: Sequence[int], amount: int, turnover: int) -> bool:
-    """Whether one column is the other one times a price between low and high, on every row."""
+    """True if one column is the other one times a price between low and high, on every row."""
     columns = [sample.numbers(c) for c in (picks[3], picks[2], amount, turnover)]
     low, high, amounts, turnovers = columns
     if not (low and high and amounts and turnovers):

@@ -52,7 +52,7 @@ _UPGRADE_HINT = "pyupc db upgrade"
 
 
 def is_transient(sqlstate: str | None) -> bool:
-    """Whether trying again a while later may do. An error of the client has no SQLSTATE."""
+    """True if trying again a while later may do. An error of the client has no SQLSTATE."""
     if sqlstate is None or sqlstate == PROTOCOL_VIOLATION:
         return False
     return sqlstate.startswith(_TRANSIENT_CLASSES) or sqlstate in _TRANSIENT

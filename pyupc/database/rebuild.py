@@ -87,7 +87,7 @@ def drop_data_schema(conn: psycopg.Connection[Any]) -> None:
 
 
 def is_current(conn: psycopg.Connection[Any]) -> bool:
-    """Whether both schemas were built from this text for these tables, whole, and can be read."""
+    """True if both schemas were built from this text for these tables, whole, and can be read."""
     comments = obstacles.schema_comments(conn)
     if any(read_hash(comments.get(schema)) != code_hash() for schema in CODE_SCHEMAS):
         return False

@@ -41,7 +41,7 @@ def set_rule(conn: Connection, name: str, value: str) -> str:
 
 
 def unset_rule(conn: Connection, name: str) -> bool:
-    """Whether it was set."""
+    """True if it was set."""
     row = conn.execute("SELECT upc.unset_rule(%s::text)", (name,)).fetchone()
     return row == (True,)
 

@@ -103,7 +103,7 @@ def stop(home: Path | None = None, *, notify: Notify = print_to_stderr) -> bool:
 
 
 def is_running(home: Path | None = None) -> bool:
-    """Whether a server lives, be it ready or still starting, here or in another container."""
+    """True if a server lives, be it ready or still starting, here or in another container."""
     place = _cluster(home).home
     with _clear_errors(place):
         return Postmaster.of(place.data) is not None or server_lock.is_held(place.server_lock)

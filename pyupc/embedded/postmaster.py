@@ -102,7 +102,7 @@ def _command_line(pid: int) -> str:
 
 
 def _begins(pid: int) -> bool:
-    """Whether it is a server's that has just replaced the shell: it has no arguments yet."""
+    """True if it is a server's that has just replaced the shell: it has no arguments yet."""
     with suppress(OSError):
         return Path(os.readlink(f"/proc/{pid}/exe")).name == "postgres"
     return False

@@ -295,7 +295,7 @@ class _Run:
 
     @property
     def _has_to_tick(self) -> bool:
-        """Whether each of the symbols does, since it was asked for by name and prices are there."""
+        """True if each of the symbols does, since it was asked for by name and prices are there."""
         return bool(self._job.symbols) and self._job.feed in STORED
 
     def _must_tick(self, symbols: tuple[str, ...]) -> tuple[str, ...]:

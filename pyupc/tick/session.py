@@ -181,7 +181,7 @@ class Session(Link):
         return [Published(*row) for row in self.fetch(query, (list(known), list(known.values())))]
 
     def has_tick(self, symbol: str, tick_id: int) -> bool:
-        """Whether the tick is one of this database."""
+        """True if the tick is one of this database."""
         query = (
             "SELECT EXISTS (SELECT FROM upc_data.tick AS t"
             " WHERE t.symbol = %s::text AND t.tick_id = %s::bigint)"

@@ -54,7 +54,7 @@ class Revision:
         self._due = self.now()
 
     def tend(self) -> bool:
-        """Whether they have been built anew since the last time."""
+        """True if they have been built anew since the last time."""
         if self.now() < self._due:
             return False
         self._due = self.now() + REVISION_SECONDS

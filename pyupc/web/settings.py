@@ -31,7 +31,7 @@ class Settings:
     proxy: str | None = None
     """The address whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     is_legacy: bool = False
-    """Whether questions that leave it out are answered as the predecessor answered."""
+    """True if questions that leave it out are answered as the predecessor answered."""
 
     def is_ours(self, name: str) -> bool:
         """Whether a request may call this server so; another name is another page's trick.

@@ -67,7 +67,7 @@ class Reader(threading.Thread):
             time.sleep(0.002)
 
     def _is_kept(self, folder: Path) -> bool:
-        """Whether there has been a process for long enough."""
+        """True if there has been a process for long enough."""
         since = min(owner.alive_at for owner in self.owners if owner.folder == folder)
         return time.monotonic() - since > PATIENCE
 
