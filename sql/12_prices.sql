@@ -144,25 +144,27 @@ CREATE FUNCTION upc.price_by(symbol text, at timestamptz)
 RETURNS double precision
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
+DECLARE
+    v_price double precision;
 BEGIN
-    RETURN coalesce(
-        (
-            SELECT p.price
-            FROM upc_data.price AS p
-            WHERE p.symbol = price_by.symbol
-              AND p.received_at BETWEEN at - interval '5 seconds' AND at
-            ORDER BY p.received_at DESC
-            LIMIT 1
-        ),
-        (
-            SELECT c.close
-            FROM upc_data.candle AS c
-            WHERE c.symbol = price_by.symbol
-              AND c.opened_at BETWEEN at - interval '2 minutes' AND at - interval '1 minute'
-            ORDER BY c.opened_at DESC
-            LIMIT 1
-        )
-    );
+    SELECT p.price
+    INTO v_price
+    FROM upc_data.price AS p
+    WHERE p.symbol = price_by.symbol
+      AND p.received_at BETWEEN at - interval '5 seconds' AND at
+    ORDER BY p.received_at DESC
+    LIMIT 1;
+    -- Apart, so that a live tick does not pay for the look at the candles.
+    IF NOT FOUND THEN
+        SELECT c.close
+        INTO v_price
+        FROM upc_data.candle AS c
+        WHERE c.symbol = price_by.symbol
+          AND c.opened_at BETWEEN at - interval '2 minutes' AND at - interval '1 minute'
+        ORDER BY c.opened_at DESC
+        LIMIT 1;
+    END IF;
+    RETURN v_price;
 END
 $fn$;
 COMMENT ON FUNCTION upc.price_by IS
