@@ -50,6 +50,29 @@ COMMENT ON FUNCTION upc.amount_paid IS
     'price and fee of a purchase in USD, rounded up to what the account''s balance is a multiple of';
 
 
+-- Proceeds of a sale, in USD.
+CREATE FUNCTION upc.amount_received(
+   price numeric,
+   count numeric,
+   is_maker boolean,
+   multiplier numeric,
+   account_precision numeric
+)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN floor(
+    (
+        amount_received.price * amount_received.count
+        - upc.model_fee(
+            amount_received.price, amount_received.count, amount_received.is_maker,
+            amount_received.multiplier
+        )
+    ) / amount_received.account_precision
+) * amount_received.account_precision;
+COMMENT ON FUNCTION upc.amount_received IS
+    'price less fee of a sale in USD, rounded down to what the account''s balance is a multiple of';
+
+
 -- What Kalshi takes of one fill, in USD.
 --
 -- price: USD per contract. count: contracts. is_maker: the order rested; ask with it only where the
@@ -87,9 +110,8 @@ BEGIN
         RETURN upc.refuse_fee(price, count, multiplier, v_precision);
     END IF;
     IF is_sale THEN
-        RETURN price * count - floor(
-            (price * count - upc.model_fee(price, count, is_maker, multiplier)) / v_precision
-        ) * v_precision;
+        RETURN price * count
+            - upc.amount_received(price, count, is_maker, multiplier, v_precision);
     END IF;
     RETURN upc.amount_paid(price, count, is_maker, multiplier, v_precision) - price * count;
 END

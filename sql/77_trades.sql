@@ -253,6 +253,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 AS $fn$
 DECLARE
     v_variances double precision[] := variances;
+    v_precision numeric := (upc.edge_settings()).account_precision;
 BEGIN
     IF model = 'volatility' AND v_variances IS NULL THEN
         v_variances := upc.known_variances(symbol, at);
@@ -271,9 +272,9 @@ BEGIN
         CASE t.side WHEN 'yes' THEN 1 ELSE -1 END * (price - c.strike),
         v.close_price,
         t.realised_pnl + t.position * (v.close_price - t.buy_price),
-        t.realised_pnl + t.position * (v.close_price - t.buy_price) - t.buy_fee - t.realised_fee
-            - upc.trade_fee(
-                v.close_price, t.position, multiplier => s.fee_multiplier, is_sale => true
+        t.realised_pnl - t.realised_fee - t.position * t.buy_price - t.buy_fee
+            + upc.amount_received(
+                v.close_price, t.position, false, s.fee_multiplier, v_precision
             ),
         q.result
     FROM upc_data.trade AS t
@@ -350,10 +351,12 @@ BEGIN
         OFFSET 0
     ) AS p
     CROSS JOIN LATERAL (
-        SELECT CASE
-            WHEN q.status = 'active'
-                AND c.is_traded
-                AND upc.is_told('quote', upc.freshness(at - e.read_at))
+        SELECT CASE WHEN q.status = 'active' AND c.is_traded THEN upc.freshness(at - e.read_at) END
+            AS quote_state
+        OFFSET 0
+    ) AS f
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN f.quote_state IS NOT NULL AND upc.is_told('quote', f.quote_state)
             THEN CASE t.side WHEN 'yes' THEN q.no_ask ELSE q.yes_ask END
         END AS opposite_ask
         OFFSET 0

@@ -193,17 +193,14 @@ COMMENT ON FUNCTION upc.change_trade IS
 -- if there are any.
 CREATE FUNCTION upc.legacy_strike(strike numeric)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN '$' || to_char(trunc(legacy_strike.strike), 'FM999,999,999,999,999,990') || coalesce(
-    '.' || (
-        SELECT rpad(d.digits, greatest(2, length(d.digits)), '0')
-        FROM (
-            SELECT nullif(split_part(trim_scale(legacy_strike.strike)::text, '.', 2), '')
-                AS digits
-        ) AS d
-    ),
-    ''
-);
+-- As volatile as to_char, so that it becomes a part of the query.
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN '$' || to_char(trunc(legacy_strike.strike), 'FM999,999,999,999,999,990') || CASE
+    WHEN legacy_strike.strike = trunc(legacy_strike.strike) THEN ''
+    WHEN scale(trim_scale(legacy_strike.strike)) = 1
+        THEN '.' || split_part(trim_scale(legacy_strike.strike)::text, '.', 2) || '0'
+    ELSE '.' || split_part(trim_scale(legacy_strike.strike)::text, '.', 2)
+END;
 COMMENT ON FUNCTION upc.legacy_strike IS
     'a strike in USD as the predecessor writes that of a trade: $118,750, or $118,750.50';
 
