@@ -1,8 +1,9 @@
 """A feed for tests: a process that writes made-up prices and notes what was acknowledged.
 
-Run as a module: DSN, file, symbols separated by commas, seconds between prices, and `markets` for a
-Kalshi-like event too. A line of the file is a symbol and the time of a price that is committed, on
-the clock of this process. It says nothing about failures: it tries again.
+Run as a module: DSN, file, symbols separated by commas, seconds between prices, and for Kalshi-like
+events too the minute of the hour at which they close. A line of the file is a symbol and the time
+of a price that is committed, on the clock of this process. It says nothing about failures: it tries
+again.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from typing import Any
 import psycopg
 
 from pyupc.errors import PyupcError
+from tests.support.hours import far_close
 
 EXCHANGE = "made_up"
 SERIES = {"BTC": ("KXBTCD", 250, 97_000), "ETH": ("KXETHD", 20, 3_500)}
 MARKETS = 21
+HOUR = timedelta(hours=1)
 
 # The price of the simulation, so that it follows from the candles before it.
 RECORD = """
@@ -81,16 +84,19 @@ def event(symbol: str, closes_at: datetime, around: float | None = None) -> dict
     }
 
 
-def next_close(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+def next_close(at: datetime, minute: int) -> datetime:
+    """The first time after that one at this minute of an hour."""
+    closes_at = at.replace(minute=minute, second=0, microsecond=0)
+    return closes_at if closes_at > at else closes_at + HOUR
 
 
-def record_event(conn: psycopg.Connection[Any], symbol: str) -> None:
+def record_event(conn: psycopg.Connection[Any], symbol: str, minute: int) -> None:
     at = datetime.now(UTC)
+    closes_at = next_close(at, minute)
     # Strikes stay where they are for the hour.
-    query = "SELECT upc.simulated_price(%s, date_trunc('hour', %s::timestamptz))"
-    [(price,)] = conn.execute(query, (symbol, at)).fetchall()
-    document = json.dumps(event(symbol, next_close(at), price))
+    query = "SELECT upc.simulated_price(%s, %s::timestamptz)"
+    [(price,)] = conn.execute(query, (symbol, closes_at - HOUR)).fetchall()
+    document = json.dumps(event(symbol, closes_at, price))
     conn.execute(
         "SELECT upc.load_market(document => %s::jsonb, symbol => %s, read_at => %s)",
         (document, symbol, at),
@@ -108,7 +114,8 @@ class _Writer:
     path: Path
     symbols: list[str]
     every: float
-    has_markets: bool
+    closes: int | None = None
+    """The minute of the hour; without one there are no events."""
 
     def run(self) -> None:
         with self.path.open("a", encoding="utf-8") as file:
@@ -128,10 +135,10 @@ class _Writer:
                     if is_logged:
                         file.write(f"{symbol}\t{at.isoformat()}\n")
                         file.flush()
-                if self.has_markets and time.monotonic() > second + 1:
+                if self.closes is not None and time.monotonic() > second + 1:
                     second = time.monotonic()
                     for symbol in self.symbols:
-                        record_event(conn, symbol)
+                        record_event(conn, symbol, self.closes)
                 if minute != at.minute:
                     minute = at.minute
                     for symbol in self.symbols:
@@ -192,7 +199,8 @@ def feeding(
 ) -> Iterator[Feed]:
     from tests.python.market import REPOSITORY
 
-    options = [dsn, str(path), ",".join(symbols), str(every), *(["markets"] if markets else [])]
+    closes = [str(far_close().minute)] if markets else []
+    options = [dsn, str(path), ",".join(symbols), str(every), *closes]
     command = [sys.executable, "-m", "tests.faults.prices", *options]
     feed = Feed(command, path, {"PYTHONPATH": str(REPOSITORY), "LC_ALL": "C", **(more or {})})
     feed.start()
@@ -204,7 +212,7 @@ def feeding(
 
 def main() -> None:
     dsn, path, symbols, every, *rest = sys.argv[1:]
-    _Writer(dsn, Path(path), symbols.split(","), float(every), "markets" in rest).run()
+    _Writer(dsn, Path(path), symbols.split(","), float(every), *map(int, rest)).run()
 
 
 if __name__ == "__main__":
