@@ -30,8 +30,9 @@ def migrations_folder() -> Path:
 
 
 def sql_files() -> list[Path]:
-    """The files of the engine, in the order in which they are run."""
-    return sorted(folder("sql").glob("*.sql"), key=lambda file: file.name)
+    """Files of the engine in loading order: by folder, in a folder by name."""
+    root = folder("sql")
+    return sorted(root.rglob("*.sql"), key=lambda file: file.relative_to(root).as_posix())
 
 
 def code_hash() -> str:

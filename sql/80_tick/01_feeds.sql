@@ -1,44 +1,5 @@
 -- Feeds: where a tick takes its price from, and how old that price is.
 
-CREATE FUNCTION upc.freshness(age interval)
-RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN CASE
-    WHEN freshness.age <= upc.setting('fresh_for')::interval THEN 'fresh'
-    WHEN freshness.age <= upc.setting('warn_for')::interval THEN 'warn'
-    WHEN freshness.age <= upc.setting('stale_for')::interval THEN 'stale'
-    ELSE 'halted'
-END;
-COMMENT ON FUNCTION upc.freshness IS
-    'the state of a price or quote by its age: fresh up to upc.fresh_for (15 s), warn to upc.warn_for (30 s), stale to upc.stale_for (60 s), halted after that or where the age is not known';
-
-
-CREATE FUNCTION upc.worse_state(state text, other text)
-RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE
-    WHEN array_position(ARRAY['fresh', 'warn', 'stale', 'halted'], worse_state.state)
-        >= array_position(ARRAY['fresh', 'warn', 'stale', 'halted'], worse_state.other)
-    THEN worse_state.state
-    ELSE worse_state.other
-END;
-COMMENT ON FUNCTION upc.worse_state IS 'the worse of two states of freshness';
-
-
-CREATE FUNCTION upc.price_state(age interval, same_for interval)
-RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN upc.worse_state(
-    upc.freshness(price_state.age),
-    CASE
-        WHEN price_state.same_for >= upc.setting('frozen_after')::interval THEN 'stale'
-        ELSE 'fresh'
-    END
-);
-COMMENT ON FUNCTION upc.price_state IS
-    'the state of a logged price by its age and by how long it has been the same: stale from upc.frozen_after (30 s) on';
-
-
 CREATE FUNCTION upc.refuse_feed(symbol text, feed text)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE

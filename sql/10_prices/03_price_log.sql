@@ -222,3 +222,70 @@ END
 $fn$;
 COMMENT ON FUNCTION upc.observed_average IS
     'the mean of the logged prices of a stretch of time in USD, each for as long as it was the newest; NULL where the log does not have it all';
+
+
+-- At the present a price is no fresher than it is behind the last one that came in, at newest_at.
+CREATE FUNCTION upc.logged_state(
+    symbol text,
+    feed text,
+    at timestamptz,
+    priced_at timestamptz,
+    same_since timestamptz,
+    newest_at timestamptz
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+AS $fn$
+DECLARE
+    v_state text := upc.price_state(at - priced_at, at - same_since);
+    v_behind interval;
+BEGIN
+    IF newest_at > at AND at >= clock_timestamp() - interval '1 minute' THEN
+        v_behind := upc.outdated_by(symbol, nullif(feed, 'database'), at);
+    END IF;
+    IF v_behind IS NULL THEN
+        RETURN v_state;
+    END IF;
+    RETURN upc.worse_state(v_state, upc.freshness(v_behind));
+END
+$fn$;
+COMMENT ON FUNCTION upc.logged_state IS
+    'the state of the price that a live feed shows at an instant, by its age, by how long it has been the same, and by how far it is behind the last one that came in';
+
+
+-- Whether prices came in after the one that is the newest by an instant, and yet carry a later time
+-- than the instant: the clock by which it is the present has been put back. Prices that carry a time
+-- to come because a clock was ahead once are older than that one; the order of transactions tells.
+CREATE FUNCTION upc.outdated_by(symbol text, exchange text, at timestamptz)
+RETURNS interval
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+AS $fn$
+DECLARE
+    v_later record;
+    v_taken_age integer;
+BEGIN
+    SELECT p.received_at, p.exchange, age(p.xmin) AS age
+    INTO v_later
+    FROM upc_data.price AS p
+    WHERE p.symbol = outdated_by.symbol
+      AND p.exchange = coalesce(outdated_by.exchange, p.exchange)
+    ORDER BY p.received_at DESC
+    LIMIT 1;
+    IF NOT coalesce(v_later.received_at > at, false) THEN
+        RETURN NULL;
+    END IF;
+    SELECT age(p.xmin)
+    INTO v_taken_age
+    FROM upc_data.price AS p
+    WHERE p.symbol = outdated_by.symbol
+      AND p.exchange = v_later.exchange
+      AND p.received_at <= at
+    ORDER BY p.received_at DESC
+    LIMIT 1;
+    RETURN CASE
+        WHEN v_later.age < coalesce(v_taken_age, 2147483647) THEN v_later.received_at - at
+    END;
+END
+$fn$;
+COMMENT ON FUNCTION upc.outdated_by IS
+    'by how much the last price that came in is ahead of an instant; NULL where it is not';

@@ -1,18 +1,6 @@
 -- The build: what changed since it was counted is taken out of the histogram as it was, and
 -- counted again as it is. A day of candles costs a day's work.
 
-CREATE FUNCTION upc.all_starts(days integer)
-RETURNS integer[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ARRAY(
-    SELECT d * 1530 + m
-    FROM generate_series(0, all_starts.days - 1) AS d
-    CROSS JOIN generate_series(31, 1470) AS m
-);
-COMMENT ON FUNCTION upc.all_starts IS
-    'the places of all starting minutes in the windows of so many days laid end to end';
-
-
 CREATE FUNCTION upc.affected_starts(
     counted double precision[],
     current double precision[]
@@ -38,31 +26,6 @@ RETURN ARRAY(
 );
 COMMENT ON FUNCTION upc.affected_starts IS
     'the places, in windows laid end to end, of the starting minutes whose pairs or momentum differ between two states of the closes';
-
-
--- Element by element in one expression: a tenth of the time that unnesting takes, and a day's build
--- adds seven thousand of these arrays.
-DO $do$
-BEGIN
-    EXECUTE format(
-        $sql$
-        CREATE FUNCTION upc.add_counts(counts integer[], others integer[], sign integer)
-        RETURNS integer[]
-        LANGUAGE sql IMMUTABLE PARALLEL SAFE
-        RETURN ARRAY[%s]
-        $sql$,
-        (
-            SELECT string_agg(
-                format('add_counts.counts[%1$s] + add_counts.sign * add_counts.others[%1$s]', k),
-                ', ' ORDER BY k
-            )
-            FROM generate_series(1, 60) AS k
-        )
-    );
-END
-$do$;
-COMMENT ON FUNCTION upc.add_counts IS
-    'element by element, counts + sign × others, for arrays of 60';
 
 
 CREATE FUNCTION upc.count_days(symbol text, days date[])
@@ -250,60 +213,3 @@ END
 $fn$;
 COMMENT ON FUNCTION upc.reset_fingerprints IS
     'forgets all counts of a symbol, so that the next build counts its whole history again';
-
-
--- Counts what is new or corrected in the candles of a symbol and refreshes the fingerprints. What was
--- counted by other formulas or constants is counted again.
---
--- One transaction on one core: readers see the old fingerprints until it commits.
--- Returns the number of UTC days counted; 0 means that nothing had changed.
--- Errors: UP002 unknown symbol; 55P03 another build of the symbol is running.
---
--- Example:
---   SELECT build_fingerprints('BTC') >= 0 AS is_built;
-CREATE FUNCTION upc.build_fingerprints(symbol text)
-RETURNS integer
-LANGUAGE plpgsql VOLATILE
-AS $fn$
-DECLARE
-    v_days date[];
-    v_count integer := 0;
-    v_has_new_volatility boolean;
-BEGIN
-    PERFORM upc.require_symbol(build_fingerprints.symbol);
-
-    IF NOT pg_try_advisory_xact_lock(upc.build_lock_key(build_fingerprints.symbol)) THEN
-        RAISE EXCEPTION 'the fingerprints of % are being built', build_fingerprints.symbol
-            USING
-                ERRCODE = 'lock_not_available',
-                DETAIL = 'One build of a symbol runs at a time.',
-                HINT = 'Wait until it is done; "pyupc fingerprints list" shows its progress.';
-    END IF;
-
-    IF upc.is_counted_by_others(build_fingerprints.symbol) THEN
-        PERFORM upc.reset_counts(build_fingerprints.symbol);
-    END IF;
-    FOR v_days IN SELECT p.days FROM upc.build_pieces(build_fingerprints.symbol) AS p LOOP
-        PERFORM upc.count_days(build_fingerprints.symbol, v_days);
-        v_count := v_count + cardinality(v_days);
-    END LOOP;
-
-    v_has_new_volatility := upc.build_volatility(build_fingerprints.symbol);
-
-    IF v_count > 0 OR NOT EXISTS (
-        SELECT FROM upc_data.fingerprint_build AS b
-        WHERE b.symbol = build_fingerprints.symbol AND b.completed_at IS NOT NULL
-    ) THEN
-        PERFORM upc.begin_build(build_fingerprints.symbol);
-        PERFORM upc.complete_build(build_fingerprints.symbol);
-        PERFORM upc.refresh_fingerprints();
-    ELSIF v_has_new_volatility
-        OR (SELECT f.problem IS NOT NULL FROM upc.fingerprint_problem(build_fingerprints.symbol) AS f)
-    THEN
-        PERFORM upc.refresh_fingerprints();
-    END IF;
-    RETURN v_count;
-END
-$fn$;
-COMMENT ON FUNCTION upc.build_fingerprints IS
-    'counts what is new or corrected in the candles of a symbol and refreshes the fingerprints; returns the number of UTC days counted';

@@ -1,0 +1,224 @@
+-- Granting: the rights of upc_reader and upc_operator on every object of ours.
+
+-- What upc_operator may do to tables beside reading them. Rows that are locked want UPDATE.
+CREATE FUNCTION upc.operator_writes(OUT name text, OUT privileges text[])
+RETURNS SETOF record
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    VALUES
+        ('announcement', '{INSERT,UPDATE,DELETE}'::text[]),
+        ('announcement_cursor', '{INSERT,UPDATE}'),
+        ('candle', '{INSERT,UPDATE}'),
+        ('candle_change', '{INSERT,DELETE}'),
+        ('candle_hole', '{INSERT,DELETE}'),
+        ('condition', '{INSERT,UPDATE,DELETE}'),
+        ('counted_day', '{INSERT,UPDATE,DELETE}'),
+        ('document', '{INSERT,UPDATE}'),
+        ('fill', '{INSERT}'),
+        ('fingerprint_build', '{INSERT,UPDATE}'),
+        ('fingerprint_histogram', '{INSERT,UPDATE,DELETE}'),
+        ('fit_change', '{INSERT,DELETE}'),
+        ('market_event', '{INSERT,UPDATE}'),
+        ('market_quote', '{INSERT,UPDATE,DELETE}'),
+        ('price', '{INSERT,UPDATE,DELETE}'),
+        ('tick', '{INSERT,UPDATE,DELETE}'),
+        ('tick_count', '{INSERT,UPDATE}'),
+        ('tick_lease', '{INSERT,UPDATE,DELETE}'),
+        ('trade', '{INSERT,UPDATE}'),
+        ('volatility_change', '{INSERT,DELETE}'),
+        ('volatility_day', '{INSERT,DELETE}'),
+        ('volatility_fit', '{INSERT,UPDATE,DELETE}'),
+        ('volatility_histogram', '{INSERT,UPDATE,DELETE}'),
+        ('volatility_state', '{INSERT,UPDATE,DELETE}'),
+        ('write_probe', '{INSERT,UPDATE}');
+END;
+COMMENT ON FUNCTION upc.operator_writes IS
+    'what upc_operator may do to the tables of upc_data beside reading them';
+
+
+-- The rights on our schemas, tables, views and functions that are not as they should be: what the
+-- two roles lack, and what PUBLIC or the reader have beyond theirs. The operator may have more.
+-- Only of objects whose rights are the current user's to give; in upc and analytics only of what is
+-- recorded as the engine's own.
+CREATE FUNCTION upc.rights_to_change(
+    reader text,
+    operator text,
+    OUT is_grant boolean,
+    OUT privilege text,
+    OUT kind text,
+    OUT object text,
+    OUT grantee text
+)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH role (oid, name) AS (
+        SELECT r.oid, r.rolname::text
+        FROM pg_roles AS r
+        WHERE r.rolname IN (rights_to_change.reader, rights_to_change.operator)
+
+        UNION ALL
+
+        SELECT 0, 'public'
+    ),
+    object (kind, classid, oid, schema, name, trait, owner, acl) AS (
+        SELECT
+            'SCHEMA', 'pg_namespace'::regclass, n.oid, NULL, n.nspname, NULL::"char", n.nspowner,
+            coalesce(n.nspacl, acldefault('n', n.nspowner))
+        FROM pg_namespace AS n
+        WHERE n.nspname IN ('upc_data', 'upc', 'analytics')
+
+        UNION ALL
+
+        SELECT
+            CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+            'pg_class'::regclass, c.oid, n.nspname, c.relname, c.relkind, c.relowner,
+            coalesce(
+                c.relacl,
+                acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner)
+            )
+        FROM pg_class AS c
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname IN ('upc_data', 'upc', 'analytics')
+            AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+
+        UNION ALL
+
+        SELECT
+            'ROUTINE', 'pg_proc'::regclass, p.oid, n.nspname, p.proname, p.provolatile, p.proowner,
+            coalesce(p.proacl, acldefault('f', p.proowner))
+        FROM pg_proc AS p
+        JOIN pg_namespace AS n ON n.oid = p.pronamespace
+        WHERE n.nspname IN ('upc_data', 'upc', 'analytics')
+    ),
+    ours AS (
+        SELECT o.*, d.identity
+        FROM object AS o
+        CROSS JOIN LATERAL pg_identify_object(o.classid, o.oid, 0) AS d
+        WHERE pg_has_role(o.owner, 'USAGE')
+            AND (
+                o.schema IS NULL
+                OR o.schema = 'upc_data'
+                OR EXISTS (
+                    SELECT FROM upc_data.engine_object AS recorded
+                    WHERE recorded.identity = d.type || ' ' || d.identity
+                )
+            )
+    ),
+    wanted AS (
+        SELECT o.kind, o.identity, r.name AS grantee, w.privilege
+        FROM ours AS o
+        JOIN role AS r ON r.oid <> 0
+        CROSS JOIN LATERAL (
+            SELECT 'USAGE' AS privilege WHERE o.kind = 'SCHEMA'
+
+            UNION ALL
+
+            SELECT 'SELECT' AS privilege WHERE o.kind = 'TABLE'
+
+            UNION ALL
+
+            SELECT 'EXECUTE' AS privilege
+            WHERE o.kind = 'ROUTINE'
+                AND (o.trait <> 'v' OR r.name = rights_to_change.operator)
+
+            UNION ALL
+
+            SELECT unnest(t.privileges) AS privilege
+            FROM upc.operator_writes() AS t
+            WHERE r.name = rights_to_change.operator
+                AND o.kind = 'TABLE' AND o.schema = 'upc_data' AND o.name = t.name
+
+            UNION ALL
+
+            -- What lets another than the owner refresh.
+            SELECT 'MAINTAIN' AS privilege
+            WHERE r.name = rights_to_change.operator
+                AND o.kind = 'TABLE' AND o.trait = 'm'
+                AND current_setting('server_version_num')::integer >= 170000
+        ) AS w
+    ),
+    held AS (
+        SELECT o.kind, o.identity, r.name AS grantee, e.privilege_type AS privilege
+        FROM ours AS o
+        CROSS JOIN LATERAL aclexplode(o.acl) AS e
+        JOIN role AS r ON r.oid = e.grantee
+
+        UNION
+
+        SELECT o.kind, o.identity, r.name, format('%s (%I)', e.privilege_type, a.attname)
+        FROM ours AS o
+        JOIN pg_attribute AS a ON a.attrelid = o.oid AND a.attacl IS NOT NULL
+        CROSS JOIN LATERAL aclexplode(a.attacl) AS e
+        JOIN role AS r ON r.oid = e.grantee
+        WHERE o.kind = 'TABLE'
+    )
+    SELECT w.privilege IS NOT NULL, c.privilege, c.kind, c.identity, c.grantee
+    FROM wanted AS w
+    FULL JOIN held AS h USING (kind, identity, grantee, privilege)
+    CROSS JOIN LATERAL (VALUES (kind, identity, grantee, privilege))
+        AS c (kind, identity, grantee, privilege)
+    WHERE w.privilege IS NULL AND c.grantee <> rights_to_change.operator
+        OR h.privilege IS NULL;
+END;
+COMMENT ON FUNCTION upc.rights_to_change IS
+    'the rights on our objects that the two roles lack, and those that PUBLIC or the reader have beyond theirs';
+
+
+-- Grant the two roles their rights on our schemas, tables, views and functions, as far as the roles
+-- exist, and take from PUBLIC what it has on them. Where all is as it should be, nothing is written.
+--
+-- Returns the number of rights that were granted or revoked.
+-- Example: SELECT upc.grant_rights() = 0 AS is_complete;
+CREATE FUNCTION upc.grant_rights(
+    reader text DEFAULT 'upc_reader',
+    operator text DEFAULT 'upc_operator'
+)
+RETURNS integer
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $fn$
+DECLARE
+    v_change record;
+    v_count integer := 0;
+BEGIN
+    FOR v_change IN
+        SELECT
+            CASE WHEN o.is_grant THEN 'GRANT' ELSE 'REVOKE' END AS verb,
+            CASE WHEN o.is_grant THEN 'TO' ELSE 'FROM' END AS preposition,
+            o.privileges,
+            o.kind,
+            o.grantee,
+            string_agg(o.object, ', ' ORDER BY o.object) AS objects,
+            sum(o.size) AS size
+        FROM (
+            SELECT
+                r.is_grant,
+                r.kind,
+                r.object,
+                r.grantee,
+                string_agg(r.privilege, ', ' ORDER BY r.privilege) AS privileges,
+                count(*) AS size
+            FROM upc.rights_to_change(grant_rights.reader, grant_rights.operator) AS r
+            GROUP BY r.is_grant, r.kind, r.object, r.grantee
+        ) AS o
+        GROUP BY o.is_grant, o.privileges, o.kind, o.grantee
+        ORDER BY o.is_grant, o.kind, o.privileges, o.grantee
+    LOOP
+        EXECUTE format(
+            '%s %s ON %s %s %s %I',
+            v_change.verb,
+            v_change.privileges,
+            v_change.kind,
+            v_change.objects,
+            v_change.preposition,
+            v_change.grantee
+        );
+        v_count := v_count + v_change.size;
+    END LOOP;
+    RETURN v_count;
+END
+$fn$;
+COMMENT ON FUNCTION upc.grant_rights IS
+    'grants upc_reader and upc_operator their rights on our objects and takes from PUBLIC what it has on them; returns the number of changes';

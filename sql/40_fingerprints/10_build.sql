@@ -1,0 +1,57 @@
+-- The whole build of a symbol in one call.
+
+-- Counts what is new or corrected in the candles of a symbol and refreshes the fingerprints. What was
+-- counted by other formulas or constants is counted again.
+--
+-- One transaction on one core: readers see the old fingerprints until it commits.
+-- Returns the number of UTC days counted; 0 means that nothing had changed.
+-- Errors: UP002 unknown symbol; 55P03 another build of the symbol is running.
+--
+-- Example:
+--   SELECT build_fingerprints('BTC') >= 0 AS is_built;
+CREATE FUNCTION upc.build_fingerprints(symbol text)
+RETURNS integer
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_days date[];
+    v_count integer := 0;
+    v_has_new_volatility boolean;
+BEGIN
+    PERFORM upc.require_symbol(build_fingerprints.symbol);
+
+    IF NOT pg_try_advisory_xact_lock(upc.build_lock_key(build_fingerprints.symbol)) THEN
+        RAISE EXCEPTION 'the fingerprints of % are being built', build_fingerprints.symbol
+            USING
+                ERRCODE = 'lock_not_available',
+                DETAIL = 'One build of a symbol runs at a time.',
+                HINT = 'Wait until it is done; "pyupc fingerprints list" shows its progress.';
+    END IF;
+
+    IF upc.is_counted_by_others(build_fingerprints.symbol) THEN
+        PERFORM upc.reset_counts(build_fingerprints.symbol);
+    END IF;
+    FOR v_days IN SELECT p.days FROM upc.build_pieces(build_fingerprints.symbol) AS p LOOP
+        PERFORM upc.count_days(build_fingerprints.symbol, v_days);
+        v_count := v_count + cardinality(v_days);
+    END LOOP;
+
+    v_has_new_volatility := upc.build_volatility(build_fingerprints.symbol);
+
+    IF v_count > 0 OR NOT EXISTS (
+        SELECT FROM upc_data.fingerprint_build AS b
+        WHERE b.symbol = build_fingerprints.symbol AND b.completed_at IS NOT NULL
+    ) THEN
+        PERFORM upc.begin_build(build_fingerprints.symbol);
+        PERFORM upc.complete_build(build_fingerprints.symbol);
+        PERFORM upc.refresh_fingerprints();
+    ELSIF v_has_new_volatility
+        OR (SELECT f.problem IS NOT NULL FROM upc.fingerprint_problem(build_fingerprints.symbol) AS f)
+    THEN
+        PERFORM upc.refresh_fingerprints();
+    END IF;
+    RETURN v_count;
+END
+$fn$;
+COMMENT ON FUNCTION upc.build_fingerprints IS
+    'counts what is new or corrected in the candles of a symbol and refreshes the fingerprints; returns the number of UTC days counted';
