@@ -11,29 +11,29 @@
 
 -- Create a role without login unless there is one of that name, which is kept as it is. Without the
 -- right to create roles it warns and goes on.
-CREATE FUNCTION upc.create_role(name text)
+CREATE FUNCTION upc._create_role(name text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $fn$
 BEGIN
-    IF EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = create_role.name) THEN
+    IF EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = _create_role.name) THEN
         RETURN;
     END IF;
-    EXECUTE format('CREATE ROLE %I NOLOGIN', create_role.name);
+    EXECUTE format('CREATE ROLE %I NOLOGIN', _create_role.name);
 EXCEPTION
     -- Roles are the server's: the upgrade of another database may have created it meanwhile.
     WHEN duplicate_object OR unique_violation THEN
         NULL;
     WHEN insufficient_privilege THEN
-        RAISE WARNING 'there is no role "%", and "%" may not create it', create_role.name, current_user
+        RAISE WARNING 'there is no role "%", and "%" may not create it', _create_role.name, current_user
             USING HINT = format(
                 'As who may: CREATE ROLE %I NOLOGIN; then run "pyupc db upgrade" again.',
-                create_role.name
+                _create_role.name
             );
 END
 $fn$;
-COMMENT ON FUNCTION upc.create_role IS
+COMMENT ON FUNCTION upc._create_role IS
     'creates a role without login unless there is one of that name; warns if the current user may not';
 
 
@@ -137,8 +137,8 @@ DECLARE
     );
     v_role text;
 BEGIN
-    PERFORM upc.create_role(set_up_rights.reader);
-    PERFORM upc.create_role(set_up_rights.operator);
+    PERFORM upc._create_role(set_up_rights.reader);
+    PERFORM upc._create_role(set_up_rights.operator);
     PERFORM upc.revoke_public_rights();
 
     IF NOT v_is_owner AND has_database_privilege('public', current_database(), 'TEMPORARY') THEN

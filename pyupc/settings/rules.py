@@ -136,7 +136,7 @@ def _rule(written: Mapping[str, Any]) -> Rule:
 
 
 def _registry() -> Mapping[str, Rule]:
-    text = (folder("sql") / "03_rules.sql").read_text("utf-8")
+    text = (folder("sql") / "00_core" / "03_rules.sql").read_text("utf-8")
     _, listed, _ = text.split("$rules$")
     return {written["name"]: _rule(written) for written in json.loads(listed)}
 

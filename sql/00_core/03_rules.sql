@@ -58,13 +58,13 @@ COMMENT ON FUNCTION upc.rule_definitions IS
 
 
 -- The default of a rule; NULL for a name that is none. A constant name is looked up while planning.
-CREATE FUNCTION upc.rule_fallback(name text)
+CREATE FUNCTION upc._rule_fallback(name text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (
-    SELECT d.fallback FROM upc.rule_definitions() AS d WHERE d.name = rule_fallback.name
+    SELECT d.fallback FROM upc.rule_definitions() AS d WHERE d.name = _rule_fallback.name
 );
-COMMENT ON FUNCTION upc.rule_fallback IS 'the default of a rule; NULL for a name that is none';
+COMMENT ON FUNCTION upc._rule_fallback IS 'the default of a rule; NULL for a name that is none';
 
 
 -- The value of a rule as it is stored: trimmed, numbers plain, switches on or off.
@@ -72,8 +72,8 @@ COMMENT ON FUNCTION upc.rule_fallback IS 'the default of a rule; NULL for a name
 -- Errors: UP029 a name that is no rule; 22023 a value that the rule cannot have.
 --
 -- Example:
---   SELECT upc.rule_text('stop_verify', 'yes') = 'on' AS is_switch;
-CREATE FUNCTION upc.rule_text(name text, value text)
+--   SELECT upc._rule_text('stop_verify', 'yes') = 'on' AS is_switch;
+CREATE FUNCTION upc._rule_text(name text, value text)
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -81,7 +81,7 @@ DECLARE
     v_rule record;
     v_text text := regexp_replace(trim(value), '[[:space:]]+', ' ', 'g');
 BEGIN
-    SELECT d.* INTO v_rule FROM upc.rule_definitions() AS d WHERE d.name = rule_text.name;
+    SELECT d.* INTO v_rule FROM upc.rule_definitions() AS d WHERE d.name = _rule_text.name;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'unknown rule %', coalesce(quote_literal(name), 'NULL')
             USING
@@ -145,11 +145,11 @@ BEGIN
             );
 END
 $fn$;
-COMMENT ON FUNCTION upc.rule_text IS
+COMMENT ON FUNCTION upc._rule_text IS
     'the value of a rule as it is stored; raises UP029 for a name that is none, 22023 for a value that it cannot have';
 
 
-CREATE FUNCTION upc.stored_rule(name text)
+CREATE FUNCTION upc._stored_rule(name text)
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -164,21 +164,21 @@ BEGIN
         RETURN v_taken::json ->> name;
     END IF;
 
-    SELECT r.value INTO v_value FROM upc_data.rule AS r WHERE r.name = stored_rule.name;
+    SELECT r.value INTO v_value FROM upc_data.rule AS r WHERE r.name = _stored_rule.name;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    RETURN upc.rule_text(name, v_value);
+    RETURN upc._rule_text(name, v_value);
 END
 $fn$;
-COMMENT ON FUNCTION upc.stored_rule IS
+COMMENT ON FUNCTION upc._stored_rule IS
     'internal: a rule as upc_data.rule has it, NULL where it does not; raises 22023 if it has been broken there';
 
 
 -- Read all rules of the table at once and keep them to the end of the transaction, or until
 -- upc.taken_rules is set to nothing. A tick asks for two dozen.
 -- Errors: 22023 a value that its rule cannot have.
-CREATE FUNCTION upc.take_rules()
+CREATE FUNCTION upc._take_rules()
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $fn$
@@ -193,16 +193,16 @@ BEGIN
     SELECT coalesce(json_object_agg(r.name, r.value ORDER BY r.name)::text, '{}')
     INTO v_rules
     FROM upc_data.rule AS r
-    WHERE upc.rule_fallback(r.name) IS NOT NULL;
+    WHERE upc._rule_fallback(r.name) IS NOT NULL;
     -- Each state of the table is checked once a session.
     IF v_rules <> coalesce(current_setting('upc.checked_rules', true), '') THEN
-        PERFORM upc.rule_text(e.key, e.value) FROM json_each_text(v_rules::json) AS e;
+        PERFORM upc._rule_text(e.key, e.value) FROM json_each_text(v_rules::json) AS e;
         PERFORM set_config('upc.checked_rules', v_rules, false);
     END IF;
     RETURN set_config('upc.taken_rules', v_rules, true);
 END
 $fn$;
-COMMENT ON FUNCTION upc.take_rules IS
+COMMENT ON FUNCTION upc._take_rules IS
     'internal: reads the rules of the table once for the rest of the transaction; raises 22023 if one has been broken there';
 
 
@@ -215,9 +215,9 @@ RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN coalesce(
     nullif(current_setting('upc.' || setting.name, true), ''),
-    upc.stored_rule(setting.name),
+    upc._stored_rule(setting.name),
     setting.fallback,
-    upc.rule_fallback(setting.name)
+    upc._rule_fallback(setting.name)
 );
 COMMENT ON FUNCTION upc.setting IS
     'a rule in force: a setting of the session, role or database (SET upc.name, ALTER DATABASE … SET upc.name), else what upc_data.rule says, else the fallback, else its default';
@@ -237,7 +237,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_text text := upc.rule_text(set_rule.name, set_rule.value);
+    v_text text := upc._rule_text(set_rule.name, set_rule.value);
 BEGIN
     INSERT INTO upc_data.rule AS r (name, value, set_by, set_at)
     VALUES (set_rule.name, v_text, session_user, clock_timestamp())
@@ -270,8 +270,8 @@ BEGIN
         RETURN true;
     END IF;
     -- What another pyupc has left there can be taken out; else the name has to be one.
-    IF upc.rule_fallback(name) IS NULL THEN
-        PERFORM upc.rule_text(name, NULL);
+    IF upc._rule_fallback(name) IS NULL THEN
+        PERFORM upc._rule_text(name, NULL);
     END IF;
     RETURN false;
 END
@@ -331,7 +331,7 @@ BEGIN
         problem := NULL;
         IF v_rule.stored IS NOT NULL THEN
             BEGIN
-                PERFORM upc.rule_text(v_rule.name, v_rule.stored);
+                PERFORM upc._rule_text(v_rule.name, v_rule.stored);
             EXCEPTION
                 WHEN invalid_parameter_value THEN
                     problem := SQLERRM;
@@ -340,7 +340,7 @@ BEGIN
         IF problem IS NULL AND v_rule.setting IS NOT NULL AND lower(v_rule.setting) <> 'infinity' THEN
             -- A setting may have any form that its type is read from.
             BEGIN
-                PERFORM upc.rule_text(
+                PERFORM upc._rule_text(
                     v_rule.name,
                     CASE v_rule.kind
                         WHEN 'switch' THEN v_rule.setting::boolean::text

@@ -40,7 +40,7 @@ COMMENT ON FUNCTION upc.operator_writes IS
 -- two roles lack, and what PUBLIC or the reader have beyond theirs. The operator may have more.
 -- Only of objects whose rights are the current user's to give; in upc and analytics only of what is
 -- recorded as the engine's own.
-CREATE FUNCTION upc.rights_to_change(
+CREATE FUNCTION upc._rights_to_change(
     reader text,
     operator text,
     OUT is_grant boolean,
@@ -56,7 +56,7 @@ BEGIN ATOMIC
     WITH role (oid, name) AS (
         SELECT r.oid, r.rolname::text
         FROM pg_roles AS r
-        WHERE r.rolname IN (rights_to_change.reader, rights_to_change.operator)
+        WHERE r.rolname IN (_rights_to_change.reader, _rights_to_change.operator)
 
         UNION ALL
 
@@ -121,20 +121,20 @@ BEGIN ATOMIC
 
             SELECT 'EXECUTE' AS privilege
             WHERE o.kind = 'ROUTINE'
-                AND (o.trait <> 'v' OR r.name = rights_to_change.operator)
+                AND (o.trait <> 'v' OR r.name = _rights_to_change.operator)
 
             UNION ALL
 
             SELECT unnest(t.privileges) AS privilege
             FROM upc.operator_writes() AS t
-            WHERE r.name = rights_to_change.operator
+            WHERE r.name = _rights_to_change.operator
                 AND o.kind = 'TABLE' AND o.schema = 'upc_data' AND o.name = t.name
 
             UNION ALL
 
             -- What lets another than the owner refresh.
             SELECT 'MAINTAIN' AS privilege
-            WHERE r.name = rights_to_change.operator
+            WHERE r.name = _rights_to_change.operator
                 AND o.kind = 'TABLE' AND o.trait = 'm'
                 AND current_setting('server_version_num')::integer >= 170000
         ) AS w
@@ -159,10 +159,10 @@ BEGIN ATOMIC
     FULL JOIN held AS h USING (kind, identity, grantee, privilege)
     CROSS JOIN LATERAL (VALUES (kind, identity, grantee, privilege))
         AS c (kind, identity, grantee, privilege)
-    WHERE w.privilege IS NULL AND c.grantee <> rights_to_change.operator
+    WHERE w.privilege IS NULL AND c.grantee <> _rights_to_change.operator
         OR h.privilege IS NULL;
 END;
-COMMENT ON FUNCTION upc.rights_to_change IS
+COMMENT ON FUNCTION upc._rights_to_change IS
     'the rights on our objects that the two roles lack, and those that PUBLIC or the reader have beyond theirs';
 
 
@@ -200,7 +200,7 @@ BEGIN
                 r.grantee,
                 string_agg(r.privilege, ', ' ORDER BY r.privilege) AS privileges,
                 count(*) AS size
-            FROM upc.rights_to_change(grant_rights.reader, grant_rights.operator) AS r
+            FROM upc._rights_to_change(grant_rights.reader, grant_rights.operator) AS r
             GROUP BY r.is_grant, r.kind, r.object, r.grantee
         ) AS o
         GROUP BY o.is_grant, o.privileges, o.kind, o.grantee

@@ -46,7 +46,7 @@ COMMENT ON FUNCTION upc.impossible_candles IS
     'the stored candles of a symbol that cannot be, oldest first';
 
 
-CREATE FUNCTION upc.note_changed_days(symbols text[], half_hours timestamptz[])
+CREATE FUNCTION upc._note_changed_days(symbols text[], half_hours timestamptz[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -74,17 +74,17 @@ BEGIN
     FROM unnest(symbols, half_hours) AS h (symbol, half_hour);
 END
 $fn$;
-COMMENT ON FUNCTION upc.note_changed_days IS
+COMMENT ON FUNCTION upc._note_changed_days IS
     'notes the UTC days whose counts are out of date since candles in some half hours have changed, and the days that fits may have seen';
 
 
-CREATE FUNCTION upc.candle_changed()
+CREATE FUNCTION upc._candle_changed()
 RETURNS trigger
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $fn$
 BEGIN
-    PERFORM upc.note_changed_days(array_agg(h.symbol), array_agg(h.half_hour))
+    PERFORM upc._note_changed_days(array_agg(h.symbol), array_agg(h.half_hour))
     FROM (
         SELECT DISTINCT
             c.symbol,
@@ -110,32 +110,32 @@ BEGIN
     RETURN NULL;
 END
 $fn$;
-COMMENT ON FUNCTION upc.candle_changed IS
+COMMENT ON FUNCTION upc._candle_changed IS
     'trigger: notes the UTC days whose counts a statement on upc_data.candle has made out of date, and forgets forecasts made from what it changed';
 
 CREATE TRIGGER candle_inserted
 AFTER INSERT ON upc_data.candle
 REFERENCING NEW TABLE AS changed
-FOR EACH STATEMENT EXECUTE FUNCTION upc.candle_changed();
+FOR EACH STATEMENT EXECUTE FUNCTION upc._candle_changed();
 
 CREATE TRIGGER candle_deleted
 AFTER DELETE ON upc_data.candle
 REFERENCING OLD TABLE AS changed
-FOR EACH STATEMENT EXECUTE FUNCTION upc.candle_changed();
+FOR EACH STATEMENT EXECUTE FUNCTION upc._candle_changed();
 
 -- An update may move a candle from one minute to another, so both its sides count.
 CREATE TRIGGER candle_updated_from
 AFTER UPDATE ON upc_data.candle
 REFERENCING OLD TABLE AS changed
-FOR EACH STATEMENT EXECUTE FUNCTION upc.candle_changed();
+FOR EACH STATEMENT EXECUTE FUNCTION upc._candle_changed();
 
 CREATE TRIGGER candle_updated_to
 AFTER UPDATE ON upc_data.candle
 REFERENCING NEW TABLE AS changed
-FOR EACH STATEMENT EXECUTE FUNCTION upc.candle_changed();
+FOR EACH STATEMENT EXECUTE FUNCTION upc._candle_changed();
 
 
-CREATE FUNCTION upc.candle_truncated()
+CREATE FUNCTION upc._candle_truncated()
 RETURNS trigger
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -151,9 +151,9 @@ BEGIN
     RETURN NULL;
 END
 $fn$;
-COMMENT ON FUNCTION upc.candle_truncated IS
+COMMENT ON FUNCTION upc._candle_truncated IS
     'trigger: notes every counted day when upc_data.candle is emptied by TRUNCATE';
 
 CREATE TRIGGER candle_truncated
 BEFORE TRUNCATE ON upc_data.candle
-FOR EACH STATEMENT EXECUTE FUNCTION upc.candle_truncated();
+FOR EACH STATEMENT EXECUTE FUNCTION upc._candle_truncated();

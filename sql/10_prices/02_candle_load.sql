@@ -1,18 +1,18 @@
 -- Loading candles from text: lines are staged as they are, judged here, and merged as one.
 
 -- The seconds that a UTC offset is ahead of UTC: +HH, +HHMM or +HH:MM.
--- Example: SELECT upc.utc_offset_seconds('-03:30') = -12600;
-CREATE FUNCTION upc.utc_offset_seconds(utc_offset text)
+-- Example: SELECT upc._utc_offset_seconds('-03:30') = -12600;
+CREATE FUNCTION upc._utc_offset_seconds(utc_offset text)
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (left(utc_offset_seconds.utc_offset, 1) || '1')::integer * (
-    substr(utc_offset_seconds.utc_offset, 2, 2)::integer * 3600
+RETURN (left(_utc_offset_seconds.utc_offset, 1) || '1')::integer * (
+    substr(_utc_offset_seconds.utc_offset, 2, 2)::integer * 3600
     + CASE
-        WHEN length(utc_offset_seconds.utc_offset) = 3 THEN 0
-        ELSE right(utc_offset_seconds.utc_offset, 2)::integer * 60
+        WHEN length(_utc_offset_seconds.utc_offset) = 3 THEN 0
+        ELSE right(_utc_offset_seconds.utc_offset, 2)::integer * 60
     END
 );
-COMMENT ON FUNCTION upc.utc_offset_seconds IS
+COMMENT ON FUNCTION upc._utc_offset_seconds IS
     'The seconds that a UTC offset is ahead of UTC: +HH, +HHMM or +HH:MM';
 
 -- The minute that a text names, NULL if it names none. ISO 8601 from 1970 to 2099, on a minute,
@@ -56,7 +56,7 @@ RETURN CASE
                 - CASE
                     WHEN right(candle_minute.value, 1) IN ('Z', 'z')
                         OR substr(candle_minute.value, 17) !~ '[+-]' THEN 0
-                    ELSE upc.utc_offset_seconds(
+                    ELSE upc._utc_offset_seconds(
                         substring(candle_minute.value FROM '[+-][0-9:]{2,5}$')
                     )
                 END
@@ -83,19 +83,19 @@ COMMENT ON FUNCTION upc.candle_minute IS
 
 -- The number that a text spells in decimal digits, NULL if it spells none. Words (NaN, infinity),
 -- hexadecimal digits and anything that could overflow are no numbers.
--- Example: SELECT upc.candle_number('4.625e4') = 46250;
-CREATE FUNCTION upc.candle_number(value text)
+-- Example: SELECT upc._candle_number('4.625e4') = 46250;
+CREATE FUNCTION upc._candle_number(value text)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     -- 60 digits and an exponent of two more stay far inside the range of a double.
-    WHEN octet_length(candle_number.value) > 60 THEN NULL
+    WHEN octet_length(_candle_number.value) > 60 THEN NULL
     -- What nearly every number looks like is decided by the cheaper expression.
-    WHEN candle_number.value ~ '^[0-9]+(\.[0-9]+)?$'
-        OR candle_number.value ~ '^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([Ee][+-]?[0-9][0-9]?)?$'
-    THEN candle_number.value::double precision
+    WHEN _candle_number.value ~ '^[0-9]+(\.[0-9]+)?$'
+        OR _candle_number.value ~ '^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([Ee][+-]?[0-9][0-9]?)?$'
+    THEN _candle_number.value::double precision
 END;
-COMMENT ON FUNCTION upc.candle_number IS
+COMMENT ON FUNCTION upc._candle_number IS
     'The number that a text spells in decimal digits, NULL if it spells none';
 
 
@@ -128,11 +128,11 @@ BEGIN
         close text,
         volume text,
         opened_at timestamptz GENERATED ALWAYS AS (upc.candle_minute("timestamp")) STORED,
-        open_price double precision GENERATED ALWAYS AS (upc.candle_number(open)) STORED,
-        high_price double precision GENERATED ALWAYS AS (upc.candle_number(high)) STORED,
-        low_price double precision GENERATED ALWAYS AS (upc.candle_number(low)) STORED,
-        close_price double precision GENERATED ALWAYS AS (upc.candle_number(close)) STORED,
-        amount double precision GENERATED ALWAYS AS (upc.candle_number(volume)) STORED,
+        open_price double precision GENERATED ALWAYS AS (upc._candle_number(open)) STORED,
+        high_price double precision GENERATED ALWAYS AS (upc._candle_number(high)) STORED,
+        low_price double precision GENERATED ALWAYS AS (upc._candle_number(low)) STORED,
+        close_price double precision GENERATED ALWAYS AS (upc._candle_number(close)) STORED,
+        amount double precision GENERATED ALWAYS AS (upc._candle_number(volume)) STORED,
         is_rejected boolean NOT NULL DEFAULT false,
         is_repeated boolean NOT NULL DEFAULT false
     ) ON COMMIT DROP;
@@ -220,35 +220,35 @@ COMMENT ON FUNCTION upc.reject_candle_lines IS
 
 
 -- Why a number is no price, NULL if it is one.
--- Example: SELECT upc.price_problem('low', '-1') IS NOT NULL;
-CREATE FUNCTION upc.price_problem(name text, value text)
+-- Example: SELECT upc._price_problem('low', '-1') IS NOT NULL;
+CREATE FUNCTION upc._price_problem(name text, value text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN price_problem.value = '' THEN price_problem.name || ' is empty'
-    WHEN upc.candle_number(price_problem.value) IS NULL
-        THEN format('%s %L is not a number', price_problem.name, left(price_problem.value, 40))
-    WHEN upc.candle_number(price_problem.value) <= 0
-        THEN format('%s %s is not above zero', price_problem.name, price_problem.value)
+    WHEN _price_problem.value = '' THEN _price_problem.name || ' is empty'
+    WHEN upc._candle_number(_price_problem.value) IS NULL
+        THEN format('%s %L is not a number', _price_problem.name, left(_price_problem.value, 40))
+    WHEN upc._candle_number(_price_problem.value) <= 0
+        THEN format('%s %s is not above zero', _price_problem.name, _price_problem.value)
 END;
-COMMENT ON FUNCTION upc.price_problem IS 'Why a number is no price, NULL if it is one';
+COMMENT ON FUNCTION upc._price_problem IS 'Why a number is no price, NULL if it is one';
 
 
 -- Why the price that opens or closes a minute is not one of its prices, NULL if it may be.
--- Example: SELECT upc.outside_problem('open', '7', low => '8', high => '10') IS NOT NULL;
-CREATE FUNCTION upc.outside_problem(name text, value text, low text, high text)
+-- Example: SELECT upc._outside_problem('open', '7', low => '8', high => '10') IS NOT NULL;
+CREATE FUNCTION upc._outside_problem(name text, value text, low text, high text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN upc.candle_number(outside_problem.value)
-        NOT BETWEEN upc.candle_number(outside_problem.low)
-            AND upc.candle_number(outside_problem.high)
+    WHEN upc._candle_number(_outside_problem.value)
+        NOT BETWEEN upc._candle_number(_outside_problem.low)
+            AND upc._candle_number(_outside_problem.high)
     THEN format(
         '%s %s is outside of low %s to high %s',
-        outside_problem.name, outside_problem.value, outside_problem.low, outside_problem.high
+        _outside_problem.name, _outside_problem.value, _outside_problem.low, _outside_problem.high
     )
 END;
-COMMENT ON FUNCTION upc.outside_problem IS
+COMMENT ON FUNCTION upc._outside_problem IS
     'Why a price is not one between low and high, NULL if it is one';
 
 
@@ -273,17 +273,17 @@ BEGIN
                     left(l."timestamp", 40)
                 )
             END,
-            upc.price_problem('open', l.open),
-            upc.price_problem('high', l.high),
-            upc.price_problem('low', l.low),
-            upc.price_problem('close', l.close),
+            upc._price_problem('open', l.open),
+            upc._price_problem('high', l.high),
+            upc._price_problem('low', l.low),
+            upc._price_problem('close', l.close),
             CASE WHEN l.high_price < l.low_price THEN
                 format('high %s is below low %s', l.high, l.low)
             END,
-            upc.outside_problem('open', l.open, l.low, l.high),
-            upc.outside_problem('close', l.close, l.low, l.high),
+            upc._outside_problem('open', l.open, l.low, l.high),
+            upc._outside_problem('close', l.close, l.low, l.high),
             CASE
-                WHEN l.amount IS NULL THEN upc.price_problem('volume', l.volume)
+                WHEN l.amount IS NULL THEN upc._price_problem('volume', l.volume)
                 WHEN l.amount < 0 THEN format('volume %s is below zero', l.volume)
             END,
             format('timestamp %s is in the future', l."timestamp")

@@ -48,7 +48,7 @@ COMMENT ON FUNCTION upc.record_price IS
     'logs a price of an exchange, unless a newer one is logged already';
 
 
-CREATE FUNCTION upc.logged_price(
+CREATE FUNCTION upc._logged_price(
     symbol text,
     at timestamptz,
     exchange text DEFAULT NULL,
@@ -67,14 +67,14 @@ BEGIN
         SELECT p.exchange, p.received_at
         INTO v_exchange, newest_at
         FROM upc_data.price AS p
-        WHERE p.symbol = logged_price.symbol
+        WHERE p.symbol = _logged_price.symbol
         ORDER BY p.received_at DESC
         LIMIT 1;
         IF newest_at > at THEN
             SELECT p.exchange
             INTO v_exchange
             FROM upc_data.price AS p
-            WHERE p.symbol = logged_price.symbol AND p.received_at <= at
+            WHERE p.symbol = _logged_price.symbol AND p.received_at <= at
             ORDER BY p.received_at DESC
             LIMIT 1;
         END IF;
@@ -82,7 +82,7 @@ BEGIN
     SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
     INTO price, v_received_at, priced_at
     FROM upc_data.price AS p
-    WHERE p.symbol = logged_price.symbol AND p.exchange = v_exchange
+    WHERE p.symbol = _logged_price.symbol AND p.exchange = v_exchange
     ORDER BY p.received_at DESC
     LIMIT 1;
     newest_at := coalesce(newest_at, v_received_at);
@@ -90,7 +90,7 @@ BEGIN
         SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
         INTO price, v_received_at, priced_at
         FROM upc_data.price AS p
-        WHERE p.symbol = logged_price.symbol
+        WHERE p.symbol = _logged_price.symbol
           AND p.exchange = v_exchange
           AND p.received_at <= at
         ORDER BY p.received_at DESC
@@ -101,7 +101,7 @@ BEGIN
             SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
             INTO price, v_received_at, priced_at
             FROM upc_data.price AS p
-            WHERE p.symbol = logged_price.symbol
+            WHERE p.symbol = _logged_price.symbol
               AND p.exchange = v_exchange
               AND p.received_at <= at
               AND p.received_at >= v_received_at - interval '5 seconds'
@@ -117,18 +117,18 @@ BEGIN
     SELECT min(s.received_at)
     INTO same_since
     FROM upc_data.price AS s
-    WHERE s.symbol = logged_price.symbol
+    WHERE s.symbol = _logged_price.symbol
       AND s.exchange = v_exchange
       AND s.received_at <= v_received_at
       AND s.received_at > coalesce(
           (
               SELECT d.received_at
               FROM upc_data.price AS d
-              WHERE d.symbol = logged_price.symbol
+              WHERE d.symbol = _logged_price.symbol
                 AND d.exchange = v_exchange
                 AND d.received_at <= v_received_at
                 AND d.received_at > v_received_at - interval '1 hour'
-                AND d.price <> logged_price.price
+                AND d.price <> _logged_price.price
               ORDER BY d.received_at DESC
               LIMIT 1
           ),
@@ -136,11 +136,11 @@ BEGIN
       );
 END
 $fn$;
-COMMENT ON FUNCTION upc.logged_price IS
+COMMENT ON FUNCTION upc._logged_price IS
     'the newest logged price in USD by an instant, of one exchange or of any, when it was so, since when it has been the same, and when the newest of all came in; NULL without one';
 
 
-CREATE FUNCTION upc.price_by(symbol text, at timestamptz)
+CREATE FUNCTION upc._price_by(symbol text, at timestamptz)
 RETURNS double precision
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -150,7 +150,7 @@ BEGIN
     SELECT p.price
     INTO v_price
     FROM upc_data.price AS p
-    WHERE p.symbol = price_by.symbol
+    WHERE p.symbol = _price_by.symbol
       AND p.received_at BETWEEN at - interval '5 seconds' AND at
     ORDER BY p.received_at DESC
     LIMIT 1;
@@ -159,7 +159,7 @@ BEGIN
         SELECT c.close
         INTO v_price
         FROM upc_data.candle AS c
-        WHERE c.symbol = price_by.symbol
+        WHERE c.symbol = _price_by.symbol
           AND c.opened_at BETWEEN at - interval '2 minutes' AND at - interval '1 minute'
         ORDER BY c.opened_at DESC
         LIMIT 1;
@@ -167,7 +167,7 @@ BEGIN
     RETURN v_price;
 END
 $fn$;
-COMMENT ON FUNCTION upc.price_by IS
+COMMENT ON FUNCTION upc._price_by IS
     'the price in USD at an instant: the logged one at most 5 seconds older, else the close of the last candle closed by then and at most 60 seconds older; NULL without either';
 
 
@@ -175,7 +175,7 @@ COMMENT ON FUNCTION upc.price_by IS
 --
 -- Returns USD; NULL where the log has no price of the stretch's beginning (at most 5 s older), or
 -- nothing of any 15 seconds of it: what has not been seen is not known.
-CREATE FUNCTION upc.observed_average(symbol text, since timestamptz, until timestamptz)
+CREATE FUNCTION upc._observed_average(symbol text, since timestamptz, until timestamptz)
 RETURNS double precision
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -187,7 +187,7 @@ BEGIN
     SELECT p.exchange
     INTO v_exchange
     FROM upc_data.price AS p
-    WHERE p.symbol = observed_average.symbol
+    WHERE p.symbol = _observed_average.symbol
       AND p.received_at <= until
       AND p.received_at > until - interval '15 seconds'
     ORDER BY p.received_at DESC
@@ -212,7 +212,7 @@ BEGIN
                 - greatest(p.received_at, since)
             ))::double precision AS seconds
         FROM upc_data.price AS p
-        WHERE p.symbol = observed_average.symbol
+        WHERE p.symbol = _observed_average.symbol
           AND p.exchange = v_exchange
           AND p.received_at > since - interval '5 seconds'
           AND p.received_at <= until
@@ -220,12 +220,12 @@ BEGIN
     RETURN v_average;
 END
 $fn$;
-COMMENT ON FUNCTION upc.observed_average IS
+COMMENT ON FUNCTION upc._observed_average IS
     'the mean of the logged prices of a stretch of time in USD, each for as long as it was the newest; NULL where the log does not have it all';
 
 
 -- At the present a price is no fresher than it is behind the last one that came in, at newest_at.
-CREATE FUNCTION upc.logged_state(
+CREATE FUNCTION upc._logged_state(
     symbol text,
     feed text,
     at timestamptz,
@@ -237,26 +237,26 @@ RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
 DECLARE
-    v_state text := upc.price_state(at - priced_at, at - same_since);
+    v_state text := upc._price_state(at - priced_at, at - same_since);
     v_behind interval;
 BEGIN
     IF newest_at > at AND at >= clock_timestamp() - interval '1 minute' THEN
-        v_behind := upc.outdated_by(symbol, nullif(feed, 'database'), at);
+        v_behind := upc._outdated_by(symbol, nullif(feed, 'database'), at);
     END IF;
     IF v_behind IS NULL THEN
         RETURN v_state;
     END IF;
-    RETURN upc.worse_state(v_state, upc.freshness(v_behind));
+    RETURN upc._worse_state(v_state, upc.freshness(v_behind));
 END
 $fn$;
-COMMENT ON FUNCTION upc.logged_state IS
+COMMENT ON FUNCTION upc._logged_state IS
     'the state of the price that a live feed shows at an instant, by its age, by how long it has been the same, and by how far it is behind the last one that came in';
 
 
 -- Whether prices came in after the one that is the newest by an instant, and yet carry a later time
 -- than the instant: the clock by which it is the present has been put back. Prices that carry a time
 -- to come because a clock was ahead once are older than that one; the order of transactions tells.
-CREATE FUNCTION upc.outdated_by(symbol text, exchange text, at timestamptz)
+CREATE FUNCTION upc._outdated_by(symbol text, exchange text, at timestamptz)
 RETURNS interval
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
@@ -267,8 +267,8 @@ BEGIN
     SELECT p.received_at, p.exchange, age(p.xmin) AS age
     INTO v_later
     FROM upc_data.price AS p
-    WHERE p.symbol = outdated_by.symbol
-      AND p.exchange = coalesce(outdated_by.exchange, p.exchange)
+    WHERE p.symbol = _outdated_by.symbol
+      AND p.exchange = coalesce(_outdated_by.exchange, p.exchange)
     ORDER BY p.received_at DESC
     LIMIT 1;
     IF NOT coalesce(v_later.received_at > at, false) THEN
@@ -277,7 +277,7 @@ BEGIN
     SELECT age(p.xmin)
     INTO v_taken_age
     FROM upc_data.price AS p
-    WHERE p.symbol = outdated_by.symbol
+    WHERE p.symbol = _outdated_by.symbol
       AND p.exchange = v_later.exchange
       AND p.received_at <= at
     ORDER BY p.received_at DESC
@@ -287,5 +287,5 @@ BEGIN
     END;
 END
 $fn$;
-COMMENT ON FUNCTION upc.outdated_by IS
+COMMENT ON FUNCTION upc._outdated_by IS
     'by how much the last price that came in is ahead of an instant; NULL where it is not';

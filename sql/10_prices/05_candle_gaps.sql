@@ -124,7 +124,7 @@ COMMENT ON FUNCTION upc.missing_candles IS
 
 -- Let one session at a time change the known holes of a symbol at an exchange, until the
 -- transaction ends.
-CREATE FUNCTION upc.lock_candle_holes(symbol text, exchange text)
+CREATE FUNCTION upc._lock_candle_holes(symbol text, exchange text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET lock_timeout = 0
@@ -132,12 +132,12 @@ AS $fn$
 BEGIN
     PERFORM pg_advisory_xact_lock(
         hashtextextended(
-            format('upc_data.candle_hole %s %s', lock_candle_holes.symbol, exchange), 0
+            format('upc_data.candle_hole %s %s', _lock_candle_holes.symbol, exchange), 0
         )
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.lock_candle_holes IS
+COMMENT ON FUNCTION upc._lock_candle_holes IS
     'lets one session at a time change the known holes of a symbol at an exchange';
 
 
@@ -160,7 +160,7 @@ DECLARE
     v_until timestamptz;
 BEGIN
     PERFORM upc.require_symbol(record_candle_hole.symbol);
-    PERFORM upc.lock_candle_holes(record_candle_hole.symbol, record_candle_hole.exchange);
+    PERFORM upc._lock_candle_holes(record_candle_hole.symbol, record_candle_hole.exchange);
 
     WITH touched AS (
         DELETE FROM upc_data.candle_hole AS h
@@ -202,7 +202,7 @@ DECLARE
     v_hole record;
 BEGIN
     PERFORM upc.require_symbol(forget_candle_holes.symbol);
-    PERFORM upc.lock_candle_holes(forget_candle_holes.symbol, forget_candle_holes.exchange);
+    PERFORM upc._lock_candle_holes(forget_candle_holes.symbol, forget_candle_holes.exchange);
 
     FOR v_hole IN
         DELETE FROM upc_data.candle_hole AS h

@@ -4,41 +4,41 @@
 -- them takes them from here; planning folds them into constants. Whoever changes them has every
 -- history counted again by the next build.
 
-CREATE FUNCTION upc.momentum_lags()
+CREATE FUNCTION upc._momentum_lags()
 RETURNS integer[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN '{1, 2, 3, 4, 15, 30}'::integer[];
-COMMENT ON FUNCTION upc.momentum_lags IS
+COMMENT ON FUNCTION upc._momentum_lags IS
     'the six distances, minutes ascending, over which momentum looks back; at most 30, which is what the windows of the counts hold';
 
 
-CREATE FUNCTION upc.momentum_weights()
+CREATE FUNCTION upc._momentum_weights()
 RETURNS double precision[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN '{0.30, 0.25, 0.20, 0.15, 0.05, 0.05}'::double precision[];
-COMMENT ON FUNCTION upc.momentum_weights IS
-    'the weights of the moves over the six distances of upc.momentum_lags()';
+COMMENT ON FUNCTION upc._momentum_weights IS
+    'the weights of the moves over the six distances of upc._momentum_lags()';
 
 
-CREATE FUNCTION upc.momentum_lag(place integer)
+CREATE FUNCTION upc._momentum_lag(place integer)
 RETURNS interval
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN make_interval(mins => (upc.momentum_lags())[momentum_lag.place]);
-COMMENT ON FUNCTION upc.momentum_lag IS 'one of the six distances of upc.momentum_lags()';
+RETURN make_interval(mins => (upc._momentum_lags())[_momentum_lag.place]);
+COMMENT ON FUNCTION upc._momentum_lag IS 'one of the six distances of upc._momentum_lags()';
 
 
 DO $do$
 BEGIN
-    ASSERT cardinality(upc.momentum_lags()) = 6 AND cardinality(upc.momentum_weights()) = 6
-        AND upc.momentum_lags() = ARRAY(
-            SELECT DISTINCT l FROM unnest(upc.momentum_lags()) AS l WHERE l BETWEEN 1 AND 30 ORDER BY l
+    ASSERT cardinality(upc._momentum_lags()) = 6 AND cardinality(upc._momentum_weights()) = 6
+        AND upc._momentum_lags() = ARRAY(
+            SELECT DISTINCT l FROM unnest(upc._momentum_lags()) AS l WHERE l BETWEEN 1 AND 30 ORDER BY l
         ),
         'momentum has six weights and six ascending distances of 1 to 30 minutes';
 END
 $do$;
 
 
-CREATE FUNCTION upc.momentum_bps(
+CREATE FUNCTION upc._momentum_bps(
     price double precision,
     price_1m double precision,
     price_2m double precision,
@@ -50,21 +50,21 @@ CREATE FUNCTION upc.momentum_bps(
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN 10000 * (
-    (upc.momentum_weights())[1] * (momentum_bps.price - momentum_bps.price_1m)
-        / momentum_bps.price_1m
-    + (upc.momentum_weights())[2] * (momentum_bps.price - momentum_bps.price_2m)
-        / momentum_bps.price_2m
-    + (upc.momentum_weights())[3] * (momentum_bps.price - momentum_bps.price_3m)
-        / momentum_bps.price_3m
-    + (upc.momentum_weights())[4] * (momentum_bps.price - momentum_bps.price_4m)
-        / momentum_bps.price_4m
-    + (upc.momentum_weights())[5] * (momentum_bps.price - momentum_bps.price_15m)
-        / momentum_bps.price_15m
-    + (upc.momentum_weights())[6] * (momentum_bps.price - momentum_bps.price_30m)
-        / momentum_bps.price_30m
+    (upc._momentum_weights())[1] * (_momentum_bps.price - _momentum_bps.price_1m)
+        / _momentum_bps.price_1m
+    + (upc._momentum_weights())[2] * (_momentum_bps.price - _momentum_bps.price_2m)
+        / _momentum_bps.price_2m
+    + (upc._momentum_weights())[3] * (_momentum_bps.price - _momentum_bps.price_3m)
+        / _momentum_bps.price_3m
+    + (upc._momentum_weights())[4] * (_momentum_bps.price - _momentum_bps.price_4m)
+        / _momentum_bps.price_4m
+    + (upc._momentum_weights())[5] * (_momentum_bps.price - _momentum_bps.price_15m)
+        / _momentum_bps.price_15m
+    + (upc._momentum_weights())[6] * (_momentum_bps.price - _momentum_bps.price_30m)
+        / _momentum_bps.price_30m
 );
-COMMENT ON FUNCTION upc.momentum_bps IS
-    'momentum in basis points from a price and the prices before it, at the six distances of upc.momentum_lags()';
+COMMENT ON FUNCTION upc._momentum_bps IS
+    'momentum in basis points from a price and the prices before it, at the six distances of upc._momentum_lags()';
 
 
 CREATE FUNCTION upc.momentum_bucket(momentum double precision)
@@ -79,7 +79,7 @@ COMMENT ON FUNCTION upc.momentum_bucket IS
     'the momentum bucket, -30 to 30, of a momentum in basis points; the outer buckets hold everything beyond';
 
 
-CREATE FUNCTION upc.momentum_of(
+CREATE FUNCTION upc._momentum_of(
     price double precision,
     earlier double precision[],
     OUT momentum double precision,
@@ -93,7 +93,7 @@ CREATE FUNCTION upc.momentum_of(
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
 BEGIN
-    momentum := upc.momentum_bps(
+    momentum := upc._momentum_bps(
         price, earlier[1], earlier[2], earlier[3], earlier[4], earlier[5], earlier[6]
     );
     delta_1m := 100 * (price - earlier[1]) / earlier[1];
@@ -104,7 +104,7 @@ BEGIN
     delta_30m := 100 * (price - earlier[6]) / earlier[6];
 END
 $fn$;
-COMMENT ON FUNCTION upc.momentum_of IS
+COMMENT ON FUNCTION upc._momentum_of IS
     'momentum in basis points and its deltas in percent from a price and the prices 1, 2, 3, 4, 15 and 30 minutes before it; NULL where one of them is';
 
 
@@ -154,15 +154,15 @@ BEGIN
 
     SELECT m.*
     INTO momentum, delta_1m, delta_2m, delta_3m, delta_4m, delta_15m, delta_30m
-    FROM upc.momentum_of(
+    FROM upc._momentum_of(
         v_price,
         ARRAY[
-            upc.price_by(symbol, at - upc.momentum_lag(1)),
-            upc.price_by(symbol, at - upc.momentum_lag(2)),
-            upc.price_by(symbol, at - upc.momentum_lag(3)),
-            upc.price_by(symbol, at - upc.momentum_lag(4)),
-            upc.price_by(symbol, at - upc.momentum_lag(5)),
-            upc.price_by(symbol, at - upc.momentum_lag(6))
+            upc._price_by(symbol, at - upc._momentum_lag(1)),
+            upc._price_by(symbol, at - upc._momentum_lag(2)),
+            upc._price_by(symbol, at - upc._momentum_lag(3)),
+            upc._price_by(symbol, at - upc._momentum_lag(4)),
+            upc._price_by(symbol, at - upc._momentum_lag(5)),
+            upc._price_by(symbol, at - upc._momentum_lag(6))
         ]
     ) AS m;
 END

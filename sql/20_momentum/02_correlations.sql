@@ -7,7 +7,7 @@
 -- density of both, divided by that of one, is a product of powers of the shares: the volatility need
 -- not be known. For an open-ended bucket the power approximates the tail of the bivariate normal
 -- distribution.
-CREATE FUNCTION upc.company_share(
+CREATE FUNCTION upc._company_share(
     share double precision,
     centre double precision,
     correlation double precision,
@@ -16,19 +16,19 @@ CREATE FUNCTION upc.company_share(
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN company_share.is_outer THEN
-        company_share.share
-            ^ (((1 - company_share.correlation) / (1 + company_share.correlation))
+    WHEN _company_share.is_outer THEN
+        _company_share.share
+            ^ (((1 - _company_share.correlation) / (1 + _company_share.correlation))
                 ^ 0.7::double precision)
     ELSE least(
         1,
-        company_share.share ^ ((1 - company_share.correlation) / (1 + company_share.correlation))
-            * company_share.centre
-                ^ (2 * company_share.correlation / (1 + company_share.correlation))
-            / sqrt(1 - company_share.correlation * company_share.correlation)
+        _company_share.share ^ ((1 - _company_share.correlation) / (1 + _company_share.correlation))
+            * _company_share.centre
+                ^ (2 * _company_share.correlation / (1 + _company_share.correlation))
+            / sqrt(1 - _company_share.correlation * _company_share.correlation)
     )
 END;
-COMMENT ON FUNCTION upc.company_share IS
+COMMENT ON FUNCTION upc._company_share IS
     'the probability that a start is in the same momentum bucket as an earlier one, from the bucket''s share of all starts, that of bucket 0, and the correlation of both momenta';
 
 
@@ -47,7 +47,7 @@ BEGIN ATOMIC
     WITH move AS (
         SELECT j, sum(w.weight::numeric) AS a
         FROM generate_series(1, 30) AS j
-        JOIN unnest(upc.momentum_lags(), upc.momentum_weights()) AS w (lag, weight) ON w.lag >= j
+        JOIN unnest(upc._momentum_lags(), upc._momentum_weights()) AS w (lag, weight) ON w.lag >= j
         GROUP BY j
     ),
     correlation AS (

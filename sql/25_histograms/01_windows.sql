@@ -6,7 +6,7 @@
 -- Windows of several days are laid end to end in one array, so that every day stands for itself:
 -- days can be counted, taken back and counted again in any order and in any company.
 
-CREATE FUNCTION upc.candle_window(
+CREATE FUNCTION upc._candle_window(
     symbol text,
     day date,
     since timestamptz DEFAULT '-infinity',
@@ -16,13 +16,13 @@ RETURNS double precision[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_from timestamptz := candle_window.day::timestamp AT TIME ZONE 'UTC' - interval '30 minutes';
+    v_from timestamptz := _candle_window.day::timestamp AT TIME ZONE 'UTC' - interval '30 minutes';
     v_window double precision[];
 BEGIN
     SELECT array_agg(c.close ORDER BY c.opened_at)
     INTO v_window
     FROM upc_data.candle AS c
-    WHERE c.symbol = candle_window.symbol
+    WHERE c.symbol = _candle_window.symbol
       AND c.opened_at >= greatest(v_from, since)
       AND c.opened_at < least(v_from + interval '1530 minutes', until);
 
@@ -37,50 +37,50 @@ BEGIN
             v_from, v_from + interval '1529 minutes', interval '1 minute'
         ) AS m (opened_at)
         LEFT JOIN upc_data.candle AS c
-            ON c.symbol = candle_window.symbol
+            ON c.symbol = _candle_window.symbol
             AND c.opened_at = m.opened_at
             AND c.opened_at >= since
             AND c.opened_at < until
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.candle_window IS
+COMMENT ON FUNCTION upc._candle_window IS
     'the window of closes of a UTC day as the candles opened in [since, until) are now: 1,530 elements, NaN for a missing candle';
 
 
-CREATE FUNCTION upc.candle_windows(symbol text, days date[])
+CREATE FUNCTION upc._candle_windows(symbol text, days date[])
 RETURNS double precision[]
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN ARRAY(
-    SELECT unnest(array_agg(upc.candle_window(candle_windows.symbol, d.day) ORDER BY d.i))
-    FROM unnest(candle_windows.days) WITH ORDINALITY AS d (day, i)
+    SELECT unnest(array_agg(upc._candle_window(_candle_windows.symbol, d.day) ORDER BY d.i))
+    FROM unnest(_candle_windows.days) WITH ORDINALITY AS d (day, i)
 );
-COMMENT ON FUNCTION upc.candle_windows IS
+COMMENT ON FUNCTION upc._candle_windows IS
     'the windows of some UTC days as the candles are now, laid end to end';
 
 
-CREATE FUNCTION upc.counted_windows(symbol text, days date[])
+CREATE FUNCTION upc._counted_windows(symbol text, days date[])
 RETURNS double precision[]
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN ARRAY(
     SELECT unnest(
         array_agg(coalesce(c.closes, array_fill('NaN'::double precision, '{1530}')) ORDER BY d.i)
     )
-    FROM unnest(counted_windows.days) WITH ORDINALITY AS d (day, i)
+    FROM unnest(_counted_windows.days) WITH ORDINALITY AS d (day, i)
     LEFT JOIN upc_data.counted_day AS c
-        ON c.symbol = counted_windows.symbol AND c.day = d.day
+        ON c.symbol = _counted_windows.symbol AND c.day = d.day
 );
-COMMENT ON FUNCTION upc.counted_windows IS
+COMMENT ON FUNCTION upc._counted_windows IS
     'the windows of some UTC days as they were counted, laid end to end; NaN where nothing was counted';
 
 
-CREATE FUNCTION upc.all_starts(days integer)
+CREATE FUNCTION upc._all_starts(days integer)
 RETURNS integer[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY(
     SELECT d * 1530 + m
-    FROM generate_series(0, all_starts.days - 1) AS d
+    FROM generate_series(0, _all_starts.days - 1) AS d
     CROSS JOIN generate_series(31, 1470) AS m
 );
-COMMENT ON FUNCTION upc.all_starts IS
+COMMENT ON FUNCTION upc._all_starts IS
     'the places of all starting minutes in the windows of so many days laid end to end';

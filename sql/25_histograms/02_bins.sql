@@ -1,6 +1,6 @@
 -- Bins of moves, horizons, and the slot of momentum that each minute is in.
 
-CREATE FUNCTION upc.price_decimals(closes double precision[])
+CREATE FUNCTION upc._price_decimals(closes double precision[])
 RETURNS integer
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
@@ -16,7 +16,7 @@ BEGIN
             bool_and(round(c * 10.0 ^ v_decimals) / 10.0 ^ v_decimals = c),
             max(c) * 10.0 ^ v_decimals
         INTO v_is_whole, v_highest
-        FROM unnest(price_decimals.closes) AS c
+        FROM unnest(_price_decimals.closes) AS c
         WHERE c <> 'NaN';
 
         EXIT WHEN v_highest >= 2.0 ^ 38;
@@ -27,11 +27,11 @@ BEGIN
     RETURN NULL;
 END
 $fn$;
-COMMENT ON FUNCTION upc.price_decimals IS
+COMMENT ON FUNCTION upc._price_decimals IS
     'a number of decimal places that makes every close a whole number below 2^38, or NULL where there is none';
 
 
-CREATE FUNCTION upc.move_bins(highest double precision)
+CREATE FUNCTION upc._move_bins(highest double precision)
 RETURNS double precision[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (
@@ -43,39 +43,39 @@ RETURN (
     -- 61 to 119: from 0, 1, … 58 upward; 120: k >= 59; 121: not a number.
     SELECT array_agg(b.edge ORDER BY b.edge)
     FROM (
-        SELECT 2000 + k + 0.5 / move_bins.highest FROM generate_series(-59, 0) AS k
+        SELECT 2000 + k + 0.5 / _move_bins.highest FROM generate_series(-59, 0) AS k
         UNION ALL
-        SELECT 2000 + k - 0.5 / move_bins.highest FROM generate_series(0, 59) AS k
+        SELECT 2000 + k - 0.5 / _move_bins.highest FROM generate_series(0, 59) AS k
         UNION ALL
         SELECT 'Infinity'
     ) AS b (edge)
 );
-COMMENT ON FUNCTION upc.move_bins IS
+COMMENT ON FUNCTION upc._move_bins IS
     'edges for width_bucket of 2000 × later price / price between whole prices up to a highest one: 122 bins that decide a move of exactly k × 0.05 % exactly';
 
 
-CREATE FUNCTION upc.move_bin(price numeric, later_price numeric)
+CREATE FUNCTION upc._move_bin(price numeric, later_price numeric)
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN move_bin.later_price = 'NaN' THEN 121
-    WHEN move_bin.later_price = move_bin.price THEN 60
-    WHEN move_bin.later_price > move_bin.price THEN
-        61 + least(59, div((move_bin.later_price - move_bin.price) * 2000, move_bin.price))
-    ELSE 59 + greatest(-59, div((move_bin.later_price - move_bin.price) * 2000, move_bin.price))
+    WHEN _move_bin.later_price = 'NaN' THEN 121
+    WHEN _move_bin.later_price = _move_bin.price THEN 60
+    WHEN _move_bin.later_price > _move_bin.price THEN
+        61 + least(59, div((_move_bin.later_price - _move_bin.price) * 2000, _move_bin.price))
+    ELSE 59 + greatest(-59, div((_move_bin.later_price - _move_bin.price) * 2000, _move_bin.price))
 END::integer;
-COMMENT ON FUNCTION upc.move_bin IS
+COMMENT ON FUNCTION upc._move_bin IS
     'the bin of move_bins for a price and a later one, in exact decimal arithmetic: for prices with too many digits for the fast way';
 
 
-CREATE FUNCTION upc.all_horizons()
+CREATE FUNCTION upc._all_horizons()
 RETURNS integer[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY(SELECT generate_series(1, 60));
-COMMENT ON FUNCTION upc.all_horizons IS 'the distances of a fingerprint, minutes: 1 to 60';
+COMMENT ON FUNCTION upc._all_horizons IS 'the distances of a fingerprint, minutes: 1 to 60';
 
 
-CREATE FUNCTION upc.momentum_slots(windows double precision[], starts integer[])
+CREATE FUNCTION upc._momentum_slots(windows double precision[], starts integer[])
 RETURNS TABLE (i integer, slot integer)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100000
 AS $fn$
@@ -87,20 +87,20 @@ BEGIN
     FROM (
         SELECT
             s AS i,
-            upc.momentum_bps(
+            upc._momentum_bps(
                 windows[s],
-                windows[s - (upc.momentum_lags())[1]],
-                windows[s - (upc.momentum_lags())[2]],
-                windows[s - (upc.momentum_lags())[3]],
-                windows[s - (upc.momentum_lags())[4]],
-                windows[s - (upc.momentum_lags())[5]],
-                windows[s - (upc.momentum_lags())[6]]
+                windows[s - (upc._momentum_lags())[1]],
+                windows[s - (upc._momentum_lags())[2]],
+                windows[s - (upc._momentum_lags())[3]],
+                windows[s - (upc._momentum_lags())[4]],
+                windows[s - (upc._momentum_lags())[5]],
+                windows[s - (upc._momentum_lags())[6]]
             ) AS momentum
-        FROM unnest(momentum_slots.starts) AS s
+        FROM unnest(_momentum_slots.starts) AS s
         WHERE windows[s] <> 'NaN'
         OFFSET 0
     ) AS m;
 END
 $fn$;
-COMMENT ON FUNCTION upc.momentum_slots IS
+COMMENT ON FUNCTION upc._momentum_slots IS
     'the momentum bucket of starting minutes given by their places in an array of windows, those without a close left out: slot 0 is bucket -30, slot 60 is bucket +30, slot 61 is a minute without momentum';

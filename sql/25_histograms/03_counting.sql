@@ -1,6 +1,6 @@
 -- Counting: pairs per momentum bucket, horizon and size of the move.
 
-CREATE FUNCTION upc.count_cells(
+CREATE FUNCTION upc._count_cells(
     windows double precision[],
     starts integer[],
     horizons integer[] DEFAULT NULL
@@ -10,21 +10,21 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET work_mem = '128MB'
 AS $fn$
 DECLARE
-    v_scale double precision := 10.0 ^ upc.price_decimals(count_cells.windows);
+    v_scale double precision := 10.0 ^ upc._price_decimals(_count_cells.windows);
     v_closes double precision[];
     v_bins double precision[];
 BEGIN
     IF v_scale IS NULL THEN
         RETURN QUERY
         WITH start AS MATERIALIZED (
-            SELECT s.i, s.slot * 8192 AS slot, count_cells.windows[s.i]::numeric AS price
-            FROM upc.momentum_slots(count_cells.windows, count_cells.starts) AS s
+            SELECT s.i, s.slot * 8192 AS slot, _count_cells.windows[s.i]::numeric AS price
+            FROM upc._momentum_slots(_count_cells.windows, _count_cells.starts) AS s
         )
         SELECT
             start.slot + t * 128
-                + upc.move_bin(start.price, count_cells.windows[start.i + t]::numeric),
+                + upc._move_bin(start.price, _count_cells.windows[start.i + t]::numeric),
             count(*)::integer
-        FROM unnest(coalesce(count_cells.horizons, upc.all_horizons())) AS t
+        FROM unnest(coalesce(_count_cells.horizons, upc._all_horizons())) AS t
         CROSS JOIN start
         GROUP BY 1;
         RETURN;
@@ -32,9 +32,9 @@ BEGIN
 
     SELECT array_agg(round(w.close * v_scale) ORDER BY w.i)
     INTO v_closes
-    FROM unnest(count_cells.windows) WITH ORDINALITY AS w (close, i);
+    FROM unnest(_count_cells.windows) WITH ORDINALITY AS w (close, i);
 
-    SELECT upc.move_bins(max(c))
+    SELECT upc._move_bins(max(c))
     INTO v_bins
     FROM unnest(v_closes) AS c
     WHERE c <> 'NaN';
@@ -45,7 +45,7 @@ BEGIN
     RETURN QUERY
     WITH start AS MATERIALIZED (
         SELECT s.i, s.slot * 8192 AS slot, 2000 / v_closes[s.i] AS per_price
-        FROM upc.momentum_slots(count_cells.windows, count_cells.starts) AS s
+        FROM upc._momentum_slots(_count_cells.windows, _count_cells.starts) AS s
         ORDER BY s.slot, s.i
     )
     SELECT
@@ -54,18 +54,18 @@ BEGIN
         count(*)::integer
     FROM (
         SELECT m AS minutes, m * 128 AS cell
-        FROM unnest(coalesce(count_cells.horizons, upc.all_horizons())) AS m
+        FROM unnest(coalesce(_count_cells.horizons, upc._all_horizons())) AS m
         OFFSET 0
     ) AS t
     CROSS JOIN start
     GROUP BY 1;
 END
 $fn$;
-COMMENT ON FUNCTION upc.count_cells IS
+COMMENT ON FUNCTION upc._count_cells IS
     'how many pairs fall into each cell, slot × 8192 + minutes × 128 + bin, for starting minutes given by their places in an array of windows; horizons: of how many minutes, 1 to 60 if NULL';
 
 
-CREATE FUNCTION upc.cumulate_cells(cells integer[], counts integer[])
+CREATE FUNCTION upc._cumulate_cells(cells integer[], counts integer[])
 RETURNS TABLE (
     bucket smallint,
     minutes smallint,
@@ -78,7 +78,7 @@ SET work_mem = '128MB'
 BEGIN ATOMIC
     WITH cell AS MATERIALIZED (
         SELECT c.cell, c.pairs
-        FROM unnest(cumulate_cells.cells, cumulate_cells.counts) AS c (cell, pairs)
+        FROM unnest(_cumulate_cells.cells, _cumulate_cells.counts) AS c (cell, pairs)
         WHERE c.cell & 127 < 121
     ),
     -- Slot 62 is the baseline: all starting minutes, with momentum or without.
@@ -126,11 +126,11 @@ BEGIN ATOMIC
         )
     FROM curve AS c;
 END;
-COMMENT ON FUNCTION upc.cumulate_cells IS
+COMMENT ON FUNCTION upc._cumulate_cells IS
     'per momentum bucket (99: baseline) and distance of 1 to 60 minutes: the pairs in some cells, and how many of them lie at or beyond each of 60 thresholds, upward and downward';
 
 
-CREATE FUNCTION upc.count_moves(
+CREATE FUNCTION upc._count_moves(
     windows double precision[],
     starts integer[],
     horizons integer[] DEFAULT NULL
@@ -148,13 +148,13 @@ BEGIN ATOMIC
     SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
     FROM (
         SELECT array_agg(c.cell) AS cells, array_agg(c.pairs) AS counts
-        FROM upc.count_cells(
-            count_moves.windows, count_moves.starts, count_moves.horizons
+        FROM upc._count_cells(
+            _count_moves.windows, _count_moves.starts, _count_moves.horizons
         ) AS c
     ) AS all_cells
-    CROSS JOIN LATERAL upc.cumulate_cells(all_cells.cells, all_cells.counts) AS m;
+    CROSS JOIN LATERAL upc._cumulate_cells(all_cells.cells, all_cells.counts) AS m;
 END;
-COMMENT ON FUNCTION upc.count_moves IS
+COMMENT ON FUNCTION upc._count_moves IS
     'per momentum bucket (99: baseline) and distance of 1 to 60 minutes: the pairs, and how many of them moved by at least +0.05 (k - 1) % and by at most -0.05 (k - 1) %';
 
 
@@ -164,14 +164,14 @@ DO $do$
 BEGIN
     EXECUTE format(
         $sql$
-        CREATE FUNCTION upc.add_counts(counts integer[], others integer[], sign integer)
+        CREATE FUNCTION upc._add_counts(counts integer[], others integer[], sign integer)
         RETURNS integer[]
         LANGUAGE sql IMMUTABLE PARALLEL SAFE
         RETURN ARRAY[%s]
         $sql$,
         (
             SELECT string_agg(
-                format('add_counts.counts[%1$s] + add_counts.sign * add_counts.others[%1$s]', k),
+                format('_add_counts.counts[%1$s] + _add_counts.sign * _add_counts.others[%1$s]', k),
                 ', ' ORDER BY k
             )
             FROM generate_series(1, 60) AS k
@@ -179,5 +179,5 @@ BEGIN
     );
 END
 $do$;
-COMMENT ON FUNCTION upc.add_counts IS
+COMMENT ON FUNCTION upc._add_counts IS
     'element by element, counts + sign × others, for arrays of 60';

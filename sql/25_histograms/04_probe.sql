@@ -6,7 +6,7 @@
 -- many digits, which are counted in another way. Nothing but whole numbers and divisions makes it,
 -- so that every server has the same.
 
-CREATE FUNCTION upc.probe_closes()
+CREATE FUNCTION upc._probe_closes()
 RETURNS double precision[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY(
@@ -27,26 +27,26 @@ RETURN ARRAY(
     ) AS p
     ORDER BY p.n
 );
-COMMENT ON FUNCTION upc.probe_closes IS
+COMMENT ON FUNCTION upc._probe_closes IS
     'internal: the window of a made-up day that shows how moves are counted';
 
 
-CREATE FUNCTION upc.probe_counting()
+CREATE FUNCTION upc._probe_counting()
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_closes double precision[] := upc.probe_closes();
+    v_closes double precision[] := upc._probe_closes();
     v_starts integer[] := ARRAY(SELECT generate_series(31, 1470));
     v_counts text;
     v_exact text;
 BEGIN
     SELECT string_agg(c::text, ' ' ORDER BY c.bucket, c.minutes)
     INTO v_counts
-    FROM upc.count_moves(v_closes, v_starts, '{1, 7, 30, 60}') AS c;
+    FROM upc._count_moves(v_closes, v_starts, '{1, 7, 30, 60}') AS c;
     SELECT string_agg(c::text, ' ' ORDER BY c.cell)
     INTO v_exact
-    FROM upc.count_cells(
+    FROM upc._count_cells(
         ARRAY(SELECT w.c / 3 FROM unnest(v_closes) WITH ORDINALITY AS w (c, i) ORDER BY w.i),
         ARRAY(SELECT generate_series(61, 361, 3)),
         '{1, 60}'
@@ -55,9 +55,9 @@ BEGIN
         sha256(
             convert_to(
                 concat_ws(
-                    '; ', 1, v_counts, v_exact, upc.momentum_lags(), upc.momentum_weights(),
-                    upc.all_horizons(),
-                    ARRAY(SELECT round((e * 1000)::numeric) FROM unnest(upc.move_bins(1e6)) AS e)
+                    '; ', 1, v_counts, v_exact, upc._momentum_lags(), upc._momentum_weights(),
+                    upc._all_horizons(),
+                    ARRAY(SELECT round((e * 1000)::numeric) FROM unnest(upc._move_bins(1e6)) AS e)
                 ),
                 'UTF8'
             )
@@ -66,7 +66,7 @@ BEGIN
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.probe_counting IS
+COMMENT ON FUNCTION upc._probe_counting IS
     'internal: names what moves are counted by, from how a made-up day is counted and from the constants';
 
 
@@ -75,7 +75,7 @@ DO $do$
 BEGIN
     EXECUTE format(
         'CREATE FUNCTION upc.counting_hash() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN %L',
-        upc.probe_counting()
+        upc._probe_counting()
     );
 END
 $do$;

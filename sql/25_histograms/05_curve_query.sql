@@ -36,7 +36,7 @@ COMMENT ON FUNCTION upc.fingerprint_name IS
 --
 -- Adding up each threshold in a column of its own is an order of magnitude faster than unnesting
 -- the arrays; the 120 columns are written by the function.
-CREATE FUNCTION upc.curve_query(counts text, stride integer DEFAULT 1)
+CREATE FUNCTION upc._curve_query(counts text, stride integer DEFAULT 1)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
@@ -81,7 +81,7 @@ BEGIN
 
     SELECT string_agg(
         format(
-            'sum(s.size * upc.company_share(s.share, s.centre, %s, s.is_outer) ORDER BY s.year) '
+            'sum(s.size * upc._company_share(s.share, s.centre, %s, s.is_outer) ORDER BY s.year) '
             '/ sum(s.size) AS g%s',
             c.correlation, c.i
         ),
@@ -278,10 +278,10 @@ BEGIN
         FROM curve AS c
         LEFT JOIN fitted AS f USING (symbol, minutes)
         $sql$,
-        curve_query.counts, v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates,
+        _curve_query.counts, v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates,
         v_companies, stride
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.curve_query IS
+COMMENT ON FUNCTION upc._curve_query IS
     'the query, as text, that makes curves with their effective sizes and shrinkage from a query for counts per symbol, year, bucket and minutes with the weight of the year';

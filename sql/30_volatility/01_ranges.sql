@@ -4,29 +4,29 @@
 -- counted, taken back and counted again in any company. The window of a UTC day has 2,880 ranges,
 -- from a day before the day to its end; -1 where there is no candle.
 
-CREATE FUNCTION upc.range_of(high double precision, low double precision)
+CREATE FUNCTION upc._range_of(high double precision, low double precision)
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- Not least(), which would take a missing candle for the largest of ranges.
 RETURN CASE
-    WHEN range_of.high / range_of.low < 4e8
-    THEN round(1e8 * ln(range_of.high / range_of.low))
-    WHEN range_of.high / range_of.low >= 4e8 THEN 2e9
+    WHEN _range_of.high / _range_of.low < 4e8
+    THEN round(1e8 * ln(_range_of.high / _range_of.low))
+    WHEN _range_of.high / _range_of.low >= 4e8 THEN 2e9
 END::integer;
-COMMENT ON FUNCTION upc.range_of IS
+COMMENT ON FUNCTION upc._range_of IS
     'the range of a candle from its high and low: ln(high / low) in units of 1e-8';
 
 
-CREATE FUNCTION upc.minute_of_week(at timestamptz)
+CREATE FUNCTION upc._minute_of_week(at timestamptz)
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- 1970 began on a Thursday.
-RETURN ((extract(epoch FROM minute_of_week.at)::bigint / 60 + 4320) % 10080)::integer;
-COMMENT ON FUNCTION upc.minute_of_week IS
+RETURN ((extract(epoch FROM _minute_of_week.at)::bigint / 60 + 4320) % 10080)::integer;
+COMMENT ON FUNCTION upc._minute_of_week IS
     'the minute of the week of an instant, 0 to 10079: 0 is Monday 00:00 UTC';
 
 
-CREATE FUNCTION upc.range_window(
+CREATE FUNCTION upc._range_window(
     symbol text,
     day date,
     since timestamptz DEFAULT '-infinity',
@@ -40,10 +40,10 @@ DECLARE
     v_from timestamptz := day::timestamp AT TIME ZONE 'UTC' - interval '24 hours';
     v_window integer[];
 BEGIN
-    SELECT array_agg(upc.range_of(c.high, c.low) ORDER BY c.opened_at)
+    SELECT array_agg(upc._range_of(c.high, c.low) ORDER BY c.opened_at)
     INTO v_window
     FROM upc_data.candle AS c
-    WHERE c.symbol = range_window.symbol
+    WHERE c.symbol = _range_window.symbol
       AND c.opened_at >= greatest(v_from, since)
       AND c.opened_at < least(v_from + interval '48 hours', until);
 
@@ -52,19 +52,19 @@ BEGIN
     END IF;
 
     RETURN (
-        SELECT array_agg(coalesce(upc.range_of(c.high, c.low), -1) ORDER BY m.opened_at)
+        SELECT array_agg(coalesce(upc._range_of(c.high, c.low), -1) ORDER BY m.opened_at)
         FROM generate_series(
             v_from, v_from + interval '2879 minutes', interval '1 minute'
         ) AS m (opened_at)
         LEFT JOIN upc_data.candle AS c
-            ON c.symbol = range_window.symbol
+            ON c.symbol = _range_window.symbol
             AND c.opened_at = m.opened_at
             AND c.opened_at >= since
             AND c.opened_at < until
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.range_window IS
+COMMENT ON FUNCTION upc._range_window IS
     'the window of ranges of a UTC day as the candles are now, those opened in [since, until): 2,880 elements, -1 for a missing candle';
 
 
@@ -75,7 +75,7 @@ COMMENT ON FUNCTION upc.range_window IS
 -- Returns a row for each of them that has half of the candles of each span behind it: the logarithm
 -- of the squared mean range of the last 5, 20, 60, 240 and 1440 minutes, each candle divided by its
 -- minute's factor, plus 14, which leaves numbers around zero.
-CREATE FUNCTION upc.range_features(
+CREATE FUNCTION upc._range_features(
     ranges integer[],
     factors smallint[],
     weekday integer,
@@ -134,11 +134,11 @@ BEGIN
             v_counts[1440 + m] - v_counts[1380 + m] AS n60,
             v_counts[1440 + m] - v_counts[1200 + m] AS n240,
             v_counts[1440 + m] - v_counts[m] AS n1440
-        FROM unnest(range_features.minutes) AS m
+        FROM unnest(_range_features.minutes) AS m
         OFFSET 0
     ) AS s
     WHERE s.n5 >= 3 AND s.n20 >= 10 AND s.n60 >= 30 AND s.n240 >= 120 AND s.n1440 >= 720;
 END
 $fn$;
-COMMENT ON FUNCTION upc.range_features IS
+COMMENT ON FUNCTION upc._range_features IS
     'what forecasts of volatility are made from, for starting minutes of one UTC day: the logarithms of the squared mean ranges of the last 5, 20, 60, 240 and 1440 minutes, plus 14';

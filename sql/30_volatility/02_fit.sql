@@ -1,7 +1,7 @@
 -- The fit: how the volatility of the next minutes follows from the ranges of the last ones, by
 -- least squares over a span of candles. Nothing outside of the span is looked at.
 
-CREATE FUNCTION upc.week_factors(symbol text, since timestamptz, until timestamptz)
+CREATE FUNCTION upc._week_factors(symbol text, since timestamptz, until timestamptz)
 RETURNS smallint[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET work_mem = '64MB'
@@ -14,9 +14,9 @@ BEGIN
         WITH candle AS MATERIALIZED (
             SELECT
                 extract(epoch FROM c.opened_at)::bigint / 60 + 4320 AS minute,
-                upc.range_of(c.high, c.low)::double precision AS range
+                upc._range_of(c.high, c.low)::double precision AS range
             FROM upc_data.candle AS c
-            WHERE c.symbol = week_factors.symbol
+            WHERE c.symbol = _week_factors.symbol
               AND c.opened_at >= since
               AND c.opened_at < until
         ),
@@ -64,25 +64,25 @@ BEGIN
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.week_factors IS
+COMMENT ON FUNCTION upc._week_factors IS
     'how volatile each minute of the week is, in hundredths of the average minute: a factor for the hour of the week times one for the minute of the day, from the candles opened in [since, until)';
 
 
-CREATE FUNCTION upc.week_variances(factors smallint[])
+CREATE FUNCTION upc._week_variances(factors smallint[])
 RETURNS double precision[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY(
     -- Squares of whole numbers: the sums are exact. An hour of the next week follows.
-    SELECT sum(week_variances.factors[1 + w % 10080]::double precision ^ 2)
+    SELECT sum(_week_variances.factors[1 + w % 10080]::double precision ^ 2)
         OVER (ORDER BY w) / 10000
     FROM generate_series(0, 10139) AS w
     ORDER BY w
 );
-COMMENT ON FUNCTION upc.week_variances IS
+COMMENT ON FUNCTION upc._week_variances IS
     'running sums of the squared factors of the minutes of the week: element b less element a is the variance of the minutes a to b - 1, the first minute of the week being 0, in that of average minutes';
 
 
-CREATE FUNCTION upc.solve_least_squares(
+CREATE FUNCTION upc._solve_least_squares(
     products double precision[],
     targets double precision[]
 )
@@ -109,11 +109,11 @@ BEGIN
     RETURN ARRAY(SELECT v_b[i] / v_a[i][i] FROM generate_series(1, v_size) AS i ORDER BY i);
 END
 $fn$;
-COMMENT ON FUNCTION upc.solve_least_squares IS
+COMMENT ON FUNCTION upc._solve_least_squares IS
     'the coefficients of a least squares fit from its normal equations: products of the regressors, and their products with the target';
 
 
-CREATE FUNCTION upc.fit_samples(
+CREATE FUNCTION upc._fit_samples(
     symbol text,
     day date,
     since timestamptz,
@@ -132,7 +132,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 5000
 AS $fn$
 DECLARE
     v_weekday integer := extract(isodow FROM day)::integer - 1;
-    v_closes double precision[] := upc.candle_window(symbol, day, since, until);
+    v_closes double precision[] := upc._candle_window(symbol, day, since, until);
     v_moves double precision[];
     v_missing integer[];
 BEGIN
@@ -169,8 +169,8 @@ BEGIN
             )
             + 0.009 * exp(f.f60 - 14)
         )
-    FROM upc.range_features(
-        upc.range_window(symbol, day, since, until),
+    FROM upc._range_features(
+        upc._range_window(symbol, day, since, until),
         factors,
         v_weekday,
         ARRAY(
@@ -181,14 +181,14 @@ BEGIN
               AND v_closes[30 + m] <> 'NaN'
         )
     ) AS f
-    CROSS JOIN unnest(fit_samples.horizons) AS h;
+    CROSS JOIN unnest(_fit_samples.horizons) AS h;
 END
 $fn$;
-COMMENT ON FUNCTION upc.fit_samples IS
+COMMENT ON FUNCTION upc._fit_samples IS
     'what a fit of volatility sees of a UTC day: per starting minute and horizon in minutes the regressors, and the logarithm of the variance that came';
 
 
-CREATE FUNCTION upc.coefficients_between(
+CREATE FUNCTION upc._coefficients_between(
     horizons integer[],
     coefficients double precision[]
 )
@@ -198,8 +198,8 @@ RETURN ARRAY(
     SELECT
         round(
             (
-                a.share * coefficients_between.coefficients[6 * a.k + c]
-                + (1 - a.share) * coefficients_between.coefficients[6 * a.k - 6 + c]
+                a.share * _coefficients_between.coefficients[6 * a.k + c]
+                + (1 - a.share) * _coefficients_between.coefficients[6 * a.k - 6 + c]
             )::numeric,
             2
         )::double precision
@@ -207,24 +207,24 @@ RETURN ARRAY(
         SELECT
             t,
             k.k,
-            ln(t::double precision / coefficients_between.horizons[k.k])
+            ln(t::double precision / _coefficients_between.horizons[k.k])
                 / ln(
-                    coefficients_between.horizons[k.k + 1]::double precision
-                    / coefficients_between.horizons[k.k]
+                    _coefficients_between.horizons[k.k + 1]::double precision
+                    / _coefficients_between.horizons[k.k]
                 ) AS share
         FROM generate_series(1, 60) AS t
         CROSS JOIN LATERAL (
             SELECT
                 least(
-                    width_bucket(t, coefficients_between.horizons),
-                    cardinality(coefficients_between.horizons) - 1
+                    width_bucket(t, _coefficients_between.horizons),
+                    cardinality(_coefficients_between.horizons) - 1
                 ) AS k
         ) AS k
     ) AS a
     CROSS JOIN generate_series(1, 6) AS c
     ORDER BY a.t, c
 );
-COMMENT ON FUNCTION upc.coefficients_between IS
+COMMENT ON FUNCTION upc._coefficients_between IS
     'six coefficients for each of 1 to 60 minutes from those of some horizons, the first 1 and the last 60 minutes: straight lines over the logarithm of time, rounded to hundredths';
 
 
@@ -232,11 +232,11 @@ COMMENT ON FUNCTION upc.coefficients_between IS
 --
 -- Returns the factors of the minutes of the week in hundredths, and six coefficients for each of 1
 -- to 60 minutes of time left: the logarithm of the variance of a move is their product with 1 and
--- the five features of upc.range_features, plus the logarithm of the variance of the minutes of the
+-- the five features of upc._range_features, plus the logarithm of the variance of the minutes of the
 -- week ahead. They are rounded to hundredths, so that a small correction of old candles mostly
 -- changes nothing. NULL where there are too few candles: fewer than 200 starting minutes with a day
 -- behind them.
-CREATE FUNCTION upc.fit_volatility(
+CREATE FUNCTION upc._fit_volatility(
     symbol text,
     since timestamptz,
     until timestamptz,
@@ -260,12 +260,12 @@ BEGIN
     SELECT (min(c.opened_at) AT TIME ZONE 'UTC')::date, (max(c.opened_at) AT TIME ZONE 'UTC')::date
     INTO v_first, v_last
     FROM upc_data.candle AS c
-    WHERE c.symbol = fit_volatility.symbol AND c.opened_at >= since AND c.opened_at < until;
+    WHERE c.symbol = _fit_volatility.symbol AND c.opened_at >= since AND c.opened_at < until;
     IF v_first IS NULL THEN
         RETURN;
     END IF;
-    factors := upc.week_factors(symbol, since, until);
-    v_variances := upc.week_variances(factors);
+    factors := upc._week_factors(symbol, since, until);
+    v_variances := upc._week_variances(factors);
     -- Neighbouring minutes say the same. A prime, so that every minute of the hour is looked at.
     v_stride := CASE WHEN v_last - v_first > 100 THEN 17 WHEN v_last - v_first > 20 THEN 7 ELSE 1 END;
 
@@ -302,8 +302,8 @@ BEGIN
                 sum(s.target * s.regressors[6])
             ] AS targets
         FROM generate_series(v_first::timestamp, v_last::timestamp, interval '1 day') AS d
-        CROSS JOIN LATERAL upc.fit_samples(
-            fit_volatility.symbol, d::date, since, until, factors, v_variances, v_stride,
+        CROSS JOIN LATERAL upc._fit_samples(
+            _fit_volatility.symbol, d::date, since, until, factors, v_variances, v_stride,
             v_horizons
         ) AS s
         GROUP BY s.horizon
@@ -323,14 +323,14 @@ BEGIN
             [v_sums.x5, v_sums.x15, v_sums.x25, v_sums.x35, v_sums.x45, v_sums.x55 + 1]
         ];
         coefficients := coefficients
-            || upc.solve_least_squares(v_products, v_sums.targets);
+            || upc._solve_least_squares(v_products, v_sums.targets);
     END LOOP;
     IF coefficients IS NULL THEN
         factors := NULL;
     ELSE
-        coefficients := upc.coefficients_between(v_horizons, coefficients);
+        coefficients := upc._coefficients_between(v_horizons, coefficients);
     END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc.fit_volatility IS
+COMMENT ON FUNCTION upc._fit_volatility IS
     'fits the forecast of a symbol''s volatility on the candles opened in [since, until), by least squares; NULL where they are too few';

@@ -1,6 +1,6 @@
 -- The forecast: how far the price is likely to move in the time left.
 
-CREATE FUNCTION upc.forecast_of(
+CREATE FUNCTION upc._forecast_of(
     coefficients double precision[],
     minutes integer,
     f5 double precision,
@@ -12,36 +12,36 @@ CREATE FUNCTION upc.forecast_of(
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN exp(
-    forecast_of.coefficients[6 * forecast_of.minutes - 5]
-    + forecast_of.coefficients[6 * forecast_of.minutes - 4] * forecast_of.f5
-    + forecast_of.coefficients[6 * forecast_of.minutes - 3] * forecast_of.f20
-    + forecast_of.coefficients[6 * forecast_of.minutes - 2] * forecast_of.f60
-    + forecast_of.coefficients[6 * forecast_of.minutes - 1] * forecast_of.f240
-    + forecast_of.coefficients[6 * forecast_of.minutes] * forecast_of.f1440
+    _forecast_of.coefficients[6 * _forecast_of.minutes - 5]
+    + _forecast_of.coefficients[6 * _forecast_of.minutes - 4] * _forecast_of.f5
+    + _forecast_of.coefficients[6 * _forecast_of.minutes - 3] * _forecast_of.f20
+    + _forecast_of.coefficients[6 * _forecast_of.minutes - 2] * _forecast_of.f60
+    + _forecast_of.coefficients[6 * _forecast_of.minutes - 1] * _forecast_of.f240
+    + _forecast_of.coefficients[6 * _forecast_of.minutes] * _forecast_of.f1440
 );
-COMMENT ON FUNCTION upc.forecast_of IS
-    'the variance of the move of some minutes of average weight that coefficients forecast from the features of upc.range_features';
+COMMENT ON FUNCTION upc._forecast_of IS
+    'the variance of the move of some minutes of average weight that coefficients forecast from the features of upc._range_features';
 
 
-CREATE FUNCTION upc.forecast_variances(symbol text, known_at timestamptz)
+CREATE FUNCTION upc._forecast_variances(symbol text, known_at timestamptz)
 RETURNS double precision[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v_fit record;
-    v_minute integer := upc.minute_of_week(known_at);
+    v_minute integer := upc._minute_of_week(known_at);
     v_features double precision[];
     v_week double precision[];
 BEGIN
     SELECT f.used_factors AS factors, f.used_coefficients AS coefficients
     INTO v_fit
     FROM upc_data.volatility_fit AS f
-    WHERE f.symbol = forecast_variances.symbol;
+    WHERE f.symbol = _forecast_variances.symbol;
     IF v_fit.factors IS NULL THEN
         RETURN NULL;
     END IF;
 
-    -- As upc.range_features has it, for one minute.
+    -- As upc._range_features has it, for one minute.
     SELECT CASE
         WHEN count(*) FILTER (WHERE c.age <= 5) >= 3
             AND count(*) FILTER (WHERE c.age <= 20) >= 10
@@ -60,14 +60,14 @@ BEGIN
     FROM (
         SELECT
             round(
-                upc.range_of(k.high, k.low) * 100.0::double precision
-                / v_fit.factors[1 + upc.minute_of_week(k.opened_at)]
+                upc._range_of(k.high, k.low) * 100.0::double precision
+                / v_fit.factors[1 + upc._minute_of_week(k.opened_at)]
             ) AS range,
-            extract(epoch FROM forecast_variances.known_at - k.opened_at)::integer / 60 AS age
+            extract(epoch FROM _forecast_variances.known_at - k.opened_at)::integer / 60 AS age
         FROM upc_data.candle AS k
-        WHERE k.symbol = forecast_variances.symbol
-          AND k.opened_at >= forecast_variances.known_at - interval '1440 minutes'
-          AND k.opened_at < forecast_variances.known_at
+        WHERE k.symbol = _forecast_variances.symbol
+          AND k.opened_at >= _forecast_variances.known_at - interval '1440 minutes'
+          AND k.opened_at < _forecast_variances.known_at
         OFFSET 0
     ) AS c;
     IF v_features IS NULL THEN
@@ -86,7 +86,7 @@ BEGIN
     ) AS w;
     RETURN ARRAY(
         SELECT
-            v_week[t] * upc.forecast_of(
+            v_week[t] * upc._forecast_of(
                 v_fit.coefficients, t, v_features[1], v_features[2], v_features[3], v_features[4],
                 v_features[5]
             )
@@ -95,27 +95,27 @@ BEGIN
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.forecast_variances IS
+COMMENT ON FUNCTION upc._forecast_variances IS
     'the variances of the move of the next 1 to 60 minutes, the move as a share of the price, from candles closed by a full minute; NULL where nothing was fitted, or where less than half of the last 5, 20, 60, 240 or 1440 candles are there';
 
 
-CREATE FUNCTION upc.newest_close(symbol text, at timestamptz)
+CREATE FUNCTION upc._newest_close(symbol text, at timestamptz)
 RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (
     SELECT c.opened_at + interval '1 minute'
     FROM upc_data.candle AS c
-    WHERE c.symbol = newest_close.symbol
-      AND c.opened_at <= coalesce(newest_close.at, 'infinity') - interval '1 minute'
-      AND c.opened_at >= coalesce(newest_close.at, '-infinity') - interval '6 minutes'
+    WHERE c.symbol = _newest_close.symbol
+      AND c.opened_at <= coalesce(_newest_close.at, 'infinity') - interval '1 minute'
+      AND c.opened_at >= coalesce(_newest_close.at, '-infinity') - interval '6 minutes'
     ORDER BY c.opened_at DESC
     LIMIT 1
 );
-COMMENT ON FUNCTION upc.newest_close IS
+COMMENT ON FUNCTION upc._newest_close IS
     'when the newest candle closed, by an instant and no more than five minutes before it; NULL without one; an instant of NULL asks for the newest of all';
 
 
-CREATE FUNCTION upc.known_variances(symbol text, at timestamptz DEFAULT NULL)
+CREATE FUNCTION upc._known_variances(symbol text, at timestamptz DEFAULT NULL)
 RETURNS double precision[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -126,11 +126,11 @@ BEGIN
         SELECT s.variances
         INTO v_variances
         FROM upc_data.volatility_state AS s
-        WHERE s.symbol = known_variances.symbol
+        WHERE s.symbol = _known_variances.symbol
           AND s.known_at = (
               SELECT c.opened_at + interval '1 minute'
               FROM upc_data.candle AS c
-              WHERE c.symbol = known_variances.symbol
+              WHERE c.symbol = _known_variances.symbol
               ORDER BY c.opened_at DESC
               LIMIT 1
           );
@@ -138,47 +138,47 @@ BEGIN
         SELECT s.variances
         INTO v_variances
         FROM upc_data.volatility_state AS s
-        WHERE s.symbol = known_variances.symbol
-          AND s.known_at = upc.newest_close(known_variances.symbol, at);
+        WHERE s.symbol = _known_variances.symbol
+          AND s.known_at = upc._newest_close(_known_variances.symbol, at);
     END IF;
     IF FOUND THEN
         RETURN v_variances;
     END IF;
-    RETURN upc.forecast_variances(symbol, upc.newest_close(symbol, at));
+    RETURN upc._forecast_variances(symbol, upc._newest_close(symbol, at));
 END
 $fn$;
-COMMENT ON FUNCTION upc.known_variances IS
+COMMENT ON FUNCTION upc._known_variances IS
     'the variances of forecast_variances as of the last close by an instant, kept or computed; NULL asks for the newest close';
 
 
-CREATE FUNCTION upc.keep_forecast(symbol text, at timestamptz DEFAULT NULL)
+CREATE FUNCTION upc._keep_forecast(symbol text, at timestamptz DEFAULT NULL)
 RETURNS double precision[]
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_known_at timestamptz := upc.newest_close(symbol, at);
+    v_known_at timestamptz := upc._newest_close(symbol, at);
     v_variances double precision[];
 BEGIN
     SELECT s.variances
     INTO v_variances
     FROM upc_data.volatility_state AS s
-    WHERE s.symbol = keep_forecast.symbol AND s.known_at = v_known_at;
+    WHERE s.symbol = _keep_forecast.symbol AND s.known_at = v_known_at;
     IF FOUND THEN
         RETURN v_variances;
     END IF;
-    v_variances := upc.forecast_variances(symbol, v_known_at);
+    v_variances := upc._forecast_variances(symbol, v_known_at);
 
     -- Whoever else writes it writes the same: nobody waits.
     PERFORM FROM upc_data.volatility_state AS s
-    WHERE s.symbol = keep_forecast.symbol
+    WHERE s.symbol = _keep_forecast.symbol
     FOR UPDATE SKIP LOCKED;
     IF NOT FOUND AND EXISTS (
-        SELECT FROM upc_data.volatility_state AS s WHERE s.symbol = keep_forecast.symbol
+        SELECT FROM upc_data.volatility_state AS s WHERE s.symbol = _keep_forecast.symbol
     ) THEN
         RETURN v_variances;
     END IF;
     INSERT INTO upc_data.volatility_state AS s (symbol, known_at, variances)
-    SELECT keep_forecast.symbol, v_known_at, v_variances
+    SELECT _keep_forecast.symbol, v_known_at, v_variances
     WHERE v_variances IS NOT NULL
     ON CONFLICT ON CONSTRAINT volatility_state_symbol_pkey
         DO UPDATE SET known_at = excluded.known_at, variances = excluded.variances
@@ -187,7 +187,7 @@ BEGIN
     RETURN v_variances;
 END
 $fn$;
-COMMENT ON FUNCTION upc.keep_forecast IS
+COMMENT ON FUNCTION upc._keep_forecast IS
     'the variances of known_variances, kept for those who ask next';
 
 
@@ -238,7 +238,7 @@ BEGIN
                 DETAIL = 'It is the whole seconds until the contract closes.',
                 HINT = 'Leave it out for an hour.';
     END IF;
-    RETURN 100 * sqrt(upc.variance_until(upc.known_variances(symbol, at), ttc_seconds));
+    RETURN 100 * sqrt(upc.variance_until(upc._known_variances(symbol, at), ttc_seconds));
 END
 $fn$;
 COMMENT ON FUNCTION upc.volatility IS

@@ -18,10 +18,10 @@ COMMENT ON FUNCTION upc.volatility_thresholds IS
     'the 60 thresholds of standardised moves, in standard deviations: 0 to 2.925, each 0.075 further, then 3 to 40';
 
 
-CREATE FUNCTION upc.volatility_bins()
+CREATE FUNCTION upc._volatility_bins()
 RETURNS double precision[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- As upc.move_bins has them: each edge is the first number that lies above it, which for "at most
+-- As upc._move_bins has them: each edge is the first number that lies above it, which for "at most
 -- minus a threshold" is the next one after that.
 RETURN ARRAY(
     SELECT e.edge
@@ -36,11 +36,11 @@ RETURN ARRAY(
     ) AS e (edge)
     ORDER BY e.edge
 );
-COMMENT ON FUNCTION upc.volatility_bins IS
+COMMENT ON FUNCTION upc._volatility_bins IS
     'edges for width_bucket of standardised moves: 122 bins, numbered like those of move_bins';
 
 
-CREATE FUNCTION upc.count_standardised_moves(
+CREATE FUNCTION upc._count_standardised_moves(
     days date[],
     closes double precision[],
     ranges integer[],
@@ -60,8 +60,8 @@ SET work_mem = '128MB'
 SET jit = off
 AS $fn$
 DECLARE
-    v_bins double precision[] := upc.volatility_bins();
-    v_week double precision[] := upc.week_variances(factors);
+    v_bins double precision[] := upc._volatility_bins();
+    v_week double precision[] := upc._week_variances(factors);
     -- Neighbouring minutes share nearly all of what follows them: every other one says as much.
     v_minutes integer[] := ARRAY(SELECT generate_series(1, 1440, 2));
     v_cells integer[];
@@ -73,10 +73,10 @@ BEGIN
             -- Where the minute after the starting one is in the week.
             (extract(isodow FROM d.day)::integer - 1) * 1440 + f.minute AS week_minute,
             f.f5, f.f20, f.f60, f.f240, f.f1440
-        FROM unnest(count_standardised_moves.days) WITH ORDINALITY AS d (day, k)
-        CROSS JOIN LATERAL upc.range_features(
-            count_standardised_moves.ranges[(d.k - 1) * 2880 + 1:d.k * 2880],
-            count_standardised_moves.factors,
+        FROM unnest(_count_standardised_moves.days) WITH ORDINALITY AS d (day, k)
+        CROSS JOIN LATERAL upc._range_features(
+            _count_standardised_moves.ranges[(d.k - 1) * 2880 + 1:d.k * 2880],
+            _count_standardised_moves.factors,
             extract(isodow FROM d.day)::integer - 1,
             v_minutes
         ) AS f
@@ -86,10 +86,10 @@ BEGIN
             s.i::integer AS i,
             f.week_minute::integer AS week_minute,
             s.slot * 8192 AS slot,
-            count_standardised_moves.closes[s.i] AS price,
+            _count_standardised_moves.closes[s.i] AS price,
             f.f5, f.f20, f.f60, f.f240, f.f1440
-        FROM upc.momentum_slots(
-            count_standardised_moves.closes, upc.all_starts(cardinality(count_standardised_moves.days))
+        FROM upc._momentum_slots(
+            _count_standardised_moves.closes, upc._all_starts(cardinality(_count_standardised_moves.days))
         ) AS s
         JOIN feature AS f USING (i)
         ORDER BY s.slot, s.i
@@ -98,19 +98,19 @@ BEGIN
         SELECT
             h AS minutes,
             h * 128 AS cell,
-            -0.5 * count_standardised_moves.coefficients[6 * h - 5] AS c0,
-            -0.5 * count_standardised_moves.coefficients[6 * h - 4] AS c1,
-            -0.5 * count_standardised_moves.coefficients[6 * h - 3] AS c2,
-            -0.5 * count_standardised_moves.coefficients[6 * h - 2] AS c3,
-            -0.5 * count_standardised_moves.coefficients[6 * h - 1] AS c4,
-            -0.5 * count_standardised_moves.coefficients[6 * h] AS c5
-        FROM unnest(coalesce(count_standardised_moves.horizons, upc.all_horizons())) AS h
+            -0.5 * _count_standardised_moves.coefficients[6 * h - 5] AS c0,
+            -0.5 * _count_standardised_moves.coefficients[6 * h - 4] AS c1,
+            -0.5 * _count_standardised_moves.coefficients[6 * h - 3] AS c2,
+            -0.5 * _count_standardised_moves.coefficients[6 * h - 2] AS c3,
+            -0.5 * _count_standardised_moves.coefficients[6 * h - 1] AS c4,
+            -0.5 * _count_standardised_moves.coefficients[6 * h] AS c5
+        FROM unnest(coalesce(_count_standardised_moves.horizons, upc._all_horizons())) AS h
         OFFSET 0
     ),
     cell AS (
         SELECT
             start.slot + h.cell + width_bucket(
-                (count_standardised_moves.closes[start.i + h.minutes] - start.price) / start.price
+                (_count_standardised_moves.closes[start.i + h.minutes] - start.price) / start.price
                 * exp(
                     h.c0 + h.c1 * start.f5 + h.c2 * start.f20 + h.c3 * start.f60
                     + h.c4 * start.f240 + h.c5 * start.f1440
@@ -129,27 +129,27 @@ BEGIN
 
     RETURN QUERY
     SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
-    FROM upc.cumulate_cells(v_cells, v_counts) AS m;
+    FROM upc._cumulate_cells(v_cells, v_counts) AS m;
 END
 $fn$;
-COMMENT ON FUNCTION upc.count_standardised_moves IS
-    'upc.count_moves for standardised moves: closes and ranges are the windows of some UTC days laid end to end, factors and coefficients those of a fit';
+COMMENT ON FUNCTION upc._count_standardised_moves IS
+    'upc._count_moves for standardised moves: closes and ranges are the windows of some UTC days laid end to end, factors and coefficients those of a fit';
 
 
-CREATE FUNCTION upc.range_windows(symbol text, days date[])
+CREATE FUNCTION upc._range_windows(symbol text, days date[])
 RETURNS integer[]
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN ARRAY(
-    SELECT unnest(array_agg(upc.range_window(range_windows.symbol, d.day) ORDER BY d.i))
-    FROM unnest(range_windows.days) WITH ORDINALITY AS d (day, i)
+    SELECT unnest(array_agg(upc._range_window(_range_windows.symbol, d.day) ORDER BY d.i))
+    FROM unnest(_range_windows.days) WITH ORDINALITY AS d (day, i)
 );
-COMMENT ON FUNCTION upc.range_windows IS
+COMMENT ON FUNCTION upc._range_windows IS
     'the windows of ranges of some UTC days as the candles are now, laid end to end';
 
 
--- What standardised moves are counted by, as upc.probe_counting has it for plain ones, and what their
+-- What standardised moves are counted by, as upc._probe_counting has it for plain ones, and what their
 -- forecast is fitted by. A fit reads candles, so that it is known by its text, without comments.
-CREATE FUNCTION upc.probe_volatility()
+CREATE FUNCTION upc._probe_volatility()
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -160,9 +160,9 @@ DECLARE
 BEGIN
     SELECT string_agg(c::text, ' ' ORDER BY c.bucket, c.minutes)
     INTO v_counts
-    FROM upc.count_standardised_moves(
+    FROM upc._count_standardised_moves(
         '{2024-01-03}',
-        upc.probe_closes(),
+        upc._probe_closes(),
         ARRAY(
             SELECT CASE WHEN n % 101 = 0 THEN -1 ELSE 40000 + n * 7919 % 50021 END
             FROM generate_series(1, 2880) AS n
@@ -176,9 +176,13 @@ BEGIN
         ),
         '{1, 7, 30, 60}'
     ) AS c;
+    -- Comments, white space and the underscore of an internal name do not change what is fitted.
     SELECT string_agg(
         regexp_replace(
-            regexp_replace(p.prosrc, '--[^' || chr(10) || ']*', '', 'g'), '[[:space:]]+', ' ', 'g'
+            regexp_replace(
+                regexp_replace(p.prosrc, '--[^' || chr(10) || ']*', '', 'g'), '[[:space:]]+', ' ', 'g'
+            ),
+            '\m_', '', 'g'
         ),
         '; '
         ORDER BY p.proname COLLATE "C"
@@ -186,7 +190,9 @@ BEGIN
     INTO v_fit
     FROM pg_catalog.pg_proc AS p
     WHERE p.pronamespace = 'upc'::regnamespace
-      AND p.proname IN ('fit_samples', 'fit_volatility', 'solve_least_squares', 'week_factors');
+      AND p.proname IN (
+          '_fit_samples', '_fit_volatility', '_solve_least_squares', '_week_factors'
+      );
     RETURN encode(
         sha256(
             convert_to(
@@ -195,12 +201,12 @@ BEGIN
                     ARRAY(
                         SELECT round(t::numeric, 6) FROM unnest(upc.volatility_thresholds()) AS t
                     ),
-                    (upc.week_variances(v_factors))[10081],
-                    upc.coefficients_between('{1, 10, 60}', ARRAY[
+                    (upc._week_variances(v_factors))[10081],
+                    upc._coefficients_between('{1, 10, 60}', ARRAY[
                         1, 2, 3, 4, 5, 6, 3, 1, 4, 1, 5, 9, 2, 7, 1, 8, 2, 8
                     ]),
                     ARRAY(
-                        SELECT upc.range_of(h, 100) FROM unnest('{100, 101.5, 1e12}'::double precision[]) AS h
+                        SELECT upc._range_of(h, 100) FROM unnest('{100, 101.5, 1e12}'::double precision[]) AS h
                     )
                 ),
                 'UTF8'
@@ -210,7 +216,7 @@ BEGIN
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.probe_volatility IS
+COMMENT ON FUNCTION upc._probe_volatility IS
     'internal: names what standardised moves are fitted and counted by';
 
 
@@ -218,7 +224,7 @@ DO $do$
 BEGIN
     EXECUTE format(
         'CREATE FUNCTION upc.volatility_hash() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN %L',
-        upc.probe_volatility()
+        upc._probe_volatility()
     );
 END
 $do$;

@@ -1,20 +1,20 @@
 -- The build of standardised moves: a fit of the forecast, and the counts that stand on it. A fit is
 -- made of whole months, so that a day more costs a day's work; where it changes, all is counted again.
 
-CREATE FUNCTION upc.fit_boundary(first_day date, last_day date)
+CREATE FUNCTION upc._fit_boundary(first_day date, last_day date)
 RETURNS date
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN fit_boundary.first_day + 60 <= date_trunc('month', fit_boundary.last_day::timestamp)::date
-        THEN date_trunc('month', fit_boundary.last_day::timestamp)::date
-    WHEN fit_boundary.first_day < fit_boundary.last_day THEN fit_boundary.last_day
-    ELSE fit_boundary.last_day + 1
+    WHEN _fit_boundary.first_day + 60 <= date_trunc('month', _fit_boundary.last_day::timestamp)::date
+        THEN date_trunc('month', _fit_boundary.last_day::timestamp)::date
+    WHEN _fit_boundary.first_day < _fit_boundary.last_day THEN _fit_boundary.last_day
+    ELSE _fit_boundary.last_day + 1
 END;
-COMMENT ON FUNCTION upc.fit_boundary IS
+COMMENT ON FUNCTION upc._fit_boundary IS
     'the UTC day before which candles are fitted: the first of the newest month if it has 60 days before it, else the newest day, or what there is of the only one';
 
 
-CREATE FUNCTION upc.reset_volatility(symbol text)
+CREATE FUNCTION upc._reset_volatility(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
@@ -22,12 +22,12 @@ BEGIN
     INSERT INTO upc_data.volatility_change (symbol, day)
     SELECT d.symbol, d.day
     FROM upc_data.volatility_day AS d
-    WHERE d.symbol = reset_volatility.symbol;
-    DELETE FROM upc_data.volatility_day AS d WHERE d.symbol = reset_volatility.symbol;
-    DELETE FROM upc_data.volatility_histogram AS h WHERE h.symbol = reset_volatility.symbol;
+    WHERE d.symbol = _reset_volatility.symbol;
+    DELETE FROM upc_data.volatility_day AS d WHERE d.symbol = _reset_volatility.symbol;
+    DELETE FROM upc_data.volatility_histogram AS h WHERE h.symbol = _reset_volatility.symbol;
 END
 $fn$;
-COMMENT ON FUNCTION upc.reset_volatility IS
+COMMENT ON FUNCTION upc._reset_volatility IS
     'forgets all counts of standardised moves of a symbol, so that the next build counts its whole history again';
 
 
@@ -49,7 +49,7 @@ BEGIN
     )
     SELECT min(n.day) INTO v_changed_from FROM note AS n;
 
-    SELECT upc.fit_boundary(
+    SELECT upc._fit_boundary(
         (min(c.opened_at) AT TIME ZONE 'UTC')::date, (max(c.opened_at) AT TIME ZONE 'UTC')::date
     )
     INTO v_until
@@ -65,11 +65,11 @@ BEGIN
 
     SELECT f.*
     INTO v_new
-    FROM upc.fit_volatility(
+    FROM upc._fit_volatility(
         prepare_volatility.symbol, '-infinity', v_until::timestamp AT TIME ZONE 'UTC'
     ) AS f;
     IF v_new.factors IS NULL THEN
-        PERFORM upc.reset_volatility(symbol);
+        PERFORM upc._reset_volatility(symbol);
         DELETE FROM upc_data.volatility_fit AS f WHERE f.symbol = prepare_volatility.symbol;
         RETURN false;
     END IF;
@@ -77,7 +77,7 @@ BEGIN
         OR v_old.coefficients IS DISTINCT FROM v_new.coefficients
         OR v_old.counted_by IS DISTINCT FROM upc.volatility_hash()
     THEN
-        PERFORM upc.reset_volatility(symbol);
+        PERFORM upc._reset_volatility(symbol);
     END IF;
     INSERT INTO upc_data.volatility_fit AS f
         (symbol, fitted_until, factors, coefficients, counted_by)
@@ -99,7 +99,7 @@ COMMENT ON FUNCTION upc.prepare_volatility IS
     'fits the forecast of a symbol''s volatility if a month has gone by or a fitted candle has changed, or if it was made by other formulas, and forgets the counts that stood on another one; returns whether there is a fit';
 
 
-CREATE FUNCTION upc.counted_volatility(
+CREATE FUNCTION upc._counted_volatility(
     symbol text,
     days date[],
     OUT counted_days date[],
@@ -112,22 +112,22 @@ BEGIN
     counted_days := ARRAY(
         SELECT d.day
         FROM upc_data.volatility_day AS d
-        WHERE d.symbol = counted_volatility.symbol AND d.day = ANY (days)
+        WHERE d.symbol = _counted_volatility.symbol AND d.day = ANY (days)
         ORDER BY d.day
     );
     closes := ARRAY(
         SELECT unnest(array_agg(d.closes ORDER BY d.day))
         FROM upc_data.volatility_day AS d
-        WHERE d.symbol = counted_volatility.symbol AND d.day = ANY (counted_days)
+        WHERE d.symbol = _counted_volatility.symbol AND d.day = ANY (counted_days)
     );
     ranges := ARRAY(
         SELECT unnest(array_agg(d.ranges ORDER BY d.day))
         FROM upc_data.volatility_day AS d
-        WHERE d.symbol = counted_volatility.symbol AND d.day = ANY (counted_days)
+        WHERE d.symbol = _counted_volatility.symbol AND d.day = ANY (counted_days)
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.counted_volatility IS
+COMMENT ON FUNCTION upc._counted_volatility IS
     'those of some UTC days whose standardised moves were counted, and the windows that they were counted from, laid end to end';
 
 
@@ -152,13 +152,13 @@ BEGIN
     FROM unnest(days) AS d (day)
     LEFT JOIN upc_data.volatility_day AS c
         ON c.symbol = count_volatility_days.symbol AND c.day = d.day
-    WHERE c.closes IS DISTINCT FROM upc.candle_window(count_volatility_days.symbol, d.day)
-       OR c.ranges IS DISTINCT FROM upc.range_window(count_volatility_days.symbol, d.day);
+    WHERE c.closes IS DISTINCT FROM upc._candle_window(count_volatility_days.symbol, d.day)
+       OR c.ranges IS DISTINCT FROM upc._range_window(count_volatility_days.symbol, d.day);
     IF v_changed IS NULL THEN
         RETURN;
     END IF;
 
-    SELECT c.* INTO v_old FROM upc.counted_volatility(symbol, v_changed) AS c;
+    SELECT c.* INTO v_old FROM upc._counted_volatility(symbol, v_changed) AS c;
     DELETE FROM upc_data.volatility_day AS c
     WHERE c.symbol = count_volatility_days.symbol AND c.day = ANY (v_changed);
     INSERT INTO upc_data.volatility_day (symbol, day, closes, ranges)
@@ -166,20 +166,20 @@ BEGIN
     FROM (
         SELECT
             d.day,
-            upc.candle_window(count_volatility_days.symbol, d.day) AS closes,
-            upc.range_window(count_volatility_days.symbol, d.day) AS ranges
+            upc._candle_window(count_volatility_days.symbol, d.day) AS closes,
+            upc._range_window(count_volatility_days.symbol, d.day) AS ranges
         FROM unnest(v_changed) AS d (day)
         OFFSET 0
     ) AS w
     WHERE array_fill('NaN'::double precision, '{1440}') <> w.closes[31:1470];
-    SELECT c.* INTO v_new FROM upc.counted_volatility(symbol, v_changed) AS c;
+    SELECT c.* INTO v_new FROM upc._counted_volatility(symbol, v_changed) AS c;
 
     -- In one order: two pieces of a year wait for each other at most once.
     INSERT INTO upc_data.volatility_histogram AS h
         (symbol, year, bucket, minutes, pairs, positive, negative)
     SELECT
         count_volatility_days.symbol, v_year, m.bucket, m.minutes, m.pairs, m.positive, m.negative
-    FROM upc.count_standardised_moves(
+    FROM upc._count_standardised_moves(
         v_new.counted_days, v_new.closes, v_new.ranges, v_fit.factors, v_fit.coefficients
     ) AS m
     WHERE v_new.counted_days <> '{}'
@@ -187,16 +187,16 @@ BEGIN
     ON CONFLICT ON CONSTRAINT volatility_histogram_symbol_year_bucket_minutes_pkey
         DO UPDATE SET
             pairs = h.pairs + excluded.pairs,
-            positive = upc.add_counts(h.positive, excluded.positive, 1),
-            negative = upc.add_counts(h.negative, excluded.negative, 1);
+            positive = upc._add_counts(h.positive, excluded.positive, 1),
+            negative = upc._add_counts(h.negative, excluded.negative, 1);
 
     IF v_old.counted_days <> '{}' THEN
         UPDATE upc_data.volatility_histogram AS h
         SET
             pairs = h.pairs - m.pairs,
-            positive = upc.add_counts(h.positive, m.positive, -1),
-            negative = upc.add_counts(h.negative, m.negative, -1)
-        FROM upc.count_standardised_moves(
+            positive = upc._add_counts(h.positive, m.positive, -1),
+            negative = upc._add_counts(h.negative, m.negative, -1)
+        FROM upc._count_standardised_moves(
             v_old.counted_days, v_old.closes, v_old.ranges, v_fit.factors, v_fit.coefficients
         ) AS m
         WHERE h.symbol = count_volatility_days.symbol
@@ -245,7 +245,7 @@ BEGIN
     IF EXISTS (
         SELECT FROM upc_data.volatility_fit AS f
         WHERE f.symbol = volatility_pending.symbol
-          AND f.fitted_until = upc.fit_boundary(v_first, v_last)
+          AND f.fitted_until = upc._fit_boundary(v_first, v_last)
           AND f.counted_by = upc.volatility_hash()
           AND NOT EXISTS (
               SELECT FROM upc_data.fit_change AS n
@@ -279,14 +279,14 @@ BEGIN
     WHERE f.symbol = complete_volatility.symbol;
     -- It may be another one by now.
     DELETE FROM upc_data.volatility_state AS s WHERE s.symbol = complete_volatility.symbol;
-    PERFORM upc.keep_forecast(complete_volatility.symbol);
+    PERFORM upc._keep_forecast(complete_volatility.symbol);
 END
 $fn$;
 COMMENT ON FUNCTION upc.complete_volatility IS
     'internal: notes that every piece of a build of standardised moves is counted, and keeps the newest forecast';
 
 
-CREATE FUNCTION upc.build_volatility(symbol text)
+CREATE FUNCTION upc._build_volatility(symbol text)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 AS $fn$
@@ -297,13 +297,13 @@ BEGIN
     IF NOT upc.prepare_volatility(symbol) THEN
         RETURN false;
     END IF;
-    FOR v_days IN SELECT p.days FROM upc.volatility_pieces(build_volatility.symbol) AS p LOOP
+    FOR v_days IN SELECT p.days FROM upc.volatility_pieces(_build_volatility.symbol) AS p LOOP
         PERFORM upc.count_volatility_days(symbol, v_days);
         v_is_new := true;
     END LOOP;
     IF v_is_new OR EXISTS (
         SELECT FROM upc_data.volatility_fit AS f
-        WHERE f.symbol = build_volatility.symbol AND f.completed_at IS NULL
+        WHERE f.symbol = _build_volatility.symbol AND f.completed_at IS NULL
     ) THEN
         PERFORM upc.complete_volatility(symbol);
         RETURN true;
@@ -311,5 +311,5 @@ BEGIN
     RETURN false;
 END
 $fn$;
-COMMENT ON FUNCTION upc.build_volatility IS
+COMMENT ON FUNCTION upc._build_volatility IS
     'internal: brings fit and counts of the standardised moves of a symbol up to its candles; returns whether anything has changed';

@@ -2,7 +2,7 @@
 -- refreshed together with them. Momentum tells little once volatility is taken out, so each bucket is
 -- shrunk towards the baseline as far as it is not backed.
 
-CREATE FUNCTION upc.blend_any(
+CREATE FUNCTION upc._blend_any(
     curve double precision[],
     other double precision[],
     share double precision
@@ -10,11 +10,11 @@ CREATE FUNCTION upc.blend_any(
 RETURNS double precision[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY(
-    SELECT b.c + blend_any.share * (b.o - b.c)
-    FROM unnest(blend_any.curve, blend_any.other) WITH ORDINALITY AS b (c, o, i)
+    SELECT b.c + _blend_any.share * (b.o - b.c)
+    FROM unnest(_blend_any.curve, _blend_any.other) WITH ORDINALITY AS b (c, o, i)
     ORDER BY b.i
 );
-COMMENT ON FUNCTION upc.blend_any IS 'upc.blend for curves of any length';
+COMMENT ON FUNCTION upc._blend_any IS 'upc._blend for curves of any length';
 
 
 -- Without a query in it PL/pgSQL evaluates it on the spot, in a tenth of the time.
@@ -22,7 +22,7 @@ DO $do$
 BEGIN
     EXECUTE format(
         $sql$
-        CREATE FUNCTION upc.blend(
+        CREATE FUNCTION upc._blend(
             curve double precision[],
             other double precision[],
             share double precision
@@ -30,14 +30,14 @@ BEGIN
         RETURNS double precision[]
         LANGUAGE sql IMMUTABLE PARALLEL SAFE
         RETURN CASE
-            WHEN blend.share = 0 THEN blend.curve
-            WHEN cardinality(blend.curve) = 60 THEN ARRAY[%s]
-            ELSE upc.blend_any(blend.curve, blend.other, blend.share)
+            WHEN _blend.share = 0 THEN _blend.curve
+            WHEN cardinality(_blend.curve) = 60 THEN ARRAY[%s]
+            ELSE upc._blend_any(_blend.curve, _blend.other, _blend.share)
         END
         $sql$,
         (
             SELECT string_agg(
-                format('blend.curve[%1$s] + blend.share * (blend.other[%1$s] - blend.curve[%1$s])', k),
+                format('_blend.curve[%1$s] + _blend.share * (_blend.other[%1$s] - _blend.curve[%1$s])', k),
                 ', ' ORDER BY k
             )
             FROM generate_series(1, 60) AS k
@@ -45,22 +45,22 @@ BEGIN
     );
 END
 $do$;
-COMMENT ON FUNCTION upc.blend IS
+COMMENT ON FUNCTION upc._blend IS
     'element by element, what lies between two curves: the first at a share of 0, the other at 1';
 
 
-CREATE FUNCTION upc.volatility_name(symbol text, bucket integer)
+CREATE FUNCTION upc._volatility_name(symbol text, bucket integer)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN replace(
-    upc.fingerprint_name(volatility_name.symbol, volatility_name.bucket),
+    upc.fingerprint_name(_volatility_name.symbol, _volatility_name.bucket),
     '_fingerprint_directional_', '_volatility_'
 );
-COMMENT ON FUNCTION upc.volatility_name IS
+COMMENT ON FUNCTION upc._volatility_name IS
     'the name of a fingerprint of standardised moves from its symbol and momentum bucket (99: baseline)';
 
 
-CREATE FUNCTION upc.mixed_size(
+CREATE FUNCTION upc._mixed_size(
     size double precision,
     baseline_size double precision,
     shrinkage double precision
@@ -68,10 +68,10 @@ CREATE FUNCTION upc.mixed_size(
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN 1 / (
-    mixed_size.shrinkage / mixed_size.size
-    + (1 - mixed_size.shrinkage) ^ 2 / mixed_size.baseline_size
+    _mixed_size.shrinkage / _mixed_size.size
+    + (1 - _mixed_size.shrinkage) ^ 2 / _mixed_size.baseline_size
 );
-COMMENT ON FUNCTION upc.mixed_size IS
+COMMENT ON FUNCTION upc._mixed_size IS
     'how many independent starting minutes stand behind a bucket that is shrunk towards the baseline, a shrinkage of 1 being none';
 
 
@@ -86,19 +86,19 @@ BEGIN
             c.bucket,
             c.minutes,
             c.sample_size,
-            upc.blend(b.positive, c.positive, coalesce(c.shrinkage, 1)) AS positive,
-            upc.blend(b.negative, c.negative, coalesce(c.shrinkage, 1)) AS negative,
-            upc.mixed_size(c.effective_size, b.effective_size, coalesce(c.shrinkage, 1))
+            upc._blend(b.positive, c.positive, coalesce(c.shrinkage, 1)) AS positive,
+            upc._blend(b.negative, c.negative, coalesce(c.shrinkage, 1)) AS negative,
+            upc._mixed_size(c.effective_size, b.effective_size, coalesce(c.shrinkage, 1))
                 AS effective_size,
-            upc.mixed_size(c.weighted_size, b.weighted_size, coalesce(c.shrinkage, 1))
+            upc._mixed_size(c.weighted_size, b.weighted_size, coalesce(c.shrinkage, 1))
                 AS weighted_size,
             c.shrinkage,
-            upc.volatility_name(c.symbol, c.bucket) AS fingerprint
+            upc._volatility_name(c.symbol, c.bucket) AS fingerprint
         FROM curve AS c
         JOIN curve AS b ON b.symbol = c.symbol AND b.minutes = c.minutes AND b.bucket = 99
         WHERE c.symbol <> '*'
         $sql$,
-        upc.curve_query(
+        upc._curve_query(
             $sql$
             SELECT
                 h.symbol, h.year, h.bucket, h.minutes, h.pairs, h.positive, h.negative,

@@ -2,7 +2,7 @@
 
 CREATE VIEW upc.volatility_catalogue AS
 SELECT
-    upc.volatility_name(s.symbol, b.bucket) AS fingerprint,
+    upc._volatility_name(s.symbol, b.bucket) AS fingerprint,
     s.symbol,
     b.bucket::smallint AS bucket
 FROM upc_data.symbol AS s
@@ -18,7 +18,7 @@ COMMENT ON COLUMN upc.volatility_catalogue.bucket IS
 -- Creates the views of standardised moves that analytics does not have yet.
 --
 -- Returns their number.
-CREATE FUNCTION upc.create_volatility_views()
+CREATE FUNCTION upc._create_volatility_views()
 RETURNS integer
 LANGUAGE plpgsql VOLATILE
 AS $fn$
@@ -68,7 +68,7 @@ BEGIN
     RETURN v_count;
 END
 $fn$;
-COMMENT ON FUNCTION upc.create_volatility_views IS
+COMMENT ON FUNCTION upc._create_volatility_views IS
     'creates the named views of standardised moves that analytics lacks; returns their number';
 
-SELECT upc.create_volatility_views();
+SELECT upc._create_volatility_views();

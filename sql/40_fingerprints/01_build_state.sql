@@ -1,7 +1,7 @@
 -- The build: what changed since it was counted is taken out of the histogram as it was, and
 -- counted again as it is. A day of candles costs a day's work.
 
-CREATE FUNCTION upc.affected_starts(
+CREATE FUNCTION upc._affected_starts(
     counted double precision[],
     current double precision[]
 )
@@ -19,12 +19,12 @@ RETURN ARRAY(
                 ORDER BY c.i
                 ROWS BETWEEN 30 PRECEDING AND 60 FOLLOWING
             ) AS changes
-        FROM unnest(affected_starts.counted, affected_starts.current)
+        FROM unnest(_affected_starts.counted, _affected_starts.current)
             WITH ORDINALITY AS c (counted, current, i)
     ) AS w
     WHERE w.changes > 0 AND (w.i - 1) % 1530 BETWEEN 30 AND 1469
 );
-COMMENT ON FUNCTION upc.affected_starts IS
+COMMENT ON FUNCTION upc._affected_starts IS
     'the places, in windows laid end to end, of the starting minutes whose pairs or momentum differ between two states of the closes';
 
 
@@ -36,7 +36,7 @@ DECLARE
     v_year smallint := extract(year FROM count_days.days[1]);
     v_counted double precision[];
     v_current double precision[];
-    v_starts integer[] := upc.all_starts(cardinality(count_days.days));
+    v_starts integer[] := upc._all_starts(cardinality(count_days.days));
 BEGIN
     -- The notes go first: whatever is committed between this statement and the next one is read
     -- now and noted for the next time as well, and counting it again changes nothing.
@@ -47,11 +47,11 @@ BEGIN
         SELECT FROM upc_data.counted_day AS d
         WHERE d.symbol = count_days.symbol AND d.day = ANY (count_days.days)
     ) THEN
-        v_counted := upc.counted_windows(count_days.symbol, count_days.days);
+        v_counted := upc._counted_windows(count_days.symbol, count_days.days);
     END IF;
 
     WITH current_day AS MATERIALIZED (
-        SELECT d.day, upc.candle_window(count_days.symbol, d.day) AS closes
+        SELECT d.day, upc._candle_window(count_days.symbol, d.day) AS closes
         FROM unnest(count_days.days) AS d (day)
     ),
     kept AS (
@@ -69,10 +69,10 @@ BEGIN
       AND d.day = c.day
       AND array_fill('NaN'::double precision, '{1440}') = c.closes[31:1470];
 
-    v_current := upc.counted_windows(count_days.symbol, count_days.days);
+    v_current := upc._counted_windows(count_days.symbol, count_days.days);
 
     IF v_counted IS NOT NULL THEN
-        v_starts := upc.affected_starts(v_counted, v_current);
+        v_starts := upc._affected_starts(v_counted, v_current);
         IF v_starts = '{}' THEN
             RETURN;
         END IF;
@@ -81,22 +81,22 @@ BEGIN
     INSERT INTO upc_data.fingerprint_histogram AS h
         (symbol, year, bucket, minutes, pairs, positive, negative)
     SELECT count_days.symbol, v_year, m.bucket, m.minutes, m.pairs, m.positive, m.negative
-    FROM upc.count_moves(v_current, v_starts) AS m
+    FROM upc._count_moves(v_current, v_starts) AS m
     -- Two pieces of one year may meet here; in one order they wait, and never for each other.
     ORDER BY m.bucket, m.minutes
     ON CONFLICT ON CONSTRAINT fingerprint_histogram_symbol_year_bucket_minutes_pkey
         DO UPDATE SET
             pairs = h.pairs + excluded.pairs,
-            positive = upc.add_counts(h.positive, excluded.positive, 1),
-            negative = upc.add_counts(h.negative, excluded.negative, 1);
+            positive = upc._add_counts(h.positive, excluded.positive, 1),
+            negative = upc._add_counts(h.negative, excluded.negative, 1);
 
     IF v_counted IS NOT NULL THEN
         UPDATE upc_data.fingerprint_histogram AS h
         SET
             pairs = h.pairs - m.pairs,
-            positive = upc.add_counts(h.positive, m.positive, -1),
-            negative = upc.add_counts(h.negative, m.negative, -1)
-        FROM upc.count_moves(v_counted, v_starts) AS m
+            positive = upc._add_counts(h.positive, m.positive, -1),
+            negative = upc._add_counts(h.negative, m.negative, -1)
+        FROM upc._count_moves(v_counted, v_starts) AS m
         WHERE h.symbol = count_days.symbol
           AND h.year = v_year
           AND h.bucket = m.bucket
@@ -166,14 +166,14 @@ COMMENT ON FUNCTION upc.complete_build IS
     'internal: notes that every piece of a build is in the histogram';
 
 
-CREATE FUNCTION upc.is_counted_by_others(symbol text)
+CREATE FUNCTION upc._is_counted_by_others(symbol text)
 RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN EXISTS (
     SELECT FROM upc_data.fingerprint_build AS b
-    WHERE b.symbol = is_counted_by_others.symbol AND b.counted_by <> upc.counting_hash()
+    WHERE b.symbol = _is_counted_by_others.symbol AND b.counted_by <> upc.counting_hash()
 );
-COMMENT ON FUNCTION upc.is_counted_by_others IS
+COMMENT ON FUNCTION upc._is_counted_by_others IS
     'whether the histogram of a symbol was counted by other formulas or constants than today''s';
 
 
@@ -204,7 +204,7 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
     PERFORM upc.reset_counts(reset_fingerprints.symbol);
-    PERFORM upc.reset_volatility(reset_fingerprints.symbol);
+    PERFORM upc._reset_volatility(reset_fingerprints.symbol);
     -- Forecasts go on with what was fitted before until all is counted.
     UPDATE upc_data.volatility_fit AS f
     SET fitted_until = '-infinity', completed_at = NULL

@@ -31,7 +31,7 @@ BEGIN
             NULL
         FROM upc_data.imported_curve AS i
         $sql$,
-        upc.curve_query(
+        upc._curve_query(
             $counts$
             SELECT
                 h.symbol,
@@ -222,17 +222,17 @@ COMMENT ON INDEX upc.fingerprint_grid_symbol_bucket_key IS
     'how compute_strikes finds the curve to read; also what lets the view be refreshed while it is read';
 
 
-CREATE FUNCTION upc.await_refresh()
+CREATE FUNCTION upc._await_refresh()
 RETURNS void
 LANGUAGE sql VOLATILE
 -- A refresh reads as of its own beginning. Waiting for another one before it begins makes sure that
 -- it sees what that one published.
 RETURN pg_advisory_xact_lock(hashtextextended('pyupc refresh of fingerprints', 0));
-COMMENT ON FUNCTION upc.await_refresh IS
+COMMENT ON FUNCTION upc._await_refresh IS
     'waits for the refresh of another transaction, and keeps others waiting until this one ends';
 
 
-CREATE FUNCTION upc.refresh_view(name text)
+CREATE FUNCTION upc._refresh_view(name text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
@@ -245,27 +245,27 @@ BEGIN
             FROM pg_catalog.pg_class AS c
             JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid AND i.indisunique AND i.indisvalid
             WHERE c.relnamespace = 'upc'::regnamespace
-              AND c.relname = refresh_view.name
+              AND c.relname = _refresh_view.name
               AND c.relispopulated
         ) THEN 'CONCURRENTLY' ELSE '' END,
         name
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.refresh_view IS
+COMMENT ON FUNCTION upc._refresh_view IS
     'refreshes an indexed view while others read it, if it can be read at all';
 
 
-CREATE FUNCTION upc.refresh_grid()
+CREATE FUNCTION upc._refresh_grid()
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
-    PERFORM upc.await_refresh();
-    PERFORM upc.refresh_view('fingerprint_grid');
+    PERFORM upc._await_refresh();
+    PERFORM upc._refresh_view('fingerprint_grid');
 END
 $fn$;
-COMMENT ON FUNCTION upc.refresh_grid IS
+COMMENT ON FUNCTION upc._refresh_grid IS
     'publishes the symbols and which of their sets answer: grids and named views change together at commit';
 
 
@@ -278,10 +278,10 @@ SET max_parallel_workers_per_gather = 0
 SET jit = off
 AS $fn$
 BEGIN
-    PERFORM upc.await_refresh();
-    PERFORM upc.refresh_view('fingerprint_curve');
-    PERFORM upc.refresh_view('volatility_curve');
-    PERFORM upc.refresh_grid();
+    PERFORM upc._await_refresh();
+    PERFORM upc._refresh_view('fingerprint_curve');
+    PERFORM upc._refresh_view('volatility_curve');
+    PERFORM upc._refresh_grid();
 END
 $fn$;
 COMMENT ON FUNCTION upc.refresh_fingerprints IS

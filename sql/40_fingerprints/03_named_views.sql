@@ -26,7 +26,7 @@ COMMENT ON COLUMN upc.fingerprint_catalogue.bucket IS
 -- Creates the views that the catalogue calls for and analytics does not have yet.
 --
 -- Returns their number.
-CREATE FUNCTION upc.create_fingerprint_views()
+CREATE FUNCTION upc._create_fingerprint_views()
 RETURNS integer
 LANGUAGE plpgsql VOLATILE
 AS $fn$
@@ -99,27 +99,27 @@ BEGIN
     RETURN v_count;
 END
 $fn$;
-COMMENT ON FUNCTION upc.create_fingerprint_views IS
+COMMENT ON FUNCTION upc._create_fingerprint_views IS
     'creates the named fingerprint views that the catalogue calls for and analytics lacks; returns their number';
 
-SELECT upc.create_fingerprint_views();
+SELECT upc._create_fingerprint_views();
 
 
-CREATE FUNCTION upc.symbol_changed()
+CREATE FUNCTION upc._symbol_changed()
 RETURNS trigger
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
-    IF upc.create_fingerprint_views() + upc.create_volatility_views() > 0 THEN
+    IF upc._create_fingerprint_views() + upc._create_volatility_views() > 0 THEN
         PERFORM upc.record_engine_objects();
     END IF;
-    PERFORM upc.refresh_grid();
+    PERFORM upc._refresh_grid();
     RETURN NULL;
 END
 $fn$;
-COMMENT ON FUNCTION upc.symbol_changed IS
+COMMENT ON FUNCTION upc._symbol_changed IS
     'trigger: gives a new symbol its views, and compute_strikes the symbol and its strike step';
 
 CREATE TRIGGER symbol_changed
 AFTER INSERT OR UPDATE OR DELETE ON upc_data.symbol
-FOR EACH STATEMENT EXECUTE FUNCTION upc.symbol_changed();
+FOR EACH STATEMENT EXECUTE FUNCTION upc._symbol_changed();

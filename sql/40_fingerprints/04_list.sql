@@ -17,7 +17,7 @@ SELECT
     ) AS pairs,
     b.started_at,
     b.completed_at,
-    upc.is_counted_by_others(s.symbol) AS is_outdated
+    upc._is_counted_by_others(s.symbol) AS is_outdated
 FROM upc_data.symbol AS s
 LEFT JOIN upc_data.fingerprint_build AS b USING (symbol);
 COMMENT ON VIEW upc.fingerprint_state IS

@@ -1,12 +1,12 @@
 -- Sets in use: a symbol may have fingerprints built from candles and imported ones; one set answers.
 
-CREATE FUNCTION upc.require_origin(origin text)
+CREATE FUNCTION upc._require_origin(origin text)
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
 BEGIN
-    IF NOT coalesce(require_origin.origin IN ('built', 'imported'), false) THEN
-        RAISE EXCEPTION 'unknown origin %', coalesce(quote_literal(require_origin.origin), 'NULL')
+    IF NOT coalesce(_require_origin.origin IN ('built', 'imported'), false) THEN
+        RAISE EXCEPTION 'unknown origin %', coalesce(quote_literal(_require_origin.origin), 'NULL')
             USING
                 ERRCODE = 'UP012',
                 DETAIL = 'Fingerprints are built from candles, or imported.',
@@ -14,20 +14,20 @@ BEGIN
     END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc.require_origin IS
+COMMENT ON FUNCTION upc._require_origin IS
     'raises UP012 unless fingerprints can have the origin';
 
 
-CREATE FUNCTION upc.require_set(symbol text, origin text)
+CREATE FUNCTION upc._require_set(symbol text, origin text)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
     PERFORM upc.require_symbol(symbol);
-    PERFORM upc.require_origin(origin);
+    PERFORM upc._require_origin(origin);
     IF EXISTS (
         SELECT FROM upc.fingerprint_set AS f
-        WHERE f.symbol = require_set.symbol AND f.origin = require_set.origin
+        WHERE f.symbol = _require_set.symbol AND f.origin = _require_set.origin
     ) THEN
         RETURN;
     END IF;
@@ -41,7 +41,7 @@ BEGIN
             END;
 END
 $fn$;
-COMMENT ON FUNCTION upc.require_set IS
+COMMENT ON FUNCTION upc._require_set IS
     'raises UP013 unless the symbol has fingerprints of that origin';
 
 
@@ -62,8 +62,8 @@ DECLARE
     v_symbols text[] := symbols;
     v_symbol text;
 BEGIN
-    PERFORM upc.require_origin(origin);
-    PERFORM upc.await_refresh();
+    PERFORM upc._require_origin(origin);
+    PERFORM upc._await_refresh();
 
     IF v_symbols IS NULL THEN
         SELECT array_agg(f.symbol)
@@ -79,13 +79,13 @@ BEGIN
                 HINT = 'See "pyupc fingerprints list".';
     END IF;
     FOREACH v_symbol IN ARRAY v_symbols LOOP
-        PERFORM upc.require_set(v_symbol, origin);
+        PERFORM upc._require_set(v_symbol, origin);
     END LOOP;
 
     UPDATE upc_data.fingerprint_import AS i
     SET is_preferred = use_fingerprints.origin = 'imported'
     WHERE i.symbol = ANY (v_symbols);
-    PERFORM upc.refresh_grid();
+    PERFORM upc._refresh_grid();
     RETURN QUERY SELECT DISTINCT s FROM unnest(v_symbols) AS s ORDER BY s;
 END
 $fn$;

@@ -36,7 +36,7 @@ COMMENT ON FUNCTION upc.begin_fingerprint_import IS
 
 -- Whether the staged set is the imported one, to the last digit and to the order of columns and
 -- rows.
-CREATE FUNCTION upc.is_imported(symbol text, thresholds numeric[])
+CREATE FUNCTION upc._is_imported(symbol text, thresholds numeric[])
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $fn$
@@ -44,15 +44,15 @@ BEGIN
     -- As texts, since 5.0 and 5.00 are equal numbers.
     RETURN EXISTS (
             SELECT FROM upc_data.fingerprint_import AS i
-            WHERE i.symbol = is_imported.symbol
-              AND i.thresholds::text = is_imported.thresholds::text
+            WHERE i.symbol = _is_imported.symbol
+              AND i.thresholds::text = _is_imported.thresholds::text
         )
         AND NOT EXISTS (
             SELECT
             FROM pg_temp.staged_fingerprint AS s
             FULL JOIN (
                 SELECT f.* FROM upc_data.imported_fingerprint AS f
-                WHERE f.symbol = is_imported.symbol
+                WHERE f.symbol = _is_imported.symbol
             ) AS i USING (bucket)
             WHERE (s.header, s.minutes) IS DISTINCT FROM (i.header, i.minutes)
         )
@@ -61,14 +61,14 @@ BEGIN
             FROM pg_temp.staged_curve AS s
             FULL JOIN (
                 SELECT c.* FROM upc_data.imported_curve AS c
-                WHERE c.symbol = is_imported.symbol
+                WHERE c.symbol = _is_imported.symbol
             ) AS i USING (bucket, minutes)
             WHERE (s.positive::text, s.negative::text)
                 IS DISTINCT FROM (i.positive::text, i.negative::text)
         );
 END
 $fn$;
-COMMENT ON FUNCTION upc.is_imported IS
+COMMENT ON FUNCTION upc._is_imported IS
     'whether the staged set is the imported one, to the last digit and to the order of columns and rows';
 
 
@@ -116,9 +116,9 @@ BEGIN
 
     -- Before anything is read or written: whoever refreshes now must not see the new thresholds
     -- with the old curves.
-    PERFORM upc.await_refresh();
+    PERFORM upc._await_refresh();
 
-    is_changed := NOT upc.is_imported(symbol, thresholds);
+    is_changed := NOT upc._is_imported(symbol, thresholds);
     replaced := 0;
     IF is_changed THEN
         SELECT count(*) INTO replaced
@@ -145,7 +145,7 @@ BEGIN
         FROM pg_temp.staged_curve AS s
         ORDER BY s.bucket, s.minutes;
 
-        IF upc.create_fingerprint_views() > 0 THEN
+        IF upc._create_fingerprint_views() > 0 THEN
             PERFORM upc.record_engine_objects();
         END IF;
     END IF;

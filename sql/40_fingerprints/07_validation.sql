@@ -27,7 +27,7 @@ AS $fn$
 DECLARE
     v_places integer[];
 BEGIN
-    PERFORM upc.require_set(symbol, origin);
+    PERFORM upc._require_set(symbol, origin);
 
     -- Where each threshold is in the database; NULL where it is not.
     SELECT array_agg(array_position(f.thresholds, t.threshold::double precision) ORDER BY t.place)

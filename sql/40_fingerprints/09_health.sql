@@ -1,7 +1,7 @@
 -- Health of the fingerprints: whether what was counted is published, and was counted as it would be
 -- today.
 
-CREATE FUNCTION upc.unpopulated_views()
+CREATE FUNCTION upc._unpopulated_views()
 RETURNS text[]
 LANGUAGE sql STABLE PARALLEL SAFE
 -- By name: to look for all that there are would be to read the whole catalogue.
@@ -16,7 +16,7 @@ RETURN ARRAY(
         AND NOT c.relispopulated
     ORDER BY c.relname
 );
-COMMENT ON FUNCTION upc.unpopulated_views IS
+COMMENT ON FUNCTION upc._unpopulated_views IS
     'the indexed views that nobody may read, as a restore that was not completed leaves them';
 
 
@@ -31,7 +31,7 @@ CREATE FUNCTION upc.fingerprint_problem(symbol text, OUT is_red boolean, OUT pro
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_views text[] := upc.unpopulated_views();
+    v_views text[] := upc._unpopulated_views();
     v_unpublished text;
 BEGIN
     IF v_views <> '{}' THEN
@@ -78,7 +78,7 @@ BEGIN
             SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = fingerprint_problem.symbol
         );
         problem := format('%s lacks what is stored of its fingerprints', v_unpublished);
-    ELSIF upc.is_counted_by_others(symbol) OR EXISTS (
+    ELSIF upc._is_counted_by_others(symbol) OR EXISTS (
         SELECT FROM upc_data.volatility_fit AS f
         WHERE f.symbol = fingerprint_problem.symbol AND f.counted_by <> upc.volatility_hash()
     ) THEN

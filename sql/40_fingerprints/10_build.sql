@@ -28,7 +28,7 @@ BEGIN
                 HINT = 'Wait until it is done; "pyupc fingerprints list" shows its progress.';
     END IF;
 
-    IF upc.is_counted_by_others(build_fingerprints.symbol) THEN
+    IF upc._is_counted_by_others(build_fingerprints.symbol) THEN
         PERFORM upc.reset_counts(build_fingerprints.symbol);
     END IF;
     FOR v_days IN SELECT p.days FROM upc.build_pieces(build_fingerprints.symbol) AS p LOOP
@@ -36,7 +36,7 @@ BEGIN
         v_count := v_count + cardinality(v_days);
     END LOOP;
 
-    v_has_new_volatility := upc.build_volatility(build_fingerprints.symbol);
+    v_has_new_volatility := upc._build_volatility(build_fingerprints.symbol);
 
     IF v_count > 0 OR NOT EXISTS (
         SELECT FROM upc_data.fingerprint_build AS b

@@ -23,67 +23,67 @@
 -- l u(p) + (1 - l)^2 u(q) as far as 1 / kappa is known; it is too narrow where that was fitted as
 -- zero by chance. The bucket's own u(p) around it is on the safe side.
 
-CREATE FUNCTION upc.interval_spread(
+CREATE FUNCTION upc._interval_spread(
     percent double precision,
     effective_size double precision,
     weighted_size double precision
 )
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN 3.841458820694124::double precision / interval_spread.weighted_size
+RETURN 3.841458820694124::double precision / _interval_spread.weighted_size
     + (
-        3.841458820694124::double precision / interval_spread.effective_size
-        - 3.841458820694124::double precision / interval_spread.weighted_size
+        3.841458820694124::double precision / _interval_spread.effective_size
+        - 3.841458820694124::double precision / _interval_spread.weighted_size
     ) * (
         1 - (
-            (interval_spread.percent - 50) * 0.02::double precision
-            / (1 + 3.841458820694124::double precision / interval_spread.effective_size)
+            (_interval_spread.percent - 50) * 0.02::double precision
+            / (1 + 3.841458820694124::double precision / _interval_spread.effective_size)
         ) ^ 2
     ) ^ (1.0::double precision / 6);
-COMMENT ON FUNCTION upc.interval_spread IS
+COMMENT ON FUNCTION upc._interval_spread IS
     'how uncertain a probability in percent is that was read from a curve with these sizes: z squared divided by the number of independent starting minutes';
 
 
 -- The lower end of the 95 percent interval of a probability, in percent.
 --
--- percent: the probability; spread: what interval_spread makes of it and the sizes of its curve.
+-- percent: the probability; spread: what _interval_spread makes of it and the sizes of its curve.
 -- The result is never above the probability; NULL where one of them is.
 --
 -- Example:
---   SELECT interval_low(50, interval_spread(50, 100, 100)) BETWEEN 40.38 AND 40.39;
-CREATE FUNCTION upc.interval_low(percent double precision, spread double precision)
+--   SELECT _interval_low(50, _interval_spread(50, 100, 100)) BETWEEN 40.38 AND 40.39;
+CREATE FUNCTION upc._interval_low(percent double precision, spread double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN interval_low.percent * interval_low.percent / (
-    interval_low.percent
-    + 50 * interval_low.spread
+RETURN _interval_low.percent * _interval_low.percent / (
+    _interval_low.percent
+    + 50 * _interval_low.spread
     + sqrt(
-        interval_low.spread * (
-            interval_low.percent * (100 - interval_low.percent) + 2500 * interval_low.spread
+        _interval_low.spread * (
+            _interval_low.percent * (100 - _interval_low.percent) + 2500 * _interval_low.spread
         )
     )
 );
-COMMENT ON FUNCTION upc.interval_low IS
+COMMENT ON FUNCTION upc._interval_low IS
     'the lower end of the 95 percent interval of a probability, in percent';
 
 
 -- The upper end of the 95 percent interval of a probability, in percent.
 --
--- Arguments as in interval_low. The result is never below the probability; NULL where one of them is.
+-- Arguments as in _interval_low. The result is never below the probability; NULL where one of them is.
 --
 -- Example:
---   SELECT interval_high(50, interval_spread(50, 100, 100)) BETWEEN 59.61 AND 59.62;
-CREATE FUNCTION upc.interval_high(percent double precision, spread double precision)
+--   SELECT _interval_high(50, _interval_spread(50, 100, 100)) BETWEEN 59.61 AND 59.62;
+CREATE FUNCTION upc._interval_high(percent double precision, spread double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN 100 - (100 - interval_high.percent) * (100 - interval_high.percent) / (
-    100 - interval_high.percent
-    + 50 * interval_high.spread
+RETURN 100 - (100 - _interval_high.percent) * (100 - _interval_high.percent) / (
+    100 - _interval_high.percent
+    + 50 * _interval_high.spread
     + sqrt(
-        interval_high.spread * (
-            interval_high.percent * (100 - interval_high.percent) + 2500 * interval_high.spread
+        _interval_high.spread * (
+            _interval_high.percent * (100 - _interval_high.percent) + 2500 * _interval_high.spread
         )
     )
 );
-COMMENT ON FUNCTION upc.interval_high IS
+COMMENT ON FUNCTION upc._interval_high IS
     'the upper end of the 95 percent interval of a probability, in percent';

@@ -1,6 +1,6 @@
 -- Readings: a curve as a question needs it, whatever the model, the method and what settles it.
 
-CREATE FUNCTION upc.volatility_edges()
+CREATE FUNCTION upc._volatility_edges()
 RETURNS double precision[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY(
@@ -9,11 +9,11 @@ RETURN ARRAY(
     ORDER BY t.k
     LIMIT 59
 );
-COMMENT ON FUNCTION upc.volatility_edges IS
+COMMENT ON FUNCTION upc._volatility_edges IS
     'midpoints between the thresholds of standardised moves';
 
 
-CREATE FUNCTION upc.curve_place(
+CREATE FUNCTION upc._curve_place(
     thresholds double precision[],
     edges double precision[],
     move double precision,
@@ -22,17 +22,17 @@ CREATE FUNCTION upc.curve_place(
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN curve_place.is_linear THEN greatest(1, least(
-        width_bucket(curve_place.move, curve_place.thresholds),
-        cardinality(curve_place.thresholds) - 1
+    WHEN _curve_place.is_linear THEN greatest(1, least(
+        width_bucket(_curve_place.move, _curve_place.thresholds),
+        cardinality(_curve_place.thresholds) - 1
     ))
-    ELSE 1 + width_bucket(curve_place.move, curve_place.edges)
+    ELSE 1 + width_bucket(_curve_place.move, _curve_place.edges)
 END;
-COMMENT ON FUNCTION upc.curve_place IS
+COMMENT ON FUNCTION upc._curve_place IS
     'where on its curve a move is read: the place of the threshold before it, or of the nearest one';
 
 
-CREATE FUNCTION upc.curve_at(
+CREATE FUNCTION upc._curve_at(
     curve double precision[],
     thresholds double precision[],
     place integer,
@@ -43,24 +43,24 @@ RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- Beyond the last threshold, and where there is only one, the curve goes on level.
 RETURN CASE
-    WHEN curve_at.is_linear THEN
-        curve_at.curve[curve_at.place]
+    WHEN _curve_at.is_linear THEN
+        _curve_at.curve[_curve_at.place]
         + (
-            coalesce(curve_at.curve[curve_at.place + 1], curve_at.curve[curve_at.place])
-            - curve_at.curve[curve_at.place]
+            coalesce(_curve_at.curve[_curve_at.place + 1], _curve_at.curve[_curve_at.place])
+            - _curve_at.curve[_curve_at.place]
         ) * least(1, greatest(0,
-            (curve_at.move - curve_at.thresholds[curve_at.place])
+            (_curve_at.move - _curve_at.thresholds[_curve_at.place])
             / (
-                curve_at.thresholds[curve_at.place + 1] - curve_at.thresholds[curve_at.place]
+                _curve_at.thresholds[_curve_at.place + 1] - _curve_at.thresholds[_curve_at.place]
             )
         ))
-    ELSE curve_at.curve[curve_at.place]
+    ELSE _curve_at.curve[_curve_at.place]
 END;
-COMMENT ON FUNCTION upc.curve_at IS
+COMMENT ON FUNCTION upc._curve_at IS
     'what a curve says at a move with the place of curve_place: in straight lines between thresholds, or the nearest one''s number';
 
 
-CREATE FUNCTION upc.curve_between(
+CREATE FUNCTION upc._curve_between(
     curve double precision[],
     other double precision[],
     share double precision
@@ -68,7 +68,7 @@ CREATE FUNCTION upc.curve_between(
 RETURNS double precision[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
--- The expression that upc.blend is made of would be set up anew in every transaction, which takes
+-- The expression that upc._blend is made of would be set up anew in every transaction, which takes
 -- several times as long as to evaluate it once.
 DECLARE
     v_curve double precision[] := curve;
@@ -79,8 +79,8 @@ BEGIN
     RETURN v_curve;
 END
 $fn$;
-COMMENT ON FUNCTION upc.curve_between IS
-    'upc.blend for a single question';
+COMMENT ON FUNCTION upc._curve_between IS
+    'upc._blend for a single question';
 
 
 -- What a question reads off the plain fingerprints: one curve, between two minutes where the method
@@ -88,7 +88,7 @@ COMMENT ON FUNCTION upc.curve_between IS
 --
 -- seconds: of time left. Moves in percent are divided by `unit` before they are looked up: below one
 -- minute the first minute's curve answers linear questions, in proportion to the square root of time.
-CREATE FUNCTION upc.plain_reading(
+CREATE FUNCTION upc._plain_reading(
     symbol text,
     momentum double precision,
     seconds double precision,
@@ -118,8 +118,8 @@ BEGIN
         g.ttc_edges, g.thresholds, g.move_edges
     INTO v_grid
     FROM upc.fingerprint_grid AS g
-    WHERE g.symbol = plain_reading.symbol
-      AND g.bucket >= upc.asked_bucket(plain_reading.momentum)
+    WHERE g.symbol = _plain_reading.symbol
+      AND g.bucket >= upc._asked_bucket(_plain_reading.momentum)
     ORDER BY g.bucket
     LIMIT 1;
     IF NOT FOUND THEN
@@ -145,12 +145,12 @@ BEGIN
         -- Each minute is trusted as far as it is backed: between them nothing jumps.
         SELECT r.*
         INTO v_one
-        FROM upc.plain_reading(symbol, momentum, 60 * v_grid.minutes[v_place], true, true) AS r;
+        FROM upc._plain_reading(symbol, momentum, 60 * v_grid.minutes[v_place], true, true) AS r;
         SELECT r.*
         INTO v_other
-        FROM upc.plain_reading(symbol, momentum, 60 * v_grid.minutes[v_place + 1], true, true) AS r;
-        positive := upc.curve_between(v_one.positive, v_other.positive, v_share);
-        negative := upc.curve_between(v_one.negative, v_other.negative, v_share);
+        FROM upc._plain_reading(symbol, momentum, 60 * v_grid.minutes[v_place + 1], true, true) AS r;
+        positive := upc._curve_between(v_one.positive, v_other.positive, v_share);
+        negative := upc._curve_between(v_one.negative, v_other.negative, v_share);
         sample_size := least(v_one.sample_size, v_other.sample_size);
         effective_size := v_one.effective_size
             + v_share * (v_other.effective_size - v_one.effective_size);
@@ -179,8 +179,8 @@ BEGIN
           AND c.origin = v_grid.curve_origin
           AND c.bucket = v_grid.curve_bucket
           AND c.minutes = v_grid.minutes[v_place + 1];
-        positive := upc.curve_between(positive, v_other.positive, v_share);
-        negative := upc.curve_between(negative, v_other.negative, v_share);
+        positive := upc._curve_between(positive, v_other.positive, v_share);
+        negative := upc._curve_between(negative, v_other.negative, v_share);
         sample_size := least(sample_size, v_other.sample_size);
         effective_size := effective_size + v_share * (v_other.effective_size - effective_size);
         weighted_size := weighted_size + v_share * (v_other.weighted_size - weighted_size);
@@ -189,22 +189,22 @@ BEGIN
     IF is_shrunk AND v_grid.curve_bucket <> 99 AND v_one.shrinkage < 1 THEN
         SELECT b.positive, b.negative, b.effective_size, b.weighted_size
         INTO v_other
-        FROM upc.plain_reading(symbol, NULL, seconds, is_linear, false) AS b
-        WHERE b.thresholds = plain_reading.thresholds;
+        FROM upc._plain_reading(symbol, NULL, seconds, is_linear, false) AS b
+        WHERE b.thresholds = _plain_reading.thresholds;
         IF FOUND THEN
-            positive := upc.curve_between(v_other.positive, positive, v_one.shrinkage);
-            negative := upc.curve_between(v_other.negative, negative, v_one.shrinkage);
-            effective_size := upc.mixed_size(
+            positive := upc._curve_between(v_other.positive, positive, v_one.shrinkage);
+            negative := upc._curve_between(v_other.negative, negative, v_one.shrinkage);
+            effective_size := upc._mixed_size(
                 effective_size, v_other.effective_size, v_one.shrinkage
             );
-            weighted_size := upc.mixed_size(
+            weighted_size := upc._mixed_size(
                 weighted_size, v_other.weighted_size, v_one.shrinkage
             );
         END IF;
     END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc.plain_reading IS
+COMMENT ON FUNCTION upc._plain_reading IS
     'internal: the curve that a question about plain moves is read off, between two minutes where the method is linear, shrunk towards the baseline if asked to';
 
 
@@ -214,7 +214,7 @@ COMMENT ON FUNCTION upc.plain_reading IS
 -- the whole time left: of the part of it that decides it is a share, by the forecast where there is one.
 -- A move of the price to s percent is one of (slope · s + shift) / unit on the curve; from
 -- `decided` on, which is not NULL once nothing is open any more, no curve is needed.
-CREATE FUNCTION upc.question_reading(
+CREATE FUNCTION upc._question_reading(
     price double precision,
     momentum double precision,
     symbol text,
@@ -243,7 +243,7 @@ CREATE FUNCTION upc.question_reading(
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_ttc integer := coalesce(ttc_seconds, upc.seconds_to_hour(statement_timestamp()));
+    v_ttc integer := coalesce(ttc_seconds, upc._seconds_to_hour(statement_timestamp()));
     v_is_linear boolean := method = 'linear';
     v_seconds double precision := v_ttc;
     v_variances double precision[] := variances;
@@ -265,14 +265,14 @@ BEGIN
     ELSIF settlement = 'average' THEN
         decided := coalesce(
             observed,
-            upc.observed_average(
+            upc._observed_average(
                 symbol,
                 statement_timestamp() + make_interval(secs => v_ttc - 60),
                 statement_timestamp()
             )
         );
         IF decided IS NULL THEN
-            PERFORM upc.refuse_observed(symbol);
+            PERFORM upc._refuse_observed(symbol);
         END IF;
         IF v_ttc > 0 THEN
             v_seconds := (v_ttc + 1) * (2 * v_ttc + 1) / (6.0 * v_ttc);
@@ -287,13 +287,13 @@ BEGIN
         deviation := CASE WHEN v_ttc = 0 THEN 0 ELSE volatility END;
         -- Of less than a minute the variance is in proportion to the time: no forecast is needed.
         IF v_variances IS NULL AND (deviation IS NULL OR v_seconds <> v_ttc AND v_ttc > 60) THEN
-            v_variances := upc.known_variances(symbol);
+            v_variances := upc._known_variances(symbol);
         END IF;
         IF deviation IS NULL THEN
             deviation := 100 * sqrt(upc.variance_until(v_variances, v_ttc));
         END IF;
         IF deviation IS NULL THEN
-            PERFORM upc.refuse_forecast(symbol);
+            PERFORM upc._refuse_forecast(symbol);
         END IF;
         IF v_is_linear THEN
             v_minutes := least(60, greatest(1, floor(v_seconds / 60)));
@@ -313,7 +313,7 @@ BEGIN
                 AND o.symbol = c.symbol
                 AND o.bucket = c.bucket
                 AND o.minutes = c.minutes + 1
-            WHERE c.symbol = question_reading.symbol
+            WHERE c.symbol = _question_reading.symbol
               AND c.bucket = v_bucket
               AND c.minutes = v_minutes;
             EXIT WHEN v_bucket = 99 OR v_curve.positive IS NOT NULL
@@ -323,7 +323,7 @@ BEGIN
         END LOOP;
         fingerprint := v_curve.fingerprint;
         thresholds := upc.volatility_thresholds();
-        edges := upc.volatility_edges();
+        edges := upc._volatility_edges();
         unit := CASE
             WHEN v_seconds = v_ttc THEN deviation
             ELSE deviation * sqrt(coalesce(
@@ -337,18 +337,18 @@ BEGIN
         positive := v_curve.positive;
         negative := v_curve.negative;
         IF v_share > 0 THEN
-            positive := upc.curve_between(positive, v_curve.other_positive, v_share);
-            negative := upc.curve_between(negative, v_curve.other_negative, v_share);
+            positive := upc._curve_between(positive, v_curve.other_positive, v_share);
+            negative := upc._curve_between(negative, v_curve.other_negative, v_share);
             effective_size := effective_size + v_share * (v_curve.other_size - effective_size);
         END IF;
         IF positive IS NULL THEN
-            PERFORM upc.refuse_forecast(symbol);
+            PERFORM upc._refuse_forecast(symbol);
         END IF;
     ELSE
         SELECT r.*
         INTO strike_step, fingerprint, thresholds, edges, positive, negative, unit, sample_size,
             effective_size, weighted_size
-        FROM upc.plain_reading(
+        FROM upc._plain_reading(
             symbol,
             CASE WHEN model <> 'baseline' THEN momentum END,
             v_seconds,
@@ -356,7 +356,7 @@ BEGIN
             model = 'shrunk'
         ) AS r;
         IF positive IS NULL THEN
-            PERFORM upc.refuse_question(
+            PERFORM upc._refuse_question(
                 price, momentum, symbol, ttc_seconds, method, model, settlement
             );
         END IF;
@@ -371,5 +371,5 @@ BEGIN
     END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc.question_reading IS
+COMMENT ON FUNCTION upc._question_reading IS
     'internal: the curve that a question is read off, whatever the model, the method and what settles it, and how moves become places on it';

@@ -1,7 +1,7 @@
 -- Defaults: what a question is taken to ask where it leaves the model, the method or the settlement
 -- out. SQL functions keep the predecessor's: NULL is what asks for these.
 
-CREATE FUNCTION upc.question_defaults(
+CREATE FUNCTION upc._question_defaults(
     symbol text,
     INOUT model text,
     INOUT method text,
@@ -16,27 +16,27 @@ BEGIN
         -- Kalshi settles by the average of the last minute.
         settlement := CASE WHEN EXISTS (
             SELECT FROM upc_data.symbol AS s
-            WHERE s.symbol = question_defaults.symbol AND s.kalshi_series IS NOT NULL
+            WHERE s.symbol = _question_defaults.symbol AND s.kalshi_series IS NOT NULL
         ) THEN 'average' ELSE 'close' END;
     END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc.question_defaults IS
+COMMENT ON FUNCTION upc._question_defaults IS
     'model, method and settlement with what was left out filled in: volatility, linear, and average for a symbol that Kalshi settles, else close';
 
 
-CREATE FUNCTION upc.has_volatility_curves(symbol text)
+CREATE FUNCTION upc._has_volatility_curves(symbol text)
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
     RETURN EXISTS (
         SELECT FROM upc.volatility_curve AS c
-        WHERE c.symbol = has_volatility_curves.symbol AND c.bucket = 99 AND c.minutes = 1
+        WHERE c.symbol = _has_volatility_curves.symbol AND c.bucket = 99 AND c.minutes = 1
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.has_volatility_curves IS
+COMMENT ON FUNCTION upc._has_volatility_curves IS
     'whether a symbol has fingerprints of standardised moves';
 
 
@@ -69,19 +69,19 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1
 AS $fn$
 BEGIN
-    used_ttc_seconds := coalesce(ttc_seconds, upc.seconds_to_hour(statement_timestamp()));
+    used_ttc_seconds := coalesce(ttc_seconds, upc._seconds_to_hour(statement_timestamp()));
     SELECT d.model, d.method, d.settlement
     INTO used_model, used_method, used_settlement
-    FROM upc.question_defaults(symbol, model, method, settlement) AS d;
+    FROM upc._question_defaults(symbol, model, method, settlement) AS d;
     IF model IS NULL AND (
-        volatility IS NULL AND upc.known_variances(symbol) IS NULL
-        OR NOT upc.has_volatility_curves(symbol)
+        volatility IS NULL AND upc._known_variances(symbol) IS NULL
+        OR NOT upc._has_volatility_curves(symbol)
     ) THEN
         used_model := 'momentum';
         stand_in := 'momentum answers for volatility';
     END IF;
     IF used_settlement = 'average' AND used_ttc_seconds < 60 THEN
-        observed := upc.observed_average(
+        observed := upc._observed_average(
             symbol,
             statement_timestamp() + make_interval(secs => used_ttc_seconds - 60),
             statement_timestamp()

@@ -101,10 +101,10 @@ BEGIN
                 DETAIL = 'A strike is a price in quote currency per unit, finite and above zero.',
                 HINT = 'Pass the strikes, for example probability(97250, 97500).';
     END IF;
-    IF NOT upc.is_question(
+    IF NOT upc._is_question(
         price, momentum, ttc_seconds, method, model, settlement, volatility, observed, variances
     ) THEN
-        PERFORM upc.refuse_question(
+        PERFORM upc._refuse_question(
             price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed,
             variances
         );
@@ -114,16 +114,16 @@ BEGIN
             a.strike_step,
             a.effective_size, a.weighted_size
         INTO v_curve
-        FROM upc.fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
+        FROM upc._fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
         IF NOT FOUND THEN
-            PERFORM upc.refuse_question(
+            PERFORM upc._refuse_question(
                 price, momentum, symbol, ttc_seconds, method, model, settlement
             );
         END IF;
     ELSE
         SELECT r.*
         INTO v_curve
-        FROM upc.question_reading(
+        FROM upc._question_reading(
             price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed,
             variances
         ) AS r;
@@ -165,30 +165,30 @@ BEGIN
             negative_prob := v_curve.negative[v_k];
         ELSIF v_decided IS NULL AND v_shift = 0 THEN
             v_x := move_percent * v_curve.slope / v_curve.unit;
-            v_k := upc.curve_place(v_curve.thresholds, v_curve.edges, v_x, v_is_linear);
-            positive_prob := upc.curve_at(
+            v_k := upc._curve_place(v_curve.thresholds, v_curve.edges, v_x, v_is_linear);
+            positive_prob := upc._curve_at(
                 v_curve.positive, v_curve.thresholds, v_k, v_x, v_is_linear
             );
-            negative_prob := upc.curve_at(
+            negative_prob := upc._curve_at(
                 v_curve.negative, v_curve.thresholds, v_k, v_x, v_is_linear
             );
         ELSIF v_decided IS NULL THEN
             -- A part of the average is known: up and down are not alike.
             v_x := (move_percent * v_curve.slope + v_shift) / v_curve.unit;
-            v_k := upc.curve_place(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
+            v_k := upc._curve_place(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
             positive_prob := CASE
                 WHEN v_x >= 0
-                THEN upc.curve_at(v_curve.positive, v_curve.thresholds, v_k, v_x, v_is_linear)
+                THEN upc._curve_at(v_curve.positive, v_curve.thresholds, v_k, v_x, v_is_linear)
                 ELSE 100
-                    - upc.curve_at(v_curve.negative, v_curve.thresholds, v_k, -v_x, v_is_linear)
+                    - upc._curve_at(v_curve.negative, v_curve.thresholds, v_k, -v_x, v_is_linear)
             END;
             v_x := (move_percent * v_curve.slope - v_shift) / v_curve.unit;
-            v_k := upc.curve_place(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
+            v_k := upc._curve_place(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
             negative_prob := CASE
                 WHEN v_x >= 0
-                THEN upc.curve_at(v_curve.negative, v_curve.thresholds, v_k, v_x, v_is_linear)
+                THEN upc._curve_at(v_curve.negative, v_curve.thresholds, v_k, v_x, v_is_linear)
                 ELSE 100
-                    - upc.curve_at(v_curve.positive, v_curve.thresholds, v_k, -v_x, v_is_linear)
+                    - upc._curve_at(v_curve.positive, v_curve.thresholds, v_k, -v_x, v_is_linear)
             END;
         ELSE
             positive_prob := CASE WHEN v_decided >= price + buffer THEN 100 ELSE 0 END;

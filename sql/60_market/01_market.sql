@@ -1,38 +1,38 @@
 -- Markets: Kalshi's events and quotes, taken from its own JSON, exact.
 
-CREATE FUNCTION upc.market_number(market jsonb, name text)
+CREATE FUNCTION upc._market_number(market jsonb, name text)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- Since 2026 prices are dollars and counts have fractions, both as text; before, they were whole
 -- cents and whole contracts.
 RETURN CASE
-    WHEN market_number.market ->> (market_number.name || '_dollars') <> ''
-        THEN (market_number.market ->> (market_number.name || '_dollars'))::numeric
-    WHEN market_number.market ->> (market_number.name || '_fp') <> ''
-        THEN (market_number.market ->> (market_number.name || '_fp'))::numeric
-    WHEN market_number.name LIKE '%_bid' OR market_number.name LIKE '%_ask'
-        THEN nullif(market_number.market ->> market_number.name, '')::numeric * 0.01
-    ELSE nullif(market_number.market ->> market_number.name, '')::numeric
+    WHEN _market_number.market ->> (_market_number.name || '_dollars') <> ''
+        THEN (_market_number.market ->> (_market_number.name || '_dollars'))::numeric
+    WHEN _market_number.market ->> (_market_number.name || '_fp') <> ''
+        THEN (_market_number.market ->> (_market_number.name || '_fp'))::numeric
+    WHEN _market_number.name LIKE '%_bid' OR _market_number.name LIKE '%_ask'
+        THEN nullif(_market_number.market ->> _market_number.name, '')::numeric * 0.01
+    ELSE nullif(_market_number.market ->> _market_number.name, '')::numeric
 END;
-COMMENT ON FUNCTION upc.market_number IS
+COMMENT ON FUNCTION upc._market_number IS
     'a number of a market from Kalshi''s JSON, prices in USD per contract; NULL where it is not said';
 
 
-CREATE FUNCTION upc.offered(ask numeric, opposite_bid numeric)
+CREATE FUNCTION upc._offered(ask numeric, opposite_bid numeric)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- Nobody sells for nothing, and an ask of a dollar is what is left where nobody bids for the other
 -- side: Kalshi writes an empty side of a book so.
 RETURN CASE
-    WHEN offered.ask = 0 THEN NULL
-    WHEN offered.ask = 1 AND coalesce(offered.opposite_bid, 0) = 0 THEN NULL
-    ELSE offered.ask
+    WHEN _offered.ask = 0 THEN NULL
+    WHEN _offered.ask = 1 AND coalesce(_offered.opposite_bid, 0) = 0 THEN NULL
+    ELSE _offered.ask
 END;
-COMMENT ON FUNCTION upc.offered IS
+COMMENT ON FUNCTION upc._offered IS
     'an ask as Kalshi writes it beside the best bid for the other side, USD per contract; NULL where nobody offers';
 
 
-CREATE FUNCTION upc.refuse_markets(markets jsonb)
+CREATE FUNCTION upc._refuse_markets(markets jsonb)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -67,7 +67,7 @@ BEGIN
     END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc.refuse_markets IS
+COMMENT ON FUNCTION upc._refuse_markets IS
     'raises UP014 for the first number of Kalshi''s markets that is none';
 
 
@@ -158,7 +158,7 @@ BEGIN
                 HINT = 'Nothing of the document was taken.';
     END IF;
 
-    PERFORM upc.refuse_markets(v_markets);
+    PERFORM upc._refuse_markets(v_markets);
     IF read_at IS NULL THEN
         -- A snapshot from the future would look fresh until then.
         v_read_at := least(v_read_at, clock_timestamp());
@@ -186,27 +186,27 @@ BEGIN
         SELECT
             m.market ->> 'ticker' AS ticker,
             -- Above 117,999.99 is at or above the next cent.
-            upc.market_number(m.market, 'floor_strike')
+            upc._market_number(m.market, 'floor_strike')
                 + CASE
                     WHEN m.market ->> 'strike_type' = 'greater_or_equal'
-                        AND upc.market_number(m.market, 'floor_strike') % 1 = 0
+                        AND upc._market_number(m.market, 'floor_strike') % 1 = 0
                     THEN 0
                     ELSE 0.01
                 END AS strike,
             m.market ->> 'status' AS status,
             p.yes_bid,
-            upc.offered(p.yes_ask, p.no_bid) AS yes_ask,
+            upc._offered(p.yes_ask, p.no_bid) AS yes_ask,
             p.no_bid,
-            upc.offered(p.no_ask, p.yes_bid) AS no_ask,
-            upc.market_number(m.market, 'volume') AS volume,
+            upc._offered(p.no_ask, p.yes_bid) AS no_ask,
+            upc._market_number(m.market, 'volume') AS volume,
             nullif(m.market ->> 'result', '') AS result
         FROM jsonb_array_elements(v_markets) AS m (market)
         CROSS JOIN LATERAL (
             SELECT
-                upc.market_number(m.market, 'yes_bid') AS yes_bid,
-                upc.market_number(m.market, 'yes_ask') AS yes_ask,
-                upc.market_number(m.market, 'no_bid') AS no_bid,
-                upc.market_number(m.market, 'no_ask') AS no_ask
+                upc._market_number(m.market, 'yes_bid') AS yes_bid,
+                upc._market_number(m.market, 'yes_ask') AS yes_ask,
+                upc._market_number(m.market, 'no_bid') AS no_bid,
+                upc._market_number(m.market, 'no_ask') AS no_ask
             OFFSET 0
         ) AS p
         WHERE CASE

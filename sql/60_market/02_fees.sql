@@ -1,6 +1,6 @@
 -- Fees: what Kalshi takes of a fill, exact, by its documentation of fee rounding.
 
-CREATE FUNCTION upc.refuse_fee(price numeric, count numeric, multiplier numeric, account_precision numeric)
+CREATE FUNCTION upc._refuse_fee(price numeric, count numeric, multiplier numeric, account_precision numeric)
 RETURNS numeric
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
@@ -13,23 +13,23 @@ BEGIN
             HINT = 'The precision is 0.0001 for direct members and 0.01 for others: SET upc.account_precision = ''0.01''.';
 END
 $fn$;
-COMMENT ON FUNCTION upc.refuse_fee IS 'raises UP026: a fee of what cannot be traded';
+COMMENT ON FUNCTION upc._refuse_fee IS 'raises UP026: a fee of what cannot be traded';
 
 
 -- The fee of the model, before it is brought to what an account can hold.
-CREATE FUNCTION upc.model_fee(price numeric, count numeric, is_maker boolean, multiplier numeric)
+CREATE FUNCTION upc._model_fee(price numeric, count numeric, is_maker boolean, multiplier numeric)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ceil(
-    10000 * CASE WHEN model_fee.is_maker THEN 0.0175 ELSE 0.07 END
-    * model_fee.multiplier * model_fee.count * model_fee.price * (1 - model_fee.price)
+    10000 * CASE WHEN _model_fee.is_maker THEN 0.0175 ELSE 0.07 END
+    * _model_fee.multiplier * _model_fee.count * _model_fee.price * (1 - _model_fee.price)
 ) * 0.0001;
-COMMENT ON FUNCTION upc.model_fee IS
+COMMENT ON FUNCTION upc._model_fee IS
     'multiplier · 0.07 (maker: 0.0175) · count · P · (1 − P) USD, rounded up to 0.0001';
 
 
 -- What a purchase costs, in USD.
-CREATE FUNCTION upc.amount_paid(
+CREATE FUNCTION upc._amount_paid(
     price numeric,
     count numeric,
     is_maker boolean,
@@ -40,18 +40,18 @@ RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ceil(
     (
-        amount_paid.price * amount_paid.count
-        + upc.model_fee(
-            amount_paid.price, amount_paid.count, amount_paid.is_maker, amount_paid.multiplier
+        _amount_paid.price * _amount_paid.count
+        + upc._model_fee(
+            _amount_paid.price, _amount_paid.count, _amount_paid.is_maker, _amount_paid.multiplier
         )
-    ) / amount_paid.account_precision
-) * amount_paid.account_precision;
-COMMENT ON FUNCTION upc.amount_paid IS
+    ) / _amount_paid.account_precision
+) * _amount_paid.account_precision;
+COMMENT ON FUNCTION upc._amount_paid IS
     'price and fee of a purchase in USD, rounded up to what the account''s balance is a multiple of';
 
 
 -- Proceeds of a sale, in USD.
-CREATE FUNCTION upc.amount_received(
+CREATE FUNCTION upc._amount_received(
    price numeric,
    count numeric,
    is_maker boolean,
@@ -62,14 +62,14 @@ RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN floor(
     (
-        amount_received.price * amount_received.count
-        - upc.model_fee(
-            amount_received.price, amount_received.count, amount_received.is_maker,
-            amount_received.multiplier
+        _amount_received.price * _amount_received.count
+        - upc._model_fee(
+            _amount_received.price, _amount_received.count, _amount_received.is_maker,
+            _amount_received.multiplier
         )
-    ) / amount_received.account_precision
-) * amount_received.account_precision;
-COMMENT ON FUNCTION upc.amount_received IS
+    ) / _amount_received.account_precision
+) * _amount_received.account_precision;
+COMMENT ON FUNCTION upc._amount_received IS
     'price less fee of a sale in USD, rounded down to what the account''s balance is a multiple of';
 
 
@@ -107,13 +107,13 @@ BEGIN
         AND multiplier >= 0 AND multiplier < 'infinity'
         AND v_precision > 0 AND v_precision <= 1
     ) THEN
-        RETURN upc.refuse_fee(price, count, multiplier, v_precision);
+        RETURN upc._refuse_fee(price, count, multiplier, v_precision);
     END IF;
     IF is_sale THEN
         RETURN price * count
-            - upc.amount_received(price, count, is_maker, multiplier, v_precision);
+            - upc._amount_received(price, count, is_maker, multiplier, v_precision);
     END IF;
-    RETURN upc.amount_paid(price, count, is_maker, multiplier, v_precision) - price * count;
+    RETURN upc._amount_paid(price, count, is_maker, multiplier, v_precision) - price * count;
 END
 $fn$;
 COMMENT ON FUNCTION upc.trade_fee IS
@@ -172,7 +172,7 @@ BEGIN
             prices[fill], counts[fill], coalesce(are_makers[fill], false), multiplier,
             account_precision, is_sale
         );
-        model_fee := upc.model_fee(
+        model_fee := upc._model_fee(
             prices[fill], counts[fill], coalesce(are_makers[fill], false), multiplier
         );
         rounding := fee - model_fee;
@@ -189,7 +189,7 @@ COMMENT ON FUNCTION upc.order_fees IS
 
 -- What one contract costs in an order of some, in cents: its part of what is paid for all, fee and
 -- rounding in it. An edge is a probability in percent less this.
-CREATE FUNCTION upc.contract_cost(
+CREATE FUNCTION upc._contract_cost(
     ask numeric,
     contracts numeric,
     multiplier numeric,
@@ -198,19 +198,19 @@ CREATE FUNCTION upc.contract_cost(
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (
-    100 * upc.amount_paid(
-        contract_cost.ask, contract_cost.contracts, false, contract_cost.multiplier,
-        contract_cost.account_precision
+    100 * upc._amount_paid(
+        _contract_cost.ask, _contract_cost.contracts, false, _contract_cost.multiplier,
+        _contract_cost.account_precision
     )
-)::double precision / contract_cost.contracts::double precision;
-COMMENT ON FUNCTION upc.contract_cost IS
+)::double precision / _contract_cost.contracts::double precision;
+COMMENT ON FUNCTION upc._contract_cost IS
     'what a contract at an ask in USD costs in an order of some, with its part of the taker fee, in cents';
 
 
 -- Settings that an edge is for: how many contracts an order has, upc.edge_contracts (10), and what the
 -- account's balance is a multiple of, upc.account_precision (0.01 USD).
 -- Errors: 22023 for one that makes no sense.
-CREATE FUNCTION upc.edge_settings(OUT contracts numeric, OUT account_precision numeric)
+CREATE FUNCTION upc._edge_settings(OUT contracts numeric, OUT account_precision numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
@@ -229,5 +229,5 @@ BEGIN
     END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc.edge_settings IS
+COMMENT ON FUNCTION upc._edge_settings IS
     'the settings that edges are for: how many contracts an order has, and what the account''s balance is a multiple of, USD';

@@ -56,25 +56,25 @@ COMMENT ON FUNCTION upc.edge_reason IS
     'the first reason that holds why a contract has no edge; NULL where it has one';
 
 
-CREATE FUNCTION upc.trading_state(status text)
+CREATE FUNCTION upc._trading_state(status text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- Statuses that nobody has heard of yet will come: they are none that a contract is traded in.
 RETURN CASE
-    WHEN trading_state.status = 'active' THEN 'active'
-    WHEN trading_state.status IN (
+    WHEN _trading_state.status = 'active' THEN 'active'
+    WHEN _trading_state.status IN (
         'closed', 'determined', 'disputed', 'amended', 'finalized', 'settled'
     ) THEN 'closed'
-    WHEN trading_state.status IS NOT NULL THEN 'paused'
+    WHEN _trading_state.status IS NOT NULL THEN 'paused'
 END;
-COMMENT ON FUNCTION upc.trading_state IS
+COMMENT ON FUNCTION upc._trading_state IS
     'active, paused or closed by the status of a market as Kalshi words it; NULL of NULL';
 
 
-CREATE FUNCTION upc.is_unseen(ttc_seconds integer, settlement text)
+CREATE FUNCTION upc._is_unseen(ttc_seconds integer, settlement text)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- Nothing answers by an average whose part so far has not been seen.
-RETURN is_unseen.ttc_seconds < 60 AND is_unseen.settlement IS DISTINCT FROM 'average';
-COMMENT ON FUNCTION upc.is_unseen IS
+RETURN _is_unseen.ttc_seconds < 60 AND _is_unseen.settlement IS DISTINCT FROM 'average';
+COMMENT ON FUNCTION upc._is_unseen IS
     'whether a probability is of the last minute without the part of it that has passed, which has decided already in part';

@@ -73,11 +73,11 @@ DECLARE
     v_multiplier numeric;
     v_quote_state text;
     v_ttc integer;
-    v_price_stale boolean := NOT coalesce(upc.is_told('difference', price_state), false);
+    v_price_stale boolean := NOT coalesce(upc._is_told('difference', price_state), false);
     v_quotes_stale boolean;
     v_is_quoted boolean;
     v_untraded jsonb;
-    v_is_known boolean := upc.is_told('probability', price_state);
+    v_is_known boolean := upc._is_told('probability', price_state);
     v_is_unseen boolean;
     v_has_edge boolean;
     v_contracts numeric;
@@ -96,29 +96,29 @@ BEGIN
     v_ttc := coalesce(
         ttc_seconds,
         floor(extract(epoch FROM v_event.closes_at - at))::integer,
-        upc.seconds_to_hour(at)
+        upc._seconds_to_hour(at)
     );
     -- By the clock that is asked for, where compute_strikes would take the one on the wall.
     IF model = 'volatility' AND v_variances IS NULL THEN
-        v_variances := upc.known_variances(symbol, at);
+        v_variances := upc._known_variances(symbol, at);
         IF v_variances IS NULL AND volatility IS NULL THEN
-            PERFORM upc.refuse_forecast(symbol);
+            PERFORM upc._refuse_forecast(symbol);
         END IF;
     END IF;
     IF settlement = 'average' AND v_ttc < 60 AND v_observed IS NULL THEN
-        v_observed := upc.observed_average(symbol, at + make_interval(secs => v_ttc - 60), at);
+        v_observed := upc._observed_average(symbol, at + make_interval(secs => v_ttc - 60), at);
         IF v_observed IS NULL THEN
-            PERFORM upc.refuse_observed(symbol);
+            PERFORM upc._refuse_observed(symbol);
         END IF;
     END IF;
     v_quote_state := upc.freshness(at - v_event.read_at);
     v_quotes_stale := v_event.event_ticker IS NOT NULL
-        AND NOT upc.is_told('difference', v_quote_state);
-    v_is_quoted := upc.is_told('quote', v_quote_state);
-    v_is_unseen := upc.is_unseen(v_ttc, settlement);
+        AND NOT upc._is_told('difference', v_quote_state);
+    v_is_quoted := upc._is_told('quote', v_quote_state);
+    v_is_unseen := upc._is_unseen(v_ttc, settlement);
     -- Of the rest of the reasons each leaves no ask, or no probability.
     v_has_edge := NOT (v_price_stale OR v_quotes_stale OR v_is_unseen);
-    SELECT o.* INTO v_contracts, v_precision FROM upc.edge_settings() AS o;
+    SELECT o.* INTO v_contracts, v_precision FROM upc._edge_settings() AS o;
     SELECT coalesce(step, v_event.step, s.strike_step), s.fee_multiplier
     INTO v_step, v_multiplier
     FROM upc_data.symbol AS s
@@ -150,12 +150,12 @@ BEGIN
         CASE WHEN v_is_quoted THEN q.yes_bid END,
         CASE WHEN v_is_quoted THEN q.no_bid END,
         CASE WHEN v_has_edge THEN
-            k.above - upc.contract_cost(
+            k.above - upc._contract_cost(
                 o.yes_ask, v_contracts, v_multiplier, v_precision
             )
         END,
         CASE WHEN v_has_edge THEN
-            100 - k.above - upc.contract_cost(
+            100 - k.above - upc._contract_cost(
                 o.no_ask, v_contracts, v_multiplier, v_precision
             )
         END,
@@ -205,10 +205,10 @@ BEGIN
         AND q.status = 'active'
     CROSS JOIN LATERAL (
         SELECT
-            CASE WHEN v_is_quoted THEN upc.offered(q.yes_ask, q.no_bid) END AS yes_ask,
-            CASE WHEN v_is_quoted THEN upc.offered(q.no_ask, q.yes_bid) END AS no_ask,
+            CASE WHEN v_is_quoted THEN upc._offered(q.yes_ask, q.no_bid) END AS yes_ask,
+            CASE WHEN v_is_quoted THEN upc._offered(q.no_ask, q.yes_bid) END AS no_ask,
             CASE WHEN q.ticker IS NULL THEN
-                upc.trading_state(coalesce(
+                upc._trading_state(coalesce(
                     v_untraded ->> trim_scale(c.strike::numeric)::text,
                     v_event.status
                 ))

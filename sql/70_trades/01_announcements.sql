@@ -1,18 +1,18 @@
 -- Announcements: what people are to be told, kept until every subscriber has passed it on.
 
-CREATE FUNCTION upc.lock_announcements(symbol text)
+CREATE FUNCTION upc._lock_announcements(symbol text)
 RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     SELECT pg_advisory_xact_lock(
-        hashtextextended('upc announcement ' || lock_announcements.symbol, 0)
+        hashtextextended('upc announcement ' || _lock_announcements.symbol, 0)
     );
 END;
-COMMENT ON FUNCTION upc.lock_announcements IS
+COMMENT ON FUNCTION upc._lock_announcements IS
     'holds back all others that have to announce something of a symbol, to the end of the transaction';
 
 
-CREATE FUNCTION upc.announce(
+CREATE FUNCTION upc._announce(
     symbol text,
     kind text,
     subject text,
@@ -27,12 +27,12 @@ DECLARE
     v_id bigint;
 BEGIN
     -- Numbers of a symbol become visible in their order, so that a cursor passes none over.
-    PERFORM upc.lock_announcements(symbol);
+    PERFORM upc._lock_announcements(symbol);
     INSERT INTO upc_data.announcement AS a
         (symbol, announced_at, kind, subject, message, document)
     VALUES (
-        announce.symbol, announce.at, announce.kind, announce.subject, announce.message,
-        announce.document
+        _announce.symbol, _announce.at, _announce.kind, _announce.subject, _announce.message,
+        _announce.document
     )
     RETURNING a.announcement_id INTO v_id;
     PERFORM pg_notify(
@@ -49,13 +49,13 @@ BEGIN
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.announce IS
+COMMENT ON FUNCTION upc._announce IS
     'puts an announcement into the outbox and notifies upc_announcement; returns it as JSON';
 
 
 -- State of a thing that ticks depend on: announced when it fails, gets worse, and is well again.
 
-CREATE FUNCTION upc.note_condition(
+CREATE FUNCTION upc._note_condition(
     symbol text,
     subject text,
     state text,
@@ -71,23 +71,23 @@ BEGIN
     SELECT c.*
     INTO v_before
     FROM upc_data.condition AS c
-    WHERE c.symbol = note_condition.symbol AND c.subject = note_condition.subject;
+    WHERE c.symbol = _note_condition.symbol AND c.subject = _note_condition.subject;
     IF state IN ('fresh', 'warn') THEN
         IF v_before.state IS NULL THEN
             RETURN NULL;
         END IF;
         DELETE FROM upc_data.condition AS c
-        WHERE c.symbol = note_condition.symbol AND c.subject = note_condition.subject;
-        RETURN upc.announce(
+        WHERE c.symbol = _note_condition.symbol AND c.subject = _note_condition.subject;
+        RETURN upc._announce(
             symbol,
             'recovered',
             subject,
             format(
                 '%s: %s back after %s',
                 symbol, CASE subject WHEN 'quotes' THEN 'quotes are' ELSE subject || ' is' END,
-                upc.span_text(at - v_before.since_at)
+                upc._span_text(at - v_before.since_at)
             ),
-            json_build_object('before', v_before.state, 'since', upc.iso_utc(v_before.since_at)),
+            json_build_object('before', v_before.state, 'since', upc._iso_utc(v_before.since_at)),
             at
         );
     END IF;
@@ -96,17 +96,17 @@ BEGIN
     END IF;
 
     INSERT INTO upc_data.condition AS c (symbol, subject, state, since_at)
-    VALUES (note_condition.symbol, note_condition.subject, note_condition.state, at)
+    VALUES (_note_condition.symbol, _note_condition.subject, _note_condition.state, at)
     ON CONFLICT ON CONSTRAINT condition_symbol_subject_pkey
         DO UPDATE SET state = excluded.state;
-    RETURN upc.announce(
+    RETURN upc._announce(
         symbol,
         state,
         subject,
         format(
             '%s: %s %s, last seen %s ago',
             symbol, CASE subject WHEN 'quotes' THEN 'quotes are' ELSE subject || ' is' END,
-            state, upc.span_text(age)
+            state, upc._span_text(age)
         ),
         json_build_object(
             'before', coalesce(v_before.state, 'fresh'),
@@ -116,13 +116,13 @@ BEGIN
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.note_condition IS
+COMMENT ON FUNCTION upc._note_condition IS
     'announces that the price, the quotes or the ticks of a symbol have become stale or halted, or have recovered, if that is news; returns the announcement';
 
 
 -- quote_state: NULL where no event is current; then the quotes that were read last in the past
 -- hour count, so that a feed that has died is noticed although its event has closed.
-CREATE FUNCTION upc.note_conditions(
+CREATE FUNCTION upc._note_conditions(
     symbol text,
     at timestamptz,
     price_state text,
@@ -141,13 +141,13 @@ BEGIN
         SELECT at - max(e.read_at)
         INTO v_quote_age
         FROM upc_data.market_event AS e
-        WHERE e.symbol = note_conditions.symbol AND e.closes_at > at - interval '1 hour';
+        WHERE e.symbol = _note_conditions.symbol AND e.closes_at > at - interval '1 hour';
         v_quote_state := CASE WHEN v_quote_age IS NOT NULL THEN upc.freshness(v_quote_age) END;
     END IF;
     IF price_state IN ('fresh', 'warn')
         AND coalesce(v_quote_state, 'fresh') IN ('fresh', 'warn')
         AND NOT EXISTS (
-            SELECT FROM upc_data.condition AS c WHERE c.symbol = note_conditions.symbol
+            SELECT FROM upc_data.condition AS c WHERE c.symbol = _note_conditions.symbol
         )
     THEN
         RETURN '{}'::json[];
@@ -155,17 +155,17 @@ BEGIN
 
     RETURN array_remove(
         ARRAY[
-            upc.note_condition(symbol, 'tick', 'fresh', at, NULL),
-            upc.note_condition(symbol, 'price', price_state, at, price_age),
+            upc._note_condition(symbol, 'tick', 'fresh', at, NULL),
+            upc._note_condition(symbol, 'price', price_state, at, price_age),
             CASE WHEN v_quote_state IS NOT NULL THEN
-                upc.note_condition(symbol, 'quotes', v_quote_state, at, v_quote_age)
+                upc._note_condition(symbol, 'quotes', v_quote_state, at, v_quote_age)
             END
         ]::json[]::text[],
         NULL
     )::json[];
 END
 $fn$;
-COMMENT ON FUNCTION upc.note_conditions IS
+COMMENT ON FUNCTION upc._note_conditions IS
     'what a tick has to announce of its price and its quotes, and that it ticks again';
 
 

@@ -1,6 +1,6 @@
 -- Trades: what was bought, what it is worth now, and what became of it. No orders are placed.
 
-CREATE FUNCTION upc.refuse_trade(reason text, detail text, hint text)
+CREATE FUNCTION upc._refuse_trade(reason text, detail text, hint text)
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
@@ -8,10 +8,10 @@ BEGIN
     RAISE EXCEPTION '%', reason USING ERRCODE = 'UP015', DETAIL = detail, HINT = hint;
 END
 $fn$;
-COMMENT ON FUNCTION upc.refuse_trade IS 'raises UP015: a trade that cannot be';
+COMMENT ON FUNCTION upc._refuse_trade IS 'raises UP015: a trade that cannot be';
 
 
-CREATE FUNCTION upc.dollars_fee(
+CREATE FUNCTION upc._dollars_fee(
     symbol text,
     price numeric,
     contracts numeric,
@@ -22,30 +22,30 @@ RETURNS numeric
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (
     SELECT upc.trade_fee(
-        dollars_fee.price, dollars_fee.contracts, dollars_fee.is_maker, s.fee_multiplier,
-        is_sale => dollars_fee.is_sale
+        _dollars_fee.price, _dollars_fee.contracts, _dollars_fee.is_maker, s.fee_multiplier,
+        is_sale => _dollars_fee.is_sale
     )
     FROM upc_data.symbol AS s
-    WHERE s.symbol = dollars_fee.symbol
+    WHERE s.symbol = _dollars_fee.symbol
 );
-COMMENT ON FUNCTION upc.dollars_fee IS
+COMMENT ON FUNCTION upc._dollars_fee IS
     'what Kalshi takes of a fill of a symbol''s contracts, in USD';
 
 
-CREATE FUNCTION upc.check_fill_fee(fee numeric, is_maker boolean)
+CREATE FUNCTION upc._check_fill_fee(fee numeric, is_maker boolean)
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
 BEGIN
     IF NOT coalesce(fee >= 0 AND fee < 1e12, true) THEN
-        PERFORM upc.refuse_trade(
+        PERFORM upc._refuse_trade(
             format('fee must not be below zero, got %s', fee),
             'It is what was charged for all contracts of the fill, in USD.',
             'Leave it out to have it computed.'
         );
     END IF;
     IF is_maker IS NULL THEN
-        PERFORM upc.refuse_trade(
+        PERFORM upc._refuse_trade(
             -- Not a constant: the call would fail where the body is checked.
             format('is_maker must be true or false, got %s', coalesce(is_maker::text, 'NULL')),
             'A maker''s order rested in the book before it was filled.',
@@ -54,12 +54,12 @@ BEGIN
     END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc.check_fill_fee IS
+COMMENT ON FUNCTION upc._check_fill_fee IS
     'raises UP015 for a fee below zero or that is no number; NULL is one to be computed';
 
 
 -- Put a fill into the ledger. Whoever calls it holds the lock of the trade's row.
-CREATE FUNCTION upc.record_fill(
+CREATE FUNCTION upc._record_fill(
     symbol text,
     trade_id bigint,
     kind text,
@@ -79,7 +79,7 @@ BEGIN
     SELECT max(f.fill)
     INTO v_last
     FROM upc_data.fill AS f
-    WHERE f.symbol = record_fill.symbol AND f.trade_id = record_fill.trade_id;
+    WHERE f.symbol = _record_fill.symbol AND f.trade_id = _record_fill.trade_id;
 
     INSERT INTO upc_data.fill (
         symbol, trade_id, fill, kind, price, count, is_maker, fee, is_fee_charged, filled_at
@@ -90,7 +90,7 @@ BEGIN
     );
 END
 $fn$;
-COMMENT ON FUNCTION upc.record_fill IS
+COMMENT ON FUNCTION upc._record_fill IS
     'puts a purchase, sale or settlement of some contracts of a trade into the ledger';
 
 
@@ -130,34 +130,34 @@ BEGIN
         PERFORM upc.require_symbol(symbol);
     END IF;
     IF NOT coalesce(side IN ('yes', 'no'), false) THEN
-        PERFORM upc.refuse_trade(
+        PERFORM upc._refuse_trade(
             format('side must be yes or no, got %s', coalesce(quote_literal(side), 'NULL')),
             'A contract pays one dollar if its side comes true.',
             'Pass ''yes'' or ''no''.'
         );
     END IF;
     IF NOT coalesce(price > 0 AND price < 1, false) THEN
-        PERFORM upc.refuse_trade(
+        PERFORM upc._refuse_trade(
             format('price must be between 0 and 1 dollar, got %s', coalesce(price::text, 'NULL')),
             'It is what one contract cost, in USD.',
             'Write 85 cents as 0.85.'
         );
     END IF;
     IF NOT coalesce(count > 0 AND count < 1e12, false) THEN
-        PERFORM upc.refuse_trade(
+        PERFORM upc._refuse_trade(
             format('count must be above zero, got %s', coalesce(count::text, 'NULL')),
             'It is the number of contracts that were bought.',
             'Selling what you have is closing the trade.'
         );
     END IF;
     IF NOT coalesce(isfinite(at), false) THEN
-        PERFORM upc.refuse_trade(
+        PERFORM upc._refuse_trade(
             format('a trade is made at some time, got %s', coalesce(at::text, 'NULL')),
             'It is when the contracts were bought.',
             'Leave it out for now.'
         );
     END IF;
-    PERFORM upc.check_fill_fee(fee, is_maker);
+    PERFORM upc._check_fill_fee(fee, is_maker);
 
     SELECT q.symbol, q.event_ticker, q.ticker, q.strike, q.result, e.closes_at
     INTO v_market
@@ -176,15 +176,15 @@ BEGIN
                 HINT = 'Run pyupc feed, or load the event: pyupc market load FILE.';
     END IF;
     IF v_market.closes_at <= at OR v_market.result IS NOT NULL THEN
-        PERFORM upc.refuse_trade(
-            format('%s closed at %s', ticker, upc.iso_utc(v_market.closes_at)),
+        PERFORM upc._refuse_trade(
+            format('%s closed at %s', ticker, upc._iso_utc(v_market.closes_at)),
             'Nothing can be bought any more.',
             'pyupc market show tells the event that closes next.'
         );
     END IF;
     IF v_market.strike <= 0 THEN
         -- It has no probability, and every tick would fail for the want of it.
-        PERFORM upc.refuse_trade(
+        PERFORM upc._refuse_trade(
             format('%s has the strike %s', ticker, v_market.strike),
             'A price is always above zero.',
             'There is nothing to watch over.'
@@ -192,7 +192,7 @@ BEGIN
     END IF;
 
     v_fee := coalesce(
-        fee, upc.dollars_fee(v_market.symbol, price, count, is_maker => open_trade.is_maker)
+        fee, upc._dollars_fee(v_market.symbol, price, count, is_maker => open_trade.is_maker)
     );
     INSERT INTO upc_data.trade AS t (
         symbol, event_ticker, ticker, side, strike, closes_at, buy_price, position, buy_fee,
@@ -203,7 +203,7 @@ BEGIN
         v_market.closes_at, price, count, v_fee, at
     )
     RETURNING t.trade_id INTO v_id;
-    PERFORM upc.record_fill(
+    PERFORM upc._record_fill(
         v_market.symbol, v_id, 'buy', price, count, is_maker, v_fee, fee IS NOT NULL, at
     );
     RETURN v_id;
@@ -253,10 +253,10 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 AS $fn$
 DECLARE
     v_variances double precision[] := variances;
-    v_precision numeric := (upc.edge_settings()).account_precision;
+    v_precision numeric := (upc._edge_settings()).account_precision;
 BEGIN
     IF model = 'volatility' AND v_variances IS NULL THEN
-        v_variances := upc.known_variances(symbol, at);
+        v_variances := upc._known_variances(symbol, at);
     END IF;
     RETURN QUERY
     SELECT
@@ -266,14 +266,14 @@ BEGIN
         CASE t.side WHEN 'yes' THEN p.above ELSE 100 - p.above END,
         -- As the strike table shows it: complements are those of rounded numbers.
         CASE WHEN (t.side = 'yes') = (c.strike <= price)
-            THEN 100 - upc.two_decimals(p.beyond)
-            ELSE upc.two_decimals(p.beyond)
+            THEN 100 - upc._two_decimals(p.beyond)
+            ELSE upc._two_decimals(p.beyond)
         END,
         CASE t.side WHEN 'yes' THEN 1 ELSE -1 END * (price - c.strike),
         v.close_price,
         t.realised_pnl + t.position * (v.close_price - t.buy_price),
         t.realised_pnl - t.realised_fee - t.position * t.buy_price - t.buy_fee
-            + upc.amount_received(
+            + upc._amount_received(
                 v.close_price, t.position, false, s.fee_multiplier, v_precision
             ),
         q.result
@@ -291,8 +291,8 @@ BEGIN
             m.status,
             m.yes_bid,
             m.no_bid,
-            upc.offered(m.yes_ask, m.no_bid) AS yes_ask,
-            upc.offered(m.no_ask, m.yes_bid) AS no_ask,
+            upc._offered(m.yes_ask, m.no_bid) AS yes_ask,
+            upc._offered(m.no_ask, m.yes_bid) AS no_ask,
             m.result
         FROM upc_data.market_quote AS m
         WHERE m.symbol = t.symbol AND m.event_ticker = t.event_ticker AND m.ticker = t.ticker
@@ -322,7 +322,7 @@ BEGIN
             CASE WHEN c.strike > price THEN a.above ELSE 100 - a.above END AS beyond
         FROM (
             SELECT CASE
-                WHEN NOT coalesce(upc.is_told('probability', price_state), false)
+                WHEN NOT coalesce(upc._is_told('probability', price_state), false)
                     OR NOT c.is_traded
                 THEN NULL
                 WHEN t.event_ticker = active_trades.event_ticker AND c.place IS NOT NULL
@@ -356,7 +356,7 @@ BEGIN
         OFFSET 0
     ) AS f
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN f.quote_state IS NOT NULL AND upc.is_told('quote', f.quote_state)
+        SELECT CASE WHEN f.quote_state IS NOT NULL AND upc._is_told('quote', f.quote_state)
             THEN CASE t.side WHEN 'yes' THEN q.no_ask ELSE q.yes_ask END
         END AS opposite_ask
         OFFSET 0
@@ -378,7 +378,7 @@ COMMENT ON FUNCTION upc.active_trades IS
 
 
 -- What is known of every symbol right now, from the price log.
-CREATE FUNCTION upc.price_now(
+CREATE FUNCTION upc._price_now(
     symbol text,
     at timestamptz,
     OUT price double precision,
@@ -390,24 +390,24 @@ AS $fn$
 DECLARE
     v_seen record;
 BEGIN
-    SELECT p.* INTO v_seen FROM upc.logged_price(symbol, at) AS p;
+    SELECT p.* INTO v_seen FROM upc._logged_price(symbol, at) AS p;
     price := v_seen.price;
     IF price IS NULL THEN
         RETURN;
     END IF;
-    price_state := upc.logged_state(
+    price_state := upc._logged_state(
         symbol, 'database', at, v_seen.priced_at, v_seen.same_since, v_seen.newest_at
     );
     SELECT m.momentum INTO momentum FROM upc.momentum(symbol, at, price) AS m;
 END
 $fn$;
-COMMENT ON FUNCTION upc.price_now IS
+COMMENT ON FUNCTION upc._price_now IS
     'the newest logged price of a symbol in USD, its momentum in basis points and its state; NULL without one';
 
 
 -- What is asked of the trades of a symbol at an instant, as in a tick of then: what was left out filled
 -- in, momentum where there is no volatility, and what was seen of the last minute of what closes next.
-CREATE FUNCTION upc.trade_question(
+CREATE FUNCTION upc._trade_question(
     symbol text,
     at timestamptz,
     method text,
@@ -425,23 +425,23 @@ AS $fn$
 BEGIN
     SELECT d.model, d.method, d.settlement
     INTO used_model, used_method, asked_settlement
-    FROM upc.question_defaults(symbol, model, method, settlement) AS d;
+    FROM upc._question_defaults(symbol, model, method, settlement) AS d;
     IF used_model = 'volatility' THEN
-        variances := upc.known_variances(symbol, at);
-        IF variances IS NULL OR NOT upc.has_volatility_curves(symbol) THEN
+        variances := upc._known_variances(symbol, at);
+        IF variances IS NULL OR NOT upc._has_volatility_curves(symbol) THEN
             used_model := 'momentum';
             variances := NULL;
         END IF;
     END IF;
-    SELECT coalesce(e.closes_at, upc.next_hour(at))
+    SELECT coalesce(e.closes_at, upc._next_hour(at))
     INTO closes_at
     FROM upc.current_event(symbol, at) AS e;
     IF asked_settlement = 'average' AND closes_at - at < interval '60 seconds' THEN
-        observed := upc.observed_average(symbol, closes_at - interval '1 minute', at);
+        observed := upc._observed_average(symbol, closes_at - interval '1 minute', at);
     END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc.trade_question IS
+COMMENT ON FUNCTION upc._trade_question IS
     'the method, model and settlement by which the trades of a symbol are looked at, with the forecast and what was seen of the last minute';
 
 
@@ -537,8 +537,8 @@ BEGIN
             FROM upc_data.trade AS t
             WHERE t.symbol = coalesce(trade_list.symbol, t.symbol) AND t.ended_at IS NULL
         ) AS s
-        CROSS JOIN LATERAL upc.price_now(s.symbol, at) AS n
-        CROSS JOIN LATERAL upc.trade_question(s.symbol, at, method, model, settlement) AS q
+        CROSS JOIN LATERAL upc._price_now(s.symbol, at) AS n
+        CROSS JOIN LATERAL upc._trade_question(s.symbol, at, method, model, settlement) AS q
         CROSS JOIN LATERAL upc.active_trades(
             s.symbol, at, n.price, n.momentum,
             -- Without a fingerprint a trade has no probability, and can be listed and closed.
@@ -612,21 +612,21 @@ BEGIN
                 HINT = 'pyupc trades list --all shows all of them.';
     END IF;
     IF v_trade.ended_at IS NOT NULL THEN
-        PERFORM upc.refuse_trade(
-            format('trade %s was %s at %s', trade_id, v_trade.status, upc.iso_utc(v_trade.ended_at)),
+        PERFORM upc._refuse_trade(
+            format('trade %s was %s at %s', trade_id, v_trade.status, upc._iso_utc(v_trade.ended_at)),
             'It can end once.',
             'pyupc trades list --all shows what it brought.'
         );
     END IF;
     IF NOT coalesce(isfinite(at) AND at >= v_trade.opened_at, false) THEN
-        PERFORM upc.refuse_trade(
-            format('trade %s was opened at %s', trade_id, upc.iso_utc(v_trade.opened_at)),
+        PERFORM upc._refuse_trade(
+            format('trade %s was opened at %s', trade_id, upc._iso_utc(v_trade.opened_at)),
             'It cannot end before.',
             'Leave the time out for now.'
         );
     END IF;
     IF NOT coalesce(price BETWEEN 0 AND 1, true) THEN
-        PERFORM upc.refuse_trade(
+        PERFORM upc._refuse_trade(
             format('price must be from 0 to 1 dollar, got %s', price),
             'It is what one contract brought, in USD.',
             'Write 85 cents as 0.85.'
@@ -634,13 +634,13 @@ BEGIN
     END IF;
     v_count := coalesce(count, v_trade.position);
     IF NOT (v_count > 0 AND v_count <= v_trade.position) THEN
-        PERFORM upc.refuse_trade(
+        PERFORM upc._refuse_trade(
             format('count must be above zero and at most %s, got %s', v_trade.position, count),
             'It is the number of contracts that were sold, of those that are held.',
             'Leave it out to sell all of them.'
         );
     END IF;
-    PERFORM upc.check_fill_fee(fee, is_maker);
+    PERFORM upc._check_fill_fee(fee, is_maker);
 
     IF v_price IS NULL THEN
         SELECT l.close_price
@@ -649,16 +649,16 @@ BEGIN
         WHERE l.trade_id = close_trade.trade_id;
     END IF;
     IF v_price IS NULL THEN
-        PERFORM upc.refuse_trade(
+        PERFORM upc._refuse_trade(
             format('nobody is known to bid for trade %s', trade_id),
             'There is no ask for the other side, or the quotes are too old.',
             'Say what it brought: --price.'
         );
     END IF;
     v_fee := coalesce(
-        fee, upc.dollars_fee(v_trade.symbol, v_price, v_count, true, close_trade.is_maker)
+        fee, upc._dollars_fee(v_trade.symbol, v_price, v_count, true, close_trade.is_maker)
     );
-    PERFORM upc.record_fill(
+    PERFORM upc._record_fill(
         v_trade.symbol, v_trade.trade_id, 'sale', v_price, v_count, is_maker, v_fee,
         fee IS NOT NULL, at
     );

@@ -2,7 +2,7 @@
 
 -- What a stop asks for: the rules that begin with stop_.
 -- Errors: 22023 for a limit that is no number, or not above zero where it has to be.
-CREATE FUNCTION upc.stop_rules(
+CREATE FUNCTION upc._stop_rules(
     OUT on_probability boolean,
     OUT probability double precision,
     OUT ttc interval,
@@ -46,12 +46,12 @@ BEGIN
     END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc.stop_rules IS
+COMMENT ON FUNCTION upc._stop_rules IS
     'the settings of the stops; verify_for is NULL where a stop fires at once';
 
 
 -- Settle the trades of a symbol whose market has a result, from its close on.
-CREATE FUNCTION upc.settle_trades(symbol text, at timestamptz)
+CREATE FUNCTION upc._settle_trades(symbol text, at timestamptz)
 RETURNS json[]
 LANGUAGE plpgsql VOLATILE
 AS $fn$
@@ -71,7 +71,7 @@ BEGIN
         FROM upc_data.market_quote AS q
         JOIN upc_data.market_event AS e
             ON e.symbol = q.symbol AND e.event_ticker = q.event_ticker
-        WHERE t.symbol = settle_trades.symbol
+        WHERE t.symbol = _settle_trades.symbol
           AND t.ended_at IS NULL
           AND q.symbol = t.symbol
           AND q.event_ticker = t.event_ticker
@@ -82,19 +82,19 @@ BEGIN
           AND t.trade_id IN (
               SELECT f.trade_id
               FROM upc_data.trade AS f
-              WHERE f.symbol = settle_trades.symbol AND f.ended_at IS NULL
+              WHERE f.symbol = _settle_trades.symbol AND f.ended_at IS NULL
               FOR UPDATE SKIP LOCKED
           )
         RETURNING t.*
     LOOP
-        PERFORM upc.record_fill(
+        PERFORM upc._record_fill(
             symbol, v_trade.trade_id, 'settlement', v_trade.end_price, v_trade.position, false, 0,
             false, at
         );
         v_pnl := v_trade.realised_pnl
             + v_trade.position * (v_trade.end_price - v_trade.buy_price)
             - v_trade.buy_fee - v_trade.realised_fee;
-        v_announced := v_announced || upc.announce(
+        v_announced := v_announced || upc._announce(
             symbol,
             'settled',
             'trade',
@@ -118,13 +118,13 @@ BEGIN
     RETURN v_announced;
 END
 $fn$;
-COMMENT ON FUNCTION upc.settle_trades IS
+COMMENT ON FUNCTION upc._settle_trades IS
     'settles the trades whose market has closed and has a result; returns the announcements';
 
 
 -- What a look at a trade has changed: since when its probability is below, and whether a stop has
 -- fired, which is announced.
-CREATE FUNCTION upc.change_trade(
+CREATE FUNCTION upc._change_trade(
     symbol text,
     trade_id bigint,
     below_since timestamptz,
@@ -140,17 +140,17 @@ DECLARE
 BEGIN
     UPDATE upc_data.trade AS t
     SET
-        below_since = change_trade.below_since,
+        below_since = _change_trade.below_since,
         status = CASE WHEN reason IS NULL THEN t.status ELSE 'stopped' END,
         stopped_at = CASE WHEN reason IS NULL THEN t.stopped_at ELSE at END,
         stop_reason = coalesce(reason, t.stop_reason),
         stop_numbers = CASE WHEN reason IS NULL THEN t.stop_numbers ELSE numbers END
-    WHERE t.symbol = change_trade.symbol
+    WHERE t.symbol = _change_trade.symbol
       AND t.trade_id = (
           SELECT f.trade_id
           FROM upc_data.trade AS f
-          WHERE f.symbol = change_trade.symbol
-            AND f.trade_id = change_trade.trade_id
+          WHERE f.symbol = _change_trade.symbol
+            AND f.trade_id = _change_trade.trade_id
             AND f.ended_at IS NULL
             AND (reason IS NULL OR f.status = 'open')
           -- Whoever is closing it makes the stop pointless; else the next tick tries again.
@@ -160,7 +160,7 @@ BEGIN
     IF NOT FOUND OR reason IS NULL THEN
         RETURN '{}'::json[];
     END IF;
-    RETURN ARRAY[upc.announce(
+    RETURN ARRAY[upc._announce(
         symbol,
         'stop',
         'trade',
@@ -170,13 +170,13 @@ BEGIN
             CASE reason
                 WHEN 'probability' THEN format(
                     'probability %s %% is below %s %%, %s s to the close',
-                    upc.two_decimals((numbers ->> 'probability')::double precision),
+                    upc._two_decimals((numbers ->> 'probability')::double precision),
                     numbers #>> '{limits,probability}',
                     numbers ->> 'ttc_seconds'
                 )
                 ELSE format(
                     'momentum is %s bp',
-                    upc.two_decimals((numbers ->> 'momentum_bps')::double precision)
+                    upc._two_decimals((numbers ->> 'momentum_bps')::double precision)
                 )
             END
         ),
@@ -185,23 +185,23 @@ BEGIN
     )];
 END
 $fn$;
-COMMENT ON FUNCTION upc.change_trade IS
+COMMENT ON FUNCTION upc._change_trade IS
     'keeps since when the probability of a trade is below the stop''s, and marks it as stopped and announces it if there is a reason, once; returns the announcements';
 
 
 -- Strike of a trade as the predecessor's consumers read it: with thousands separators, and cents only
 -- if there are any.
-CREATE FUNCTION upc.legacy_strike(strike numeric)
+CREATE FUNCTION upc._legacy_strike(strike numeric)
 RETURNS text
 -- As volatile as to_char, so that it becomes a part of the query.
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN '$' || to_char(trunc(legacy_strike.strike), 'FM999,999,999,999,999,990') || CASE
-    WHEN legacy_strike.strike = trunc(legacy_strike.strike) THEN ''
-    WHEN scale(trim_scale(legacy_strike.strike)) = 1
-        THEN '.' || split_part(trim_scale(legacy_strike.strike)::text, '.', 2) || '0'
-    ELSE '.' || split_part(trim_scale(legacy_strike.strike)::text, '.', 2)
+RETURN '$' || to_char(trunc(_legacy_strike.strike), 'FM999,999,999,999,999,990') || CASE
+    WHEN _legacy_strike.strike = trunc(_legacy_strike.strike) THEN ''
+    WHEN scale(trim_scale(_legacy_strike.strike)) = 1
+        THEN '.' || split_part(trim_scale(_legacy_strike.strike)::text, '.', 2) || '0'
+    ELSE '.' || split_part(trim_scale(_legacy_strike.strike)::text, '.', 2)
 END;
-COMMENT ON FUNCTION upc.legacy_strike IS
+COMMENT ON FUNCTION upc._legacy_strike IS
     'a strike in USD as the predecessor writes that of a trade: $118,750, or $118,750.50';
 
 
@@ -214,7 +214,7 @@ COMMENT ON FUNCTION upc.legacy_strike IS
 -- In active the predecessor's keys mean what they meant to it: trade_id and ticket_id name the trade,
 -- strike is a text, side Y or N, status active for whatever is held, current_close_price the ask of the
 -- other side, and current_pnl a text, per contract that is held.
-CREATE FUNCTION upc.supervise(
+CREATE FUNCTION upc._supervise(
     symbol text,
     at timestamptz,
     seen_at timestamptz,
@@ -247,12 +247,12 @@ BEGIN
     announced := '{}'::json[];
     IF NOT EXISTS (
         SELECT FROM upc_data.trade AS t
-        WHERE t.symbol = supervise.symbol AND t.ended_at IS NULL
+        WHERE t.symbol = _supervise.symbol AND t.ended_at IS NULL
     ) THEN
         RETURN;
     END IF;
 
-    SELECT r.* INTO v_rules FROM upc.stop_rules() AS r;
+    SELECT r.* INTO v_rules FROM upc._stop_rules() AS r;
     v_is_unbroken := coalesce(
         at - seen_at BETWEEN '0' AND upc.setting('fresh_for')::interval, false
     );
@@ -271,12 +271,12 @@ BEGIN
                                 (a.trade).ticker AS ticker,
                                 (a.trade).symbol AS symbol,
                                 CASE (a.trade).side WHEN 'yes' THEN 'Y' ELSE 'N' END AS side,
-                                upc.legacy_strike((a.trade).strike) AS strike,
+                                upc._legacy_strike((a.trade).strike) AS strike,
                                 (a.trade).buy_price AS buy_price,
                                 trim_scale((a.trade).position) AS position,
                                 price AS current_symbol_price,
                                 a.shown_probability AS current_probability,
-                                upc.two_decimals(a.buffer) AS buffer_from_entry,
+                                upc._two_decimals(a.buffer) AS buffer_from_entry,
                                 1 - a.close_price AS current_close_price,
                                 round(a.close_price - (a.trade).buy_price, 2)::text
                                     AS current_pnl,
@@ -284,10 +284,10 @@ BEGIN
                                     AS time_since_entry,
                                 'active' AS status,
                                 (a.trade).stop_reason AS stop_reason,
-                                upc.iso_utc((a.trade).stopped_at) AS stopped_at,
+                                upc._iso_utc((a.trade).stopped_at) AS stopped_at,
                                 a.ttc_seconds,
                                 (a.trade).event_ticker AS event_ticker,
-                                upc.iso_utc((a.trade).opened_at) AS opened_at,
+                                upc._iso_utc((a.trade).opened_at) AS opened_at,
                                 (a.trade).status AS state,
                                 (a.trade).side AS contract_side,
                                 (a.trade).strike AS strike_price,
@@ -324,7 +324,7 @@ BEGIN
                         'buffer', a.buffer,
                         'close_price', a.close_price,
                         'pnl_after_fees', a.pnl_after_fees,
-                        'below_since', upc.iso_utc(b.below_since),
+                        'below_since', upc._iso_utc(b.below_since),
                         'limits', CASE w.reason
                             WHEN 'probability' THEN json_build_object(
                                 'probability', v_rules.probability,
@@ -361,11 +361,11 @@ BEGIN
             SELECT CASE
                 WHEN (a.trade).status <> 'open' OR NOT a.is_traded OR NOT v_is_known THEN NULL
                 WHEN v_rules.on_probability
-                    AND NOT upc.is_unseen(
+                    AND NOT upc._is_unseen(
                         a.ttc_seconds,
                         -- Only the tick's own strikes are read with what has been seen of it.
                         CASE
-                            WHEN (a.trade).event_ticker = supervise.event_ticker
+                            WHEN (a.trade).event_ticker = _supervise.event_ticker
                                 AND (a.trade).strike::double precision = ANY (strikes)
                                 AND observed IS NOT NULL
                             THEN settlement
@@ -385,10 +385,10 @@ BEGIN
         EXIT WHEN v_look = 2 OR v_changes IS NULL AND NOT v_has_result;
 
         IF v_has_result THEN
-            announced := upc.settle_trades(symbol, at);
+            announced := upc._settle_trades(symbol, at);
         END IF;
         FOREACH v_change IN ARRAY coalesce(v_changes, '{}') LOOP
-            announced := announced || upc.change_trade(
+            announced := announced || upc._change_trade(
                 symbol,
                 (v_change ->> 'trade_id')::bigint,
                 (v_change ->> 'below_since')::timestamptz,
@@ -400,5 +400,5 @@ BEGIN
     END LOOP;
 END
 $fn$;
-COMMENT ON FUNCTION upc.supervise IS
+COMMENT ON FUNCTION upc._supervise IS
     'settles and stops the trades of a symbol where that is due; returns those that are held, as they stand in the JSON document, and the announcements';

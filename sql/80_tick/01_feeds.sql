@@ -1,6 +1,6 @@
 -- Feeds: where a tick takes its price from, and how old that price is.
 
-CREATE FUNCTION upc.refuse_feed(symbol text, feed text)
+CREATE FUNCTION upc._refuse_feed(symbol text, feed text)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -10,7 +10,7 @@ BEGIN
         feed IN ('replay', 'simulated', 'database')
         OR EXISTS (
             SELECT FROM upc_data.price AS p
-            WHERE p.symbol = refuse_feed.symbol AND p.exchange = feed
+            WHERE p.symbol = _refuse_feed.symbol AND p.exchange = feed
         ),
         false
     ) THEN
@@ -35,7 +35,7 @@ BEGIN
             END;
 END
 $fn$;
-COMMENT ON FUNCTION upc.refuse_feed IS
+COMMENT ON FUNCTION upc._refuse_feed IS
     'raises the error that says why a feed has no price';
 
 
@@ -53,7 +53,7 @@ BEGIN
     FROM upc_data.candle AS c
     WHERE c.symbol = replay_start.symbol;
     IF v_end IS NULL THEN
-        PERFORM upc.refuse_feed(symbol, 'replay');
+        PERFORM upc._refuse_feed(symbol, 'replay');
     END IF;
 
     RETURN CASE
@@ -66,7 +66,7 @@ COMMENT ON FUNCTION upc.replay_start IS
     'where a replay begins by default: the latest stored instant at the same minute and second of the hour';
 
 
-CREATE FUNCTION upc.replay_instant(symbol text, replay_from timestamptz, elapsed interval)
+CREATE FUNCTION upc._replay_instant(symbol text, replay_from timestamptz, elapsed interval)
 RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -78,7 +78,7 @@ BEGIN
     SELECT max(c.opened_at) + interval '1 minute'
     INTO v_end
     FROM upc_data.candle AS c
-    WHERE c.symbol = replay_instant.symbol;
+    WHERE c.symbol = _replay_instant.symbol;
     IF v_at < v_end OR replay_from >= v_end THEN
         RETURN v_at;
     END IF;
@@ -87,7 +87,7 @@ BEGIN
     SELECT least(24, floor(extract(epoch FROM v_end - min(c.opened_at)) / 3600))
     INTO v_hours
     FROM upc_data.candle AS c
-    WHERE c.symbol = replay_instant.symbol;
+    WHERE c.symbol = _replay_instant.symbol;
     IF v_hours = 0 THEN
         RETURN v_at;
     END IF;
@@ -96,7 +96,7 @@ BEGIN
         * (floor(extract(epoch FROM v_at - v_end) / (3600 * v_hours)) + 1);
 END
 $fn$;
-COMMENT ON FUNCTION upc.replay_instant IS
+COMMENT ON FUNCTION upc._replay_instant IS
     'the stored instant that a replay shows some time after its beginning; behind the last candle the last 24 hours begin again';
 
 

@@ -5,58 +5,58 @@
 -- seed, level and place stands in for the dice, so that any instant can be read on its own. Every
 -- halving also multiplies the volatility by a log-normal factor, so that it clusters at all scales.
 
-CREATE FUNCTION upc.hash_normal(key bigint, place bigint)
+CREATE FUNCTION upc._hash_normal(key bigint, place bigint)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- Box and Muller, from the two halves of the hash.
 RETURN sqrt(
     -2 * ln(
-        ((hashint8extended(hash_normal.place, hash_normal.key) & 4294967295) + 0.5::double precision)
+        ((hashint8extended(_hash_normal.place, _hash_normal.key) & 4294967295) + 0.5::double precision)
         / 4294967296
     )
 ) * cos(
     2 * pi()
-    * ((hashint8extended(hash_normal.place, hash_normal.key) >> 32) + 0.5::double precision)
+    * ((hashint8extended(_hash_normal.place, _hash_normal.key) >> 32) + 0.5::double precision)
     / 4294967296
 );
-COMMENT ON FUNCTION upc.hash_normal IS
+COMMENT ON FUNCTION upc._hash_normal IS
     'a standard normal number that depends on nothing but a key and a place';
 
 
-CREATE FUNCTION upc.simulated_anchor(key bigint, place bigint)
+CREATE FUNCTION upc._simulated_anchor(key bigint, place bigint)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- Neighbours differ like the ends of a path with a volatility of 0.006 % per square root of a
 -- second, which is about 0.05 % a minute and 0.36 % an hour.
 RETURN 6e-5::double precision * sqrt(61440::double precision)
-    * upc.hash_normal(simulated_anchor.key, simulated_anchor.place);
-COMMENT ON FUNCTION upc.simulated_anchor IS
+    * upc._hash_normal(_simulated_anchor.key, _simulated_anchor.place);
+COMMENT ON FUNCTION upc._simulated_anchor IS
     'the logarithm of the simulated price, against its centre, at a multiple of 122,880 seconds since 1970';
 
 
-CREATE FUNCTION upc.simulated_factor(key bigint, level integer, place bigint)
+CREATE FUNCTION upc._simulated_factor(key bigint, level integer, place bigint)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- The mean of its square is 1: some intervals are livelier, and the whole is as lively as before.
 RETURN exp(
     0.25::double precision
-        * upc.hash_normal(simulated_factor.key + simulated_factor.level, simulated_factor.place)
+        * upc._hash_normal(_simulated_factor.key + _simulated_factor.level, _simulated_factor.place)
     - 0.0625::double precision
 );
-COMMENT ON FUNCTION upc.simulated_factor IS
+COMMENT ON FUNCTION upc._simulated_factor IS
     'what an interval of the simulated path multiplies the volatility of all within it by';
 
 
-CREATE FUNCTION upc.simulated_bend(key bigint, level integer, place bigint)
+CREATE FUNCTION upc._simulated_bend(key bigint, level integer, place bigint)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN 6e-5::double precision * sqrt(30720::double precision / 2 ^ (simulated_bend.level - 1))
-    * upc.hash_normal(simulated_bend.key - simulated_bend.level, simulated_bend.place);
-COMMENT ON FUNCTION upc.simulated_bend IS
+RETURN 6e-5::double precision * sqrt(30720::double precision / 2 ^ (_simulated_bend.level - 1))
+    * upc._hash_normal(_simulated_bend.key - _simulated_bend.level, _simulated_bend.place);
+COMMENT ON FUNCTION upc._simulated_bend IS
     'how far the middle of an interval of the simulated path lies from the mean of its ends, at a volatility factor of 1';
 
 
-CREATE FUNCTION upc.simulated_centre(symbol text)
+CREATE FUNCTION upc._simulated_centre(symbol text)
 RETURNS double precision
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -65,14 +65,14 @@ DECLARE
 BEGIN
     SELECT s.strike_step INTO v_step
     FROM upc_data.symbol AS s
-    WHERE s.symbol = simulated_centre.symbol;
+    WHERE s.symbol = _simulated_centre.symbol;
     IF NOT FOUND THEN
         PERFORM upc.require_symbol(symbol);
     END IF;
     RETURN 400 * v_step;
 END
 $fn$;
-COMMENT ON FUNCTION upc.simulated_centre IS
+COMMENT ON FUNCTION upc._simulated_centre IS
     'the price in USD that the simulated price of a symbol stays around: 400 strike steps';
 
 
@@ -96,14 +96,14 @@ DECLARE
     -- Whole intervals since 1970, and the part of the one that holds the instant.
     v_place bigint := floor(date_part('epoch', at) / 122880);
     v_part double precision := date_part('epoch', at) / 122880 - v_place;
-    v_left double precision := upc.simulated_anchor(v_key, v_place);
-    v_right double precision := upc.simulated_anchor(v_key, v_place + 1);
+    v_left double precision := upc._simulated_anchor(v_key, v_place);
+    v_right double precision := upc._simulated_anchor(v_key, v_place + 1);
     v_factor double precision := 1;
     v_middle double precision;
 BEGIN
     FOR v_level IN 1..17 LOOP
-        v_factor := v_factor * upc.simulated_factor(v_key, v_level, v_place);
-        v_middle := (v_left + v_right) / 2 + v_factor * upc.simulated_bend(v_key, v_level, v_place);
+        v_factor := v_factor * upc._simulated_factor(v_key, v_level, v_place);
+        v_middle := (v_left + v_right) / 2 + v_factor * upc._simulated_bend(v_key, v_level, v_place);
         v_part := 2 * v_part;
         v_place := 2 * v_place;
         IF v_part < 1 THEN
@@ -115,7 +115,7 @@ BEGIN
         END IF;
     END LOOP;
     RETURN round(
-        (upc.simulated_centre(symbol) * exp(v_left + (v_right - v_left) * v_part))::numeric, 2
+        (upc._simulated_centre(symbol) * exp(v_left + (v_right - v_left) * v_part))::numeric, 2
     );
 END
 $fn$;
@@ -140,7 +140,7 @@ BEGIN ATOMIC
     WITH RECURSIVE range AS (
         SELECT
             hashtextextended(simulated_candles.symbol, simulated_candles.seed) AS key,
-            upc.simulated_centre(simulated_candles.symbol) AS centre,
+            upc._simulated_centre(simulated_candles.symbol) AS centre,
             date_part('epoch', simulated_candles.since) / 122880 AS since,
             date_part('epoch', simulated_candles.until) / 122880 AS until
     ),
@@ -149,8 +149,8 @@ BEGIN ATOMIC
         SELECT
             0 AS level,
             p.place,
-            upc.simulated_anchor(r.key, p.place) AS leftmost,
-            upc.simulated_anchor(r.key, p.place + 1) AS rightmost,
+            upc._simulated_anchor(r.key, p.place) AS leftmost,
+            upc._simulated_anchor(r.key, p.place + 1) AS rightmost,
             1::double precision AS factor
         FROM range AS r
         CROSS JOIN generate_series(floor(r.since)::bigint, floor(r.until)::bigint) AS p (place)
@@ -170,14 +170,14 @@ BEGIN ATOMIC
                 f.rightmost,
                 f.factor,
                 (f.leftmost + f.rightmost) / 2
-                    + f.factor * upc.simulated_bend(r.key, f.level, f.place) AS middle
+                    + f.factor * upc._simulated_bend(r.key, f.level, f.place) AS middle
             FROM (
                 SELECT
                     p.level + 1 AS level,
                     p.place,
                     p.leftmost,
                     p.rightmost,
-                    p.factor * upc.simulated_factor(r.key, p.level + 1, p.place) AS factor
+                    p.factor * upc._simulated_factor(r.key, p.level + 1, p.place) AS factor
                 FROM path AS p
                 WHERE p.level < 13
                 OFFSET 0
@@ -224,7 +224,7 @@ COMMENT ON FUNCTION upc.simulated_candles IS
     'one-minute candles of the simulated price of a symbol';
 
 
-CREATE FUNCTION upc.simulated_momentum(
+CREATE FUNCTION upc._simulated_momentum(
     symbol text,
     at timestamptz,
     price double precision,
@@ -242,18 +242,18 @@ AS $fn$
 BEGIN
     SELECT m.*
     INTO momentum, delta_1m, delta_2m, delta_3m, delta_4m, delta_15m, delta_30m
-    FROM upc.momentum_of(
+    FROM upc._momentum_of(
         price,
         ARRAY[
-            upc.simulated_price(symbol, at - upc.momentum_lag(1), seed),
-            upc.simulated_price(symbol, at - upc.momentum_lag(2), seed),
-            upc.simulated_price(symbol, at - upc.momentum_lag(3), seed),
-            upc.simulated_price(symbol, at - upc.momentum_lag(4), seed),
-            upc.simulated_price(symbol, at - upc.momentum_lag(5), seed),
-            upc.simulated_price(symbol, at - upc.momentum_lag(6), seed)
+            upc.simulated_price(symbol, at - upc._momentum_lag(1), seed),
+            upc.simulated_price(symbol, at - upc._momentum_lag(2), seed),
+            upc.simulated_price(symbol, at - upc._momentum_lag(3), seed),
+            upc.simulated_price(symbol, at - upc._momentum_lag(4), seed),
+            upc.simulated_price(symbol, at - upc._momentum_lag(5), seed),
+            upc.simulated_price(symbol, at - upc._momentum_lag(6), seed)
         ]
     ) AS m;
 END
 $fn$;
-COMMENT ON FUNCTION upc.simulated_momentum IS
+COMMENT ON FUNCTION upc._simulated_momentum IS
     'momentum in basis points of a simulated price, and its deltas in percent';

@@ -4,7 +4,7 @@
 -- that a replay shows. same_since and newest_at, when the newest price of all came in, are known for
 -- logged prices only.
 -- Errors: UP002 symbol, UP010 feed, UP011 no price.
-CREATE FUNCTION upc.feed_price(
+CREATE FUNCTION upc._feed_price(
     symbol text,
     feed text,
     at timestamptz,
@@ -33,12 +33,12 @@ BEGIN
         price := upc.simulated_price(symbol, at, seed);
         SELECT m.*
         INTO momentum, delta_1m, delta_2m, delta_3m, delta_4m, delta_15m, delta_30m
-        FROM upc.simulated_momentum(symbol, at, price, seed) AS m;
+        FROM upc._simulated_momentum(symbol, at, price, seed) AS m;
         RETURN;
     END IF;
 
     IF feed = 'replay' THEN
-        market_at := upc.replay_instant(
+        market_at := upc._replay_instant(
             symbol, coalesce(replay_from, upc.replay_start(symbol, at)), elapsed
         );
         SELECT p.price, p.priced_at
@@ -47,23 +47,23 @@ BEGIN
     ELSIF feed IS NOT NULL THEN
         SELECT p.price, p.priced_at, p.same_since, p.newest_at
         INTO price, priced_at, same_since, newest_at
-        FROM upc.logged_price(symbol, at, nullif(feed, 'database')) AS p;
+        FROM upc._logged_price(symbol, at, nullif(feed, 'database')) AS p;
     END IF;
     IF price IS NULL THEN
-        PERFORM upc.refuse_feed(symbol, feed);
+        PERFORM upc._refuse_feed(symbol, feed);
     END IF;
     SELECT m.*
     INTO momentum, delta_1m, delta_2m, delta_3m, delta_4m, delta_15m, delta_30m
     FROM upc.momentum(symbol, market_at, price) AS m;
 END
 $fn$;
-COMMENT ON FUNCTION upc.feed_price IS
+COMMENT ON FUNCTION upc._feed_price IS
     'the price in USD that a feed shows at an instant, how old it is, and the momentum that goes with it';
 
 
 -- The mean price that a feed has shown since an instant: what has been seen of the average that
 -- decides. NULL where it has not been seen.
-CREATE FUNCTION upc.feed_average(
+CREATE FUNCTION upc._feed_average(
     symbol text,
     feed text,
     since timestamptz,
@@ -76,17 +76,17 @@ AS $fn$
 BEGIN
     RETURN CASE feed
         WHEN 'simulated' THEN (
-            SELECT avg(upc.simulated_price(feed_average.symbol, s, seed))
+            SELECT avg(upc.simulated_price(_feed_average.symbol, s, seed))
             FROM generate_series(since, until, interval '1 second') AS s
         )
         WHEN 'replay' THEN (
             SELECT avg(p.price)
             FROM generate_series(since, until, interval '1 second') AS s
-            CROSS JOIN LATERAL upc.replay_price(feed_average.symbol, s) AS p
+            CROSS JOIN LATERAL upc.replay_price(_feed_average.symbol, s) AS p
         )
-        ELSE upc.observed_average(symbol, since, until)
+        ELSE upc._observed_average(symbol, since, until)
     END;
 END
 $fn$;
-COMMENT ON FUNCTION upc.feed_average IS
+COMMENT ON FUNCTION upc._feed_average IS
     'the mean price in USD that a feed has shown in a stretch of time; NULL where it has not been seen';

@@ -192,14 +192,14 @@ BEGIN ATOMIC
         SELECT
             k.kind,
             (
-                SELECT o.state FROM ordered AS o WHERE NOT upc.is_told(k.kind, o.state)
+                SELECT o.state FROM ordered AS o WHERE NOT upc._is_told(k.kind, o.state)
                 ORDER BY o.place LIMIT 1
             ) AS ends
         FROM (SELECT DISTINCT d.kind FROM upc.document_keys() AS d) AS k
     )
     SELECT json_build_object(
         'states', (SELECT json_agg(o.state ORDER BY o.place) FROM ordered AS o),
-        'limits', array_to_json(upc.state_limits()),
+        'limits', array_to_json(upc._state_limits()),
         'kinds', (
             SELECT json_object_agg(
                 k.kind,

@@ -2,23 +2,23 @@
 
 -- Ticks that were due between two instants without any, the later one being a tick or now: those
 -- that are late by half of their interval or more.
-CREATE FUNCTION upc.missed_ticks(since timestamptz, until timestamptz, every interval)
+CREATE FUNCTION upc._missed_ticks(since timestamptz, until timestamptz, every interval)
 RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN greatest(
     0,
     floor(
-        extract(epoch FROM missed_ticks.until - missed_ticks.since)
-        / extract(epoch FROM missed_ticks.every) - 0.5
+        extract(epoch FROM _missed_ticks.until - _missed_ticks.since)
+        / extract(epoch FROM _missed_ticks.every) - 0.5
     )
 )::bigint;
-COMMENT ON FUNCTION upc.missed_ticks IS
+COMMENT ON FUNCTION upc._missed_ticks IS
     'how many ticks were due after one and before another instant, half an interval being close enough';
 
 
 -- since_last: how long ago whoever ticks ticked last, by a clock that does not jump; NULL where that
 -- is not known. Where the server's clock says more, it has been put forward, and nothing was missed.
-CREATE FUNCTION upc.count_tick(
+CREATE FUNCTION upc._count_tick(
     symbol text,
     at timestamptz,
     every interval,
@@ -33,13 +33,13 @@ DECLARE
 BEGIN
     INSERT INTO upc_data.tick_count AS k (symbol, done, missed, answered, every, last_at)
     VALUES (
-        count_tick.symbol, 1, 0, count_tick.is_answered::integer, count_tick.every, count_tick.at
+        _count_tick.symbol, 1, 0, _count_tick.is_answered::integer, _count_tick.every, _count_tick.at
     )
     ON CONFLICT ON CONSTRAINT tick_count_symbol_pkey
         DO UPDATE SET
             done = k.done + 1,
-            missed = k.missed + upc.missed_ticks(
-                greatest(k.last_at, excluded.last_at - count_tick.since_last),
+            missed = k.missed + upc._missed_ticks(
+                greatest(k.last_at, excluded.last_at - _count_tick.since_last),
                 excluded.last_at,
                 excluded.every
             ),
@@ -51,7 +51,7 @@ BEGIN
     RETURN v_count;
 END
 $fn$;
-COMMENT ON FUNCTION upc.count_tick IS
+COMMENT ON FUNCTION upc._count_tick IS
     'counts a tick of a live feed, and those that were due since the one before it';
 
 
@@ -112,8 +112,8 @@ BEGIN
         answered := v_last.answered_count - v_first.answered_count;
         -- Without those that were due before the window.
         missed := v_last.missed_count - v_first.missed_count
-            + upc.missed_ticks(v_last.ticked_at, at, v_every)
-            - upc.missed_ticks(v_first.ticked_at, v_from, v_every);
+            + upc._missed_ticks(v_last.ticked_at, at, v_every)
+            - upc._missed_ticks(v_first.ticked_at, v_from, v_every);
     ELSE
         SELECT t.ticked_at, t.done_count, t.missed_count, t.answered_count, t.state
         INTO v_first
@@ -129,7 +129,7 @@ BEGIN
         answered := v_last.answered_count - v_first.answered_count
             + (v_first.state <> 'halted')::integer;
         missed := v_last.missed_count - v_first.missed_count
-            + upc.missed_ticks(v_last.ticked_at, at, v_every);
+            + upc._missed_ticks(v_last.ticked_at, at, v_every);
     END IF;
     done := greatest(done, 0);
     answered := greatest(answered, 0);

@@ -5,7 +5,7 @@
 -- Arguments as in strike_table; min_probability and min_differential, in percent, are what the
 -- watchlist asks for. Probabilities, moves, buffers and differences have two decimals. edge_reason is
 -- NULL where a row has an edge, else the reason of the row that is short of least.
-CREATE FUNCTION upc.strike_documents(
+CREATE FUNCTION upc._strike_documents(
     price double precision,
     momentum double precision,
     symbol text,
@@ -38,26 +38,26 @@ BEGIN
     WITH answer AS MATERIALIZED (
         SELECT
             t.*,
-            upc.two_decimals(t.buffer) AS shown_buffer,
-            upc.two_decimals(t.prob_beyond) AS beyond,
-            100 - upc.two_decimals(t.prob_beyond) AS within,
+            upc._two_decimals(t.buffer) AS shown_buffer,
+            upc._two_decimals(t.prob_beyond) AS beyond,
+            100 - upc._two_decimals(t.prob_beyond) AS within,
             t.direction = 'above' AS is_above,
             t.edge_reason IS NULL AS has_edge
         FROM upc.strike_table(
-            strike_documents.price,
-            strike_documents.momentum,
-            strike_documents.symbol,
-            strike_documents.at,
-            strike_documents.ttc_seconds,
-            strike_documents.step,
-            strike_documents.levels,
-            strike_documents.method,
-            strike_documents.price_state,
-            strike_documents.has_market,
-            strike_documents.model,
-            strike_documents.settlement,
-            observed => strike_documents.observed,
-            variances => strike_documents.variances
+            _strike_documents.price,
+            _strike_documents.momentum,
+            _strike_documents.symbol,
+            _strike_documents.at,
+            _strike_documents.ttc_seconds,
+            _strike_documents.step,
+            _strike_documents.levels,
+            _strike_documents.method,
+            _strike_documents.price_state,
+            _strike_documents.has_market,
+            _strike_documents.model,
+            _strike_documents.settlement,
+            observed => _strike_documents.observed,
+            variances => _strike_documents.variances
         ) AS t
     ),
     differing AS MATERIALIZED (
@@ -80,7 +80,7 @@ BEGIN
                     SELECT
                         d.strike,
                         d.shown_buffer AS buffer,
-                        upc.two_decimals(d.buffer_pct) AS buffer_pct,
+                        upc._two_decimals(d.buffer_pct) AS buffer_pct,
                         d.within AS probability,
                         d.yes_ask,
                         d.no_ask,
@@ -93,12 +93,12 @@ BEGIN
                         d.no_ask_dollars::text AS no_ask_dollars,
                         d.yes_bid_dollars::text AS yes_bid_dollars,
                         d.no_bid_dollars::text AS no_bid_dollars,
-                        upc.two_decimals(d.yes_edge) AS yes_edge,
-                        upc.two_decimals(d.no_edge) AS no_edge,
-                        upc.two_decimals(d.prob_above) AS prob_above,
+                        upc._two_decimals(d.yes_edge) AS yes_edge,
+                        upc._two_decimals(d.no_edge) AS no_edge,
+                        upc._two_decimals(d.prob_above) AS prob_above,
                         d.sample_size,
-                        upc.two_decimals(d.prob_low) AS prob_low,
-                        upc.two_decimals(d.prob_high) AS prob_high,
+                        upc._two_decimals(d.prob_low) AS prob_low,
+                        upc._two_decimals(d.prob_high) AS prob_high,
                         d.edge_reason
                 ) AS r
             )) AS table_row,
@@ -107,12 +107,12 @@ BEGIN
                     SELECT
                         d.strike,
                         d.shown_buffer AS buffer,
-                        upc.two_decimals(d.move_percent) AS move_percent,
+                        upc._two_decimals(d.move_percent) AS move_percent,
                         d.beyond AS prob_beyond,
                         d.within AS prob_within,
                         d.direction,
-                        upc.two_decimals(d.positive_prob) AS positive_prob,
-                        upc.two_decimals(d.negative_prob) AS negative_prob
+                        upc._two_decimals(d.positive_prob) AS positive_prob,
+                        upc._two_decimals(d.negative_prob) AS negative_prob
                 ) AS r
             )) AS probability_row
         FROM differing AS d
@@ -128,12 +128,12 @@ BEGIN
         coalesce(
             json_agg(s.table_row ORDER BY s.within DESC, s.buffer) FILTER (
                 WHERE s.volume >= 1000
-                  AND s.within > strike_documents.min_probability - 5
+                  AND s.within > _strike_documents.min_probability - 5
                   AND s.yes_ask <= 98
                   AND s.no_ask <= 98
                   AND (
-                      s.yes_diff >= strike_documents.min_differential - 3
-                      OR s.no_diff >= strike_documents.min_differential - 3
+                      s.yes_diff >= _strike_documents.min_differential - 3
+                      OR s.no_diff >= _strike_documents.min_differential - 3
                   )
             ),
             '[]'
@@ -151,5 +151,5 @@ BEGIN
     FROM shown AS s;
 END
 $fn$;
-COMMENT ON FUNCTION upc.strike_documents IS
+COMMENT ON FUNCTION upc._strike_documents IS
     'the strikes of a tick as they stand in the JSON documents: probabilities, strike table and watchlist';

@@ -1,6 +1,6 @@
 -- The lease: who may tick a symbol.
 
-CREATE FUNCTION upc.renew_lease(
+CREATE FUNCTION upc._renew_lease(
     symbol text,
     holder text,
     lease interval,
@@ -16,8 +16,8 @@ DECLARE
 BEGIN
     INSERT INTO upc_data.tick_lease AS l (symbol, holder, taken_at, expires_at, feed, every)
     VALUES (
-        renew_lease.symbol, renew_lease.holder, v_now, v_now + lease, renew_lease.feed,
-        renew_lease.every
+        _renew_lease.symbol, _renew_lease.holder, v_now, v_now + lease, _renew_lease.feed,
+        _renew_lease.every
     )
     ON CONFLICT ON CONSTRAINT tick_lease_symbol_pkey
         DO UPDATE SET
@@ -34,15 +34,15 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT l.* INTO v_held FROM upc_data.tick_lease AS l WHERE l.symbol = renew_lease.symbol;
+    SELECT l.* INTO v_held FROM upc_data.tick_lease AS l WHERE l.symbol = _renew_lease.symbol;
     RAISE EXCEPTION '% is ticked by %', symbol, v_held.holder
         USING
             ERRCODE = 'UP009',
-            DETAIL = format('It has been ticking since %s.', upc.iso_utc(v_held.taken_at)),
+            DETAIL = format('It has been ticking since %s.', upc._iso_utc(v_held.taken_at)),
             HINT = 'Stop it first; the right to tick ends a few seconds after its last tick.';
 END
 $fn$;
-COMMENT ON FUNCTION upc.renew_lease IS
+COMMENT ON FUNCTION upc._renew_lease IS
     'takes or renews the right to tick a symbol; raises UP009 while another holder has it';
 
 

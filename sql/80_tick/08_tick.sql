@@ -84,31 +84,31 @@ DECLARE
     v_tables json[];
     v_active json;
 BEGIN
-    PERFORM upc.take_rules();
+    PERFORM upc._take_rules();
 
     IF holder IS NOT NULL THEN
-        PERFORM upc.renew_lease(symbol, holder, lease, feed, every);
+        PERFORM upc._renew_lease(symbol, holder, lease, feed, every);
     ELSIF EXISTS (
         SELECT FROM upc_data.tick_lease AS l
         WHERE l.symbol = tick.symbol AND l.expires_at > clock_timestamp()
     ) THEN
-        PERFORM upc.renew_lease(
+        PERFORM upc._renew_lease(
             symbol, format('session %s', pg_backend_pid()), lease, feed, every
         );
     END IF;
 
     SELECT f.*
     INTO v_seen
-    FROM upc.feed_price(symbol, feed, at, replay_from, elapsed, seed) AS f;
+    FROM upc._feed_price(symbol, feed, at, replay_from, elapsed, seed) AS f;
     market_at := v_seen.market_at;
     price := v_seen.price;
     momentum := v_seen.momentum;
     state := CASE
         WHEN v_is_live
-        THEN upc.logged_state(
+        THEN upc._logged_state(
             symbol, feed, market_at, v_seen.priced_at, v_seen.same_since, v_seen.newest_at
         )
-        ELSE upc.price_state(market_at - v_seen.priced_at, market_at - v_seen.same_since)
+        ELSE upc._price_state(market_at - v_seen.priced_at, market_at - v_seen.same_since)
     END;
 
     -- Prices that are not today's have nothing to do with today's markets.
@@ -119,30 +119,30 @@ BEGIN
     v_quote_state := CASE
         WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
     END;
-    limits := upc.state_limits();
+    limits := upc._state_limits();
     -- As upc.valid_until has it; a setting is asked for once.
-    valid_until := upc.iso_utc(at + make_interval(secs => limits[1]));
+    valid_until := upc._iso_utc(at + make_interval(secs => limits[1]));
     ttc_seconds := coalesce(
         floor(extract(epoch FROM v_event.closes_at - market_at))::integer,
-        upc.seconds_to_hour(market_at)
+        upc._seconds_to_hour(market_at)
     );
-    v_closes_at := coalesce(v_event.closes_at, upc.next_hour(market_at));
+    v_closes_at := coalesce(v_event.closes_at, upc._next_hour(market_at));
 
     IF model IS NULL OR method IS NULL OR settlement IS NULL THEN
         SELECT d.model, d.method, d.settlement
         INTO model, method, settlement
-        FROM upc.question_defaults(symbol, model, method, settlement) AS d;
+        FROM upc._question_defaults(symbol, model, method, settlement) AS d;
     END IF;
     asked_model := model;
     asked_settlement := settlement;
     used_model := model;
     used_settlement := settlement;
     -- Made-up prices have no candles: the stored ones stand in for them.
-    v_variances := upc.keep_forecast(symbol, CASE WHEN feed <> 'simulated' THEN market_at END);
+    v_variances := upc._keep_forecast(symbol, CASE WHEN feed <> 'simulated' THEN market_at END);
     v_volatility := 100 * sqrt(upc.variance_until(v_variances, ttc_seconds));
     IF model = 'volatility' AND (
         v_volatility IS NULL
-        OR NOT upc.has_volatility_curves(symbol)
+        OR NOT upc._has_volatility_curves(symbol)
     ) THEN
         used_model := 'momentum';
     END IF;
@@ -151,7 +151,7 @@ BEGIN
         v_variances := NULL;
     END IF;
     IF settlement = 'average' AND ttc_seconds < 60 THEN
-        v_observed := upc.feed_average(
+        v_observed := upc._feed_average(
             symbol, feed, v_closes_at - interval '1 minute', market_at, seed
         );
         IF v_observed IS NULL THEN
@@ -165,7 +165,7 @@ BEGIN
     WHERE s.symbol = tick.symbol;
 
     SELECT d.* INTO v_strikes
-    FROM upc.strike_documents(
+    FROM upc._strike_documents(
         price, momentum, symbol, market_at, ttc_seconds, v_tier, levels, method, state,
         v_event.event_ticker IS NOT NULL,
         coalesce(min_probability, upc.setting('min_probability')::double precision),
@@ -173,19 +173,19 @@ BEGIN
         used_model, used_settlement, v_observed, v_variances
     ) AS d;
     fingerprint := v_strikes.fingerprint;
-    v_has_edge := upc.is_told('difference', state) AND upc.is_told('difference', v_quote_state)
-        AND NOT upc.is_unseen(ttc_seconds, used_settlement);
+    v_has_edge := upc._is_told('difference', state) AND upc._is_told('difference', v_quote_state)
+        AND NOT upc._is_unseen(ttc_seconds, used_settlement);
 
     IF v_is_live THEN
-        v_count := upc.count_tick(symbol, at, every, state <> 'halted', since_last);
+        v_count := upc._count_tick(symbol, at, every, state <> 'halted', since_last);
         SELECT s.*
         INTO v_trades
-        FROM upc.supervise(
+        FROM upc._supervise(
             symbol, market_at, v_count.previous_at, price, momentum, state, method,
             v_strikes.strikes, v_strikes.prob_above, v_event.event_ticker, used_model,
             settlement, v_variances, v_observed, v_closes_at
         ) AS s;
-        v_announced := v_trades.announced || upc.note_conditions(
+        v_announced := v_trades.announced || upc._note_conditions(
             symbol, market_at, state, market_at - v_seen.priced_at, v_quote_state,
             market_at - v_event.read_at
         );
@@ -214,7 +214,7 @@ BEGIN
     RETURNING t.tick_id INTO tick_id;
 
     v_live := json_build_object(
-        'timestamp', upc.iso_utc(at),
+        'timestamp', upc._iso_utc(at),
         'current_price', price,
         'base_strike', round(price / v_tier) * v_tier,
         'ttc_seconds', ttc_seconds,
@@ -231,21 +231,21 @@ BEGIN
         'volatility', v_volatility,
         'state', state,
         'feed', feed,
-        'market_at', upc.iso_utc(market_at),
+        'market_at', upc._iso_utc(market_at),
         'valid_until', valid_until,
         'tick_id', tick_id
     );
 
     v_active := json_build_object(
         'symbol', symbol,
-        'timestamp', upc.iso_utc(at),
+        'timestamp', upc._iso_utc(at),
         'active_trades', array_to_json(v_trades.active),
         'count', cardinality(v_trades.active),
         'current_price', price,
         'state', state,
         'quote_state', v_quote_state,
         'feed', feed,
-        'market_at', upc.iso_utc(market_at),
+        'market_at', upc._iso_utc(market_at),
         'valid_until', valid_until,
         'tick_id', tick_id
     );
@@ -261,7 +261,7 @@ BEGIN
             'market_title', v_event.title,
             'strike_tier', v_tier,
             'market_status', v_event.status,
-            'last_updated', upc.iso_utc(at),
+            'last_updated', upc._iso_utc(at),
             'strikes', r.strikes,
             'momentum', json_build_object(
                 'weighted_score', momentum / 100,
@@ -277,9 +277,9 @@ BEGIN
             'fingerprint', fingerprint,
             'state', state,
             'quote_state', v_quote_state,
-            'quotes_read_at', upc.iso_utc(v_event.read_at),
+            'quotes_read_at', upc._iso_utc(v_event.read_at),
             'feed', feed,
-            'market_at', upc.iso_utc(market_at),
+            'market_at', upc._iso_utc(market_at),
             'valid_until', valid_until,
             'tick_id', tick_id,
             'edge_reason', v_strikes.edge_reason

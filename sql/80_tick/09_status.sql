@@ -38,7 +38,7 @@ COMMENT ON TYPE upc.symbol_status IS
 
 -- What is the matter with a symbol, worst first. A problem makes its light red if there is no
 -- probability to be had, else yellow.
-CREATE FUNCTION upc.status_problems(status upc.symbol_status, every interval, holder_problem text)
+CREATE FUNCTION upc._status_problems(status upc.symbol_status, every interval, holder_problem text)
 RETURNS TABLE (is_red boolean, problem text)
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -59,7 +59,7 @@ BEGIN ATOMIC
                 status.lease_state = 'held'
                 AND coalesce(
                     make_interval(secs => status.tick_age_seconds)
-                        > greatest(interval '3 s', 3 * status_problems.every),
+                        > greatest(interval '3 s', 3 * _status_problems.every),
                     true
                 ),
                 coalesce(
@@ -94,7 +94,7 @@ BEGIN ATOMIC
                 AND coalesce(status.candle_age_seconds > 300, true),
                 coalesce(
                     'the newest candle closed '
-                    || upc.span_text(make_interval(secs => 60 * round(status.candle_age_seconds / 60)))
+                    || upc._span_text(make_interval(secs => 60 * round(status.candle_age_seconds / 60)))
                     || ' ago',
                     'there are no candles'
                 )
@@ -116,8 +116,8 @@ BEGIN ATOMIC
                 format('the fingerprints count candles to %s only', status.fingerprint_through)
             ),
             (
-                11, false, status_problems.holder_problem IS NOT NULL,
-                status_problems.holder_problem
+                11, false, _status_problems.holder_problem IS NOT NULL,
+                _status_problems.holder_problem
             ),
             (
                 12, false, status.minute_missed > 3 AND status.minute_availability < 95,
@@ -130,7 +130,7 @@ BEGIN ATOMIC
     WHERE p.is_so
     ORDER BY NOT p.is_red, p.place;
 END;
-COMMENT ON FUNCTION upc.status_problems IS
+COMMENT ON FUNCTION upc._status_problems IS
     'what is the matter with a symbol, worst first, and whether it leaves no probability';
 
 
@@ -197,10 +197,10 @@ BEGIN
         IF v_is_live THEN
             SELECT p.priced_at, p.same_since, p.newest_at
             INTO v_priced_at, v_same_since, v_newest_at
-            FROM upc.logged_price(v_symbol, at, nullif(v.feed, 'database')) AS p;
+            FROM upc._logged_price(v_symbol, at, nullif(v.feed, 'database')) AS p;
             IF v_priced_at IS NOT NULL THEN
                 v.price_age_seconds := extract(epoch FROM at - v_priced_at);
-                v.price_state := upc.logged_state(
+                v.price_state := upc._logged_state(
                     v_symbol, coalesce(v.feed, 'database'), at, v_priced_at, v_same_since,
                     v_newest_at
                 );
@@ -234,7 +234,7 @@ BEGIN
         FROM upc_data.candle AS c
         WHERE c.symbol = v_symbol;
         v.candle_age_seconds := extract(epoch FROM at - v.candle_at);
-        IF upc.unpopulated_views() = '{}' THEN
+        IF upc._unpopulated_views() = '{}' THEN
             SELECT CASE g.curve_symbol WHEN v_symbol THEN g.curve_origin ELSE 'pooled' END
             INTO v.fingerprint_origin
             FROM upc.fingerprint_grid AS g
@@ -272,7 +272,7 @@ BEGIN
                 ELSE 'green'
             END
         INTO v.problems, v.light
-        FROM upc.status_problems(
+        FROM upc._status_problems(
             v, coalesce(v_lease.every, v_every), v_lease.problem
         ) AS p;
         RETURN NEXT v;
@@ -327,7 +327,7 @@ BEGIN
     INTO v_rows, v_light, v_problems
     FROM seen AS e;
     RETURN json_build_object(
-        'timestamp', upc.iso_utc(at),
+        'timestamp', upc._iso_utc(at),
         'state', v_light,
         'problems', coalesce(
             v_problems, CASE v_light WHEN 'green' THEN '{}' ELSE '{nothing is ticked}' END::text[]
@@ -386,8 +386,8 @@ BEGIN
           )
     LOOP
         -- Of two who ask at once one waits, and then sees that it has been said.
-        PERFORM upc.lock_announcements(v_status.symbol);
-        v_told := upc.note_condition(
+        PERFORM upc._lock_announcements(v_status.symbol);
+        v_told := upc._note_condition(
             v_status.symbol, 'tick', 'halted', clock_timestamp(),
             make_interval(secs => v_status.tick_age_seconds)
         );

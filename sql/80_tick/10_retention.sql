@@ -1,6 +1,6 @@
 -- Retention: what is older than it is kept for is deleted, a batch at a time.
 
-CREATE FUNCTION upc.kept_since(name text, at timestamptz)
+CREATE FUNCTION upc._kept_since(name text, at timestamptz)
 RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $fn$
@@ -26,7 +26,7 @@ BEGIN
             HINT = format('Set upc.%s to ''2 days'' or more, or to ''infinity''.', name);
 END
 $fn$;
-COMMENT ON FUNCTION upc.kept_since IS
+COMMENT ON FUNCTION upc._kept_since IS
     'from when on something is kept, by the setting that says how long; raises 22023 for less than two days, or no time at all';
 
 
@@ -49,8 +49,8 @@ CREATE FUNCTION upc.delete_expired(
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_prices_since timestamptz := upc.kept_since('keep_prices', at);
-    v_ticks_since timestamptz := upc.kept_since('keep_ticks', at);
+    v_prices_since timestamptz := upc._kept_since('keep_prices', at);
+    v_ticks_since timestamptz := upc._kept_since('keep_ticks', at);
     v_symbol text;
     v_count bigint;
 BEGIN

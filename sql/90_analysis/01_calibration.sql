@@ -169,7 +169,7 @@ BEGIN
 
         SELECT h.at, NULL
         FROM generate_series(
-            upc.next_hour(v_first), upc.next_hour(v_last), interval '1 hour'
+            upc._next_hour(v_first), upc._next_hour(v_last), interval '1 hour'
         ) AS h (at)
         WHERE NOT EXISTS (
             SELECT FROM upc_data.candle AS c
@@ -195,7 +195,7 @@ COMMENT ON FUNCTION upc.unjudged_closes IS
 
 
 -- Wilson's interval, which stays between 0 and 100 and does not shrink to nothing at either end.
-CREATE FUNCTION upc.share_interval(
+CREATE FUNCTION upc._share_interval(
     share double precision,
     questions double precision,
     OUT low double precision,
@@ -208,19 +208,19 @@ BEGIN ATOMIC
         CASE WHEN a.p <= 0 THEN 0 ELSE 100 * (w.middle - w.half) END,
         CASE WHEN a.p >= 1 THEN 100 ELSE 100 * (w.middle + w.half) END
     FROM (
-        SELECT 1.959963984540054::double precision AS z, share_interval.share / 100 AS p
+        SELECT 1.959963984540054::double precision AS z, _share_interval.share / 100 AS p
     ) AS a
     CROSS JOIN LATERAL (
         SELECT
-            (a.p + a.z ^ 2 / (2 * share_interval.questions))
-                / (1 + a.z ^ 2 / share_interval.questions) AS middle,
-            a.z / (1 + a.z ^ 2 / share_interval.questions) * sqrt(
-                greatest(0, a.p * (1 - a.p)) / share_interval.questions
-                + (a.z / (2 * share_interval.questions)) ^ 2
+            (a.p + a.z ^ 2 / (2 * _share_interval.questions))
+                / (1 + a.z ^ 2 / _share_interval.questions) AS middle,
+            a.z / (1 + a.z ^ 2 / _share_interval.questions) * sqrt(
+                greatest(0, a.p * (1 - a.p)) / _share_interval.questions
+                + (a.z / (2 * _share_interval.questions)) ^ 2
             ) AS half
     ) AS w;
 END;
-COMMENT ON FUNCTION upc.share_interval IS
+COMMENT ON FUNCTION upc._share_interval IS
     '95 percent interval, in percent, of a share in percent that was observed in so many independent questions';
 
 
@@ -354,7 +354,7 @@ BEGIN
         t.log_loss / t.questions
     FROM total AS t
     CROSS JOIN LATERAL (SELECT 100 * t.outcomes / t.questions AS share) AS s
-    CROSS JOIN LATERAL upc.share_interval(s.share, t.independent) AS i
+    CROSS JOIN LATERAL upc._share_interval(s.share, t.independent) AS i
     ORDER BY t.model, t.method, t.settlement, t.band NULLS FIRST, t.bin NULLS FIRST;
 END
 $fn$;

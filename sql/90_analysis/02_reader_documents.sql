@@ -66,7 +66,7 @@ COMMENT ON FUNCTION upc.latest_documents IS
 --
 -- tick_ids: the number that is known of each of the symbols, 0 for none. Returns a row for each that
 -- has changed, as latest_documents does; state is that of the tick, limits are those of
--- upc.state_limits.
+-- upc._state_limits.
 CREATE FUNCTION upc.changed_documents(symbols text[], tick_ids bigint[])
 RETURNS TABLE (
     ticked_symbol text,
@@ -91,7 +91,7 @@ BEGIN
         d.strike_table ->> 'valid_until',
         -- On a clock that has been put back the tick is no less old for being ahead.
         abs(extract(epoch FROM clock_timestamp() - t.ticked_at))::double precision,
-        upc.state_limits(),
+        upc._state_limits(),
         d.live_probabilities::text,
         d.strike_table::text,
         d.watchlist::text,
@@ -111,7 +111,7 @@ COMMENT ON FUNCTION upc.changed_documents IS
 -- state is the worse one of the tick's and of what its age makes of it. shown_at is the instant on
 -- the clock of the market, which a replay has of its own.
 -- Errors: UP002 symbol, UP023 nothing has ticked it.
-CREATE FUNCTION upc.last_tick(
+CREATE FUNCTION upc._last_tick(
     symbol text,
     at timestamptz,
     OUT tick_id bigint,
@@ -137,7 +137,7 @@ BEGIN
     INTO v_tick
     FROM upc_data.document AS d
     JOIN upc_data.tick AS t ON t.symbol = d.symbol AND t.tick_id = d.tick_id
-    WHERE d.symbol = last_tick.symbol;
+    WHERE d.symbol = _last_tick.symbol;
     IF v_tick.tick_id IS NULL THEN
         RAISE EXCEPTION 'nothing has ticked % yet', symbol
             USING
@@ -155,12 +155,12 @@ BEGIN
     event_ticker := v_tick.event_ticker;
     closes_at := v_tick.closes_at;
     -- On a clock that has been put back the tick is no less old for being ahead.
-    state := upc.worse_state(v_tick.state, upc.freshness(greatest(v_age, -v_age)));
+    state := upc._worse_state(v_tick.state, upc.freshness(greatest(v_age, -v_age)));
     shown_at := v_tick.market_at + v_age;
     valid_until := upc.valid_until(v_tick.ticked_at);
 END
 $fn$;
-COMMENT ON FUNCTION upc.last_tick IS
+COMMENT ON FUNCTION upc._last_tick IS
     'the last tick of a symbol, the state that follows from it and its age, and the instant of the market that is shown now';
 
 
@@ -176,18 +176,18 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT json_build_object(
         'symbol', price_document.symbol,
-        'price', CASE WHEN upc.is_told('reading', t.state) THEN t.price END,
+        'price', CASE WHEN upc._is_told('reading', t.state) THEN t.price END,
         'age_seconds',
         round(extract(epoch FROM t.shown_at - t.priced_at), 3),
-        'priced_at', upc.iso_utc(t.priced_at),
+        'priced_at', upc._iso_utc(t.priced_at),
         'state', t.state,
         'feed', t.feed,
-        'market_at', upc.iso_utc(t.shown_at),
+        'market_at', upc._iso_utc(t.shown_at),
         'tick_id', t.tick_id,
         'valid_until', t.valid_until,
-        'timestamp', upc.iso_utc(price_document.at)
+        'timestamp', upc._iso_utc(price_document.at)
     )::text
-    FROM upc.last_tick(price_document.symbol, price_document.at) AS t;
+    FROM upc._last_tick(price_document.symbol, price_document.at) AS t;
 END;
 COMMENT ON FUNCTION upc.price_document IS
     'the price of a symbol''s last tick as JSON, USD; null from halted on';
@@ -211,18 +211,18 @@ BEGIN ATOMIC
             WHEN t.closes_at IS NOT NULL
             THEN greatest(0, floor(extract(epoch FROM t.closes_at - t.shown_at))::bigint)
         END,
-        'closes_at', upc.iso_utc(t.closes_at),
+        'closes_at', upc._iso_utc(t.closes_at),
         'event_ticker', t.event_ticker,
         'market_title', e.title,
         'market_status', e.status,
         'state', t.state,
         'feed', t.feed,
-        'market_at', upc.iso_utc(t.shown_at),
+        'market_at', upc._iso_utc(t.shown_at),
         'tick_id', t.tick_id,
         'valid_until', t.valid_until,
-        'timestamp', upc.iso_utc(ttc_document.at)
+        'timestamp', upc._iso_utc(ttc_document.at)
     )::text
-    FROM upc.last_tick(ttc_document.symbol, ttc_document.at) AS t
+    FROM upc._last_tick(ttc_document.symbol, ttc_document.at) AS t
     LEFT JOIN upc_data.market_event AS e
         ON e.symbol = ttc_document.symbol AND e.event_ticker = t.event_ticker;
 END;
@@ -243,20 +243,20 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT json_build_object(
         'symbol', momentum_document.symbol,
-        'momentum_bps', CASE WHEN upc.is_told('reading', t.state) THEN t.momentum END,
-        'weighted_score', CASE WHEN upc.is_told('reading', t.state) THEN t.momentum / 100 END,
+        'momentum_bps', CASE WHEN upc._is_told('reading', t.state) THEN t.momentum END,
+        'weighted_score', CASE WHEN upc._is_told('reading', t.state) THEN t.momentum / 100 END,
         'deltas', CASE
-            WHEN upc.is_told('reading', t.state) THEN d.strike_table #> '{momentum,deltas}'
+            WHEN upc._is_told('reading', t.state) THEN d.strike_table #> '{momentum,deltas}'
         END,
         'fingerprint', t.fingerprint,
         'state', t.state,
         'feed', t.feed,
-        'market_at', upc.iso_utc(t.shown_at),
+        'market_at', upc._iso_utc(t.shown_at),
         'tick_id', t.tick_id,
         'valid_until', t.valid_until,
-        'timestamp', upc.iso_utc(momentum_document.at)
+        'timestamp', upc._iso_utc(momentum_document.at)
     )::text
-    FROM upc.last_tick(momentum_document.symbol, momentum_document.at) AS t
+    FROM upc._last_tick(momentum_document.symbol, momentum_document.at) AS t
     JOIN upc_data.document AS d ON d.symbol = momentum_document.symbol;
 END;
 COMMENT ON FUNCTION upc.momentum_document IS
@@ -279,7 +279,7 @@ BEGIN ATOMIC
             t.tick_id,
             t.age_seconds,
             CASE
-                WHEN t.tick_id IS NOT NULL THEN upc.worse_state(
+                WHEN t.tick_id IS NOT NULL THEN upc._worse_state(
                     t.state, upc.freshness(make_interval(secs => t.age_seconds))
                 )
             END AS state,
@@ -416,7 +416,7 @@ BEGIN
         PERFORM upc.require_symbol(symbol);
     END IF;
     IF NOT coalesce(model IN ('momentum', 'baseline', 'shrunk', 'volatility'), false) THEN
-        PERFORM upc.refuse_question(1, NULL, symbol, 0, 'nearest', model, 'close');
+        PERFORM upc._refuse_question(1, NULL, symbol, 0, 'nearest', model, 'close');
     END IF;
     SELECT f.fingerprint
     INTO v_fingerprint
@@ -513,7 +513,7 @@ BEGIN
         'symbol', symbol,
         'bucket', nullif(bucket, 99),
         'origin', v_set.origin,
-        'made_at', upc.iso_utc(v_set.made_at),
+        'made_at', upc._iso_utc(v_set.made_at),
         'minutes', ARRAY(SELECT generate_series(1, 60)),
         'columns', v_names,
         'moves', ARRAY(
@@ -551,11 +551,11 @@ BEGIN ATOMIC
         'symbol', calibration_document.symbol,
         'since', CASE
             WHEN isfinite(calibration_document.since)
-            THEN upc.iso_utc(calibration_document.since)
+            THEN upc._iso_utc(calibration_document.since)
         END,
         'until', CASE
             WHEN isfinite(calibration_document.until)
-            THEN upc.iso_utc(calibration_document.until)
+            THEN upc._iso_utc(calibration_document.until)
         END,
         'unjudged_closes',
         (

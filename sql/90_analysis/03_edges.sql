@@ -47,14 +47,14 @@ BEGIN
     SELECT s.fee_multiplier INTO v_multiplier
     FROM upc_data.symbol AS s
     WHERE s.symbol = edge_outcomes.symbol;
-    SELECT o.* INTO v_order FROM upc.edge_settings() AS o;
+    SELECT o.* INTO v_order FROM upc._edge_settings() AS o;
 
     RETURN QUERY
     WITH usual AS MATERIALIZED (
         -- Fees are exact, and slow: those of the prices that nearly all asks have, once each.
         SELECT
             a.ask,
-            upc.contract_cost(
+            upc._contract_cost(
                 a.ask, v_order.contracts, v_multiplier, v_order.account_precision
             ) AS cost
         FROM generate_series(0.001, 1, 0.001) AS a (ask)
@@ -81,7 +81,7 @@ BEGIN
             SELECT
                 coalesce(
                     u.cost,
-                    upc.contract_cost(
+                    upc._contract_cost(
                         v.ask, v_order.contracts, v_multiplier, v_order.account_precision
                     )
                 ) AS cost

@@ -1,7 +1,7 @@
 -- Backtests: trained on one span of candles, tested on a later one. What is trained looks at no
 -- candle outside of its span; what is asked looks at no candle after the question.
 
-CREATE FUNCTION upc.refuse_backtest(problem text, detail text, hint text)
+CREATE FUNCTION upc._refuse_backtest(problem text, detail text, hint text)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -9,7 +9,7 @@ BEGIN
     RAISE EXCEPTION '%', problem USING ERRCODE = 'UP022', DETAIL = detail, HINT = hint;
 END
 $fn$;
-COMMENT ON FUNCTION upc.refuse_backtest IS 'raises UP022: a backtest that cannot be';
+COMMENT ON FUNCTION upc._refuse_backtest IS 'raises UP022: a backtest that cannot be';
 
 
 -- Begin a backtest: keep its settings, with what was left out filled in.
@@ -55,7 +55,7 @@ BEGIN
             OR v_model ~ '^(baseline|momentum|shrunk|volatility):(nearest|linear)$',
             false
         ) THEN
-            PERFORM upc.refuse_backtest(
+            PERFORM upc._refuse_backtest(
                 format('unknown model %s', coalesce(quote_literal(v_model), 'NULL')),
                 'A model is baseline, momentum, shrunk or volatility with :nearest or :linear, or gaussian.',
                 'For example volatility:linear.'
@@ -63,22 +63,22 @@ BEGIN
         END IF;
     END LOOP;
     IF coalesce(cardinality(models), 0) = 0 THEN
-        PERFORM upc.refuse_backtest('no model to test', 'At least one is needed.', 'For example volatility:linear.');
+        PERFORM upc._refuse_backtest('no model to test', 'At least one is needed.', 'For example volatility:linear.');
     END IF;
     IF coalesce(cardinality(minutes), 0) = 0 OR NOT coalesce(1 <= ALL (minutes) AND 60 >= ALL (minutes), false) THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             'times to the close must be 1 to 60 minutes',
             'They are whole minutes before the contracts close.', 'For example 2, 5, 15 and 60.'
         );
     END IF;
     IF NOT coalesce(step > 0 AND step < 'Infinity', true) OR NOT coalesce(levels BETWEEN 0 AND 500, false) THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             'there are no such strikes', 'The step is a positive number, levels are 0 to 500.',
             'Leave them out for the symbol''s step and 10 levels.'
         );
     END IF;
     IF NOT coalesce(settlement IN ('close', 'average'), false) OR NOT coalesce(close_minute BETWEEN 0 AND 59, false) THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             'contracts cannot settle like that',
             'The settlement is close or average; the minute of the hour is 0 to 59.',
             'Leave them out for the close at the full hour.'
@@ -90,7 +90,7 @@ BEGIN
     FROM upc_data.candle AS c
     WHERE c.symbol = begin_backtest.symbol;
     IF v_first IS NULL THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             format('there is no candle of %s', symbol),
             'A backtest needs candles to train on, and later ones to test.',
             format('Load candles first: pyupc candles load FILE --symbol %s', symbol)
@@ -105,11 +105,11 @@ BEGIN
     train_to := coalesce(train_to, test_from, v_cut);
     test_from := coalesce(test_from, train_to);
     IF train_from >= train_to OR train_to > test_from OR test_from >= test_to THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             'the test has to come after the training',
             format(
-                'Training from %s to %s, test from %s to %s.', upc.iso_utc(train_from),
-                upc.iso_utc(train_to), upc.iso_utc(test_from), upc.iso_utc(test_to)
+                'Training from %s to %s, test from %s to %s.', upc._iso_utc(train_from),
+                upc._iso_utc(train_to), upc._iso_utc(test_from), upc._iso_utc(test_to)
             ),
             'Name spans that do not overlap, or leave them out.'
         );
@@ -122,9 +122,9 @@ BEGIN
         SELECT FROM upc_data.candle AS c
         WHERE c.symbol = begin_backtest.symbol AND c.opened_at >= test_from AND c.opened_at < test_to
     ) THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             'there are no candles in one of the spans',
-            format('Candles are there from %s to %s.', upc.iso_utc(v_first), upc.iso_utc(v_end)),
+            format('Candles are there from %s to %s.', upc._iso_utc(v_first), upc._iso_utc(v_end)),
             'Name spans that have candles.'
         );
     END IF;
@@ -157,7 +157,7 @@ COMMENT ON FUNCTION upc.begin_backtest IS
     'begins a backtest: keeps its settings, with what was left out filled in; returns its number';
 
 
-CREATE FUNCTION upc.backtest_plan(symbol text, backtest_id bigint)
+CREATE FUNCTION upc._backtest_plan(symbol text, backtest_id bigint)
 RETURNS TABLE (step integer, stage text, first_day date, last_day date)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -165,9 +165,9 @@ DECLARE
     v_test upc_data.backtest;
 BEGIN
     SELECT b.* INTO v_test FROM upc_data.backtest AS b
-    WHERE b.symbol = backtest_plan.symbol AND b.backtest_id = backtest_plan.backtest_id;
+    WHERE b.symbol = _backtest_plan.symbol AND b.backtest_id = _backtest_plan.backtest_id;
     IF NOT FOUND THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             format('there is no backtest %s of %s', backtest_id, symbol),
             'Backtests are numbered over all symbols.', 'See "pyupc backtest --list".'
         );
@@ -200,7 +200,7 @@ BEGIN
     ) AS p;
 END
 $fn$;
-COMMENT ON FUNCTION upc.backtest_plan IS
+COMMENT ON FUNCTION upc._backtest_plan IS
     'internal: the steps of a backtest with their UTC days';
 
 
@@ -209,14 +209,14 @@ RETURNS TABLE (step integer, stage text, days integer)
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT p.step, p.stage, coalesce(p.last_day - p.first_day + 1, 0)
-    FROM upc.backtest_plan(backtest_steps.symbol, backtest_steps.backtest_id) AS p
+    FROM upc._backtest_plan(backtest_steps.symbol, backtest_steps.backtest_id) AS p
     ORDER BY p.step;
 END;
 COMMENT ON FUNCTION upc.backtest_steps IS
     'the steps of a backtest, in their order: fit, train, test, complete; those of one stage may be run at the same time';
 
 
-CREATE FUNCTION upc.fit_backtest(symbol text, backtest_id bigint)
+CREATE FUNCTION upc._fit_backtest(symbol text, backtest_id bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
@@ -226,13 +226,13 @@ DECLARE
     v_edges double precision[];
 BEGIN
     SELECT b.* INTO v_test FROM upc_data.backtest AS b
-    WHERE b.symbol = fit_backtest.symbol AND b.backtest_id = fit_backtest.backtest_id;
+    WHERE b.symbol = _fit_backtest.symbol AND b.backtest_id = _fit_backtest.backtest_id;
     SELECT NULL::smallint[] AS factors, NULL::double precision[] AS coefficients INTO v_fit;
     IF v_test.models && '{volatility:nearest, volatility:linear}' THEN
         SELECT f.* INTO v_fit
-        FROM upc.fit_volatility(symbol, v_test.train_from, v_test.train_to) AS f;
+        FROM upc._fit_volatility(symbol, v_test.train_from, v_test.train_to) AS f;
         IF v_fit.factors IS NULL THEN
-            PERFORM upc.refuse_backtest(
+            PERFORM upc._refuse_backtest(
                 format('there is too little to fit the volatility of %s on', symbol),
                 'It takes a day, and 200 minutes with an hour after them.',
                 'Train on a longer span, or leave the volatility models out.'
@@ -256,7 +256,7 @@ BEGIN
         HAVING sum(m.squared_move) IS NOT NULL
     ) AS h;
     IF v_edges IS NULL THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             format('there is too little of %s to train on', symbol),
             'The training span has no two candles.', 'Train on a longer span.'
         );
@@ -269,11 +269,11 @@ BEGIN
     WHERE b.symbol = v_test.symbol AND b.backtest_id = v_test.backtest_id;
 END
 $fn$;
-COMMENT ON FUNCTION upc.fit_backtest IS
+COMMENT ON FUNCTION upc._fit_backtest IS
     'internal: fits the forecast of volatility, and the edges of the regimes, on the training span';
 
 
-CREATE FUNCTION upc.count_backtest(
+CREATE FUNCTION upc._count_backtest(
     symbol text,
     backtest_id bigint,
     first_day date,
@@ -298,7 +298,7 @@ DECLARE
     v_ranges integer[];
 BEGIN
     SELECT b.* INTO v_test FROM upc_data.backtest AS b
-    WHERE b.symbol = count_backtest.symbol AND b.backtest_id = count_backtest.backtest_id;
+    WHERE b.symbol = _count_backtest.symbol AND b.backtest_id = _count_backtest.backtest_id;
     -- What is trained on looks at nothing outside of its span.
     v_since := CASE WHEN is_test THEN '-infinity' ELSE v_test.train_from END;
     v_until := CASE WHEN is_test THEN v_test.test_to ELSE v_test.train_to END;
@@ -314,14 +314,14 @@ BEGIN
     );
     v_closes := ARRAY(
         SELECT unnest(array_agg(
-            upc.candle_window(v_test.symbol, d.day, v_since, v_until) ORDER BY d.i
+            upc._candle_window(v_test.symbol, d.day, v_since, v_until) ORDER BY d.i
         ))
         FROM unnest(v_days) WITH ORDINALITY AS d (day, i)
     );
     IF v_test.factors IS NOT NULL THEN
         v_ranges := ARRAY(
             SELECT unnest(array_agg(
-                upc.range_window(v_test.symbol, d.day, v_since, v_until) ORDER BY d.i
+                upc._range_window(v_test.symbol, d.day, v_since, v_until) ORDER BY d.i
             ))
             FROM unnest(v_days) WITH ORDINALITY AS d (day, i)
         );
@@ -335,13 +335,13 @@ BEGIN
         m.bucket, m.minutes, m.pairs, m.positive, m.negative
     FROM (
         SELECT 'plain' AS moves, p.*
-        FROM upc.count_moves(v_closes, upc.all_starts(cardinality(v_days)), v_horizons) AS p
+        FROM upc._count_moves(v_closes, upc._all_starts(cardinality(v_days)), v_horizons) AS p
         WHERE EXISTS (
             SELECT FROM unnest(v_test.models) AS k WHERE k ~ '^(baseline|momentum|shrunk)'
         )
         UNION ALL
         SELECT 'standardised', s.*
-        FROM upc.count_standardised_moves(
+        FROM upc._count_standardised_moves(
             v_days, v_closes, v_ranges, v_test.factors, v_test.coefficients, v_horizons
         ) AS s
         WHERE v_test.factors IS NOT NULL
@@ -351,9 +351,9 @@ BEGIN
     ON CONFLICT ON CONSTRAINT backtest_histogram_pkey
         DO UPDATE SET
             pairs = h.pairs + excluded.pairs,
-            positive = upc.add_counts(h.positive, excluded.positive, 1),
-            negative = upc.add_counts(h.negative, excluded.negative, 1);
+            positive = upc._add_counts(h.positive, excluded.positive, 1),
+            negative = upc._add_counts(h.negative, excluded.negative, 1);
 END
 $fn$;
-COMMENT ON FUNCTION upc.count_backtest IS
+COMMENT ON FUNCTION upc._count_backtest IS
     'internal: counts the moves of some UTC days, all of one year, of a backtest''s training or test span';

@@ -1,7 +1,7 @@
 -- What a backtest asks, and what came of it: for every close and time before it the price, what was
 -- known then, and how the contract was settled.
 
-CREATE FUNCTION upc.normal_tail(deviations double precision)
+CREATE FUNCTION upc._normal_tail(deviations double precision)
 RETURNS double precision
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
@@ -22,7 +22,7 @@ BEGIN
     RETURN CASE WHEN deviations < 0 THEN 1 - v_tail ELSE v_tail END;
 END
 $fn$;
-COMMENT ON FUNCTION upc.normal_tail IS
+COMMENT ON FUNCTION upc._normal_tail IS
     'the probability, 0 to 1, that a standard normal number is above some deviations (Numerical Recipes, erfcc)';
 
 
@@ -42,7 +42,7 @@ COMMENT ON TYPE upc.backtest_question IS
 
 
 -- Squared moves of a minute, the newer the more: half as much each hour back.
-CREATE FUNCTION upc.recent_moves(symbol text, day date)
+CREATE FUNCTION upc._recent_moves(symbol text, day date)
 RETURNS TABLE (minute integer, ewma double precision, hour_sum double precision)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1440
 AS $fn$
@@ -65,7 +65,7 @@ BEGIN
                 ln(c.close / lag(c.close) OVER (ORDER BY i)) ^ 2 AS squared
             FROM generate_series(0, 2880) AS i
             LEFT JOIN upc_data.candle AS c
-                ON c.symbol = recent_moves.symbol
+                ON c.symbol = _recent_moves.symbol
                 AND c.opened_at = v_from + interval '1 minute' * (i - 1)
         ) AS m
         WINDOW w AS (ORDER BY m.i)
@@ -73,11 +73,11 @@ BEGIN
     WHERE s.i > 1440 AND s.weight > 0;
 END
 $fn$;
-COMMENT ON FUNCTION upc.recent_moves IS
+COMMENT ON FUNCTION upc._recent_moves IS
     'for the minutes of a UTC day, from 1: the exponentially weighted mean of the squared logarithmic moves of a minute (half-life 60 minutes), and their sum over the last hour';
 
 
-CREATE FUNCTION upc.backtest_counts(moves text)
+CREATE FUNCTION upc._backtest_counts(moves text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- The newest year of the training weighs most, as in the fingerprints.
@@ -92,13 +92,13 @@ RETURN format(
     JOIN test AS t USING (symbol, backtest_id)
     WHERE h.moves = %L AND h.pairs > 0
     $sql$,
-    backtest_counts.moves
+    _backtest_counts.moves
 );
-COMMENT ON FUNCTION upc.backtest_counts IS
-    'internal: the query for the counts of a backtest that upc.curve_query takes';
+COMMENT ON FUNCTION upc._backtest_counts IS
+    'internal: the query for the counts of a backtest that upc._curve_query takes';
 
 
-CREATE FUNCTION upc.backtest_questions(
+CREATE FUNCTION upc._backtest_questions(
     symbol text,
     backtest_id bigint,
     first_day date,
@@ -117,8 +117,8 @@ DECLARE
     v_closes double precision[];
 BEGIN
     SELECT b.* INTO v_test FROM upc_data.backtest AS b
-    WHERE b.symbol = backtest_questions.symbol AND b.backtest_id = backtest_questions.backtest_id;
-    v_week := upc.week_variances(v_test.factors);
+    WHERE b.symbol = _backtest_questions.symbol AND b.backtest_id = _backtest_questions.backtest_id;
+    v_week := upc._week_variances(v_test.factors);
 
     -- By the day on which is asked: contracts that close in the first hour are asked about the day
     -- before.
@@ -130,7 +130,7 @@ BEGIN
     LOOP
         v_weekday := extract(isodow FROM v_day)::integer - 1;
         v_start := v_day::timestamp AT TIME ZONE 'UTC';
-        v_closes := upc.candle_window(v_test.symbol, v_day);
+        v_closes := upc._candle_window(v_test.symbol, v_day);
         RETURN QUERY
         WITH asked AS MATERIALIZED (
             SELECT c AS closes_at, t.minutes::integer AS minutes,
@@ -151,8 +151,8 @@ BEGIN
         ),
         feature AS (
             SELECT f.*
-            FROM upc.range_features(
-                upc.range_window(v_test.symbol, v_day),
+            FROM upc._range_features(
+                upc._range_window(v_test.symbol, v_day),
                 v_test.factors,
                 v_weekday,
                 ARRAY(SELECT DISTINCT a.minute FROM asked AS a)
@@ -170,12 +170,12 @@ BEGIN
             coalesce(s.slot - 30, 99),
             r.ewma,
             100 * sqrt(r.hour_sum),
-            upc.forecast_of(
+            upc._forecast_of(
                 v_test.coefficients, a.minutes, f.f5, f.f20, f.f60, f.f240, f.f1440
             )
                 * (v_week[v_weekday * 1440 + a.minute + a.minutes] - v_week[v_weekday * 1440 + a.minute]),
             CASE WHEN a.minutes = 1 THEN 0 ELSE
-                upc.forecast_of(
+                upc._forecast_of(
                     v_test.coefficients, a.minutes - 1, f.f5, f.f20, f.f60, f.f240, f.f1440
                 )
                 * (
@@ -184,10 +184,10 @@ BEGIN
                 )
             END
         FROM asked AS a
-        LEFT JOIN upc.momentum_slots(
+        LEFT JOIN upc._momentum_slots(
             v_closes, ARRAY(SELECT DISTINCT 30 + q.minute FROM asked AS q)
         ) AS s ON s.i = 30 + a.minute AND s.slot < 61
-        LEFT JOIN upc.recent_moves(v_test.symbol, v_day) AS r ON r.minute = a.minute
+        LEFT JOIN upc._recent_moves(v_test.symbol, v_day) AS r ON r.minute = a.minute
         LEFT JOIN feature AS f ON f.minute = a.minute
         LEFT JOIN upc_data.candle AS k
             ON k.symbol = v_test.symbol AND k.opened_at = a.closes_at - interval '1 minute'
@@ -196,5 +196,5 @@ BEGIN
     END LOOP;
 END
 $fn$;
-COMMENT ON FUNCTION upc.backtest_questions IS
+COMMENT ON FUNCTION upc._backtest_questions IS
     'internal: what a backtest asks about the contracts that close on some UTC days; those without a price then or at the close are left out';

@@ -1,6 +1,6 @@
 -- The scores of a backtest: every model is asked about every strike, and its answers are summed up.
 
-CREATE FUNCTION upc.backtest_readings(symbol text, backtest_id bigint)
+CREATE FUNCTION upc._backtest_readings(symbol text, backtest_id bigint)
 RETURNS TABLE (
     model text,
     bucket integer,
@@ -73,12 +73,12 @@ BEGIN
                 CASE a.kind
                     WHEN 'momentum' THEN c.positive
                     WHEN 'baseline' THEN b.positive
-                    ELSE upc.blend(b.positive, c.positive, coalesce(c.shrinkage, 1))
+                    ELSE upc._blend(b.positive, c.positive, coalesce(c.shrinkage, 1))
                 END AS positive,
                 CASE a.kind
                     WHEN 'momentum' THEN c.negative
                     WHEN 'baseline' THEN b.negative
-                    ELSE upc.blend(b.negative, c.negative, coalesce(c.shrinkage, 1))
+                    ELSE upc._blend(b.negative, c.negative, coalesce(c.shrinkage, 1))
                 END AS negative
             FROM asked AS a
             JOIN bucket_curve AS c
@@ -91,12 +91,12 @@ BEGIN
             SELECT
                 s.model, s.is_standardised, s.is_linear, s.bucket, t.minutes,
                 CASE WHEN test.settlement = 'average' AND s.is_linear AND t.minutes > 1
-                    THEN upc.blend(e.positive, s.positive, 61 * 121 / 21600.0)
+                    THEN upc._blend(e.positive, s.positive, 61 * 121 / 21600.0)
                     WHEN test.settlement = 'average' THEN e.positive
                     ELSE s.positive
                 END AS positive,
                 CASE WHEN test.settlement = 'average' AND s.is_linear AND t.minutes > 1
-                    THEN upc.blend(e.negative, s.negative, 61 * 121 / 21600.0)
+                    THEN upc._blend(e.negative, s.negative, 61 * 121 / 21600.0)
                     WHEN test.settlement = 'average' THEN e.negative
                     ELSE s.negative
                 END AS negative
@@ -121,14 +121,14 @@ BEGIN
                 ELSE t.negative
             END,
             CASE WHEN t.is_standardised THEN upc.volatility_thresholds() ELSE $3 END,
-            CASE WHEN t.is_standardised THEN upc.volatility_edges() ELSE $4 END,
+            CASE WHEN t.is_standardised THEN upc._volatility_edges() ELSE $4 END,
             t.is_linear,
             t.is_standardised
         FROM timed AS t
         CROSS JOIN LATERAL (SELECT t.is_linear OR t.is_standardised AS is_met) AS w
         $sql$,
-        upc.curve_query(upc.backtest_counts('plain')),
-        upc.curve_query(upc.backtest_counts('standardised'), 2)
+        upc._curve_query(upc._backtest_counts('plain')),
+        upc._curve_query(upc._backtest_counts('standardised'), 2)
     )
     USING symbol, backtest_id, v_plain,
         ARRAY(
@@ -140,11 +140,11 @@ BEGIN
     END LOOP;
 END
 $fn$;
-COMMENT ON FUNCTION upc.backtest_readings IS
+COMMENT ON FUNCTION upc._backtest_readings IS
     'internal: the curves that a backtest''s models read, by momentum bucket (99: baseline) and minutes to the close, as compute_strikes would read them';
 
 
-CREATE FUNCTION upc.score_backtest(symbol text, backtest_id bigint, first_day date, last_day date)
+CREATE FUNCTION upc._score_backtest(symbol text, backtest_id bigint, first_day date, last_day date)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET work_mem = '128MB'
@@ -155,7 +155,7 @@ DECLARE
     v_models integer;
 BEGIN
     SELECT b.* INTO v_test FROM upc_data.backtest AS b
-    WHERE b.symbol = score_backtest.symbol AND b.backtest_id = score_backtest.backtest_id;
+    WHERE b.symbol = _score_backtest.symbol AND b.backtest_id = _score_backtest.backtest_id;
     -- The Gaussian reads no curve.
     v_models := cardinality(array_remove(v_test.models, 'gaussian'));
 
@@ -164,7 +164,7 @@ BEGIN
         squared_probability, squared_error, log_loss
     )
     WITH reading AS MATERIALIZED (
-        SELECT r.* FROM upc.backtest_readings(symbol, backtest_id) AS r
+        SELECT r.* FROM upc._backtest_readings(symbol, backtest_id) AS r
     ),
     question AS MATERIALIZED (
         SELECT
@@ -173,7 +173,7 @@ BEGIN
             -- How much of the variance until a minute before the close, and until it, is open.
             CASE v_test.settlement WHEN 'average' THEN 61 * 121 / 21600.0::double precision ELSE 1 END AS open_share,
             width_bucket(q.hour_deviation, v_test.regime_edges) + 1 AS regime
-        FROM upc.backtest_questions(symbol, backtest_id, first_day, last_day) AS q
+        FROM upc._backtest_questions(symbol, backtest_id, first_day, last_day) AS q
         -- What one model cannot answer is asked of none.
         WHERE q.hour_deviation IS NOT NULL
           AND (v_test.factors IS NULL OR q.variance IS NOT NULL)
@@ -202,8 +202,8 @@ BEGIN
             q.closes_at, q.minutes, q.distance, q.regime,
             q.settled >= q.strike AS outcome,
             0.01 * CASE WHEN q.strike > q.price
-                THEN upc.curve_at(r.positive, r.thresholds, p.place, m.move, r.is_linear)
-                ELSE 100 - upc.curve_at(r.negative, r.thresholds, p.place, m.move, r.is_linear)
+                THEN upc._curve_at(r.positive, r.thresholds, p.place, m.move, r.is_linear)
+                ELSE 100 - upc._curve_at(r.negative, r.thresholds, p.place, m.move, r.is_linear)
             END AS probability
         FROM strike AS q
         JOIN reading AS r
@@ -222,7 +222,7 @@ BEGIN
             OFFSET 0
         ) AS m
         CROSS JOIN LATERAL (
-            SELECT upc.curve_place(r.thresholds, r.edges, m.move, r.is_linear) AS place
+            SELECT upc._curve_place(r.thresholds, r.edges, m.move, r.is_linear) AS place
             OFFSET 0
         ) AS p
 
@@ -230,7 +230,7 @@ BEGIN
 
         SELECT
             'gaussian', q.closes_at, q.minutes, q.distance, q.regime, q.settled >= q.strike,
-            upc.normal_tail(
+            upc._normal_tail(
                 ln(q.strike / q.price)
                 / sqrt(greatest(q.squared_move, 1e-14) * (q.minutes - 1 + q.open_share))
             )
@@ -289,7 +289,7 @@ BEGIN
     FROM summed AS s;
 END
 $fn$;
-COMMENT ON FUNCTION upc.score_backtest IS
+COMMENT ON FUNCTION upc._score_backtest IS
     'internal: asks every model of a backtest about the contracts that close on some UTC days, and keeps the sums';
 
 
@@ -306,7 +306,7 @@ DECLARE
 BEGIN
     SELECT p.*
     INTO v_step
-    FROM upc.backtest_plan(symbol, backtest_id) AS p
+    FROM upc._backtest_plan(symbol, backtest_id) AS p
     WHERE p.step = run_backtest_step.step;
 
     -- Whoever runs the same step at the same time waits, and finds that it is done.
@@ -319,11 +319,11 @@ BEGIN
         RETURN;
     END IF;
     IF EXISTS (
-        SELECT FROM upc.backtest_plan(symbol, backtest_id) AS p
+        SELECT FROM upc._backtest_plan(symbol, backtest_id) AS p
         WHERE array_position(v_stages, p.stage) < array_position(v_stages, v_step.stage)
           AND p.step <> ALL (v_done)
     ) THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             format('step %s comes too early', step), 'It needs what earlier stages compute.',
             'Run all steps of a stage before the next one: fit, train, test, complete.'
         );
@@ -331,14 +331,14 @@ BEGIN
 
     CASE v_step.stage
         WHEN 'fit' THEN
-            PERFORM upc.fit_backtest(symbol, backtest_id);
+            PERFORM upc._fit_backtest(symbol, backtest_id);
         WHEN 'train' THEN
-            PERFORM upc.count_backtest(
+            PERFORM upc._count_backtest(
                 symbol, backtest_id, v_step.first_day, v_step.last_day, false
             );
         WHEN 'test' THEN
-            PERFORM upc.score_backtest(symbol, backtest_id, v_step.first_day, v_step.last_day);
-            PERFORM upc.count_backtest(
+            PERFORM upc._score_backtest(symbol, backtest_id, v_step.first_day, v_step.last_day);
+            PERFORM upc._count_backtest(
                 symbol, backtest_id, v_step.first_day, v_step.last_day, true
             );
         WHEN 'complete' THEN
@@ -347,7 +347,7 @@ BEGIN
             WHERE b.symbol = run_backtest_step.symbol
               AND b.backtest_id = run_backtest_step.backtest_id;
         ELSE
-            PERFORM upc.refuse_backtest(
+            PERFORM upc._refuse_backtest(
                 format('there is no step %s', coalesce(step::text, 'NULL')),
                 'Steps are numbered from 1.', 'See upc.backtest_steps.'
             );

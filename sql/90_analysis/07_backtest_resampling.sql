@@ -15,7 +15,7 @@ BEGIN
     IF v_is_complete THEN
         RETURN;
     END IF;
-    PERFORM upc.refuse_backtest(
+    PERFORM upc._refuse_backtest(
         format(
             'backtest %s of %s %s',
             coalesce(require_backtest.backtest_id::text, 'NULL'),
@@ -41,7 +41,7 @@ COMMENT ON FUNCTION upc.require_backtest IS
 -- PostgreSQL has no vectors to add. Here the sums of a day are digits of one number, eight each:
 -- one addition adds them all. What that rounds off is 1e-5 of the spread that is looked for.
 -- Workers are kept out, here and below: they would add in another order every time.
-CREATE FUNCTION upc.resampled_sums(daily double precision[], resamples integer, seed bigint)
+CREATE FUNCTION upc._resampled_sums(daily double precision[], resamples integer, seed bigint)
 RETURNS TABLE (resample integer, block integer, sums double precision[])
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET work_mem = '64MB'
@@ -139,11 +139,11 @@ BEGIN
     END LOOP;
 END
 $fn$;
-COMMENT ON FUNCTION upc.resampled_sums IS
+COMMENT ON FUNCTION upc._resampled_sums IS
     'sums over as many days as there are, drawn with replacement: the bootstrap';
 
 
-CREATE FUNCTION upc.require_resampling(dimension text, resamples integer, seed bigint)
+CREATE FUNCTION upc._require_resampling(dimension text, resamples integer, seed bigint)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -151,14 +151,14 @@ BEGIN
     IF NOT coalesce(
         dimension IN ('all', 'minutes', 'distance', 'hour', 'regime'), false
     ) THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             format('unknown dimension %s', coalesce(quote_literal(dimension), 'NULL')),
             'Scores are kept by what the questions have in common.',
             'Known: all, minutes, distance, hour, regime.'
         );
     END IF;
     IF NOT coalesce(resamples BETWEEN 0 AND 10000, false) THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             format(
                 'resamples must be between 0 and 10000, got %s',
                 coalesce(resamples::text, 'NULL')
@@ -168,7 +168,7 @@ BEGIN
         );
     END IF;
     IF seed IS NULL THEN
-        PERFORM upc.refuse_backtest(
+        PERFORM upc._refuse_backtest(
             'seed must be a number, got NULL',
             'The same seed draws the same days.',
             'Leave it out for 1.'
@@ -176,14 +176,14 @@ BEGIN
     END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc.require_resampling IS
+COMMENT ON FUNCTION upc._require_resampling IS
     'raises UP022 unless scores can be resampled in this way';
 
 
 -- The scores of each resample of the days, for every model and part of a dimension.
 --
 -- has_bins: whether calibration errors are wanted, which take most of the time.
-CREATE FUNCTION upc.backtest_resampled(
+CREATE FUNCTION upc._backtest_resampled(
     symbol text,
     backtest_id bigint,
     dimension text,
@@ -215,14 +215,14 @@ BEGIN
     SELECT b.models
     INTO v_models
     FROM upc_data.backtest AS b
-    WHERE b.symbol = backtest_resampled.symbol
-      AND b.backtest_id = backtest_resampled.backtest_id;
+    WHERE b.symbol = _backtest_resampled.symbol
+      AND b.backtest_id = _backtest_resampled.backtest_id;
     SELECT array_agg(DISTINCT s.part ORDER BY s.part)
     INTO v_parts
     FROM upc_data.backtest_score AS s
-    WHERE s.symbol = backtest_resampled.symbol
-      AND s.backtest_id = backtest_resampled.backtest_id
-      AND s.dimension = backtest_resampled.dimension;
+    WHERE s.symbol = _backtest_resampled.symbol
+      AND s.backtest_id = _backtest_resampled.backtest_id
+      AND s.dimension = _backtest_resampled.dimension;
 
     WITH score AS (
         SELECT
@@ -235,9 +235,9 @@ BEGIN
             s.log_loss,
             s.probability - s.outcomes AS excess
         FROM upc_data.backtest_score AS s
-        WHERE s.symbol = backtest_resampled.symbol
-          AND s.backtest_id = backtest_resampled.backtest_id
-          AND s.dimension = backtest_resampled.dimension
+        WHERE s.symbol = _backtest_resampled.symbol
+          AND s.backtest_id = _backtest_resampled.backtest_id
+          AND s.dimension = _backtest_resampled.dimension
     ),
     total AS (
         SELECT
@@ -264,8 +264,8 @@ BEGIN
         -- Of all dimensions the same: a day without a question of a part is drawn as well.
         SELECT DISTINCT s.day
         FROM upc_data.backtest_score AS s
-        WHERE s.symbol = backtest_resampled.symbol
-          AND s.backtest_id = backtest_resampled.backtest_id
+        WHERE s.symbol = _backtest_resampled.symbol
+          AND s.backtest_id = _backtest_resampled.backtest_id
           AND s.dimension = 'all'
     ),
     row_of_day AS (
@@ -293,10 +293,10 @@ BEGIN
         r.sums[2] / q.questions,
         r.sums[3] / q.questions,
         100 * (SELECT sum(abs(u.excess)) FROM unnest(r.sums[4:]) AS u(excess)) / q.questions
-    FROM upc.resampled_sums(v_daily, resamples, seed) AS r
+    FROM upc._resampled_sums(v_daily, resamples, seed) AS r
     -- No day with a question may have been drawn; of zero the digits are rounded.
     CROSS JOIN LATERAL (SELECT nullif(round(r.sums[1]), 0) AS questions) AS q;
 END
 $fn$;
-COMMENT ON FUNCTION upc.backtest_resampled IS
+COMMENT ON FUNCTION upc._backtest_resampled IS
     'scores of each resample of the days of a backtest, for every model and part of a dimension';

@@ -45,7 +45,7 @@ SET max_parallel_workers_per_gather = 0
 AS $fn$
 BEGIN
     PERFORM upc.require_backtest(symbol, backtest_id);
-    PERFORM upc.require_resampling(dimension, resamples, seed);
+    PERFORM upc._require_resampling(dimension, resamples, seed);
     RETURN QUERY
     WITH bin AS (
         SELECT
@@ -88,7 +88,7 @@ BEGIN
             percentile_cont(ARRAY[0.025, 0.975]) WITHIN GROUP (ORDER BY r.log_loss) AS log_loss,
             percentile_cont(ARRAY[0.025, 0.5, 0.975])
                 WITHIN GROUP (ORDER BY r.calibration_error) AS calibration_error
-        FROM upc.backtest_resampled(symbol, backtest_id, dimension, resamples, seed, true) AS r
+        FROM upc._backtest_resampled(symbol, backtest_id, dimension, resamples, seed, true) AS r
         GROUP BY r.model, r.part
     )
     SELECT
@@ -151,7 +151,7 @@ DECLARE
     v_daily double precision[];
 BEGIN
     PERFORM upc.require_backtest(symbol, backtest_id);
-    PERFORM upc.require_resampling('all', resamples, seed);
+    PERFORM upc._require_resampling('all', resamples, seed);
     SELECT b.models
     INTO v_models
     FROM upc_data.backtest AS b
@@ -187,7 +187,7 @@ BEGIN
             r.block,
             percentile_cont(ARRAY[0.025, 0.975])
                 WITHIN GROUP (ORDER BY r.sums[2] / nullif(round(r.sums[1]), 0)) AS observed
-        FROM upc.resampled_sums(v_daily, resamples, seed) AS r
+        FROM upc._resampled_sums(v_daily, resamples, seed) AS r
         GROUP BY r.block
     ),
     score AS (
@@ -254,7 +254,7 @@ SET max_parallel_workers_per_gather = 0
 AS $fn$
 BEGIN
     PERFORM upc.require_backtest(symbol, backtest_id);
-    PERFORM upc.require_resampling('all', resamples, seed);
+    PERFORM upc._require_resampling('all', resamples, seed);
     RETURN QUERY
     WITH score AS (
         SELECT
@@ -279,10 +279,10 @@ BEGIN
     ),
     resampled AS MATERIALIZED (
         SELECT r.resample, r.model, NULL::smallint AS minutes, r.log_loss
-        FROM upc.backtest_resampled(symbol, backtest_id, 'all', resamples, seed, false) AS r
+        FROM upc._backtest_resampled(symbol, backtest_id, 'all', resamples, seed, false) AS r
         UNION ALL
         SELECT r.resample, r.model, r.part, r.log_loss
-        FROM upc.backtest_resampled(symbol, backtest_id, 'minutes', resamples, seed, false) AS r
+        FROM upc._backtest_resampled(symbol, backtest_id, 'minutes', resamples, seed, false) AS r
     ),
     spread AS (
         SELECT

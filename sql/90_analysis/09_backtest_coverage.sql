@@ -52,11 +52,11 @@ BEGIN
             ),
             judged AS (
                 SELECT
-                    c.came BETWEEN upc.interval_low(c.trained, i.spread)
-                        AND upc.interval_high(c.trained, i.spread) AS is_covered
+                    c.came BETWEEN upc._interval_low(c.trained, i.spread)
+                        AND upc._interval_high(c.trained, i.spread) AS is_covered
                 FROM cell AS c
                 CROSS JOIN LATERAL (
-                    SELECT upc.interval_spread(c.trained, c.effective_size, c.weighted_size) AS spread
+                    SELECT upc._interval_spread(c.trained, c.effective_size, c.weighted_size) AS spread
                 ) AS i
             )
             SELECT
@@ -66,7 +66,7 @@ BEGIN
             FROM judged AS j
             HAVING count(*) > 0
             $sql$,
-            upc.curve_query(upc.backtest_counts(v_moves)), v_moves
+            upc._curve_query(upc._backtest_counts(v_moves)), v_moves
         )
         USING symbol, backtest_id
         LOOP

@@ -3,7 +3,7 @@
 -- How far the price has moved over an hour, three hours and a day, in percent.
 --
 -- price: USD at that instant. Returns NULL where the price then is not known.
-CREATE FUNCTION upc.price_changes(
+CREATE FUNCTION upc._price_changes(
     symbol text,
     price double precision,
     at timestamptz,
@@ -14,12 +14,12 @@ CREATE FUNCTION upc.price_changes(
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
-    change_1h := 100 * (price / upc.price_by(symbol, at - interval '1 hour') - 1);
-    change_3h := 100 * (price / upc.price_by(symbol, at - interval '3 hours') - 1);
-    change_1d := 100 * (price / upc.price_by(symbol, at - interval '1 day') - 1);
+    change_1h := 100 * (price / upc._price_by(symbol, at - interval '1 hour') - 1);
+    change_3h := 100 * (price / upc._price_by(symbol, at - interval '3 hours') - 1);
+    change_1d := 100 * (price / upc._price_by(symbol, at - interval '1 day') - 1);
 END
 $fn$;
-COMMENT ON FUNCTION upc.price_changes IS
+COMMENT ON FUNCTION upc._price_changes IS
     'moves of the price over one hour, three hours and a day, percent; NULL where it is not known';
 
 
@@ -42,12 +42,12 @@ BEGIN ATOMIC
         'change1d', c.change_1d,
         'symbol', legacy_price_changes.symbol,
         'state', t.state,
-        'timestamp', upc.iso_utc(legacy_price_changes.at)
+        'timestamp', upc._iso_utc(legacy_price_changes.at)
     )::text
-    FROM upc.last_tick(legacy_price_changes.symbol, legacy_price_changes.at) AS t
-    CROSS JOIN LATERAL upc.price_changes(
+    FROM upc._last_tick(legacy_price_changes.symbol, legacy_price_changes.at) AS t
+    CROSS JOIN LATERAL upc._price_changes(
         legacy_price_changes.symbol,
-        CASE WHEN upc.is_told('reading', t.state) THEN t.price END,
+        CASE WHEN upc._is_told('reading', t.state) THEN t.price END,
         t.shown_at
     ) AS c;
 END;
@@ -89,7 +89,7 @@ BEGIN ATOMIC
             ORDER BY r.trade_id DESC
             LIMIT 1
         ),
-        'timestamp', upc.iso_utc(legacy_core.at),
+        'timestamp', upc._iso_utc(legacy_core.at),
         'delta_1m', m.momentum #> '{deltas,delta_1m}',
         'delta_2m', m.momentum #> '{deltas,delta_2m}',
         'delta_3m', m.momentum #> '{deltas,delta_3m}',
@@ -97,7 +97,7 @@ BEGIN ATOMIC
         'delta_15m', m.momentum #> '{deltas,delta_15m}',
         'delta_30m', m.momentum #> '{deltas,delta_30m}',
         'weighted_momentum_score', m.momentum -> 'weighted_score',
-        'status', CASE WHEN upc.is_told('reading', t.state) THEN 'online' ELSE 'offline' END,
+        'status', CASE WHEN upc._is_told('reading', t.state) THEN 'online' ELSE 'offline' END,
         'volScore', NULL,
         'volSpike', NULL,
         'change1h', c.change_1h,
@@ -107,14 +107,14 @@ BEGIN ATOMIC
         'symbol', legacy_core.symbol,
         'state', t.state
     )::text
-    FROM upc.last_tick(legacy_core.symbol, legacy_core.at) AS t
+    FROM upc._last_tick(legacy_core.symbol, legacy_core.at) AS t
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN upc.is_told('reading', t.state) THEN t.price END AS price
+        SELECT CASE WHEN upc._is_told('reading', t.state) THEN t.price END AS price
     ) AS p
     CROSS JOIN LATERAL (
         SELECT upc.momentum_document(legacy_core.symbol, legacy_core.at)::json AS momentum
     ) AS m
-    CROSS JOIN LATERAL upc.price_changes(legacy_core.symbol, p.price, t.shown_at) AS c;
+    CROSS JOIN LATERAL upc._price_changes(legacy_core.symbol, p.price, t.shown_at) AS c;
 END;
 COMMENT ON FUNCTION upc.legacy_core IS
     'the predecessor''s /core as JSON: price, time to the close, momentum and moves in percent';
@@ -149,11 +149,11 @@ BEGIN ATOMIC
         ),
         'state', t.state
     )::text
-    FROM upc.last_tick(legacy_fingerprint.symbol, legacy_fingerprint.at) AS t
+    FROM upc._last_tick(legacy_fingerprint.symbol, legacy_fingerprint.at) AS t
     JOIN upc_data.document AS d ON d.symbol = legacy_fingerprint.symbol
     CROSS JOIN LATERAL (
         SELECT CASE
-            WHEN upc.is_told('reading', t.state) THEN upc.momentum_bucket(t.momentum)
+            WHEN upc._is_told('reading', t.state) THEN upc.momentum_bucket(t.momentum)
         END AS bucket
     ) AS b;
 END;
@@ -180,7 +180,7 @@ BEGIN ATOMIC
         'symbol', market_snapshot.symbol,
         'event_ticker', t.event_ticker,
         'market_title', e.title,
-        'timestamp', upc.iso_utc(k.ticked_at),
+        'timestamp', upc._iso_utc(k.ticked_at),
         'markets', (
             SELECT coalesce(json_agg(r ORDER BY r.floor_strike, r.ticker), '[]')
             FROM (
@@ -212,18 +212,18 @@ BEGIN ATOMIC
         ),
         'state', s.state,
         'feed', t.feed,
-        'market_at', upc.iso_utc(k.market_at),
+        'market_at', upc._iso_utc(k.market_at),
         'valid_until', t.valid_until,
         'tick_id', t.tick_id
     )::text
-    FROM upc.last_tick(market_snapshot.symbol, market_snapshot.at) AS t
+    FROM upc._last_tick(market_snapshot.symbol, market_snapshot.at) AS t
     JOIN upc_data.tick AS k ON k.symbol = market_snapshot.symbol AND k.tick_id = t.tick_id
     LEFT JOIN upc_data.market_event AS e
         ON e.symbol = market_snapshot.symbol AND e.event_ticker = t.event_ticker
     CROSS JOIN LATERAL (
         SELECT CASE
             WHEN e.event_ticker IS NULL THEN t.state
-            ELSE upc.worse_state(t.state, upc.freshness(t.shown_at - e.read_at))
+            ELSE upc._worse_state(t.state, upc.freshness(t.shown_at - e.read_at))
         END AS state
     ) AS s;
 END;

@@ -147,7 +147,7 @@ def announce(dsn: str, message: str, kind: str = "stop", symbol: str = "BTC") ->
         "count": 10,
         "side": None,
     }
-    query = "SELECT upc.announce(%s, %s, 'trade', %s, %s, clock_timestamp())"
+    query = "SELECT upc._announce(%s, %s, 'trade', %s, %s, clock_timestamp())"
     [(announced,)] = rows(dsn, query, symbol, kind, message, json.dumps(document))
     return int(announced["announcement_id"])
 

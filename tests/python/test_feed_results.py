@@ -295,7 +295,7 @@ def test_the_trades_of_a_feed_that_has_ended_settle(
     assert len([r for r in caplog.records if held.ticker in r.getMessage()]) == 1
     assert results(fresh_db) == [(held.ticker, "no"), (free.ticker, None), (lost.ticker, None)]
     with connect(fresh_db) as conn:
-        conn.execute("SELECT upc.settle_trades('BTC', %s)", (now,))
+        conn.execute("SELECT upc._settle_trades('BTC', %s)", (now,))
     assert rows(
         fresh_db, "SELECT side, status, end_price, result FROM upc_data.trade ORDER BY trade_id"
     ) == [("yes", "settled", 0, "no"), ("no", "settled", 1, "no"), ("yes", "open", None, None)]

@@ -230,17 +230,17 @@ QUESTIONS = (
     "SELECT upc.strikes_document(97250, 7, ttc_seconds => 1200)",
     "SELECT upc.calibration_document('BTC')",
     "SELECT upc.document_rules()",
-    "SELECT upc.span_text(make_interval(secs => s))"
+    "SELECT upc._span_text(make_interval(secs => s))"
     " FROM unnest('{0,61.9,90000,-5,266400}'::float8[]) AS s",
     # Regular expressions and patterns.
-    "SELECT upc.rule_text('fresh_for', '1  min 10 s'), upc.rule_text('stop_momentum', '12.50')",
-    "SELECT upc.rule_text('fresh_for', '10')",
+    "SELECT upc._rule_text('fresh_for', '1  min 10 s'), upc._rule_text('stop_momentum', '12.50')",
+    "SELECT upc._rule_text('fresh_for', '10')",
     "SELECT upc.percent_text(51.8049, 2), upc.percent_text(50, NULL)",
     "SELECT upc.candle_minute('2024-03-05T12:00:00.000+0530') = '2024-03-05 06:30Z'",
-    f"SELECT upc.iso_utc(closes_at) FROM upc.load_market('{_EVENT}'::jsonb, read_at => '{AT}')",
+    f"SELECT upc._iso_utc(closes_at) FROM upc.load_market('{_EVENT}'::jsonb, read_at => '{AT}')",
     f"""SELECT upc.load_market('{_EVENT.replace('"0.5600"', '"5.6"')}'::jsonb)""",
     # Instants and lengths of time in messages.
-    f"SELECT upc.note_condition('BTC', 'price', 'stale', '{AT}', '1 day 00:00:40.5')::text",
+    f"SELECT upc._note_condition('BTC', 'price', 'stale', '{AT}', '1 day 00:00:40.5')::text",
     f"SELECT FROM {_TICK}; UPDATE upc_data.tick_lease SET taken_at = '{AT}';"
     f" SELECT FROM {_OTHER_TICK}",
     f"SELECT upc.load_market('{_EVENT}'::jsonb, read_at => '{AT}');"

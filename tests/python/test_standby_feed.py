@@ -84,7 +84,7 @@ def test_it_waits_for_no_price_where_its_predecessor_had_one(
         old = "SELECT upc.record_price('BTC', 'coinbase', 101000, NULL, now() - interval '20 s')"
         conn.execute(old)
         # Nobody renews it.
-        conn.execute("SELECT upc.renew_lease('BTC', 'someone', '1 hour', every => '1 second')")
+        conn.execute("SELECT upc._renew_lease('BTC', 'someone', '1 hour', every => '1 second')")
     before = "SELECT count(*) FROM upc_data.tick"
     [(ticks,)] = rows(market, before)
     with ticking(market, *TICK, tmp_path) as process:

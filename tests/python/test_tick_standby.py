@@ -295,7 +295,7 @@ def test_one_that_loses_the_lease_stands_by_again(market: str, tmp_path: Path) -
 
 def test_a_signal_ends_the_wait(market: str, tmp_path: Path) -> None:
     with connect(market) as conn:
-        conn.execute("SELECT upc.renew_lease('BTC', 'someone', '1 hour', every => '1 hour')")
+        conn.execute("SELECT upc._renew_lease('BTC', 'someone', '1 hour', every => '1 hour')")
     with ticking(market, *SIMULATED, "--standby", "--out", tmp_path / "live") as process:
         waits(market)
         process.send_signal(signal.SIGINT)
@@ -308,7 +308,7 @@ def test_a_signal_ends_the_wait(market: str, tmp_path: Path) -> None:
 
 def test_without_standby_it_is_refused_as_before(market: str, tmp_path: Path) -> None:
     with connect(market) as conn:
-        conn.execute("SELECT upc.renew_lease('BTC', 'someone', '1 hour')")
+        conn.execute("SELECT upc._renew_lease('BTC', 'someone', '1 hour')")
     assert pyupc(market, *SIMULATED, "--once", "--out", tmp_path).returncode == 1
 
 

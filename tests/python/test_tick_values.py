@@ -92,7 +92,7 @@ def test_every_value_of_a_tick_follows_from_the_candles_and_compute_strikes(
         "SELECT strike, buffer, move_percent, direction, prob_beyond, positive_prob, negative_prob,"
         " prob_above, sample_size, prob_low, prob_high"
         " FROM upc.compute_strikes(%s, %s, 'BTC', %s, model => 'volatility', method => 'linear',"
-        " settlement => 'average', variances => upc.known_variances('BTC', %s))",
+        " settlement => 'average', variances => upc._known_variances('BTC', %s))",
         price,
         live["momentum_bps"],
         ttc,

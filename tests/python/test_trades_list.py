@@ -145,7 +145,7 @@ def test_a_table_for_people(dsn: str) -> None:
     stop(dsn, 3)
     with connect(dsn) as conn:
         conn.execute("UPDATE upc_data.market_quote SET result = 'no' WHERE symbol = 'ETH'")
-        conn.execute("SELECT upc.settle_trades('ETH', clock_timestamp() + interval '1 hour')")
+        conn.execute("SELECT upc._settle_trades('ETH', clock_timestamp() + interval '1 hour')")
     text = told(dsn, "list", "--all")
     head, first, ether, third = text.splitlines()
     assert head.split() == HEAD

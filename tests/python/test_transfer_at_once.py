@@ -63,7 +63,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def publishing_held(dsn: str) -> Iterator[None]:
     """Whoever would publish fingerprints waits, until the block ends."""
     with connect(dsn, autocommit=False) as holder:
-        holder.execute("SELECT upc.await_refresh()")
+        holder.execute("SELECT upc._await_refresh()")
         yield
         holder.rollback()
 

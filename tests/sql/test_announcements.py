@@ -48,7 +48,7 @@ def conn(conn: Connection, prepared: str) -> Connection:
 
 
 def announce(conn: Connection, symbol: str = "BTC", kind: str = "stop", **more: Any) -> int:
-    query = "SELECT upc.announce(%s, %s, 'trade', 'a message', %s::json, %s)"
+    query = "SELECT upc._announce(%s, %s, 'trade', 'a message', %s::json, %s)"
     told = scalar(conn, query, symbol, kind, more.get("document", "{}"), more.get("at", NOW))
     return int(told["announcement_id"])
 

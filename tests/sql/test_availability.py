@@ -131,7 +131,7 @@ def test_against_the_definition(conn: Connection, seed: int, every: float) -> No
 def test_missed_ticks(conn: Connection, gap: int, every: int) -> None:
     """A gap is round(gap / every) - 1, where half an interval rounds up, and never below zero."""
     expected = max(0, (2 * gap + every) // (2 * every) - 1)
-    query = "SELECT upc.missed_ticks(%s, %s, %s)"
+    query = "SELECT upc._missed_ticks(%s, %s, %s)"
     assert scalar(conn, query, NOW, NOW + gap * MICRO, every * MICRO) == expected
     assert scalar(conn, query, NOW, NOW - gap * MICRO, every * MICRO) == 0
 

@@ -124,7 +124,7 @@ def trained(conn: Connection, number: int, moves: str) -> Histogram:
 def shares(conn: Connection, number: int, moves: str) -> Shares:
     """Shrinkage has tests of its own: what the curves of the same counts have."""
     stride = 2 if moves == "standardised" else 1
-    query = scalar(conn, "SELECT upc.curve_query(upc.backtest_counts(%s), %s)", moves, stride)
+    query = scalar(conn, "SELECT upc._curve_query(upc._backtest_counts(%s), %s)", moves, stride)
     rows = conn.execute(
         f"""
         WITH test AS (SELECT b.* FROM upc_data.backtest AS b WHERE b.backtest_id = {number})
@@ -567,5 +567,5 @@ def test_a_price_that_never_moves(own: Connection) -> None:
 def test_normal_tail(conn: Connection, z: float) -> None:
     from math import erfc, sqrt
 
-    found = scalar(conn, "SELECT upc.normal_tail(%s::float8)", z)
+    found = scalar(conn, "SELECT upc._normal_tail(%s::float8)", z)
     np.testing.assert_allclose(found, erfc(z / sqrt(2)) / 2, rtol=2e-7, atol=1e-75)

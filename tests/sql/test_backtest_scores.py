@@ -43,7 +43,7 @@ def scores(conn: Connection, backtest: int, *more: Any) -> dict[tuple[str, int],
 def drawn(conn: Connection, days: int, resamples: int = RESAMPLES, seed: int = 1) -> Floats:
     """How often each resample holds each day: what the sums of a table of ones and zeros are."""
     found = conn.execute(
-        "SELECT r.resample, r.block, r.sums FROM upc.resampled_sums(%s, %s, %s) AS r",
+        "SELECT r.resample, r.block, r.sums FROM upc._resampled_sums(%s, %s, %s) AS r",
         (np.eye(days).reshape(days, days, 1).tolist(), resamples, seed),
     )
     counts = np.full((resamples, days), np.nan)
@@ -117,7 +117,7 @@ def test_sums_are_those_of_the_days_that_were_drawn(conn: Connection, blocks: in
     given = table.tolist()
     given[3] = [[*block[:2], None] for block in given[3]]
     found = conn.execute(
-        "SELECT r.resample, r.block, r.sums FROM upc.resampled_sums(%s, 20, 1) AS r",
+        "SELECT r.resample, r.block, r.sums FROM upc._resampled_sums(%s, 20, 1) AS r",
         (given,),
     ).fetchall()
     expected = np.einsum("rd,dbk->rbk", drawn(conn, 30, 20), table)

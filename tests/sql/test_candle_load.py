@@ -29,7 +29,7 @@ def minute(db: Connection, text: str) -> Any:
 
 
 def number(db: Connection, text: str) -> Any:
-    return value(db, "SELECT upc.candle_number(%s)", text)
+    return value(db, "SELECT upc._candle_number(%s)", text)
 
 
 def stage(db: Connection, *lines: str, symbol: str = "BTC") -> None:

@@ -98,7 +98,7 @@ REPAIR = "pyupc fingerprints build --symbol BTC"
 def test_names_of_what_is_counted_today(db: Connection) -> None:
     for query in (
         "SELECT upc.counting_hash(), upc.volatility_hash()",
-        "SELECT upc.probe_counting(), upc.probe_volatility()",
+        "SELECT upc._probe_counting(), upc._probe_volatility()",
     ):
         assert db.execute(query.encode()).fetchone() == (MOVES, STANDARDISED)
 
@@ -110,7 +110,7 @@ def test_other_weights_and_distances(
 ) -> None:
     with open_db(built) as conn:
         assert judged(conn) == ("ok", None, "-")
-    engine.change("20_momentum.sql", WEIGHTS, LAGS)
+    engine.change("20_momentum/01_momentum.sql", WEIGHTS, LAGS)
     upgrade(built)
     changed = {1: 0.40, 2: 0.10, 3: 0.20, 7: 0.15, 15: 0.10, 25: 0.05}
     before = reference.histogram(CANDLES.minutes, CANDLES.closes)
@@ -141,9 +141,9 @@ def test_other_weights_and_distances(
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("22_volatility_fit.sql", "+ 0.009 * exp(f.f60 - 14)", "+ 0.05 * exp(f.f60 - 14)"),
+        ("30_volatility/02_fit.sql", "+ 0.009 * exp(f.f60 - 14)", "+ 0.05 * exp(f.f60 - 14)"),
         (
-            "42_volatility_counting.sql",
+            "30_volatility/04_counting.sql",
             "generate_series(1, 1440, 2));",
             "generate_series(1, 1440, 3));",
         ),
@@ -170,10 +170,14 @@ def test_standardised_moves_alone(
 
 
 def test_other_words_count_nothing_again(built: str, engine: Engine) -> None:
-    engine.change("20_momentum.sql", ("RETURN 10000 * (", "-- Of the price.\nRETURN 10000.0 * ("))
-    engine.change("30_counting.sql", ("'{2, 4, 6, 8, 10, 12}'", "'{0, 2, 4, 6, 8, 10, 12}'"))
     engine.change(
-        "22_volatility_fit.sql",
+        "20_momentum/01_momentum.sql", ("RETURN 10000 * (", "-- Of the price.\nRETURN 10000.0 * (")
+    )
+    engine.change(
+        "25_histograms/02_bins.sql", ("'{2, 4, 6, 8, 10, 12}'", "'{0, 2, 4, 6, 8, 10, 12}'")
+    )
+    engine.change(
+        "30_volatility/02_fit.sql",
         ("-- One sample's worth of doubt", "-- A sample's worth,\n        -- no more, of doubt"),
     )
     upgrade(built)
@@ -198,7 +202,7 @@ def test_correlations_follow_from_the_weights(
     empty_db: str, engine: Engine, pairs: tuple[tuple[str, str], ...]
 ) -> None:
     """By exact arithmetic: a move of a minute weighs in every sum that reaches as far."""
-    engine.change("20_momentum.sql", *pairs)
+    engine.change("20_momentum/01_momentum.sql", *pairs)
     upgrade(empty_db)
     weights, lags = (pair[1] if pairs else pair[0] for pair in (WEIGHTS, LAGS))
     both = list(

@@ -17,9 +17,9 @@ def test_two_decimals(db: Connection) -> None:
     values += [10 ** dice.uniform(-12, 18) for _ in range(5000)]
     values += [round(dice.uniform(0, 120_000), 2) for _ in range(2000)]
     rows = db.execute(
-        "SELECT v, upc.two_decimals(v) FROM unnest(%s::float8[]) AS v", (values,)
+        "SELECT v, upc._two_decimals(v) FROM unnest(%s::float8[]) AS v", (values,)
     ).fetchall()
     for value, found in rows:
         expected = Decimal(f"{value:.15g}").quantize(Decimal("0.01"), ROUND_HALF_UP)
         assert str(found) == str(abs(expected) if expected == 0 else expected), value
-    assert db.execute("SELECT upc.two_decimals(NULL)").fetchall() == [(None,)]
+    assert db.execute("SELECT upc._two_decimals(NULL)").fetchall() == [(None,)]

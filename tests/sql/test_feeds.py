@@ -131,14 +131,14 @@ def test_replay_starts_at_the_same_minute_of_the_latest_hour(
 def test_replay_begins_the_last_day_again(
     conn: Connection, replay_from: str, elapsed: float, shown: str
 ) -> None:
-    query = "SELECT upc.replay_instant('BTC', %s, %s)"
+    query = "SELECT upc._replay_instant('BTC', %s, %s)"
     found = scalar(conn, query, instant(replay_from), timedelta(seconds=elapsed))
     assert found == instant(shown)
 
 
 def test_a_short_history_wraps_by_whole_hours(conn: Connection) -> None:
     put(conn, "ETH", walk(101, "2026-03-02T10:00", 150))
-    query = "SELECT upc.replay_instant('ETH', '2026-03-02 10:15+00', %s)"
+    query = "SELECT upc._replay_instant('ETH', '2026-03-02 10:15+00', %s)"
     for minutes, shown in ((134, "12:29"), (135, "10:30"), (254, "12:29"), (255, "10:30")):
         found = scalar(conn, query, timedelta(minutes=minutes))
         assert found == instant(f"2026-03-02T{shown}")
@@ -152,8 +152,8 @@ def test_a_short_history_wraps_by_whole_hours(conn: Connection) -> None:
         ("SELECT upc.replay_start(NULL)", "UP002"),
         ("SELECT upc.simulated_price('XYZ')", "UP002"),
         ("SELECT upc.simulated_price(NULL)", "UP002"),
-        ("SELECT upc.refuse_feed('BTC', 'oracle')", "UP010"),
-        ("SELECT upc.refuse_feed('BTC', NULL)", "UP010"),
+        ("SELECT upc._refuse_feed('BTC', 'oracle')", "UP010"),
+        ("SELECT upc._refuse_feed('BTC', NULL)", "UP010"),
     ],
 )
 def test_refusals(conn: Connection, query: str, sqlstate: str) -> None:
@@ -274,7 +274,7 @@ def test_momentum_of_simulated_prices(conn: Connection) -> None:
         """
         SELECT s::text, m::text
         FROM upc.momentum('ETH', '2026-01-05 01:00+00') AS m
-        CROSS JOIN upc.simulated_momentum(
+        CROSS JOIN upc._simulated_momentum(
             'ETH', '2026-01-05 01:00+00', upc.simulated_price('ETH', '2026-01-05 01:00+00'), 1
         ) AS s
         """

@@ -41,7 +41,7 @@ def assert_counted(conn: Connection, candles: Candles, symbol: str = "BTC") -> r
 
 def takes_exact_path(conn: Connection, candles: Candles) -> bool:
     closes = candles.closes.tolist()
-    return bool(scalar(conn, "SELECT upc.price_decimals(%s::float8[]) IS NULL", closes))
+    return bool(scalar(conn, "SELECT upc._price_decimals(%s::float8[]) IS NULL", closes))
 
 
 @pytest.mark.slow

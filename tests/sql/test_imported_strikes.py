@@ -91,7 +91,7 @@ def test_time_to_close_defaults_to_the_next_full_hour(conn: Connection) -> None:
         SELECT
             (SELECT positive_prob FROM upc.compute_strikes(97250, levels => 0)),
             (SELECT positive_prob FROM upc.compute_strikes(
-                97250, levels => 0, ttc_seconds => upc.seconds_to_hour(statement_timestamp())))
+                97250, levels => 0, ttc_seconds => upc._seconds_to_hour(statement_timestamp())))
         """
     ).fetchall()[0]
     assert default == given

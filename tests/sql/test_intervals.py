@@ -32,8 +32,8 @@ sizes = st.tuples(st.floats(1, 1e7), st.floats(1, 60)).map(
 def interval(conn: Connection, percent: float, effective: float, weighted: float) -> Floats:
     """Low and high in percent."""
     row = conn.execute(
-        "SELECT upc.interval_low(s.p, s.u), upc.interval_high(s.p, s.u) "
-        "FROM (SELECT p, upc.interval_spread(p, %s, %s) AS u "
+        "SELECT upc._interval_low(s.p, s.u), upc._interval_high(s.p, s.u) "
+        "FROM (SELECT p, upc._interval_spread(p, %s, %s) AS u "
         "FROM (VALUES (%s::double precision)) AS v (p)) AS s",
         (effective, weighted, percent),
     ).fetchone()
@@ -133,8 +133,8 @@ def test_nothing_of_nothing(conn: Connection, missing: int) -> None:
     values: list[float | None] = [50.0, 100.0, 200.0]
     values[missing] = None
     row = conn.execute(
-        "SELECT upc.interval_low(%(p)s, u), upc.interval_high(%(p)s, u) "
-        "FROM upc.interval_spread(%(p)s::double precision, %(n)s, %(w)s) AS u",
+        "SELECT upc._interval_low(%(p)s, u), upc._interval_high(%(p)s, u) "
+        "FROM upc._interval_spread(%(p)s::double precision, %(n)s, %(w)s) AS u",
         dict(zip("pnw", values, strict=True)),
     ).fetchone()
     assert row == (None, None)
@@ -245,19 +245,19 @@ SIZES = """
 """
 
 OF_PROBABILITIES = """
-    SELECT array_agg(upc.interval_low(p.p, u.u) ORDER BY p.i),
-        array_agg(upc.interval_high(p.p, u.u) ORDER BY p.i)
+    SELECT array_agg(upc._interval_low(p.p, u.u) ORDER BY p.i),
+        array_agg(upc._interval_high(p.p, u.u) ORDER BY p.i)
     FROM unnest(%s::double precision[]) WITH ORDINALITY AS p (p, i)
-    CROSS JOIN LATERAL upc.interval_spread(p.p, %s, %s) AS u (u)
+    CROSS JOIN LATERAL upc._interval_spread(p.p, %s, %s) AS u (u)
 """
 
 OF_BUCKETS = """
     SELECT c.bucket, c.minutes, c.effective_size,
-        array_agg(upc.interval_low(p.p, u.u) ORDER BY p.i),
-        array_agg(upc.interval_high(p.p, u.u) ORDER BY p.i)
+        array_agg(upc._interval_low(p.p, u.u) ORDER BY p.i),
+        array_agg(upc._interval_high(p.p, u.u) ORDER BY p.i)
     FROM upc.fingerprint_curve AS c
     CROSS JOIN LATERAL unnest(c.positive || c.negative) WITH ORDINALITY AS p (p, i)
-    CROSS JOIN LATERAL upc.interval_spread(p.p, c.effective_size, c.weighted_size) AS u (u)
+    CROSS JOIN LATERAL upc._interval_spread(p.p, c.effective_size, c.weighted_size) AS u (u)
     WHERE c.symbol = 'BTC' AND c.bucket <> 99 AND c.minutes = ANY (%s)
     GROUP BY c.bucket, c.minutes, c.effective_size
 """

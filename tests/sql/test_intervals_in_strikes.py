@@ -93,9 +93,9 @@ def together(size: float, baseline: float, trust: float) -> float:
 
 def interval(conn: Connection, above: Floats, effective: float, weighted: float) -> Floats:
     rows = conn.execute(
-        "SELECT upc.interval_low(p, s.spread), upc.interval_high(p, s.spread) "
+        "SELECT upc._interval_low(p, s.spread), upc._interval_high(p, s.spread) "
         "FROM unnest(%s::float8[]) WITH ORDINALITY AS a (p, k) "
-        "CROSS JOIN LATERAL (SELECT upc.interval_spread(p, %s, %s) AS spread) AS s ORDER BY k",
+        "CROSS JOIN LATERAL (SELECT upc._interval_spread(p, %s, %s) AS spread) AS s ORDER BY k",
         (above.tolist(), effective, weighted),
     )
     return np.array(rows.fetchall())

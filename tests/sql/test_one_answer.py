@@ -55,7 +55,7 @@ def seen(conn: Connection, at: datetime, ttc: int) -> float | None:
     found = float(
         scalar(
             conn,
-            "SELECT upc.feed_average('BTC', 'replay', %s, %s, 1)",
+            "SELECT upc._feed_average('BTC', 'replay', %s, %s, 1)",
             HOUR - timedelta(minutes=1),
             at,
         )
@@ -270,7 +270,7 @@ def test_a_backtest(conn: Connection, settlement: str) -> None:
 @pytest.mark.parametrize("ttc", [5000, 3600, 630, 120, 90, 61])
 def test_a_volatility_is_of_the_whole_time_left(conn: Connection, ttc: int) -> None:
     """What is open of it for the average is a share by the forecast, or in proportion to time."""
-    variances = np.array(scalar(conn, "SELECT upc.known_variances('BTC')"))
+    variances = np.array(scalar(conn, "SELECT upc._known_variances('BTC')"))
     times = np.arange(61) * 60.0
 
     def until(seconds: float) -> float:
@@ -324,8 +324,8 @@ def test_a_strike_table_of_another_time(conn: Connection, ttc: int) -> None:
     )
     found = table(conn, question, price, at, ttc, STEP)
     passed = [price + 10 + k % 2 for k in range(1, 61 - ttc)]
-    variances = scalar(conn, "SELECT upc.known_variances('BTC', %s)", at)
-    assert variances != scalar(conn, "SELECT upc.known_variances('BTC')")
+    variances = scalar(conn, "SELECT upc._known_variances('BTC', %s)", at)
+    assert variances != scalar(conn, "SELECT upc._known_variances('BTC')")
     expected = strikes(
         conn,
         price,

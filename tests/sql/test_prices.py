@@ -174,7 +174,7 @@ def test_logged_price(conn: Connection, exchange: str | None, seed: int) -> None
             same = list(takewhile(lambda row: row[2] == price, reversed(hour)))  # noqa: B023
             expected = (price, min(received, told or received), same[-1][1], newest)
             answered += 1
-        query = "SELECT * FROM upc.logged_price('BTC', %s, %s)"
+        query = "SELECT * FROM upc._logged_price('BTC', %s, %s)"
         assert conn.execute(query, (at, exchange)).fetchall() == [expected]
     assert bool(answered) is (exchange != "bitstamp")
 
@@ -211,10 +211,10 @@ def test_the_price_at_an_instant_is_logged_or_a_close(conn: Connection, seed: in
     ]
     for at in instants(log, seed) + at_the_edges:
         expected = price_by(log, candles, at)
-        assert scalar(conn, "SELECT upc.price_by('BTC', %s)", at) == expected, at
+        assert scalar(conn, "SELECT upc._price_by('BTC', %s)", at) == expected, at
         sources[expected in candles.values()] += expected is not None
     assert min(sources.values()) > 20
-    assert scalar(conn, "SELECT upc.price_by('ETH', %s)", NOW) is None
+    assert scalar(conn, "SELECT upc._price_by('ETH', %s)", NOW) is None
 
 
 @pytest.mark.parametrize("seed", [5, 6])
@@ -274,7 +274,7 @@ def test_without_a_log_momentum_on_the_minute_is_that_of_the_candles(conn: Conne
 def test_the_state_of_a_price(
     conn: Connection, age: str | None, same_for: str | None, state: str
 ) -> None:
-    query = "SELECT upc.price_state(%s::interval, %s::interval)"
+    query = "SELECT upc._price_state(%s::interval, %s::interval)"
     assert scalar(conn, query, age, same_for) == state
 
 
@@ -296,7 +296,7 @@ def test_the_limits_are_settings(
     conn: Connection, name: str, value: str, age: str, same_for: str | None, state: str
 ) -> None:
     conn.execute("SELECT set_config('upc.' || %s, %s, true)", (name, value))
-    query = "SELECT upc.price_state(%s::interval, %s::interval)"
+    query = "SELECT upc._price_state(%s::interval, %s::interval)"
     assert scalar(conn, query, age, same_for) == state
 
 

@@ -48,7 +48,9 @@ def put_ticks(conn: Connection, *ages: timedelta, symbol: str = "BTC") -> None:
 
 def put_announcements(conn: Connection, *ages: timedelta, symbol: str = "BTC") -> None:
     for age in ages:
-        conn.execute("SELECT upc.announce(%s, 'stop', 'trade', 'm', '{}', %s)", (symbol, NOW - age))
+        conn.execute(
+            "SELECT upc._announce(%s, 'stop', 'trade', 'm', '{}', %s)", (symbol, NOW - age)
+        )
 
 
 def delete(conn: Connection, batch: int | None = 5000, at: datetime = NOW) -> tuple[int, int, int]:

@@ -322,7 +322,7 @@ ON_ANYTHING = (
     "CREATE ROLE upc_intruder",
     "CREATE USER upc_intruder SUPERUSER",
     "CREATE LANGUAGE intruder HANDLER plpgsql_call_handler",
-    "CREATE EVENT TRIGGER intruder ON ddl_command_start EXECUTE FUNCTION upc.symbol_changed()",
+    "CREATE EVENT TRIGGER intruder ON ddl_command_start EXECUTE FUNCTION upc._symbol_changed()",
     "CREATE PUBLICATION intruder",
     "CREATE FOREIGN DATA WRAPPER intruder",
     "CREATE TABLESPACE intruder LOCATION '/tmp'",

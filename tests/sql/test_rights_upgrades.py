@@ -295,7 +295,7 @@ def test_roles_are_created_without_login_and_once(fresh_db: str) -> None:
             " FROM pg_roles WHERE rolname IN (%s, %s)"
         )
         assert conn.execute(query, (reader, operator)).fetchall() == [(2, False)]
-        query = "SELECT count(*) FROM upc.rights_to_change(%s, %s)"
+        query = "SELECT count(*) FROM upc._rights_to_change(%s, %s)"
         assert scalar(conn, query, reader, operator) == 0
         query = "SELECT pg_has_role(%s, %s, 'MEMBER')"
         assert scalar(conn, query, operator, reader) is False
@@ -305,7 +305,7 @@ def test_roles_are_created_without_login_and_once(fresh_db: str) -> None:
 @pytest.mark.parametrize("is_committed", [True, False])
 def test_two_upgrades_create_a_role_at_once(fresh_db: str, is_committed: bool) -> None:
     role = f"upc_test_{secrets.token_hex(4)}"
-    create = "SELECT upc.create_role(%s)"
+    create = "SELECT upc._create_role(%s)"
     with (
         open_db(fresh_db) as own,
         open_db(fresh_db, autocommit=False) as first,

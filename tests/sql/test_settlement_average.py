@@ -156,7 +156,7 @@ def log(
 def observed(conn: Connection, since: float = 0, until: float = 40) -> float | None:
     found: float | None = scalar(
         conn,
-        "SELECT upc.observed_average('BTC', %s, %s)",
+        "SELECT upc._observed_average('BTC', %s, %s)",
         NOW + timedelta(seconds=since),
         NOW + timedelta(seconds=until),
     )

@@ -157,9 +157,9 @@ def test_a_price_that_a_clock_put_back_makes_old(own: Connection) -> None:
 
     def state(at: datetime, priced_at: datetime, exchange: str | None = None) -> object:
         query = """
-            SELECT upc.logged_state('BTC', %s, s.at, s.priced_at, s.priced_at, p.newest_at)
+            SELECT upc._logged_state('BTC', %s, s.at, s.priced_at, s.priced_at, p.newest_at)
             FROM (SELECT %s::timestamptz, %s::timestamptz) AS s (at, priced_at)
-            CROSS JOIN LATERAL upc.logged_price('BTC', s.at, %s) AS p
+            CROSS JOIN LATERAL upc._logged_price('BTC', s.at, %s) AS p
         """
         return scalar(own, query, exchange or "database", at, priced_at, exchange)
 

@@ -269,7 +269,7 @@ def test_time_to_close_defaults_to_the_next_full_hour(conn: Connection) -> None:
         """
     ).fetchall()
     assert default == given_
-    assert scalar(conn, "SELECT upc.seconds_to_hour(statement_timestamp())") <= seconds
+    assert scalar(conn, "SELECT upc._seconds_to_hour(statement_timestamp())") <= seconds
 
 
 @pytest.mark.parametrize(
@@ -287,4 +287,4 @@ def test_time_to_close_defaults_to_the_next_full_hour(conn: Connection) -> None:
 )
 def test_seconds_to_the_hour(conn: Connection, at: str, seconds: int) -> None:
     """Rounded down; the hours are those of UTC."""
-    assert scalar(conn, "SELECT upc.seconds_to_hour(%s::timestamptz)", at) == seconds
+    assert scalar(conn, "SELECT upc._seconds_to_hour(%s::timestamptz)", at) == seconds

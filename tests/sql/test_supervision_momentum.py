@@ -226,7 +226,7 @@ def test_other_prices_stop_nothing(conn: Connection, feed: str) -> None:
 def test_a_setting_that_makes_no_sense_is_refused(conn: Connection, name: str, value: str) -> None:
     set_to(conn, stop_verify="on")
     set_to(conn, **{name: value})
-    assert refused(conn, "SELECT * FROM upc.stop_rules()") == "22023"
+    assert refused(conn, "SELECT * FROM upc._stop_rules()") == "22023"
     open_trade(conn)
     put_price(conn, FINE)
     query = "SELECT upc.tick('BTC', 'database', %s)"
@@ -247,15 +247,15 @@ def test_a_setting_that_makes_no_sense_is_refused(conn: Connection, name: str, v
 )
 def test_limits_of_what_makes_sense(conn: Connection, name: str, value: str) -> None:
     set_to(conn, **{name: value})
-    conn.execute("SELECT * FROM upc.stop_rules()")
+    conn.execute("SELECT * FROM upc._stop_rules()")
 
 
 def test_the_rules_are_those_that_are_said(conn: Connection) -> None:
     conn.execute("SET upc.stop_on_probability = ''")
-    row = conn.execute("SELECT * FROM upc.stop_rules()").fetchone()
+    row = conn.execute("SELECT * FROM upc._stop_rules()").fetchone()
     assert row == (True, 40, seconds(60), None, True, 35)
     conn.execute("SELECT upc.unset_rule('stop_verify')")
-    assert scalar(conn, "SELECT verify_for FROM upc.stop_rules()") == seconds(15)
+    assert scalar(conn, "SELECT verify_for FROM upc._stop_rules()") == seconds(15)
 
 
 # Once

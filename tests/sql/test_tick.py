@@ -190,7 +190,7 @@ def test_a_simulated_tick(conn: Connection) -> None:
     live, _, _ = documents(row)
     assert row["price"] == scalar(conn, "SELECT upc.simulated_price('BTC', %s, 7)", NOW)
     assert (row["state"], row["market_at"], live["feed"]) == ("fresh", NOW, "simulated")
-    query = "SELECT momentum FROM upc.simulated_momentum('BTC', %s, %s, 7)"
+    query = "SELECT momentum FROM upc._simulated_momentum('BTC', %s, %s, 7)"
     assert row["momentum"] == scalar(conn, query, NOW, row["price"])
 
 

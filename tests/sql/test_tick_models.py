@@ -100,7 +100,7 @@ def test_what_is_stored(conn: Connection, model: str, method: str, settlement: s
     volatility = forecast(conn, NOW, 2350)
     assert found["volatility"] == live["volatility"] == volatility
     # Later candles than the instant's are stored: their forecast is another one.
-    variances = scalar(conn, "SELECT upc.known_variances('BTC', %s)", NOW)
+    variances = scalar(conn, "SELECT upc._known_variances('BTC', %s)", NOW)
     assert_answered(conn, row, model, method=method, settlement=settlement, variances=variances)
 
 
@@ -349,7 +349,7 @@ def test_a_forecast_is_kept_for_its_minute(conn: Connection) -> None:
 
 def test_a_replay_keeps_its_own(conn: Connection) -> None:
     """Also where one of a later minute has been kept."""
-    conn.execute("SELECT upc.keep_forecast('BTC')")
+    conn.execute("SELECT upc._keep_forecast('BTC')")
     assert kept(conn)[0] == DAY + timedelta(days=1)
     replayed(conn, NOW)
     first = kept(conn)
@@ -369,7 +369,7 @@ def locked(dsn: str) -> Iterator[None]:
 
 def test_a_tick_waits_for_nobody(built: str, conn: Connection) -> None:
     with open_db(built) as other:
-        other.execute("SELECT upc.keep_forecast('BTC', %s)", (NOW,))
+        other.execute("SELECT upc._keep_forecast('BTC', %s)", (NOW,))
         before = kept(other)
         with locked(built):
             conn.execute("SET LOCAL lock_timeout = '2s'")
@@ -436,7 +436,7 @@ def test_a_trade_is_listed_as_ticks_show_it(
         arguments["observed"] = float(np.mean([100_020.0 + 2 * k for k in range(1, 31)]))
     if model == "volatility":
         arguments["volatility"] = forecast(conn, at, ttc)
-        arguments["variances"] = scalar(conn, "SELECT upc.known_variances('BTC', %s)", at)
+        arguments["variances"] = scalar(conn, "SELECT upc._known_variances('BTC', %s)", at)
     [above] = [
         each["prob_above"]
         for each in strikes(conn, 100_020.0, **arguments)

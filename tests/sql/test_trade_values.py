@@ -363,7 +363,7 @@ def test_without_trades_the_document_is_empty(conn: Connection) -> None:
     ],
 )
 def test_a_strike_as_the_predecessor_writes_it(conn: Connection, strike: str, text: str) -> None:
-    found = scalar(conn, "SELECT upc.legacy_strike(%s::numeric)", strike)
+    found = scalar(conn, "SELECT upc._legacy_strike(%s::numeric)", strike)
     assert found == text
     # Its consumers read it so.
     assert Decimal(found.replace("$", "").replace(",", "")) == Decimal(strike)

@@ -124,10 +124,10 @@ def test_a_view_that_lacks_what_is_stored(built: str, view: str) -> None:
         table = EMPTIED[view]
         conn.execute("SET session_replication_role = replica")
         conn.execute(f"CREATE TABLE public.kept AS TABLE {table}; DELETE FROM {table}".encode())
-        conn.execute("SELECT upc.refresh_view(%s)", (view,))
+        conn.execute("SELECT upc._refresh_view(%s)", (view,))
         conn.execute(f"INSERT INTO {table} TABLE public.kept; DROP TABLE public.kept".encode())
         if view == "fingerprint_curve":
-            conn.execute("SELECT upc.refresh_grid()")
+            conn.execute("SELECT upc._refresh_grid()")
         state, light = judged(conn)
         assert state == "fail"
         assert light == "red"

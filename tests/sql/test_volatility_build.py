@@ -85,7 +85,7 @@ def refreshes(conn: Connection) -> Any:
     ],
 )
 def test_boundary(conn: Connection, first: str, last: str, boundary: str) -> None:
-    assert scalar(conn, "SELECT upc.fit_boundary(%s, %s)::text", first, last) == boundary
+    assert scalar(conn, "SELECT upc._fit_boundary(%s, %s)::text", first, last) == boundary
 
 
 @pytest.mark.slow

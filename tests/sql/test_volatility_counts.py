@@ -47,12 +47,12 @@ def test_thresholds(conn: Connection) -> None:
 @pytest.mark.parametrize("move", [0.0, 0.075, 0.5, 2.925, 3.0, 39.999, 40.0, 1e9, 5e-324])
 def test_bins(conn: Connection, move: float) -> None:
     """A move of exactly a threshold reaches it, on both sides."""
-    query = "SELECT width_bucket(%s::float8, upc.volatility_bins())"
+    query = "SELECT width_bucket(%s::float8, upc._volatility_bins())"
     up = int(np.searchsorted(volatility_reference.THRESHOLDS, move, side="right"))
     assert scalar(conn, query, move) == (60 if move == 0 else 60 + up)
     assert scalar(conn, query, -move) == (60 if move == 0 else 60 - up)
     assert scalar(conn, query, float("nan")) == 121
-    assert scalar(conn, "SELECT cardinality(upc.volatility_bins())") == 121
+    assert scalar(conn, "SELECT cardinality(upc._volatility_bins())") == 121
 
 
 @pytest.mark.parametrize("candles", [WHOLE, HOLES, STILL], ids=["whole", "holes", "still"])
@@ -104,7 +104,7 @@ def test_windows_without_candles_count_nothing(conn: Connection) -> None:
     assert scalar(conn, "SELECT count(*) FROM upc_data.volatility_day") == 0
     found = conn.execute(
         """
-        SELECT m.* FROM upc_data.volatility_fit AS f, upc.count_standardised_moves(
+        SELECT m.* FROM upc_data.volatility_fit AS f, upc._count_standardised_moves(
             '{2026-02-01}', array_fill('NaN'::float8, '{1530}'), array_fill(-1, '{2880}'),
             f.factors, f.coefficients
         ) AS m
@@ -118,9 +118,9 @@ def test_some_horizons(conn: Connection) -> None:
     prepared(conn, WHOLE)
     query = """
         SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
-        FROM upc_data.volatility_fit AS f, upc.count_standardised_moves(
-            '{2025-12-31}', upc.candle_windows('BTC', '{2025-12-31}'),
-            upc.range_windows('BTC', '{2025-12-31}'), f.factors, f.coefficients, %s
+        FROM upc_data.volatility_fit AS f, upc._count_standardised_moves(
+            '{2025-12-31}', upc._candle_windows('BTC', '{2025-12-31}'),
+            upc._range_windows('BTC', '{2025-12-31}'), f.factors, f.coefficients, %s
         ) AS m
         ORDER BY m.bucket, m.minutes
     """

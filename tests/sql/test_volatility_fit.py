@@ -19,7 +19,7 @@ HOLES = HISTORY.without(0.01, 71) + lively(72, "2026-03-12T05:00", 1500)
 
 def fitted(conn: Connection, since: str = "-infinity", until: str = "infinity") -> Fit | None:
     rows = conn.execute(
-        "SELECT f.factors, f.coefficients FROM upc.fit_volatility('BTC', %s, %s) AS f",
+        "SELECT f.factors, f.coefficients FROM upc._fit_volatility('BTC', %s, %s) AS f",
         (since, until),
     ).fetchall()
     ((factors, coefficients),) = rows
@@ -46,7 +46,7 @@ def fitted(conn: Connection, since: str = "-infinity", until: str = "infinity") 
     ],
 )
 def test_range(conn: Connection, high: float | None, low: float | None, expected: int) -> None:
-    assert scalar(conn, "SELECT upc.range_of(%s, %s)", high, low) == expected
+    assert scalar(conn, "SELECT upc._range_of(%s, %s)", high, low) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_range(conn: Connection, high: float | None, low: float | None, expected
     ],
 )
 def test_minute_of_week(conn: Connection, moment: str, expected: int) -> None:
-    assert scalar(conn, "SELECT upc.minute_of_week(%s)", instant(moment)) == expected
+    assert scalar(conn, "SELECT upc._minute_of_week(%s)", instant(moment)) == expected
     assert volatility_reference.minute_of_week(np.array([minute(moment)])).tolist() == [expected]
 
 
@@ -80,9 +80,9 @@ def test_a_window_of_ranges(conn: Connection, zone: str) -> None:
     for day in ("2026-03-07", "2026-03-08", "2026-03-09", "2026-03-20"):
         first = minute(day) - 1440
         expected = [moved.get(at, -1) for at in range(first, first + 2880)]
-        assert scalar(conn, "SELECT upc.range_window('BTC', %s)", day) == expected
+        assert scalar(conn, "SELECT upc._range_window('BTC', %s)", day) == expected
     since, until = minute("2026-03-07T03:00"), minute("2026-03-08T20:00")
-    query = "SELECT upc.range_window('BTC', '2026-03-08', %s, %s)"
+    query = "SELECT upc._range_window('BTC', '2026-03-08', %s, %s)"
     expected = [
         moved.get(at, -1) if since <= at < until else -1
         for at in range(minute("2026-03-07"), minute("2026-03-09"))
@@ -95,7 +95,7 @@ def test_a_window_of_ranges(conn: Connection, zone: str) -> None:
 
 
 def factors_of(conn: Connection) -> Floats:
-    return np.array(scalar(conn, "SELECT upc.week_factors('BTC', '-infinity', 'infinity')"))
+    return np.array(scalar(conn, "SELECT upc._week_factors('BTC', '-infinity', 'infinity')"))
 
 
 @pytest.mark.parametrize("candles", [HISTORY, HOLES], ids=["whole", "holes"])
@@ -127,7 +127,7 @@ def test_a_minute_that_is_everything_is_no_overflow(conn: Connection) -> None:
 
 def test_week_variances(conn: Connection) -> None:
     factors = np.random.default_rng(75).integers(1, 32767, 10_080)
-    found = np.array(scalar(conn, "SELECT upc.week_variances(%s::smallint[])", factors.tolist()))
+    found = np.array(scalar(conn, "SELECT upc._week_variances(%s::smallint[])", factors.tolist()))
     assert len(found) == 10_140
     for start in (1, 2, 5000, 10_079, 10_080):
         for length in (1, 7, 60):
@@ -153,8 +153,8 @@ def test_features(conn: Connection, candles: Candles) -> None:
         rows = conn.execute(
             """
             SELECT f.minute, f.f5, f.f20, f.f60, f.f240, f.f1440
-            FROM upc.range_features(
-                upc.range_window('BTC', %(day)s), %(factors)s::smallint[],
+            FROM upc._range_features(
+                upc._range_window('BTC', %(day)s), %(factors)s::smallint[],
                 extract(isodow FROM %(day)s::date)::integer - 1,
                 ARRAY(SELECT generate_series(1, 1440))
             ) AS f
@@ -254,7 +254,7 @@ def test_coefficients_between(conn: Connection) -> None:
     rows = np.random.default_rng(81).normal(0, 1, (8, 6))
     found = scalar(
         conn,
-        "SELECT upc.coefficients_between(%s::integer[], %s)",
+        "SELECT upc._coefficients_between(%s::integer[], %s)",
         list(volatility_reference.HORIZONS),
         rows.ravel().tolist(),
     )
@@ -271,7 +271,7 @@ def test_least_squares(conn: Connection) -> None:
     target = dice.normal(0, 1, 50)
     found = scalar(
         conn,
-        "SELECT upc.solve_least_squares(%s::double precision[], %s)",
+        "SELECT upc._solve_least_squares(%s::double precision[], %s)",
         (known.T @ known).tolist(),
         (known.T @ target).tolist(),
     )

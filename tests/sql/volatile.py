@@ -96,5 +96,5 @@ def assert_same_fit(found: Fit, expected: Fit | None) -> None:
 
 
 def forecast(conn: Connection, at: Any = None, symbol: str = "BTC") -> Floats | None:
-    found = scalar(conn, "SELECT upc.known_variances(%s, %s::timestamptz)", symbol, at)
+    found = scalar(conn, "SELECT upc._known_variances(%s, %s::timestamptz)", symbol, at)
     return None if found is None else np.array(found)

@@ -13,29 +13,29 @@ COMMENT ON FUNCTION upc.freshness IS
     'the state of a price or quote by its age: fresh up to upc.fresh_for (15 s), warn to upc.warn_for (30 s), stale to upc.stale_for (60 s), halted after that or where the age is not known';
 
 
-CREATE FUNCTION upc.worse_state(state text, other text)
+CREATE FUNCTION upc._worse_state(state text, other text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN array_position(ARRAY['fresh', 'warn', 'stale', 'halted'], worse_state.state)
-        >= array_position(ARRAY['fresh', 'warn', 'stale', 'halted'], worse_state.other)
-    THEN worse_state.state
-    ELSE worse_state.other
+    WHEN array_position(ARRAY['fresh', 'warn', 'stale', 'halted'], _worse_state.state)
+        >= array_position(ARRAY['fresh', 'warn', 'stale', 'halted'], _worse_state.other)
+    THEN _worse_state.state
+    ELSE _worse_state.other
 END;
-COMMENT ON FUNCTION upc.worse_state IS 'the worse of two states of freshness';
+COMMENT ON FUNCTION upc._worse_state IS 'the worse of two states of freshness';
 
 
-CREATE FUNCTION upc.price_state(age interval, same_for interval)
+CREATE FUNCTION upc._price_state(age interval, same_for interval)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN upc.worse_state(
-    upc.freshness(price_state.age),
+RETURN upc._worse_state(
+    upc.freshness(_price_state.age),
     CASE
-        WHEN price_state.same_for >= upc.setting('frozen_after')::interval THEN 'stale'
+        WHEN _price_state.same_for >= upc.setting('frozen_after')::interval THEN 'stale'
         ELSE 'fresh'
     END
 );
-COMMENT ON FUNCTION upc.price_state IS
+COMMENT ON FUNCTION upc._price_state IS
     'the state of a logged price by its age and by how long it has been the same: stale from upc.frozen_after (30 s) on';
 
 
@@ -43,23 +43,23 @@ COMMENT ON FUNCTION upc.price_state IS
 --
 -- kind: as in document_keys. state: freshness of the price, the quotes or the document, whichever
 -- the caller means; `paused` is the state of quotes whose market is paused.
-CREATE FUNCTION upc.is_told(kind text, state text)
+CREATE FUNCTION upc._is_told(kind text, state text)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE is_told.kind
-    WHEN 'difference' THEN is_told.state IN ('fresh', 'warn')
-    WHEN 'recommendations' THEN is_told.state IN ('fresh', 'warn')
-    WHEN 'quote' THEN is_told.state IN ('fresh', 'warn', 'stale')
-    WHEN 'probability' THEN is_told.state IN ('fresh', 'warn', 'stale', 'paused')
-    WHEN 'reading' THEN is_told.state IN ('fresh', 'warn', 'stale', 'paused')
+RETURN CASE _is_told.kind
+    WHEN 'difference' THEN _is_told.state IN ('fresh', 'warn')
+    WHEN 'recommendations' THEN _is_told.state IN ('fresh', 'warn')
+    WHEN 'quote' THEN _is_told.state IN ('fresh', 'warn', 'stale')
+    WHEN 'probability' THEN _is_told.state IN ('fresh', 'warn', 'stale', 'paused')
+    WHEN 'reading' THEN _is_told.state IN ('fresh', 'warn', 'stale', 'paused')
     ELSE true
 END;
-COMMENT ON FUNCTION upc.is_told IS
+COMMENT ON FUNCTION upc._is_told IS
     'whether a key of that kind is told in that state: differences to warn, quotes and probabilities to stale';
 
 
 -- Limits of freshness that are in force, in seconds: how old what is fresh, warn and stale may be.
-CREATE FUNCTION upc.state_limits()
+CREATE FUNCTION upc._state_limits()
 RETURNS double precision[]
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN ARRAY[
@@ -67,7 +67,7 @@ RETURN ARRAY[
     extract(epoch FROM upc.setting('warn_for')::interval),
     extract(epoch FROM upc.setting('stale_for')::interval)
 ]::double precision[];
-COMMENT ON FUNCTION upc.state_limits IS
+COMMENT ON FUNCTION upc._state_limits IS
     'the settings upc.fresh_for, upc.warn_for and upc.stale_for, in seconds';
 
 
@@ -75,6 +75,6 @@ COMMENT ON FUNCTION upc.state_limits IS
 CREATE FUNCTION upc.valid_until(at timestamptz)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN upc.iso_utc(valid_until.at + upc.setting('fresh_for')::interval);
+RETURN upc._iso_utc(valid_until.at + upc.setting('fresh_for')::interval);
 COMMENT ON FUNCTION upc.valid_until IS
     'when a document of that instant ceases to be fresh, as it stands in the JSON documents';

@@ -1,15 +1,15 @@
 -- How times, spans and probabilities are written in documents.
 
-CREATE FUNCTION upc.iso_utc(at timestamptz)
+CREATE FUNCTION upc._iso_utc(at timestamptz)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN to_char(iso_utc.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
-COMMENT ON FUNCTION upc.iso_utc IS
+RETURN to_char(_iso_utc.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
+COMMENT ON FUNCTION upc._iso_utc IS
     'an instant as it stands in the JSON documents: ISO 8601, UTC, microseconds';
 
 
 -- A length of time as it stands in messages, in whole seconds, whatever IntervalStyle is.
-CREATE FUNCTION upc.span_text(span interval)
+CREATE FUNCTION upc._span_text(span interval)
 RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
@@ -21,24 +21,24 @@ BEGIN ATOMIC
             ELSE abs(s.total) / 86400 || ' days '
         END
         || to_char(make_interval(secs => abs(s.total) % 86400), 'HH24:MI:SS')
-    FROM (SELECT trunc(extract(epoch FROM span_text.span))::bigint AS total) AS s;
+    FROM (SELECT trunc(extract(epoch FROM _span_text.span))::bigint AS total) AS s;
 END;
-COMMENT ON FUNCTION upc.span_text IS
+COMMENT ON FUNCTION upc._span_text IS
     'a length of time as it stands in messages, in whole seconds: 00:01:30, 2 days 03:00:00';
 
 
-CREATE FUNCTION upc.two_decimals(value double precision)
+CREATE FUNCTION upc._two_decimals(value double precision)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- As round(value::numeric, 2), which takes three times as long: half away from zero, where the 15
 -- digits of a numeric say half.
 RETURN CASE
-    WHEN abs(two_decimals.value) < 1e6 THEN
+    WHEN abs(_two_decimals.value) < 1e6 THEN
         (
-            100 * two_decimals.value
-            + CASE WHEN two_decimals.value < 0 THEN -1e-9 ELSE 1e-9 END::double precision
+            100 * _two_decimals.value
+            + CASE WHEN _two_decimals.value < 0 THEN -1e-9 ELSE 1e-9 END::double precision
         )::bigint::numeric * 0.01
-    ELSE round(two_decimals.value::numeric, 2)
+    ELSE round(_two_decimals.value::numeric, 2)
 END;
-COMMENT ON FUNCTION upc.two_decimals IS
+COMMENT ON FUNCTION upc._two_decimals IS
     'a number as it stands in the JSON documents: two decimals';
