@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import psycopg
 
-from pyupc.candles.answer import Answer
-from pyupc.candles.exchange import Exchange
 from pyupc.candles.gaps import EPOCH, MINUTE, Span, close_gaps, find_gaps, spans_of
 from pyupc.candles.load import Connection, as_text
 from pyupc.errors import UsageProblem
+from pyupc.exchange.answer import Answer
+from pyupc.exchange.history import Exchange
 
 # A minute that has only just ended may still be counted together.
 CLOSING_SECONDS = 5

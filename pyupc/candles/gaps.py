@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from pyupc.candles.answer import Candle
 from pyupc.candles.load import Connection, as_text
+from pyupc.exchange.answer import Candle
 
 _COUNT = """
     SELECT count(*)

@@ -14,9 +14,9 @@ from pyupc.cli.options import examples, symbols
 from pyupc.cli.output import Output, output_options, plain, print_rows
 
 if TYPE_CHECKING:
-    from pyupc.backtest.run import Settings
-    from pyupc.backtest.scores import Report
-    from pyupc.backtest.steps import Connection
+    from pyupc.analysis.backtest.run import Settings
+    from pyupc.analysis.backtest.scores import Report
+    from pyupc.analysis.backtest.steps import Connection
 
 # As the command line calls them, and as the tables do.
 DIMENSIONS = {
@@ -82,8 +82,8 @@ def command(
     """
     _refuse_mixtures(ctx, is_list=is_list, show=show, delete=delete)
     if out is not None:
-        from pyupc.plots.files import prepare_folder
-        from pyupc.plots.packages import require_packages
+        from pyupc.analysis.plots.files import prepare_folder
+        from pyupc.analysis.plots.packages import require_packages
 
         require_packages()
         prepare_folder(out)
@@ -99,10 +99,10 @@ def command(
         elif delete is not None:
             _delete(conn, delete, output)
         else:
-            from pyupc.backtest.scores import symbol_of
+            from pyupc.analysis.backtest.scores import symbol_of
 
             if show is None:
-                from pyupc.backtest.run import Settings
+                from pyupc.analysis.backtest.run import Settings
 
                 found = _run(dsn, symbols, Settings(**given))
             else:
@@ -132,8 +132,8 @@ def _refuse_mixtures(
 
 
 def _run(dsn: str, symbols: Sequence[str], settings: Settings) -> list[tuple[str, int]]:
-    from pyupc.backtest.progress import for_stderr
-    from pyupc.backtest.run import run
+    from pyupc.analysis.backtest.progress import for_stderr
+    from pyupc.analysis.backtest.run import run
 
     try:
         with for_stderr() as progress:
@@ -151,8 +151,8 @@ def _read(
     is_whole: bool,
     has_bounds: bool,
 ) -> list[Report]:
-    from pyupc.backtest.scores import DIMENSIONS as EVERY
-    from pyupc.backtest.scores import read
+    from pyupc.analysis.backtest.scores import DIMENSIONS as EVERY
+    from pyupc.analysis.backtest.scores import read
     from pyupc.cli.transfer_progress import working
 
     wanted = EVERY if is_whole else tuple(dict.fromkeys(("all", DIMENSIONS[by or "ttc"])))
@@ -169,7 +169,7 @@ def _report(reports: Sequence[Report], by: str | None, output: Output, out: Path
     from pyupc.cli.backtest_report import document, print_reports, score_rows
 
     if out is not None:
-        from pyupc.backtest.files import write
+        from pyupc.analysis.backtest.files import write
 
         for report in reports:
             write(report, out if len(reports) == 1 else out / report.symbol.lower())
@@ -184,7 +184,7 @@ def _report(reports: Sequence[Report], by: str | None, output: Output, out: Path
 
 
 def _list(conn: Connection, symbols: Sequence[str], output: Output) -> None:
-    from pyupc.backtest.scores import backtests
+    from pyupc.analysis.backtest.scores import backtests
     from pyupc.cli.backtest_report import print_list
 
     found = backtests(conn, symbols)
@@ -192,7 +192,7 @@ def _list(conn: Connection, symbols: Sequence[str], output: Output) -> None:
 
 
 def _delete(conn: Connection, backtest_id: int, output: Output) -> None:
-    from pyupc.backtest.scores import symbol_of
+    from pyupc.analysis.backtest.scores import symbol_of
 
     symbol = symbol_of(conn, backtest_id)
     conn.execute("SELECT upc.delete_backtest(%s, %s)", [symbol, backtest_id])

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from pyupc.backtest.scores import Report, Row
-from pyupc.backtest.words import (
+from pyupc.analysis.backtest.scores import Report, Row
+from pyupc.analysis.backtest.words import (
     coverage,
     headline,
     interval,

@@ -69,7 +69,7 @@ def command(
     if plot is not None:
         _prepare(plot)
 
-    from pyupc.calibration.read import Reader
+    from pyupc.analysis.calibration.read import Reader
     from pyupc.candles.load import registered_symbols
     from pyupc.cli.transfer_progress import telling
     from pyupc.database import schema
@@ -93,7 +93,7 @@ def command(
 
 
 def _prepare(plot: Path) -> None:
-    from pyupc.plots.packages import require_packages
+    from pyupc.analysis.plots.packages import require_packages
 
     require_packages()
     if not plot.parent.is_dir():
@@ -105,7 +105,7 @@ def _draw(rows: list[Row], plot: Path) -> None:
         raise PyupcError(
             f"nothing to draw: {plot} was not written", "contracts have to close first"
         )
-    from pyupc.calibration.diagram import draw
+    from pyupc.analysis.calibration.diagram import draw
 
     draw(rows, plot)
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from pyupc.candles.backfill import Summary, Tally
-    from pyupc.candles.exchange import Exchange
     from pyupc.candles.gaps import Gap
     from pyupc.candles.load import Connection
+    from pyupc.exchange.history import Exchange
 
 GAP_COLUMNS = ("symbol", "from", "until", "minutes", "exchanges")
 
@@ -67,9 +67,9 @@ def backfill(
 
     from pyupc.candles.backfill import Job, Tally
     from pyupc.candles.backfill import backfill as fill
-    from pyupc.candles.exchange import Exchange
     from pyupc.database import schema
     from pyupc.database.connect import connect
+    from pyupc.exchange.history import Exchange
 
     tallies: dict[str, Tally] = {}
     summaries: list[Summary] = []
@@ -144,7 +144,7 @@ def _listed(
 
     Raises Unlisted if none has one.
     """
-    from pyupc.candles.exchange import Unlisted
+    from pyupc.exchange.history import Unlisted
 
     chosen: dict[str, str] = {}
     unlisted: dict[str, Unlisted] = {}

@@ -17,7 +17,7 @@ from pyupc.cli.transfer_progress import counting
 from pyupc.errors import PyupcError
 
 if TYPE_CHECKING:
-    from pyupc.compare.run import Comparison
+    from pyupc.bench.compare.run import Comparison
 
 DEFAULT_SYMBOL = "BTC"
 
@@ -63,11 +63,11 @@ def command(folder: Path | None, count: int, symbol: str | None, seed: int, as_j
     scipy what its tree comes upon first. Differences are in percentage points. Needs the extra
     `compare`.
     """
-    from pyupc.compare.packages import require_packages
+    from pyupc.bench.compare.packages import require_packages
 
     require_packages()
 
-    from pyupc.compare.run import Source, run
+    from pyupc.bench.compare.run import Source, run
     from pyupc.database import schema
     from pyupc.database.connect import connect
 

@@ -17,7 +17,7 @@ from pyupc.cli.options import asked, examples, legacy, symbols
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
-    from pyupc.demo import Source
+    from pyupc.demo.run import Source
 
 SIMULATED = "simulated"
 
@@ -137,7 +137,7 @@ def _page(
         yield None
         return
     require_packages()
-    from pyupc.web.beside import serving_beside
+    from pyupc.web.child_server import serving_beside
 
     began = time.monotonic()
     with ExitStack() as stack:
@@ -155,7 +155,7 @@ def _page(
 
 
 def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int | None) -> Source:
-    from pyupc.demo import SYMBOLS, File, Live, Simulation
+    from pyupc.demo.run import SYMBOLS, File, Live, Simulation
 
     if source == SIMULATED:
         return Simulation(
@@ -167,7 +167,7 @@ def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int |
         raise UsageProblem("--seed is for --source simulated", "leave it out")
     path = Path(source)
     if re.fullmatch("[a-z0-9]+", source) and not path.exists():
-        from pyupc.feed.one_exchange import require_exchange
+        from pyupc.exchange.one_exchange import require_exchange
 
         require_exchange(source)
         return Live(source, symbols or SYMBOLS, days=3 if days is None else days)
@@ -186,7 +186,7 @@ def _set_up(source: Source) -> tuple[str, Source]:
     """The database, and the source with those of its symbols that there are."""
     from pyupc.cli.candle_progress import watching
     from pyupc.database import migrate, schema
-    from pyupc.demo import Live, build_fingerprints, open_database
+    from pyupc.demo.run import Live, build_fingerprints, open_database
     from pyupc.embedded import default_home
     from pyupc.fingerprints.progress import for_stderr
 

@@ -14,8 +14,8 @@ from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.cli.report import printable
 
 if TYPE_CHECKING:
-    from pyupc.doctor.finding import Finding
-    from pyupc.doctor.run import Examination
+    from pyupc.health.doctor.finding import Finding
+    from pyupc.health.doctor.run import Examination
 
 COLUMNS = ("check", "state", "seen", "repair")
 
@@ -70,7 +70,7 @@ def command(
     Exit codes:
       0 nothing fails   1 something fails   3 no database answers
     """
-    from pyupc.doctor.run import Examination, Job
+    from pyupc.health.doctor.run import Examination, Job
 
     job = Job(out, symbols, exchange.strip().lower(), kalshi, not no_kalshi, offline)
     examination = Examination(job)

@@ -62,7 +62,7 @@ def command(
     could not be written are dropped. SIGTERM and Ctrl-C end it.
     """
     from pyupc.database.connect import resolve_dsn
-    from pyupc.feed.one_exchange import require_exchange
+    from pyupc.exchange.one_exchange import require_exchange
 
     name = exchange.strip().lower()
     require_exchange(name)

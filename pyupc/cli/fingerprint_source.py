@@ -14,8 +14,8 @@ from pyupc.cli.transfer_progress import counting
 from pyupc.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from pyupc.transfer.fingerprint import FingerprintSet, Problem
-    from pyupc.transfer.store import Connection
+    from pyupc.fingerprints.transfer.fingerprint import FingerprintSet, Problem
+    from pyupc.fingerprints.transfer.store import Connection
 
 _SHOWN = 20
 
@@ -57,17 +57,17 @@ def read(
     folder: Path | None, symbol: str | None, from_dsn: str | None = None, schema: str = "analytics"
 ) -> FingerprintSet:
     """The set in a folder or on a server; what is wrong with it is said, the first lines of it."""
-    from pyupc.transfer.fingerprint import Refused
+    from pyupc.fingerprints.transfer.fingerprint import Refused
 
     if (folder is None) == (from_dsn is None):
         raise UsageProblem("name a folder, or a server with --from-dsn", "see --help")
     try:
         with counting("reading") as on_file:
             if folder is not None:
-                from pyupc.transfer.folder import read_folder
+                from pyupc.fingerprints.transfer.folder import read_folder
 
                 return read_folder(folder, symbol, on_file)
-            from pyupc.transfer.tables import read_tables
+            from pyupc.fingerprints.transfer.tables import read_tables
 
             assert from_dsn is not None
             return read_tables(from_dsn, schema, symbol, on_file)

@@ -17,7 +17,7 @@ from pyupc.cli.transfer_progress import counting, working
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
-    from pyupc.transfer.store import Connection
+    from pyupc.fingerprints.transfer.store import Connection
 
 
 @click.command(
@@ -49,8 +49,8 @@ def import_(
     Fingerprints built from candles stay beside it, and go on answering until
     "pyupc fingerprints use imported".
     """
-    from pyupc.transfer import store
-    from pyupc.transfer.fingerprint import Refused
+    from pyupc.fingerprints.transfer import store
+    from pyupc.fingerprints.transfer.fingerprint import Refused
 
     began = time.monotonic()
     with connected() as conn:
@@ -111,8 +111,8 @@ def export(
     Imported ones come out as they came in, byte for byte; those built from candles are rounded to
     two decimals. A file that is there already with the same contents stays as it is.
     """
-    from pyupc.transfer import store
-    from pyupc.transfer.folder import write_folder
+    from pyupc.fingerprints.transfer import store
+    from pyupc.fingerprints.transfer.folder import write_folder
 
     with connected() as conn, store.snapshot(conn):
         symbol = symbol or _only_imported(conn)
@@ -159,7 +159,7 @@ def use(origin: str, symbols: tuple[str, ...], as_json: bool) -> None:
     All buckets change at once, and the named views with them; a running tick answers from them
     at its next second. Without --symbol it is done for every symbol that has such fingerprints.
     """
-    from pyupc.transfer import store
+    from pyupc.fingerprints.transfer import store
 
     with connected() as conn:
         chosen = store.use(conn, origin, symbols)

@@ -17,8 +17,8 @@ from pyupc.cli.transfer_progress import working
 from pyupc.errors import PyupcError
 
 if TYPE_CHECKING:
-    from pyupc.transfer.fingerprint import FingerprintSet
-    from pyupc.transfer.store import Comparison
+    from pyupc.fingerprints.transfer.fingerprint import FingerprintSet
+    from pyupc.fingerprints.transfer.store import Comparison
 
 
 @click.command(
@@ -52,7 +52,7 @@ def validate(
     from other years than the predecessor's: --against built reports how far they are apart, and
     exits with 0. Differences are in percentage points.
     """
-    from pyupc.transfer import store
+    from pyupc.fingerprints.transfer import store
 
     with connected() as conn:
         found = read(folder, symbol, from_dsn, schema)
@@ -77,7 +77,7 @@ def _print_comparison(
     others: list[int],
     output: Output,
 ) -> None:
-    from pyupc.transfer.names import stem
+    from pyupc.fingerprints.transfer.names import stem
 
     named = [(stem(found.symbol, row.bucket or 0), row) for row in each]
     only_there = [stem(found.symbol, bucket) for bucket in others]

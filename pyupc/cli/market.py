@@ -17,8 +17,8 @@ from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.cli.report import printable
 
 if TYPE_CHECKING:
-    from pyupc.markets.load import Loaded
-    from pyupc.markets.show import Current
+    from pyupc.kalshi.load import Loaded
+    from pyupc.kalshi.show import Current
 
 
 @click.group(epilog=examples("pyupc market load --help", "pyupc market show"))
@@ -47,7 +47,7 @@ def load(files: tuple[Path, ...], symbol: str | None, output: Output) -> None:
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
-    from pyupc.markets.load import load as load_files
+    from pyupc.kalshi.load import load as load_files
 
     with connect(application_name="pyupc market") as conn:
         schema.check(conn)
@@ -75,7 +75,7 @@ def show(symbols: tuple[str, ...], output: Output) -> None:
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
-    from pyupc.markets.show import Current, current_events
+    from pyupc.kalshi.show import Current, current_events
 
     with connect(application_name="pyupc market") as conn:
         schema.check(conn)
@@ -96,7 +96,7 @@ def _print_events(events: Sequence[Current]) -> None:
 
 
 def _sentence(loaded: Loaded) -> str:
-    from pyupc.markets.load import as_text
+    from pyupc.kalshi.load import as_text
 
     name = click.format_filename(loaded.file)
     event = f"{name}: {loaded.symbol} {loaded.event}"

@@ -14,7 +14,7 @@ from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.cli.report import printable
 
 if TYPE_CHECKING:
-    from pyupc.status.ask import Status
+    from pyupc.health.status.ask import Status
 
 _UNKNOWN = "-"
 _HEAD = (
@@ -49,11 +49,11 @@ def command(symbols: tuple[str, ...], out: Path | None, output: Output) -> None:
     Without --symbol it is about the symbols that ought to tick: those that a process ticks, or has
     ticked in the last hour. Availability is in percent of the ticks that were due, live feeds only.
     """
-    from pyupc.status.ask import ask
+    from pyupc.health.status.ask import ask
 
     status = ask(symbols)
     if out is not None:
-        from pyupc.status.folder import look, look_at_documents
+        from pyupc.health.status.folder import look, look_at_documents
 
         status = status.after(*look(out)).after(*look_at_documents(out, status.rules))
     if output.is_json:

@@ -17,7 +17,7 @@ from pyupc.cli.trade_numbers import count, fee, price, trade_id
 from pyupc.cli.trade_table import contracts, dollars, print_fills, print_trades
 
 if TYPE_CHECKING:
-    from pyupc.trades.store import Connection, Trade
+    from pyupc.tick.trades import Connection, Trade
 
 TICKER = "KXBTCD-25JUL2615-T118499.99"
 
@@ -89,7 +89,7 @@ def open_(
 
     The market has to be stored, as `pyupc feed` and `pyupc market load` do, and not be closed.
     """
-    from pyupc.trades.store import open_trade
+    from pyupc.tick.trades import open_trade
 
     with _connected() as conn:
         trade = open_trade(
@@ -133,7 +133,7 @@ def close(
     the ask of the other side; where nobody bids, or the quotes are older than a minute, the price
     has to be said.
     """
-    from pyupc.trades.store import close_trade
+    from pyupc.tick.trades import close_trade
 
     with _connected() as conn:
         trade = close_trade(conn, trade_id, price, count=count, fee=fee, is_maker=is_maker)
@@ -160,7 +160,7 @@ def list_(symbols: tuple[str, ...], has_ended: bool, output: Output) -> None:
     the price is on that side of the strike. With --all, trades that have ended show what they
     brought.
     """
-    from pyupc.trades.store import trade_list
+    from pyupc.tick.trades import trade_list
 
     with _connected() as conn:
         columns, rows = trade_list(conn, symbols, has_ended=has_ended)
@@ -186,7 +186,7 @@ def fills_(trade_id: int | None, output: Output) -> None:
 
     Prices are of one contract, amounts and fees of all of a fill, in USD.
     """
-    from pyupc.trades.store import fills
+    from pyupc.tick.trades import fills
 
     with _connected() as conn:
         columns, rows = fills(conn, trade_id)

@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from pyupc.errors import PyupcError
-from pyupc.feed.backoff import Backoff
-from pyupc.feed.kalshi import HOUR, Kalshi, Reading, Upcoming
-from pyupc.feed.kalshi_http import KalshiError, utc_now
 from pyupc.feed.report import Report
-from pyupc.feed.stop import Stopped, answer, pause
+from pyupc.kalshi.api import HOUR, Kalshi, Reading, Upcoming
+from pyupc.kalshi.http import KalshiError, utc_now
+from pyupc.runtime.async_stop import Stopped, answer, pause
+from pyupc.runtime.backoff import Backoff
 
 logger = logging.getLogger("pyupc.feed")
 

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pyupc.candles.answer import Answer, Candle
 from pyupc.errors import PyupcError
-from pyupc.feed.backoff import Backoff
-from pyupc.feed.exchange import Exchange, ExchangeProblem
+from pyupc.exchange.answer import Answer, Candle
+from pyupc.exchange.live import Exchange, ExchangeProblem
 from pyupc.feed.report import Report
 from pyupc.feed.store import Lost, Store
+from pyupc.runtime.backoff import Backoff
 
 logger = logging.getLogger("pyupc.feed")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pyupc.errors import PyupcError
-from pyupc.feed.backoff import Backoff
-from pyupc.feed.exchange import Exchange, ExchangeProblem, Quote
+from pyupc.exchange.live import Exchange, ExchangeProblem, Quote
 from pyupc.feed.report import Report
 from pyupc.feed.store import Store
+from pyupc.runtime.backoff import Backoff
 
 NO_PRICE = "it does not say a price"
 SILENT = "it is silent while requests bring newer prices"

@@ -16,10 +16,10 @@ from datetime import datetime
 from typing import Protocol
 
 from pyupc.errors import PyupcError
-from pyupc.feed.kalshi import Kalshi, Upcoming
-from pyupc.feed.kalshi_http import KalshiError, utc_now
 from pyupc.feed.report import Report
-from pyupc.feed.stop import Stopped, answer, pause
+from pyupc.kalshi.api import Kalshi, Upcoming
+from pyupc.kalshi.http import KalshiError, utc_now
+from pyupc.runtime.async_stop import Stopped, answer, pause
 
 logger = logging.getLogger("pyupc.feed")
 

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from pyupc.errors import Busy, PyupcError
-from pyupc.feed.backoff import Backoff
+from pyupc.exchange.live import Exchange, ExchangeProblem, candidates
 from pyupc.feed.builds import build_hourly
-from pyupc.feed.clock import Skew
-from pyupc.feed.exchange import Exchange, ExchangeProblem, candidates
 from pyupc.feed.minutes import Minutes
 from pyupc.feed.prices import Flow, Prices
 from pyupc.feed.report import Report
-from pyupc.feed.stop import Stopped, pause, signals, until
 from pyupc.feed.store import SUBJECT, Lost, Store
-from pyupc.tick.stop import INTERRUPTED
+from pyupc.runtime.async_stop import Stopped, pause, signals, until
+from pyupc.runtime.backoff import Backoff
+from pyupc.runtime.server_clock import Skew
+from pyupc.runtime.stop import INTERRUPTED
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -124,8 +124,8 @@ class _Run:
         self, stack: AsyncExitStack, store: Store, series: dict[str, str | None]
     ) -> list[Coroutine[Any, Any, object]]:
         from pyupc.feed.events import follow_event
-        from pyupc.feed.kalshi import Kalshi
         from pyupc.feed.results import follow_results
+        from pyupc.kalshi.api import Kalshi
 
         client = await stack.enter_async_context(Kalshi(self._job.kalshi))
         self._skews["Kalshi"] = client.skew

@@ -10,12 +10,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from pyupc.errors import PyupcError, SchemaOutOfDate
-from pyupc.feed.backoff import Backoff
 from pyupc.notify import outbox
 from pyupc.notify.health import Health
 from pyupc.notify.link import Link
 from pyupc.notify.message import Announcement, Message
 from pyupc.notify.target import NotSent, Target
+from pyupc.runtime.backoff import Backoff
 
 logger = logging.getLogger("pyupc.notify")
 

@@ -18,7 +18,7 @@ from pyupc.database.connect import connect
 from pyupc.database.errors import translate
 from pyupc.errors import DatabaseUnreachable, PyupcError
 from pyupc.notify import outbox
-from pyupc.tick.link import OUTDATED, watchful
+from pyupc.runtime.connection import OUTDATED, watchful
 
 APPLICATION_NAME = "pyupc notify"
 STATEMENT_SECONDS = 3.0

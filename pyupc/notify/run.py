@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pyupc.errors import Busy
-from pyupc.feed.backoff import Backoff
-from pyupc.feed.stop import Stopped, pause, signals
 from pyupc.notify import outbox
 from pyupc.notify.courier import OUTBOX, Courier
 from pyupc.notify.health import Health
@@ -21,7 +19,9 @@ from pyupc.notify.link import Link
 from pyupc.notify.message import Message
 from pyupc.notify.target import NotSent, Target
 from pyupc.notify.watch import DATABASE, LONGEST_PAUSE, Watch
-from pyupc.tick.stop import INTERRUPTED
+from pyupc.runtime.async_stop import Stopped, pause, signals
+from pyupc.runtime.backoff import Backoff
+from pyupc.runtime.stop import INTERRUPTED
 
 logger = logging.getLogger("pyupc.notify")
 

@@ -8,12 +8,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from pyupc.errors import PyupcError, SchemaOutOfDate
-from pyupc.feed.backoff import Backoff
 from pyupc.notify import outbox
 from pyupc.notify.courier import OUTBOX, Courier
 from pyupc.notify.health import Health
 from pyupc.notify.link import Link
 from pyupc.notify.message import own
+from pyupc.runtime.backoff import Backoff
 
 DATABASE = "database"
 

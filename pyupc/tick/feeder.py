@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from pyupc.errors import Busy, PyupcError
-from pyupc.feed.backoff import Backoff
-from pyupc.tick.upkeep import Trouble
+from pyupc.runtime.backoff import Backoff
+from pyupc.tick.maintenance import Trouble
 
 logger = logging.getLogger("pyupc.tick")
 

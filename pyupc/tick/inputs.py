@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from pyupc.errors import Busy, PyupcError
+from pyupc.runtime.connection import Lost
+from pyupc.runtime.stop import Stop
 from pyupc.tick.feeder import Feeder
 from pyupc.tick.job import Job
-from pyupc.tick.link import Lost
 from pyupc.tick.report import Report
 from pyupc.tick.session import Session
-from pyupc.tick.stop import Stop
 
 # A price that came in shortly before the start does for a beginning.
 _RECENT_SECONDS = 5.0

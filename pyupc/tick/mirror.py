@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyupc.errors import PyupcError
-from pyupc.tick.aging import Aging
 from pyupc.tick.files import Folder
 from pyupc.tick.layout import SNAPSHOT
 from pyupc.tick.marks import Mark
 from pyupc.tick.session import Published, Session, Tick
+from pyupc.tick.stale_documents import Aging
 
 
 class Publisher:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
-from pyupc.tick.link import Link
+from pyupc.runtime.connection import Link
+from pyupc.runtime.stop import Stop
 from pyupc.tick.report import Report
-from pyupc.tick.stop import Stop
 
 T = TypeVar("T")
 

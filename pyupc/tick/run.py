@@ -7,24 +7,24 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
+from pyupc.runtime.clocks import Clocks
+from pyupc.runtime.connection import HeldByAnother, Lost
+from pyupc.runtime.stop import Stop
+from pyupc.runtime.systemd import Notifier
 from pyupc.tick import layout
-from pyupc.tick.aging import Aging, Keeper
-from pyupc.tick.clocks import Clocks
 from pyupc.tick.files import Folder
 from pyupc.tick.health import Health
 from pyupc.tick.job import STORED, Job, Outcome
-from pyupc.tick.link import HeldByAnother, Lost
 from pyupc.tick.loop import Rounds
+from pyupc.tick.maintenance import Revision, Upkeep
 from pyupc.tick.mirror import Mirror, Publisher
 from pyupc.tick.outage import patiently, reconnect
 from pyupc.tick.replay import Replay
 from pyupc.tick.report import Report, View
 from pyupc.tick.rules import Rules
 from pyupc.tick.session import Question, Session, Tick
+from pyupc.tick.stale_documents import Aging, Keeper
 from pyupc.tick.standby import Standby
-from pyupc.tick.stop import Stop
-from pyupc.tick.systemd import Notifier
-from pyupc.tick.upkeep import Revision, Upkeep
 
 if TYPE_CHECKING:
     from pyupc.tick.feeder import Feeder

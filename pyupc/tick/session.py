@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pyupc.errors import PyupcError
-from pyupc.tick.link import Link, Lost
+from pyupc.runtime.connection import Link, Lost
 from pyupc.tick.rules import Rules
 
 _TICK = """

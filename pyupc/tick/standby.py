@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pyupc.errors import Busy
+from pyupc.runtime.connection import Lost
+from pyupc.runtime.stop import Stop
+from pyupc.runtime.systemd import Notifier
 from pyupc.tick.health import Health
 from pyupc.tick.job import LATE_SECONDS
-from pyupc.tick.link import Lost
+from pyupc.tick.maintenance import Revision
 from pyupc.tick.mirror import Mirror
 from pyupc.tick.outage import reconnect
 from pyupc.tick.report import Report
 from pyupc.tick.session import Lease, Session
-from pyupc.tick.stop import Stop
-from pyupc.tick.systemd import Notifier
-from pyupc.tick.upkeep import Revision
 
 # From look to look: while the holder is in time, and while it is late.
 LOOK_SECONDS = 0.2

@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pyupc import __version__
 from pyupc.web import problems, schemas
 from pyupc.web.database import Database
-from pyupc.web.documented import always
 from pyupc.web.guard import Guard
 from pyupc.web.hub import Hub
 from pyupc.web.metrics import Metrics
+from pyupc.web.openapi import always
+from pyupc.web.parameters import Served
 from pyupc.web.routes import documents, legacy, operations, page, questions, stream
-from pyupc.web.served import Served
 from pyupc.web.settings import Settings
 
 logger = logging.getLogger("pyupc.serve")

@@ -18,7 +18,7 @@ from types import FrameType
 import uvicorn
 
 from pyupc.errors import Busy, PyupcError
-from pyupc.tick.stop import INTERRUPTED
+from pyupc.runtime.stop import INTERRUPTED
 from pyupc.web.app import create_app
 from pyupc.web.database import check
 from pyupc.web.protocol import Impatient

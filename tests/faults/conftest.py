@@ -12,7 +12,7 @@ import pytest
 
 from pyupc.database.connect import connect
 from pyupc.database.migrate import upgrade
-from tests.faults.cluster import Server, Template
+from tests.support.cluster import Server, Template
 
 SYMBOLS = ("BTC", "ETH")
 

@@ -24,12 +24,12 @@ import psycopg
 import pytest
 
 from pyupc.errors import PyupcError
-from tests.faults.cluster import Server
-from tests.faults.harness import Reader, Ticker, reading, ticking, until
-from tests.faults.lights import ask, becomes
-from tests.faults.prices import Feed, feeding, lost
-from tests.faults.scene import lost_ticks
-from tests.python.market import rows
+from tests.support.cluster import Server
+from tests.support.market import rows
+from tests.support.price_feed import Feed, feeding, lost
+from tests.support.processes import Reader, Ticker, reading, ticking, until
+from tests.support.scene import lost_ticks
+from tests.support.status_readers import ask, becomes
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from pyupc.database.connect import connect
-from tests.faults.clock import Clock
-from tests.faults.cluster import Server, Template
-from tests.faults.harness import more_ticks, until
-from tests.faults.prices import EXCHANGE
-from tests.faults.scene import scene
+from tests.support.clock import Clock
+from tests.support.cluster import Server, Template
+from tests.support.price_feed import EXCHANGE
+from tests.support.processes import more_ticks, until
+from tests.support.scene import scene
 
 pytestmark = pytest.mark.slow
 

@@ -12,12 +12,12 @@ import pytest
 
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
-from tests.faults.cluster import Server, Template
-from tests.faults.disk import Disk, small_disk
-from tests.faults.harness import more_ticks, until
-from tests.faults.lights import light
-from tests.faults.scene import scene
-from tests.python.market import rows
+from tests.support.cluster import Server, Template
+from tests.support.disk import Disk, small_disk
+from tests.support.market import rows
+from tests.support.processes import more_ticks, until
+from tests.support.scene import scene
+from tests.support.status_readers import light
 
 pytestmark = pytest.mark.slow
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.cluster import Server
-from tests.faults.harness import Reader, Ticker, reading, ticking, until
-from tests.faults.prices import feeding
-from tests.faults.scene import lost_ticks
-from tests.python.market import rows
+from tests.support.cluster import Server
+from tests.support.market import rows
+from tests.support.price_feed import feeding
+from tests.support.processes import Reader, Ticker, reading, ticking, until
+from tests.support.scene import lost_ticks
 
 pytestmark = pytest.mark.slow
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.cluster import Server
-from tests.faults.harness import until
-from tests.faults.lights import becomes
-from tests.faults.proxy import Proxy
-from tests.faults.scene import Scene, scene
+from tests.support.cluster import Server
+from tests.support.processes import until
+from tests.support.proxy import Proxy
+from tests.support.scene import Scene, scene
+from tests.support.status_readers import becomes
 
 pytestmark = pytest.mark.slow
 

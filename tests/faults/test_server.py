@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.cluster import Server
-from tests.faults.scene import scene
+from tests.support.cluster import Server
+from tests.support.scene import scene
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,10 @@ from psycopg import sql
 
 from pyupc.database.connect import connect
 from pyupc.database.migrate import upgrade
-from tests.faults.cluster import Server
-from tests.faults.harness import until
-from tests.faults.scene import scene
-from tests.python.market import rows
+from tests.support.cluster import Server
+from tests.support.market import rows
+from tests.support.processes import until
+from tests.support.scene import scene
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from tests.sql.support import Connection, open_db
+from tests.support.engine import Connection, open_db
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import cluster_template, server, server_folder
-from tests.python.market import clone, fill
-from tests.python.ticking import FROM
+from tests.support.market import clone, fill
+from tests.support.ticking import FROM
 from tests.web.serving import Served, serving
 
 # Fixtures of those who hurt a server are wanted here, too.

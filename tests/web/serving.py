@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.python.market import going
+from tests.support.market import going
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from pyupc.database.connect import connect
-from tests.python.market import pyupc
+from tests.support.market import pyupc
 from tests.web.serving import Served
 
 NAMES = ("live_probabilities", "strike_table", "watchlist")

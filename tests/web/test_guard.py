@@ -19,7 +19,7 @@ from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
 from pyupc.web.database import reading
 from pyupc.web.guard import cookie_of
-from tests.python.market import pyupc
+from tests.support.market import pyupc
 from tests.web.serving import Served, serving
 
 TOKEN = "correct-horse-battery-staple"

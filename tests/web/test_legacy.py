@@ -12,7 +12,7 @@ import pytest
 
 from pyupc.database.connect import connect
 from pyupc.web import schemas
-from tests.python.market import pyupc
+from tests.support.market import pyupc
 from tests.web.serving import Served
 
 EVENT = "KXBTCD-SOON"

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 from pyupc.cli.options import METHODS, MODELS, SETTLEMENTS
 from pyupc.database.connect import connect
 from pyupc.web import schemas
-from pyupc.web.documented import examples
-from tests.python.market import going, pyupc, until
+from pyupc.web.openapi import examples
+from tests.support.market import going, pyupc, until
 from tests.web.serving import Served
 
 # Without end, which a tester of answers waits for. /ready is left out by those who call: where a

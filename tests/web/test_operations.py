@@ -19,8 +19,8 @@ from psycopg.conninfo import make_conninfo
 
 from pyupc import __version__
 from pyupc.database.connect import connect
-from tests.faults.cluster import Server
-from tests.python.market import REPOSITORY, going, pyupc, until
+from tests.support.cluster import Server
+from tests.support.market import REPOSITORY, going, pyupc, until
 from tests.web.serving import Served, events, serving
 
 

@@ -16,10 +16,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from pyupc.database.connect import connect
-from tests.faults.cluster import Server
-from tests.faults.prices import Feed, feeding
-from tests.python.market import REPOSITORY, going, pyupc, read, until
-from tests.python.ticking import FROM
+from tests.support.cluster import Server
+from tests.support.market import REPOSITORY, going, pyupc, read, until
+from tests.support.price_feed import Feed, feeding
+from tests.support.ticking import FROM
 from tests.web.browser import PHONE, WIDE, Visit, browsing, visiting
 from tests.web.serving import serving
 

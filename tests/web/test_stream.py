@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from pyupc.database.connect import connect
-from tests.python.market import until
+from tests.support.market import until
 from tests.web.serving import Event, Served, events, serving
 
 Connection = psycopg.Connection[tuple[object, ...]]

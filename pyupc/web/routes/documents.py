@@ -9,11 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from pyupc.web import schemas
-from pyupc.web.answers import fleeting, tagged
-from pyupc.web.documented import NOT_MODIFIED, answers
+from pyupc.web.json_response import fleeting, tagged
 from pyupc.web.latest import joined_trades, latest
+from pyupc.web.openapi import NOT_MODIFIED, answers
+from pyupc.web.parameters import Served, Shared, SymbolInPath
 from pyupc.web.problems import Problem
-from pyupc.web.served import Served, Shared, SymbolInPath
 
 router = APIRouter(tags=["live"])
 

@@ -13,12 +13,12 @@ from fastapi import APIRouter, Request, Response
 
 from pyupc.tick.rules import Rules
 from pyupc.web import schemas
-from pyupc.web.answers import fleeting, tagged
-from pyupc.web.documented import NOT_MODIFIED, answers
+from pyupc.web.json_response import fleeting, tagged
 from pyupc.web.latest import latest
+from pyupc.web.openapi import NOT_MODIFIED, answers
+from pyupc.web.parameters import AskedSymbol, Served, Shared, SymbolInPath
 from pyupc.web.problems import Problem
 from pyupc.web.routes import documents
-from pyupc.web.served import AskedSymbol, Served, Shared, SymbolInPath
 
 router = APIRouter(tags=["legacy"])
 

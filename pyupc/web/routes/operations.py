@@ -10,11 +10,11 @@ from starlette.responses import PlainTextResponse
 
 from pyupc.errors import PyupcError
 from pyupc.web import schemas
-from pyupc.web.answers import fleeting
-from pyupc.web.documented import answers
+from pyupc.web.json_response import fleeting
 from pyupc.web.metrics import CONTENT_TYPE
+from pyupc.web.openapi import answers
+from pyupc.web.parameters import Shared
 from pyupc.web.problems import MEDIA_TYPE, RETRY_SECONDS
-from pyupc.web.served import Shared
 
 router = APIRouter(tags=["operations"])
 

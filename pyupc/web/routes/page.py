@@ -16,8 +16,8 @@ from starlette.types import Scope
 
 from pyupc.web.guard import cookie_of
 from pyupc.web.packages import charts_folder
+from pyupc.web.parameters import Shared
 from pyupc.web.problems import Problem
-from pyupc.web.served import Shared
 
 router = APIRouter(include_in_schema=False)
 

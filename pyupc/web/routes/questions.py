@@ -12,10 +12,10 @@ from pydantic import BeforeValidator
 
 from pyupc.settings.legacy import LEGACY
 from pyupc.web import schemas
-from pyupc.web.answers import fleeting, tagged
 from pyupc.web.database import LONG_SECONDS
-from pyupc.web.documented import NOT_MODIFIED, answers
-from pyupc.web.served import AskedSymbol, OwnerInPath, Shared, SymbolInPath, known_parameters
+from pyupc.web.json_response import fleeting, tagged
+from pyupc.web.openapi import NOT_MODIFIED, answers
+from pyupc.web.parameters import AskedSymbol, OwnerInPath, Shared, SymbolInPath, known_parameters
 
 router = APIRouter(tags=["engine"], dependencies=[Depends(known_parameters)])
 

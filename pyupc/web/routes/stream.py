@@ -12,9 +12,9 @@ from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from pyupc.web.documented import a_problem
+from pyupc.web.openapi import a_problem
+from pyupc.web.parameters import Shared, SymbolInPath
 from pyupc.web.problems import Problem
-from pyupc.web.served import Shared, SymbolInPath
 
 logger = logging.getLogger("pyupc.serve")
 

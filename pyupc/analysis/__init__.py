@@ -1,0 +1,1 @@
+"""Analysis: backtests, calibration and the figures drawn of them."""

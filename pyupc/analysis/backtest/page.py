@@ -1,0 +1,216 @@
+"""The report as one HTML file that needs nothing else: no server, no script, no other file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from pyupc.analysis.backtest.page_parts import CSS, cell, inline_svg, table
+from pyupc.analysis.backtest.scores import DIMENSIONS, RESAMPLES, Report, Row
+from pyupc.analysis.backtest.words import (
+    DIMENSION_NAMES,
+    coverage,
+    interval,
+    lead_cells,
+    loss,
+    part_name,
+    points,
+    reason,
+    span,
+    verdict,
+)
+
+_SCORE_HEAD = (
+    *("model", "log loss", "95 %", "Brier", "95 %", "calibration error", "95 %"),
+    *("resolution", "sharpness"),
+)
+
+# It goes behind the log loss and its interval.
+_LEAD_HEAD = ("to the best other", "95 %")
+_LEAD_PLACE = 3
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+_NOTES = (
+    (
+        "Question",
+        "Will the price be at or above a strike when the contract closes? Asked for every strike, "
+        "close and time to the close of the test. Nothing of the test is in what was trained on.",
+    ),
+    (
+        "Log loss",
+        "The mean of minus the natural logarithm of the probability of what happened, clipped to "
+        "0.0001 … 0.9999. Less is better: an answer that is sure and wrong costs most.",
+    ),
+    ("Brier score", "The mean of (probability - outcome)², 0 to 1. Less is better."),
+    (
+        "Calibration error",
+        "How far what came true is from what was predicted, in percentage points: the mean over 20 "
+        "bins of probability, weighted by their questions. Less is better.",
+    ),
+    (
+        "Resolution",
+        "Of Murphy's decomposition of the Brier score: how far what came true in the bins is from "
+        "the base rate, squared. More is better.",
+    ),
+    (
+        "Sharpness",
+        "The variance of the probabilities. Of a calibrated model it is the resolution; one that "
+        "is sharper than that is too sure of itself.",
+    ),
+    (
+        "95 % intervals",
+        "Bootstrap: whole days are drawn with replacement, as the questions of a day err together. "
+        "Differences are those on the same days, so that what is hard for all takes no part.",
+    ),
+)
+
+
+def page(report: Report, figures: Mapping[str, bytes], descriptions: Mapping[str, str]) -> str:
+    """The page; `figures` are SVGs by name, and `descriptions` what they show."""
+    introduction = _DATE.sub(r'<span class="whole">\g<0></span>', escape(_introduction(report)))
+    shown = "".join(_figure(name, svg, descriptions[name], report) for name, svg in figures.items())
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
+        f'<link rel="icon" href="data:,">\n<title>{escape(_title(report))}</title>\n'
+        f"<style>\n{CSS}</style>\n</head>\n<body>\n<main>\n"
+        f"<h1>{escape(verdict(report))}</h1>\n"
+        f'<p class="reason">{escape(_sentence(reason(report)))}</p>\n<p>{introduction}</p>\n'
+        f"<section>\n<h2>Overall</h2>\n{_overall(report)}{_coverage(report)}</section>\n"
+        f'<section class="figures">\n{shown}</section>\n'
+        f"{''.join(_dimension(report, each) for each in DIMENSIONS[1:] if each in report.scores)}"
+        f"<section>\n<h2>Settings</h2>\n{_settings(report)}</section>\n"
+        f"<section>\n<h2>What the numbers are</h2>\n{_notes()}</section>\n"
+        "</main>\n</body>\n</html>\n"
+    )
+
+
+def _title(report: Report) -> str:
+    return f"{report.symbol} backtest {report.settings['backtest_id']}"
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _introduction(report: Report) -> str:
+    settings = report.settings
+    base_rate = points(report.scores["all"][0]["base_rate"])
+    return (
+        f"{report.symbol}, backtest {settings['backtest_id']}: "
+        f"{settings['questions']:,} questions on {settings['days']:,} days, "
+        f"{span(settings['test_from'], settings['test_to'])}; {base_rate} % of them came true. "
+        f"Trained on {span(settings['train_from'], settings['train_to'])}."
+    )
+
+
+def _figure(name: str, svg: bytes, description: str, report: Report) -> str:
+    drawing = inline_svg(svg, name, description)
+    return f"<figure>\n{drawing}<figcaption>{escape(description)}</figcaption>\n</figure>\n"
+
+
+def _coverage(report: Report) -> str:
+    held = coverage(report)
+    return f"<p>{escape(held)}.</p>\n" if held else ""
+
+
+def _overall(report: Report) -> str:
+    rows = sorted(report.scores["all"], key=lambda row: row["log_loss"])
+    body = [_with_lead(_score_cells(row), lead_cells(report.lead(row["model"]))) for row in rows]
+    return table(_with_lead(_SCORE_HEAD, _LEAD_HEAD), [[*map(cell, row)] for row in body], best=0)
+
+
+def _with_lead(cells: Sequence[str], lead: Sequence[str]) -> Sequence[str]:
+    return (*cells[:_LEAD_PLACE], *lead, *cells[_LEAD_PLACE:])
+
+
+def _score_cells(row: Row) -> Sequence[str]:
+    return (
+        row["model"],
+        loss(row["log_loss"]),
+        interval(row, "log_loss"),
+        loss(row["brier"]),
+        interval(row, "brier"),
+        points(row["calibration_error"]),
+        interval(row, "calibration_error", points),
+        loss(row["resolution"]),
+        loss(row["sharpness"]),
+    )
+
+
+def _dimension(report: Report, dimension: str) -> str:
+    """The log losses beside each other, and everything else behind a click."""
+    rows = report.scores[dimension]
+    by_place = {(row["part"], row["model"]): row for row in rows}
+    parts = sorted({row["part"] for row in rows})
+    step = report.settings["step"]
+    short, full = [], []
+    for part in parts:
+        name = part_name(dimension, part, step)
+        here = [by_place.get((part, model)) for model in report.models]
+        there = [row for row in here if row is not None]
+        least = min(row["log_loss"] for row in there)
+        short.append(
+            [
+                cell(name),
+                cell(f"{there[0]['questions']:,}"),
+                *(
+                    cell("")
+                    if row is None
+                    else cell(loss(row["log_loss"]), row["log_loss"] == least)
+                    for row in here
+                ),
+            ]
+        )
+        full += [[cell(name), *map(cell, _score_cells(row))] for row in there]
+    return (
+        f"<section>\n<h2>{escape(DIMENSION_NAMES[dimension])}</h2>\n"
+        f"<p>Log loss; the least of each row is bold.</p>\n"
+        f"{table(['', 'questions', *report.models], short)}"
+        "<details>\n<summary>All scores, with intervals</summary>\n"
+        f"{table(['', *_SCORE_HEAD], full, left=2)}</details>\n</section>\n"
+    )
+
+
+def _settings(report: Report) -> str:
+    settings = report.settings
+    resamples = ", ".join(
+        f"{RESAMPLES[each]:,} {'overall' if each == 'all' else f'by {each}'}"
+        for each in report.scores
+    )
+    known = {
+        "symbol": report.symbol,
+        "backtest": f"{settings['backtest_id']}",
+        "trained on": span(settings["train_from"], settings["train_to"]),
+        "tested on": span(settings["test_from"], settings["test_to"]),
+        "models": ", ".join(report.models),
+        "minutes to the close": ", ".join(f"{each}" for each in settings["minutes"]),
+        "strikes": (
+            f"{settings['levels']} below and above the one nearest to the price, "
+            f"every {settings['step']:,.10g} USD"
+        ),
+        "settlement": settings["settlement"],
+        "closes at minute": f"{settings['close_minute']} of the hour",
+        "resamples of the days": resamples,
+        "computed": (
+            f"{settings['started_at']:%Y-%m-%d %H:%M:%S%z} to "
+            f"{settings['completed_at']:%Y-%m-%d %H:%M:%S%z}"
+        ),
+        "version": f"pyupc {settings['version']}",
+    }
+    lines = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>\n'
+        for name, value in known.items()
+    )
+    return f'<table class="settings">\n{lines}</table>\n'
+
+
+def _notes() -> str:
+    return "".join(
+        ["<dl>\n", *(f"<dt>{n}</dt><dd>{escape(t)}</dd>\n" for n, t in _NOTES), "</dl>\n"]
+    )

@@ -1,0 +1,1 @@
+"""The main job on made-up candles and an embedded PostgreSQL."""

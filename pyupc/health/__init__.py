@@ -1,0 +1,1 @@
+"""Health: the status of a running system, and the doctor that looks for causes."""

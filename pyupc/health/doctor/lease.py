@@ -1,0 +1,114 @@
+"""Who ticks a symbol, and whether it has what a tick needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from pyupc.candles.load import as_text
+from pyupc.health.doctor.finding import Finding, State
+from pyupc.health.doctor.server import Connection
+
+Status = Mapping[str, Any]
+
+# Momentum looks half an hour back, and a minute is closed a minute later.
+OLD_CANDLE_SECONDS = 300
+
+_LIGHTS: Mapping[str, State] = {"green": "ok", "yellow": "warn", "red": "fail"}
+
+
+def status(conn: Connection, symbol: str) -> Status:
+    query = "SELECT s.* FROM upc.status(symbol => %s::text) AS s"
+    with conn.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(query, (symbol,)).fetchone()
+    assert row is not None
+    return row
+
+
+def tick(found: Status) -> Finding:
+    """Who has the lease, and how long ago the last tick was."""
+    symbol = found["symbol"]
+    name = f"tick {symbol}"
+    again = f"pyupc tick --feed {found['feed'] or 'coinbase'} --symbol {symbol}"
+    if found["lease_state"] == "none":
+        state: State = "fail" if found["is_expected"] else "warn"
+        return Finding(name, state, f"nothing ticks it{_last(found)}", again)
+    who = f"{found['holder']} from {found['feed']}{_last(found)}"
+    if found["lease_state"] == "expired":
+        return Finding(name, "fail", f"has ended without a word: {who}", again)
+    if found["light"] == "green":
+        return Finding(name, "ok", who)
+    repair = f"pyupc status --symbol {symbol}"
+    if found["price_state"] not in ("fresh", None) or found["quote_state"] not in ("fresh", None):
+        repair = f"pyupc feed --symbol {symbol}"
+    return Finding(name, _LIGHTS[found["light"]], f"{who}; {'; '.join(found['problems'])}", repair)
+
+
+def fingerprints(conn: Connection, found: Status) -> Finding:
+    symbol, origin = found["symbol"], found["fingerprint_origin"]
+    name = f"fingerprints {symbol}"
+    build = f"pyupc fingerprints build --symbol {symbol}"
+    query = "SELECT f.problem FROM upc.fingerprint_problem(%s::text) AS f"
+    for (problem,) in conn.execute(query, (symbol,)).fetchall():
+        if problem is not None:
+            return Finding(name, "fail", problem, build)
+    if origin is None:
+        return Finding(name, "fail", "there are none: no probability can be had", build)
+    if origin == "pooled":
+        return Finding(name, "warn", "it has none: those of all symbols answer", build)
+    through = found["fingerprint_through"]
+    counted = f", candles to {through} counted" if origin == "built" and through else ""
+    return Finding(name, "ok", f"{origin}{counted}")
+
+
+def candles(found: Status) -> Finding:
+    symbol, seconds = found["symbol"], found["candle_age_seconds"]
+    name = f"candles {symbol}"
+    if seconds is None:
+        load = f"pyupc candles backfill --symbol {symbol}"
+        return Finding(name, "warn", "there are none: momentum is not known", load)
+    seen = f"the newest closed {_lasting(seconds)} ago"
+    if seconds <= OLD_CANDLE_SECONDS:
+        return Finding(name, "ok", seen)
+    repair = f"pyupc feed --symbol {symbol}; pyupc candles backfill --symbol {symbol}"
+    return Finding(name, "warn", seen, repair)
+
+
+def impossible_candles(conn: Connection, symbol: str) -> Finding:
+    """Stored candles that cannot be; nothing stores one any more, and nothing deletes them."""
+    query = """
+        SELECT count(*), min(i.opened_at), max(i.opened_at)
+        FROM upc.impossible_candles(%s::text) AS i
+    """
+    row = conn.execute(query, (symbol,)).fetchone()
+    assert row is not None
+    count, first, last = row
+    name = f"candle values {symbol}"
+    if not count:
+        return Finding(name, "ok", "every open and close lies between low and high")
+    seen = (
+        f"{count:,} stored {'candle has' if count == 1 else 'candles have'} an open or close"
+        f" outside of low to high, {as_text(first)} to {as_text(last)}"
+    )
+    repair = (
+        f"load the right file: pyupc candles load FILE --symbol {symbol}; or DELETE FROM"
+        f" upc_data.candle WHERE symbol = '{symbol}' AND NOT upc.is_candle(open, high, low, close,"
+        f" volume), then pyupc candles backfill --symbol {symbol}; then"
+        f" pyupc fingerprints build --symbol {symbol}"
+    )
+    return Finding(name, "warn", seen, repair)
+
+
+def _last(found: Status) -> str:
+    seconds = found["tick_age_seconds"]
+    return ", no tick yet" if seconds is None else f", last tick {_lasting(seconds)} ago"
+
+
+def _lasting(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} d"

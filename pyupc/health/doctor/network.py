@@ -1,0 +1,103 @@
+"""Whether an exchange and Kalshi can be reached, through the clients of the feed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from pyupc.errors import PyupcError
+from pyupc.health.doctor.clock import Clock, of_answers
+from pyupc.health.doctor.finding import Finding, State
+
+CLOSE_SECONDS = 1.0
+
+NETWORK_REPAIR = "see whether this machine reaches the internet; HTTPS_PROXY counts"
+
+# Of a symbol: its pair at an exchange, and its series at Kalshi.
+Registered = Mapping[str, tuple[str | None, str | None]]
+
+
+def exchange(name: str, symbols: Registered, clocks: list[Clock]) -> Finding:
+    """A price of each symbol; what its answers say of its clock is added to `clocks`."""
+    from pyupc.exchange.one_exchange import exchange_ids, require_exchange
+
+    if not exchange_ids():
+        return Finding("exchange", "warn", "ccxt is not installed", "pip install 'pyupc[feeds]'")
+    require_exchange(name)
+    return asyncio.run(_ask_exchange(name, symbols, clocks))
+
+
+def kalshi(setting: str | None, symbols: Registered, clocks: list[Clock]) -> Finding:
+    """The next event of each series; what its answers say of its clock is added to `clocks`."""
+    try:
+        import httpx  # noqa: F401
+    except ImportError:
+        return Finding("kalshi", "warn", "httpx is not installed", "pip install 'pyupc[feeds]'")
+    return asyncio.run(_ask_kalshi(setting, symbols, clocks))
+
+
+async def _ask_exchange(name: str, symbols: Registered, clocks: list[Clock]) -> Finding:
+    from pyupc.exchange.live import Exchange, ExchangeProblem
+
+    client = Exchange(name)
+    began = time.monotonic()
+    try:
+        pairs = await client.pairs({symbol: pair for symbol, (pair, _) in symbols.items()})
+        prices = {symbol: (await client.ask(pair)).price for symbol, pair in pairs.items()}
+    except ExchangeProblem as problem:
+        return Finding("exchange", "fail", f"{name}: {problem.reason}", NETWORK_REPAIR)
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await client.close()
+    if clock := of_answers(name, client.skew):
+        clocks.append(clock)
+    known = [f"{symbol} {price:,.2f}" for symbol, price in prices.items() if price is not None]
+    seen = f"{name}: {', '.join(known) or 'no price'}, {time.monotonic() - began:.1f} s"
+    unknown = [symbol for symbol in symbols if prices.get(symbol) is None]
+    if unknown:
+        state: State = "warn" if known else "fail"
+        more = f"; none of {', '.join(unknown)}"
+        return Finding("exchange", state, seen + more, "try another exchange with --exchange")
+    return Finding("exchange", "ok", seen)
+
+
+async def _ask_kalshi(setting: str | None, symbols: Registered, clocks: list[Clock]) -> Finding:
+    from pyupc.kalshi.api import Kalshi
+    from pyupc.kalshi.http import KalshiError
+
+    found = []
+    began = time.monotonic()
+    async with Kalshi(setting) as client:
+        try:
+            for symbol, (_, series) in symbols.items():
+                if series is not None:
+                    event = await client.next_event(series, datetime.now(UTC))
+                    found.append(f"{symbol} {event.ticker if event else 'no event in the hour'}")
+        except KalshiError as problem:
+            where = client.url.partition("://")[2].partition("/")[0]
+            seen = f"{where}: {problem.message}"
+            return Finding("kalshi", "fail", seen, NETWORK_REPAIR)
+        if clock := of_answers("Kalshi", client.skew):
+            clocks.append(clock)
+    seen = f"{', '.join(found) or 'no symbol has a series'}, {time.monotonic() - began:.1f} s"
+    return Finding("kalshi", "ok", seen)
+
+
+def registered_without_database(symbols: tuple[str, ...]) -> Registered:
+    """Something to ask for, if the database cannot say what."""
+    if symbols:
+        return dict.fromkeys(symbols, (None, None))
+    return {"BTC": ("BTC/USD", "KXBTCD")}
+
+
+def chosen(symbols: tuple[str, ...], registered: Registered) -> Registered:
+    for symbol in symbols:
+        if symbol not in registered:
+            raise PyupcError(
+                f"unknown symbol {symbol!r}", f"registered: {', '.join(registered) or 'none'}"
+            )
+    return {symbol: registered[symbol] for symbol in symbols or registered}

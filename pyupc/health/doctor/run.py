@@ -1,0 +1,178 @@
+"""All checks, one after the other; those that ask the world wait for it meanwhile."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pyupc import embedded
+from pyupc.database.connect import connect, running_dsn
+from pyupc.health.doctor import clock, lease, machine, network, rights, server
+from pyupc.health.doctor.clock import Clock
+from pyupc.health.doctor.finding import Finding, Running
+from pyupc.health.doctor.names import names
+from pyupc.health.doctor.network import Registered
+from pyupc.health.doctor.server import Connection
+from pyupc.runtime.connection import watchful
+
+APPLICATION_NAME = "pyupc doctor"
+
+STATEMENT_SECONDS = 3.0
+# Longer than the server's own limit, which leaves the connection usable.
+CHECK_SECONDS = 4.0
+NETWORK_SECONDS = 10.0
+# By then everything is told, whatever hangs.
+TOTAL_SECONDS = 17.0
+
+Look = Callable[[Connection], Finding]
+
+# Without tables of pyupc's.
+_OF_SERVER: Sequence[tuple[str, Look]] = (
+    ("encoding", server.encoding),
+    ("latency", server.latency),
+    ("connections", server.connections),
+    ("settings", server.settings),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to look at. No symbols: all that are registered."""
+
+    out: Path
+    symbols: tuple[str, ...] = ()
+    exchange: str = "coinbase"
+    kalshi: str | None = None
+    has_kalshi: bool = True
+    is_offline: bool = False
+
+
+class Examination:
+    """Take the findings once; `is_unreachable` and `is_hanging` are known after the last."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._deadline = time.monotonic() + TOTAL_SECONDS
+        self._conn: Connection | None = None
+        self._clocks: list[Clock] = []
+        self._symbols: Registered | None = None
+        self.is_unreachable = False
+        self.is_hanging = False
+
+    def findings(self) -> Iterator[Finding]:
+        """A line a check. What cannot be looked at without what has failed is left out."""
+        yield self._end(self._begin("server", self._connect))
+        yield from self._ask(_OF_SERVER)
+        schema = list(self._ask((("schema", server.tables),)))
+        yield from schema
+        if any(each.state != "fail" for each in schema):
+            yield from self._ask((("rights", rights.rights),))
+        is_readable = any(each.state == "ok" for each in schema)
+        if is_readable:
+            checks = (("names", names), ("rules", server.rules), ("symbols", self._read_symbols))
+            yield from self._ask(checks)
+        network = self._begin_network()
+        if is_readable:
+            yield from self._ask((("disk", server.disk),))
+            yield from self._of_symbols()
+        yield from self._of_machine()
+        for running in network:
+            yield self._end(running)
+        yield self._end(self._begin("clock", self._judge_clocks))
+
+    def _ask(self, checks: Sequence[tuple[str, Look]]) -> Iterator[Finding]:
+        """Of the database, for as long as it answers."""
+        for name, look in checks:
+            if self._conn is None or self.is_unreachable:
+                return
+            running = self._begin(name, partial(look, self._conn))
+            found = self._end(running)
+            # A connection that somebody still waits at is of no use to others.
+            self.is_unreachable |= running.is_hanging or found.is_unreachable
+            yield found
+
+    def _of_symbols(self) -> Iterator[Finding]:
+        for symbol in self._symbols or ():
+            status: list[lease.Status] = []
+
+            def tick(
+                conn: Connection, symbol: str = symbol, status: list[lease.Status] = status
+            ) -> Finding:
+                status.append(lease.status(conn, symbol))
+                return lease.tick(status[0])
+
+            yield from self._ask(((f"tick {symbol}", tick),))
+            if status:
+                yield lease.candles(status[0])
+                look = partial(lease.impossible_candles, symbol=symbol)
+                yield from self._ask(((f"candle values {symbol}", look),))
+                look = partial(lease.fingerprints, found=status[0])
+                yield from self._ask(((f"fingerprints {symbol}", look),))
+
+    def _of_machine(self) -> Iterator[Finding]:
+        is_embedded = _is_embedded()
+        if is_embedded:
+            yield self._end(self._begin("home", lambda: machine.home(embedded.default_home())))
+        yield self._end(self._begin("files", lambda: machine.files(self._job.out)))
+        yield self._end(self._begin("extras", lambda: machine.extras(is_embedded)))
+
+    def _begin_network(self) -> list[Running]:
+        job = self._job
+        symbols = self._symbols or network.registered_without_database(job.symbols)
+        found = []
+        if not job.is_offline:
+            ask = partial(network.exchange, job.exchange, symbols, self._clocks)
+            found.append(self._begin("exchange", ask, NETWORK_SECONDS))
+        if not job.is_offline and job.has_kalshi:
+            ask = partial(network.kalshi, job.kalshi, symbols, self._clocks)
+            found.append(self._begin("kalshi", ask, NETWORK_SECONDS))
+        return found
+
+    def _begin(
+        self, name: str, look: Callable[[], Finding], seconds: float = CHECK_SECONDS
+    ) -> Running:
+        left = self._deadline - time.monotonic()
+        return Running(name, look, max(0.1, min(seconds, left)))
+
+    def _end(self, running: Running) -> Finding:
+        found = running.finding()
+        self.is_hanging |= running.is_hanging
+        return found
+
+    # In threads of their own.
+
+    def _connect(self) -> Finding:
+        self.is_unreachable = True
+        conn = connect(
+            watchful(running_dsn(), STATEMENT_SECONDS), application_name=APPLICATION_NAME
+        )
+        conn.execute(
+            "SELECT pg_catalog.set_config('statement_timeout', %s, false)",
+            (f"{STATEMENT_SECONDS:g}s",),
+        )
+        found = server.version(conn)
+        self._conn = conn
+        self.is_unreachable = False
+        return found
+
+    def _read_symbols(self, conn: Connection) -> Finding:
+        rows = conn.execute(
+            "SELECT s.symbol, s.exchange_pair, s.kalshi_series"
+            " FROM upc_data.symbol AS s ORDER BY s.symbol"
+        ).fetchall()
+        registered = {symbol: (pair, series) for symbol, pair, series in rows}
+        self._symbols = network.chosen(self._job.symbols, registered)
+        return Finding("symbols", "ok", ", ".join(self._symbols))
+
+    def _judge_clocks(self) -> Finding:
+        if self._conn is not None and not self.is_unreachable:
+            self._clocks.insert(0, clock.of_server(self._conn))
+        return clock.judge(self._clocks)
+
+
+def _is_embedded() -> bool:
+    return not os.environ.get("PYUPC_DSN", "").strip()

@@ -1,0 +1,1 @@
+"""Kalshi: its HTTP interface, market files, and how a market is shown."""

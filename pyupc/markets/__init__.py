@@ -1,1 +1,0 @@
-"""Kalshi's events with their markets, from files, and what is stored of them."""

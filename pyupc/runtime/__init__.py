@@ -1,0 +1,1 @@
+"""Machinery that the processes share: stopping, clocks, connections that are watched, logs."""

@@ -1,1 +1,0 @@
-"""Trades: what was bought, to be watched over. No orders are placed."""

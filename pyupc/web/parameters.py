@@ -1,0 +1,116 @@
+"""What all operations share, and the arguments that many take."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Path, Query, Request
+
+from pyupc.web.cache import Kept
+from pyupc.web.database import LONG_SECONDS, QUICK_SECONDS, Database
+from pyupc.web.hub import Hub
+from pyupc.web.metrics import Metrics
+from pyupc.web.problems import Problem
+from pyupc.web.settings import Settings
+
+STATUS_SECONDS = 1.0
+
+# As the list of fingerprints names the owner of the pooled one.
+ALL_SYMBOLS = "*"
+
+_SYMBOL = {"pattern": "^[A-Za-z0-9]{1,64}$", "description": "BTC, ETH, …, in any case"}
+
+
+@dataclass
+class Served:
+    settings: Settings
+    database: Database
+    hub: Hub
+    metrics: Metrics
+    kept: Kept = field(default_factory=Kept)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _strikes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _status: tuple[float, str] = (float("-inf"), "")
+
+    @asynccontextmanager
+    async def my_turn(self, request: Request) -> AsyncIterator[None]:
+        """What takes long is done one at a time, and never in the way of what has to be quick."""
+        async with _within(self._turn, LONG_SECONDS):
+            if await request.is_disconnected():
+                raise Problem(503, "nobody waits for the answer any more")
+            yield
+
+    @asynccontextmanager
+    async def my_strikes(self) -> AsyncIterator[None]:
+        """Some at a time: there are connections left for the rest."""
+        async with _within(self._strikes, QUICK_SECONDS):
+            yield
+
+    async def status(self) -> str:
+        """upc_status.json as of now, asked for once a second at most."""
+        async with self._asking:
+            read_at, text = self._status
+            if time.monotonic() - read_at > STATUS_SECONDS:
+                text = await self.database.text("SELECT upc.status_document()")
+                self._status = (time.monotonic(), text)
+            return text
+
+
+@asynccontextmanager
+async def _within(turn: asyncio.Lock | asyncio.Semaphore, seconds: float) -> AsyncIterator[None]:
+    try:
+        await asyncio.wait_for(turn.acquire(), seconds)
+    except TimeoutError:
+        raise Problem(503, "too much is asked at once", "try again in a moment") from None
+    try:
+        yield
+    finally:
+        turn.release()
+
+
+def known_parameters(request: Request) -> None:
+    """Raise Problem for a parameter that the operation has not: nothing mistyped is passed over."""
+    path = getattr(request.scope.get("route"), "path", "")
+    operation = request.app.openapi()["paths"].get(path, {}).get("get", {})
+    known = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
+    for name in request.query_params:
+        if name not in known:
+            names = " and ".join(sorted(known)) or "none"
+            raise Problem(422, f"there is no parameter {name!r}", f"the parameters are {names}")
+
+
+def _served(request: Request) -> Served:
+    return cast(Served, request.app.state.served)
+
+
+def _upper(symbol: Annotated[str, Path(**cast(Any, _SYMBOL), examples=["BTC"])]) -> str:
+    return symbol.upper()
+
+
+def _owner(
+    symbol: Annotated[
+        str,
+        Path(
+            pattern=r"^([A-Za-z0-9]{1,64}|\*)$",
+            description="BTC, ETH, …, in any case; * or pooled for all symbols",
+            examples=["BTC"],
+        ),
+    ],
+) -> str:
+    return ALL_SYMBOLS if symbol.upper() == "POOLED" else symbol.upper()
+
+
+def _asked(symbol: Annotated[str, Query(**cast(Any, _SYMBOL), examples=["BTC"])] = "BTC") -> str:
+    return symbol.upper()
+
+
+Shared = Annotated[Served, Depends(_served)]
+SymbolInPath = Annotated[str, Depends(_upper)]
+OwnerInPath = Annotated[str, Depends(_owner)]
+AskedSymbol = Annotated[str, Depends(_asked)]

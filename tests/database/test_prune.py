@@ -1,0 +1,160 @@
+"""What is older than it is kept is deleted: by `pyupc db prune`, and by a tick between rounds."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pyupc.database.connect import connect
+from pyupc.errors import PyupcError
+from pyupc.tick.job import Job
+from pyupc.tick.maintenance import Upkeep
+from pyupc.tick.run import run
+from tests.support.market import fill, pyupc, rows
+
+# When a row is of, and for how many days it is kept.
+TABLES = {
+    "price": ("received_at", 30),
+    "tick": ("ticked_at", 90),
+    "announcement": ("announced_at", 90),
+}
+OTHER_COLUMNS = {
+    "price": ("exchange, price", "'x', 1.0"),
+    "tick": (
+        "feed, state, market_at, price, priced_at, ttc_seconds, method, fingerprint, strikes,"
+        " prob_above",
+        "'x', 'fresh', now(), 1.0, now(), 1, 'nearest', 'f', '{1}', '{1}'",
+    ),
+    "announcement": ("kind, subject, message, document", "'stale', 'price', 'm', '{}'"),
+}
+
+
+def crowd(dsn: str, each: int) -> None:
+    """So many rows of every table and symbol too old by an hour, and so many an hour younger."""
+    with connect(dsn) as conn:
+        for table, (column, days) in TABLES.items():
+            names, values = OTHER_COLUMNS[table]
+            query = (
+                f"INSERT INTO upc_data.{table} (symbol, {column}, {names})"
+                f" SELECT n, now() - interval '{days} days' + h * interval '1 hour'"
+                f" + k * interval '1 second', {values}"
+                " FROM unnest(ARRAY['BTC', 'ETH']) AS n, unnest(ARRAY[-1, 1]) AS h,"
+                f" generate_series(1, {each}) AS k"
+            )
+            conn.execute(query.encode())
+
+
+def counts(dsn: str) -> dict[str, int]:
+    return {table: rows(dsn, f"SELECT count(*) FROM upc_data.{table}")[0][0] for table in TABLES}
+
+
+def oldest(dsn: str) -> dict[str, float]:
+    """In days."""
+    return {
+        table: float(
+            rows(
+                dsn,
+                f"SELECT extract(epoch FROM now() - min({column})) / 86400 FROM upc_data.{table}",
+            )[0][0]
+        )
+        for table, (column, _) in TABLES.items()
+    }
+
+
+@pytest.mark.parametrize("batch", ["7", "5000"])
+def test_all_that_is_too_old_is_deleted_and_nothing_else(fresh_db: str, batch: str) -> None:
+    crowd(fresh_db, 20)
+    done = pyupc(fresh_db, "db", "prune", "--batch", batch, "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {"prices": 40, "ticks": 40, "announcements": 40}
+    assert counts(fresh_db) == dict.fromkeys(TABLES, 40)
+    assert all(age < TABLES[table][1] for table, age in oldest(fresh_db).items())
+    done = pyupc(fresh_db, "db", "prune", "--json")
+    assert json.loads(done.stdout) == {"prices": 0, "ticks": 0, "announcements": 0}
+
+
+def test_people_read_a_sentence(fresh_db: str) -> None:
+    crowd(fresh_db, 2)
+    done = pyupc(fresh_db, "db", "prune")
+    assert done.returncode == 0
+    assert done.stdout.count("4") == 3
+
+
+def test_a_setting_that_makes_no_sense_is_refused(fresh_db: str, tmp_path: Path) -> None:
+    with connect(fresh_db) as conn:
+        conn.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET upc.keep_ticks = ''1 hour''',"
+            " current_database()); END $$"
+        )
+    crowd(fresh_db, 1)
+    assert pyupc(fresh_db, "db", "prune").returncode == 1
+    assert pyupc(fresh_db, "db", "prune", "--batch", "0").returncode == 2
+    assert pyupc(f"host={tmp_path} dbname=x", "db", "prune").returncode == 3
+    assert counts(fresh_db) == dict.fromkeys(TABLES, 4)
+
+
+# Between two rounds.
+
+
+def test_a_tick_deletes_a_batch_at_a_time(fresh_db: str, tmp_path: Path) -> None:
+    fill(fresh_db, ("BTC",))
+    crowd(fresh_db, 20)
+    job = Job(fresh_db, "simulated", tmp_path, ("BTC",), interval=0.1, count=15, upkeep_seconds=0.3)
+    assert run(job).exit_code == 0
+    left = counts(fresh_db)
+    assert left == {"price": 40, "tick": 40 + 15, "announcement": 40}
+
+
+@pytest.mark.parametrize("refusal", [PyupcError("no room"), PyupcError("no right")])
+def test_a_failure_is_told_once_and_stops_nothing(
+    caplog: pytest.LogCaptureFixture, refusal: PyupcError
+) -> None:
+    deleting = _Deleting(refusal)
+    for _ in range(600):
+        deleting.round()
+    assert len(deleting.calls) == 10
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 1
+    deleting.refusal = None
+    caplog.clear()
+    for _ in range(600):
+        deleting.round()
+    told = [record.levelno for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told == [logging.WARNING]
+
+
+def test_it_waits_for_a_minute_and_for_time_enough() -> None:
+    deleting = _Deleting()
+    for _ in range(180):
+        deleting.round(left=0.1)
+    assert deleting.calls == []
+    for _ in range(180):
+        deleting.round()
+    gaps = [b - a for a, b in zip(deleting.calls, deleting.calls[1:], strict=False)]
+    assert gaps == [60.0, 60.0]
+
+
+@dataclass
+class _Deleting:
+    """Rounds of a second each."""
+
+    refusal: PyupcError | None = None
+    time: float = 0.0
+    calls: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.upkeep = Upkeep(self._delete, 60.0, 1.0, lambda: self.time)
+
+    def round(self, left: float = 0.9) -> None:
+        self.time += 1
+        self.upkeep.tend(left)
+
+    def _delete(self) -> int:
+        self.calls.append(self.time)
+        if self.refusal is not None:
+            raise self.refusal
+        return 3

@@ -1,0 +1,325 @@
+"""Results of events that have closed: read until they are there, also after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pyupc.database.connect import connect
+from pyupc.errors import PyupcError
+from pyupc.feed.report import Report
+from pyupc.feed.results import Times, follow_results
+from pyupc.feed.store import Store
+from pyupc.kalshi.api import Kalshi
+from tests.support.kalshi_scene import GOOD, HOUR, NOON, Scene, Told, hour, play, run
+from tests.support.kalshi_server import Exchange, Listed, Reply, Request, Server, said
+from tests.support.market import rows
+
+QUICK = Times(look_every=0.02, apart=0.005, soonest=0.05, latest=0.1)
+RARE = Times(look_every=0.02, apart=0.005, soonest=60, latest=60)
+
+CLOSED = [hour(k) for k in (1, 2, 3)]
+AFTER = NOON + 4 * HOUR
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.delenv("PYUPC_KALSHI_URL", raising=False)
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Told:
+    return Told(caplog)
+
+
+def finish(event: Listed, result: str = "yes") -> None:
+    for each in event.markets:
+        each |= {"result": result, "status": "finalized"}
+
+
+def wanted(*events: Listed) -> dict[str, datetime]:
+    return {event.ticker: event.closes_at for event in events}
+
+
+@pytest.mark.parametrize(
+    ("closed_for", "expected"),
+    [(0, 30), (300, 30), (600, 60), (3600, 360), (9000, 900), (1e9, 900), (-5, 30)],
+)
+def test_an_event_is_read_again_after_a_tenth_of_the_time(
+    closed_for: float, expected: float
+) -> None:
+    assert Times().again_after(closed_for) == expected
+
+
+def test_events_are_read_until_they_have_results(told: Told) -> None:
+    events = [hour(k) for k in (1, 2, 3)]
+
+    async def scene(its: Scene) -> None:
+        def reads() -> list[int]:
+            return [its.server.paths().count(f"/events/{event.ticker}") for event in events]
+
+        its.store.closed = wanted(*events)
+        working = its.settle(QUICK)
+        await its.store.until(lambda: min(reads()) >= 2)
+        finish(events[0])
+        # Some of the results are not all of them.
+        events[1].markets[0] |= {"result": "no"}
+        await its.store.until(lambda: its.store.results[events[0].ticker] == ["yes"] * 3)
+        first, *others = reads()
+        await its.store.until(
+            lambda: all(b >= a + 3 for a, b in zip(others, reads()[1:], strict=True))
+        )
+        assert reads()[0] == first
+        its.stop.set()
+        await working
+
+    play(AFTER, events, scene, told)
+    assert told.lines() == []
+
+
+def test_reads_are_apart_and_do_not_come_again_too_soon(told: Told) -> None:
+    times = Times(look_every=0.01, apart=0.1, soonest=60, latest=60)
+    began: list[float] = []
+
+    def note(request: Request) -> None:
+        began.append(time.monotonic())
+
+    async def scene(its: Scene) -> None:
+        its.exchange.before = note
+        its.store.closed = wanted(*CLOSED)
+        working = its.settle(times)
+        await its.store.until(lambda: len(began) == 3)
+        asks = its.store.asks
+        await its.store.until(lambda: its.store.asks >= asks + 10)
+        its.stop.set()
+        await working
+
+    play(AFTER, CLOSED, scene, told)
+    assert len(began) == 3
+    assert all(b - a > 0.09 for a, b in itertools.pairwise(began))
+
+
+def test_an_event_that_closes_later_is_read_too(told: Told) -> None:
+    async def scene(its: Scene) -> None:
+        working = its.settle(RARE)
+        await its.store.until(lambda: its.store.asks >= 3)
+        assert its.server.requests == []
+        its.store.closed = wanted(CLOSED[0])
+        await its.store.until(lambda: its.store.events() == [CLOSED[0].ticker])
+        its.stop.set()
+        await working
+        assert its.store.rows[0][2] >= AFTER
+
+    play(AFTER, CLOSED, scene, told)
+
+
+@pytest.mark.parametrize("is_refused", [False, True], ids=["unknown", "refused"])
+def test_what_is_wrong_with_one_event_is_told_once(told: Told, is_refused: bool) -> None:
+    """And keeps the others from nothing."""
+
+    async def scene(its: Scene) -> None:
+        def refuses(count: int) -> None:
+            if is_refused and its.server.paths()[-1].endswith(CLOSED[0].ticker):
+                raise PyupcError("it is not as Kalshi writes it")
+
+        its.store.refuses = refuses
+        its.store.closed = wanted(*CLOSED)
+        working = its.settle(QUICK)
+        path = f"/events/{CLOSED[0].ticker}"
+        await its.store.until(lambda: its.server.paths().count(path) >= 4)
+        its.stop.set()
+        await working
+        assert {event for _, event, _ in its.store.rows} == {e.ticker for e in CLOSED[1:]}
+
+    play(AFTER, CLOSED if is_refused else CLOSED[1:], scene, told)
+    [(level, line)] = told.lines()
+    assert level == "WARNING"
+    assert CLOSED[0].ticker in line
+    assert ("not as Kalshi" if is_refused else "404") in line
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(GOOD, status=429), Reply(GOOD, status=500), Reply(is_dropped=True)]
+)
+def test_a_kalshi_that_fails_has_a_rest(told: Told, reply: Reply) -> None:
+    """One request a look, and nothing is said: whoever follows the open event does."""
+
+    async def scene(its: Scene) -> None:
+        its.exchange.before = lambda request: reply
+        its.store.closed = wanted(*CLOSED)
+        working = its.settle(QUICK)
+        await its.store.until(lambda: its.store.asks >= 10)
+        assert 4 <= len(its.server.requests) <= its.store.asks
+        its.exchange.before = lambda request: None
+        await its.store.until(lambda: len(its.store.events()) >= 3)
+        its.stop.set()
+        await working
+
+    play(AFTER, CLOSED, scene, told)
+    assert told.lines() == []
+
+
+def test_an_event_that_cannot_be_read_does_not_hold_up_the_others(told: Told) -> None:
+    async def scene(its: Scene) -> None:
+        bad = Reply(b"<html>", status=500)
+        its.exchange.before = lambda r: bad if r.path.endswith(CLOSED[0].ticker) else None
+        its.store.closed = wanted(*CLOSED)
+        working = its.settle(QUICK)
+        await its.store.until(lambda: {e for _, e, _ in its.store.rows} == set(wanted(*CLOSED[1:])))
+        its.stop.set()
+        await working
+
+    play(AFTER, CLOSED, scene, told)
+
+
+def test_a_database_that_refuses_is_told_and_asked_again(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(its: Scene) -> None:
+        its.store.closed = wanted(CLOSED[0])
+        ask = its.store.unsettled
+
+        async def unsettled(symbol: str, at: datetime) -> list[tuple[str, datetime]]:
+            found = await ask(symbol, at)
+            if its.store.asks < 4:
+                raise PyupcError("permission denied")
+            return found
+
+        monkeypatch.setattr(its.store, "unsettled", unsettled)
+        working = its.settle(QUICK)
+        await its.store.until(lambda: bool(its.store.rows))
+        its.stop.set()
+        await working
+
+    play(AFTER, CLOSED, scene, told)
+    assert [(level, "denied" in line) for level, line in told.lines()] == [
+        ("ERROR", True),
+        ("WARNING", False),
+    ]
+
+
+@pytest.mark.parametrize("times", [QUICK, Times()], ids=["a request", "a pause"])
+def test_the_end_waits_for_nothing(told: Told, times: Times) -> None:
+    async def scene(its: Scene) -> None:
+        if times is QUICK:
+            held = Reply(GOOD, held=asyncio.Event())
+            its.exchange.before = lambda request: held
+        its.store.closed = wanted(*CLOSED)
+        working = its.settle(times)
+        await its.store.until(lambda: len(its.server.requests) == 1)
+        began = time.monotonic()
+        its.stop.set()
+        await working
+        assert time.monotonic() - began < 1.5
+
+    play(AFTER, CLOSED, scene, told)
+
+
+# With the database behind it
+
+
+async def settle(dsn: str, server: Server, now: datetime, until: Callable[[], object]) -> None:
+    """A feed of its own, as after a start, until the condition holds."""
+    report = Report(time.monotonic)
+    store = Store(dsn, "coinbase", report)
+    await store.open()
+    stop = asyncio.Event()
+    async with Kalshi(server.url, now=lambda: now) as client:
+        work = follow_results(client, "BTC", store, report, stop, lambda: now, times=QUICK)
+        working = asyncio.create_task(work)
+        keeper = asyncio.create_task(store.keep())
+        while not until():
+            assert not working.done()
+            await asyncio.sleep(0.01)
+        stop.set()
+        await working
+        keeper.cancel()
+        await asyncio.wait([keeper])
+    await store.close()
+
+
+def results(dsn: str) -> list[tuple[Any, ...]]:
+    return rows(dsn, "SELECT event_ticker, result FROM upc_data.market_quote ORDER BY ticker")
+
+
+def prepare(dsn: str, *events: Listed) -> None:
+    with connect(dsn) as conn:
+        for event in events:
+            document = said({"event": {**event.document(), "markets": event.markets}}).body
+            conn.execute(
+                "SELECT upc.load_market(%s::jsonb, 'BTC', %s)",
+                (document.decode(), event.closes_at - timedelta(minutes=1)),
+            )
+
+
+def test_the_trades_of_a_feed_that_has_ended_settle(
+    fresh_db: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Days later; a trade of an event that is forgotten is held as it is."""
+    held, free, lost = (hour(k, strikes=1) for k in (1, 2, 3))
+    prepare(fresh_db, held, free, lost)
+    with connect(fresh_db) as conn:
+        for event, side in ((held, "yes"), (held, "no"), (lost, "yes")):
+            conn.execute(
+                "SELECT upc.open_trade(%s, %s, 0.4, 10, at => %s)",
+                (event.markets[0]["ticker"], side, NOON),
+            )
+    finish(held, "no")
+    finish(free, "no")
+    now = NOON + timedelta(days=3)
+
+    async def test() -> None:
+        async with Server(Exchange([held, free], lambda: now)) as server:
+            await settle(
+                fresh_db,
+                server,
+                now,
+                lambda: (
+                    results(fresh_db)[0] == (held.ticker, "no")
+                    and server.paths().count(f"/events/{lost.ticker}") >= 3
+                ),
+            )
+            assert f"/events/{free.ticker}" not in server.paths()
+
+    with caplog.at_level(logging.INFO, "pyupc.feed"):
+        run(test)
+    assert len([r for r in caplog.records if lost.ticker in r.getMessage()]) == 1
+    assert len([r for r in caplog.records if held.ticker in r.getMessage()]) == 1
+    assert results(fresh_db) == [(held.ticker, "no"), (free.ticker, None), (lost.ticker, None)]
+    with connect(fresh_db) as conn:
+        conn.execute("SELECT upc._settle_trades('BTC', %s)", (now,))
+    assert rows(
+        fresh_db, "SELECT side, status, end_price, result FROM upc_data.trade ORDER BY trade_id"
+    ) == [("yes", "settled", 0, "no"), ("no", "settled", 1, "no"), ("yes", "open", None, None)]
+
+
+def test_a_connection_that_is_lost_is_waited_for(fresh_db: str) -> None:
+    event = hour(1, strikes=1)
+    prepare(fresh_db, event)
+    now = NOON + 2 * HOUR
+    cut = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'pyupc feed'"
+    )
+
+    async def test() -> None:
+        async with Server(Exchange([event], lambda: now)) as server:
+            task = asyncio.create_task(
+                settle(fresh_db, server, now, lambda: results(fresh_db) == [(event.ticker, "yes")])
+            )
+            while not server.requests:
+                await asyncio.sleep(0.01)
+            assert rows(fresh_db, cut) == [(1,)]
+            finish(event)
+            await task
+
+    run(test)
+    assert results(fresh_db) == [(event.ticker, "yes")]

@@ -1,0 +1,245 @@
+"""What a backtest's scores are, question by question, in numpy."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tests.support import reference, volatility_reference
+from tests.support.engine import Candles
+from tests.support.reference import BASELINE, Curves
+from tests.support.volatility_reference import Fit, Floats
+
+PLAIN = np.arange(60) / 20
+# Of the last minute's variance, what the mean of 60 values a second apart has.
+OPEN = 61 * 121 / 21600
+
+Shares = dict[tuple[int, int], float]  # of a bucket's own numbers, by bucket and minutes
+Key = tuple[str, str, int, str, int]  # model, dimension, part, day, bin
+Scores = dict[Key, Floats]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Instants are minutes since 1970."""
+
+    train_from: int
+    train_to: int
+    test_from: int
+    test_to: int
+    models: tuple[str, ...]
+    minutes: tuple[int, ...]
+    step: float
+    levels: int
+    settlement: str
+    close_minute: int
+
+    @property
+    def is_average(self) -> bool:
+        return self.settlement == "average"
+
+    @property
+    def share(self) -> float:
+        return OPEN if self.is_average else 1.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """`regimes`: quartiles of an hour's volatility, percent."""
+
+    plain: Curves
+    standardised: Curves
+    plain_shares: Shares
+    standardised_shares: Shares
+    fit: Fit | None
+    regimes: Floats
+
+
+@dataclass(frozen=True)
+class Question:
+    closes: int
+    minutes: int
+    price: float
+    settled: float
+    bucket: int
+    ewma: float
+    deviation: float
+    variance: float
+    earlier: float
+
+
+def inside(candles: Candles, settings: Settings) -> Candles:
+    return candles.where(
+        (candles.minutes >= settings.train_from) & (candles.minutes < settings.train_to)
+    )
+
+
+def train(
+    candles: Candles, settings: Settings, plain_shares: Shares, standardised_shares: Shares
+) -> Trained:
+    known = inside(candles, settings)
+    year = int(reference.years_of(np.array([settings.train_to - 1]))[0])
+    columns = volatility_reference.of(known)
+    fitted = None
+    standardised: Curves = {}
+    if any(model.startswith("volatility") for model in settings.models):
+        fitted = volatility_reference.fit(*columns)
+        assert fitted is not None
+        counts = volatility_reference.histogram(*columns, fitted)
+        standardised = reference.curves(counts, year)
+    plain = reference.curves(reference.histogram(known.minutes, known.closes), year)
+    moves = np.log(known.closes[1:] / known.closes[:-1]) ** 2
+    hours = known.minutes[1:] // 60
+    deviations = [100 * math.sqrt(moves[hours == hour].sum()) for hour in np.unique(hours)]
+    return Trained(
+        plain,
+        standardised,
+        plain_shares,
+        standardised_shares,
+        fitted,
+        np.quantile(deviations, [0.25, 0.5, 0.75]),
+    )
+
+
+def questions(candles: Candles, settings: Settings, fitted: Fit | None) -> Iterator[Question]:
+    place = {at: number for number, at in enumerate(candles.minutes.tolist())}
+    buckets = reference.bucket_of(reference.momentum(candles.minutes, candles.closes))
+    squared = {
+        at: math.log(candles.closes[number] / candles.closes[place[at - 1]]) ** 2
+        for at, number in place.items()
+        if at - 1 in place
+    }
+    first = settings.test_from + (settings.close_minute - settings.test_from) % 60
+    for closes in range(first, settings.test_to, 60):
+        if closes - 1 < settings.train_to:
+            continue
+        for minutes in settings.minutes:
+            asked = closes - minutes
+            if asked - 1 not in place or closes - 1 not in place:
+                continue
+            here, there = place[asked - 1], place[closes - 1]
+            hour = [squared[at] for at in range(asked - 60, asked) if at in squared]
+            if not hour:
+                continue
+            # Two UTC days at the most: what is older weighs nothing.
+            since = ((asked - 1) // 1440 - 1) * 1440
+            recent = [at for at in range(since, asked) if at in squared]
+            weights = [2 ** ((at - asked) / 60) for at in recent]
+            variances = None
+            if fitted is not None:
+                variances = volatility_reference.variances(
+                    fitted, candles.minutes, candles.highs, candles.lows, asked
+                )
+                if variances is None:
+                    continue
+            settled = (
+                sum(
+                    column[there]
+                    for column in (candles.opens, candles.highs, candles.lows, candles.closes)
+                )
+                / 4
+                if settings.is_average
+                else candles.closes[there]
+            )
+            yield Question(
+                closes,
+                minutes,
+                float(candles.closes[here]),
+                float(settled),
+                int(buckets[here]) if buckets[here] <= 30 else BASELINE,
+                sum(squared[at] * w for at, w in zip(recent, weights, strict=True)) / sum(weights),
+                100 * math.sqrt(sum(hour)),
+                math.nan if variances is None else variances[minutes - 1],
+                0.0 if variances is None or minutes == 1 else variances[minutes - 2],
+            )
+
+
+def curve_of(trained: Trained, model: str, bucket: int, minutes: int) -> tuple[Floats, Floats]:
+    """Of one model at whole minutes."""
+    is_plain = model != "volatility"
+    curves = trained.plain if is_plain else trained.standardised
+    shares = trained.plain_shares if is_plain else trained.standardised_shares
+    there = [known for known, distance in curves if distance == minutes and known != BASELINE]
+    if model == "baseline":
+        bucket = BASELINE
+    elif bucket != BASELINE and bucket not in there:
+        nearest = min(there, key=lambda known: (abs(known - bucket), abs(known)), default=BASELINE)
+        bucket = nearest if is_plain else BASELINE
+    own, base = curves[bucket, minutes], curves[BASELINE, minutes]
+    share = 1.0 if model in ("baseline", "momentum") else shares[bucket, minutes]
+    return (
+        base.positive + share * (own.positive - base.positive),
+        base.negative + share * (own.negative - base.negative),
+    )
+
+
+def probability(
+    trained: Trained, settings: Settings, model: str, asked: Question, strike: float
+) -> float:
+    if model == "gaussian":
+        variance = max(asked.ewma, 1e-14) * (asked.minutes - 1 + settings.share)
+        return 0.5 * math.erfc(math.log(strike / asked.price) / math.sqrt(2 * variance))
+    kind, method = model.split(":")
+    is_linear, is_plain = method == "linear", kind != "volatility"
+    until = asked.minutes - 1 + settings.share
+    move = abs(asked.price - strike) / asked.price
+    if is_plain:
+        move *= 100
+        if is_linear and until < 1:
+            move /= math.sqrt(until)
+    else:
+        move /= math.sqrt(asked.earlier + settings.share * (asked.variance - asked.earlier))
+    if is_linear:
+        low = max(1, math.floor(until))
+        part = max(0.0, until - low)
+        sides = curve_of(trained, kind, asked.bucket, low)
+        if part > 0:
+            other = curve_of(trained, kind, asked.bucket, low + 1)
+            sides = tuple(a + part * (b - a) for a, b in zip(sides, other, strict=True))  # type: ignore[assignment]
+    else:
+        sides = curve_of(trained, kind, asked.bucket, max(1, math.ceil(until - 0.5)))
+    up, down = (side.copy() for side in sides)
+    if is_linear or not is_plain:
+        up[0] = (up[0] + 100 - down[0]) / 2
+        down[0] = 100 - up[0]
+    side = up if strike > asked.price else down
+    thresholds = PLAIN if is_plain else volatility_reference.THRESHOLDS
+    if is_linear:
+        percent = float(np.interp(move, thresholds, side))
+    else:
+        edges = (thresholds[1:] + thresholds[:-1]) / 2 + (1e-9 if is_plain else 0)
+        percent = float(side[np.searchsorted(edges, move, side="right")])
+    return 0.01 * (percent if strike > asked.price else 100 - percent)
+
+
+def scores(candles: Candles, settings: Settings, trained: Trained) -> Scores:
+    """Questions, outcomes, probability, its square, squared error and log loss: their sums."""
+    sums: Scores = defaultdict(lambda: np.zeros(6))
+    for asked in questions(candles, settings, trained.fit):
+        day = str(np.datetime64(asked.closes, "m").astype("datetime64[D]"))
+        hour = asked.closes // 60 % 24
+        regime = 1 + int(np.searchsorted(trained.regimes, asked.deviation, side="right"))
+        middle = np.rint(asked.price / settings.step)
+        for level in range(-settings.levels, settings.levels + 1):
+            strike = float(middle + level) * settings.step
+            if strike <= 0:
+                continue
+            outcome = float(asked.settled >= strike)
+            for model in settings.models:
+                p = probability(trained, settings, model, asked, strike)
+                clipped = min(0.9999, max(0.0001, p if outcome else 1 - p))
+                row = np.array([1, outcome, p, p**2, (p - outcome) ** 2, -math.log(clipped)])
+                bin_of = max(0, min(19, math.floor(20 * p)))
+                for dimension, part in (
+                    ("all", 0),
+                    ("minutes", asked.minutes),
+                    ("distance", abs(level)),
+                    ("hour", hour),
+                    ("regime", regime),
+                ):
+                    sums[model, dimension, part, day, bin_of] += row
+    return dict(sums)

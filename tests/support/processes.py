@@ -1,0 +1,220 @@
+"""A running `pyupc tick`, its log, and a reader of its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.support.market import REPOSITORY
+
+# That a price or quotes have grown old, that another model or settlement answers, or that they are
+# back: what follows from a fault, and no fault.
+_ANNOUNCEMENT = re.compile(
+    r"[A-Z]+: ((price|quotes) (is|are) |.* answers for .*, which cannot be |.* can be told again)"
+)
+# That a round took long: what a machine that stalls makes of any of them.
+_PACE = re.compile(r"a tick of [A-Z]+ took |ticks are as fast as they were")
+_LINE = re.compile(r"\S+ \S+ ([A-Z]+) ([a-z._]+): (.*)")
+
+
+def until(condition: Callable[[], object], seconds: float = 15, *, why: str = "") -> float:
+    """Wait for something; how long it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, why
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def environment(dsn: str, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {**os.environ, "PYUPC_DSN": dsn, "PYTHONPATH": str(REPOSITORY), **(more or {})}
+
+
+@dataclass
+class Ticker:
+    """The process. What it says goes to a file, so that it never waits for a reader."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """Level and text of every line of its log; a line of another form has no level."""
+        found = []
+        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
+            match = _LINE.fullmatch(line)
+            found.append((match[1], match[3]) if match else ("", line))
+        return found
+
+    @property
+    def problems(self) -> list[str]:
+        """What it says above the level of information, but for announcements and its pace."""
+        return [
+            text
+            for text in self._serious
+            if not _ANNOUNCEMENT.match(text) and not _PACE.match(text)
+        ]
+
+    @property
+    def pace(self) -> list[str]:
+        """What it says of ticks that are slow."""
+        return [text for text in self._serious if _PACE.match(text)]
+
+    @property
+    def _serious(self) -> list[str]:
+        return [text for level, text in self.lines if level not in ("INFO", "DEBUG")]
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+
+    def ended(self, seconds: float = 20) -> int:
+        """Its exit code, once it has ended by itself."""
+        return self.process.wait(seconds)
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.ended()
+
+
+@contextmanager
+def ticking(
+    dsn: str,
+    folder: Path,
+    log: Path,
+    *options: str,
+    interval: float = 0.2,
+    symbols: Sequence[str] = ("BTC",),
+    more: Mapping[str, str] | None = None,
+) -> Iterator[Ticker]:
+    """`pyupc tick --feed database` under way. Whatever happens to it, it shows no traceback."""
+    arguments = ["tick", "--feed", "database", "--interval", str(interval), "--out", str(folder)]
+    arguments += [part for symbol in symbols for part in ("--symbol", symbol)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pyupc", *arguments, *options],
+            env=environment(dsn, more),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    ticker = Ticker(process, log)
+    try:
+        yield ticker
+    finally:
+        # A stopped process would not hear anything else.
+        ticker.kill()
+        text = log.read_text(encoding="utf-8", errors="replace")
+        # For whoever looks at a test that fails.
+        print(f"--- {log.name}: exit code {process.returncode}\n{text[-4000:]}")
+    assert "Traceback" not in text
+
+
+@dataclass
+class Seen:
+    """A document as a reader saw it first, and when, on the monotonic clock."""
+
+    at: float
+    document: dict[str, Any]
+
+
+@dataclass
+class Reader:
+    """Reads every JSON file of a folder again and again, as a consumer does.
+
+    `broken` lists what no consumer may ever see: a file that is no complete JSON, or has gone.
+    """
+
+    folder: Path
+    symbol: str = "BTC"
+    broken: list[str] = field(default_factory=list)
+    ticks: dict[str, Seen] = field(default_factory=dict)
+    """The live probabilities, by their timestamp."""
+    status: list[Seen] = field(default_factory=list)
+    """Each upc_status.json."""
+    _known: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def newest(self) -> dict[str, Any]:
+        return next(reversed(self.ticks.values())).document
+
+    @property
+    def times(self) -> list[datetime]:
+        return sorted(datetime.fromisoformat(text) for text in list(self.ticks))
+
+    def count(self) -> int:
+        return len(self.ticks)
+
+    def run(self) -> None:
+        while not self._stop.wait(0.004):
+            with suppress(FileNotFoundError):
+                for entry in list(os.scandir(self.folder)):
+                    if entry.name.endswith(".json"):
+                        self._look(entry)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _look(self, entry: os.DirEntry[str]) -> None:
+        try:
+            with open(entry.path, "rb") as file:
+                found = os.fstat(file.fileno())
+                key = (found.st_ino, found.st_mtime_ns)
+                if self._known.get(entry.name) == key:
+                    return
+                text = file.read()
+        except FileNotFoundError:
+            self.broken.append(f"{entry.name} has gone")
+            return
+        self._known[entry.name] = key
+        try:
+            self._keep(entry.name, json.loads(text))
+        except ValueError:
+            self.broken.append(f"{entry.name}: {text[-200:]!r}")
+
+    def _keep(self, name: str, document: dict[str, Any]) -> None:
+        seen = Seen(time.monotonic(), document)
+        if name == f"{self.symbol.lower()}_live_probabilities.json":
+            self.ticks.setdefault(document["timestamp"], seen)
+        elif name == "upc_status.json":
+            self.status.append(seen)
+
+
+@contextmanager
+def reading(folder: Path, symbol: str = "BTC") -> Iterator[Reader]:
+    reader = Reader(folder, symbol)
+    thread = threading.Thread(target=reader.run, daemon=True)
+    thread.start()
+    try:
+        yield reader
+    finally:
+        reader.stop()
+        thread.join()
+    assert reader.broken == []
+
+
+def more_ticks(reader: Reader, number: int = 3, seconds: float = 15) -> float:
+    """Wait for so many ticks from now on; how long it took."""
+    enough = reader.count() + number
+    return until(lambda: reader.count() >= enough, seconds, why=f"only {reader.count()} ticks")

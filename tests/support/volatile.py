@@ -1,0 +1,100 @@
+"""Candles with ranges, and what a build makes of them: for the tests of volatility."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.support import volatility_reference
+from tests.support.engine import Candles, Connection, minute, scalar, walk
+from tests.support.reference import Cell, Histogram
+from tests.support.volatility_reference import Fit, Floats
+
+# All that a build of standardised moves leaves behind, times apart.
+EVERYTHING = (
+    "SELECT (symbol, fitted_until, factors, coefficients, completed_at IS NOT NULL, used_factors, "
+    "used_coefficients)::text FROM upc_data.volatility_fit ORDER BY symbol",
+    "SELECT d::text FROM upc_data.volatility_day AS d ORDER BY symbol, day",
+    "SELECT h::text FROM upc_data.volatility_histogram AS h ORDER BY symbol, year, bucket, minutes",
+    "SELECT c::text FROM upc.volatility_curve AS c ORDER BY symbol, bucket, minutes",
+    "SELECT s::text FROM upc_data.volatility_state AS s ORDER BY symbol",
+    "SELECT h::text FROM upc_data.fingerprint_histogram AS h "
+    "ORDER BY symbol, year, bucket, minutes",
+)
+
+
+def lively(seed: int, since: str, length: int, *, price: float = 40_000) -> Candles:
+    """A random walk whose candles have ranges, livelier by day than by night."""
+    dice = np.random.default_rng(seed)
+    closes = walk(seed, since, length, price=price, volatility=0.0006).closes
+    start = minute(since)
+    minutes = np.arange(start, start + length, dtype=np.int64)
+    day = 1.2 + np.sin(2 * np.pi * (minutes % 1440) / 1440)
+    opens = np.concatenate([closes[:1], closes[:-1]])
+    wick = 0.0004 * day[:, None] * dice.exponential(1, (length, 2))
+    highs = np.round(np.maximum(opens, closes) * (1 + wick[:, 0]), 2)
+    lows = np.round(np.minimum(opens, closes) * (1 - wick[:, 1]), 2)
+    return Candles(minutes, opens, highs, lows, closes)
+
+
+def scaled(candles: Candles, factor: float) -> Candles:
+    prices = (candles.opens, candles.highs, candles.lows, candles.closes)
+    return Candles(candles.minutes, *(factor * column for column in prices))
+
+
+def everything(conn: Connection) -> list[list[Any]]:
+    return [conn.execute(query.encode()).fetchall() for query in EVERYTHING]
+
+
+def stored_candles(conn: Connection, symbol: str = "BTC") -> Candles:
+    rows = conn.execute(
+        "SELECT extract(epoch FROM opened_at)::bigint / 60, open, high, low, close "
+        "FROM upc_data.candle WHERE symbol = %s ORDER BY opened_at",
+        (symbol,),
+    ).fetchall()
+    minutes = np.array([row[0] for row in rows], dtype=np.int64)
+    return Candles(
+        minutes,
+        *(np.array([row[column] for row in rows], dtype=np.float64) for column in range(1, 5)),
+    )
+
+
+def stored_fit(conn: Connection, symbol: str = "BTC") -> Fit:
+    rows = conn.execute(
+        "SELECT factors, coefficients FROM upc_data.volatility_fit WHERE symbol = %s", (symbol,)
+    ).fetchall()
+    ((factors, coefficients),) = rows
+    return Fit(np.array(factors), np.array(coefficients).reshape(60, 6))
+
+
+def stored_counts(conn: Connection, symbol: str = "BTC") -> Histogram:
+    rows = conn.execute(
+        "SELECT year, bucket, minutes, pairs, positive, negative "
+        "FROM upc_data.volatility_histogram WHERE symbol = %s",
+        (symbol,),
+    )
+    return {
+        (year, bucket, minutes): Cell(pairs, np.array(positive), np.array(negative))
+        for year, bucket, minutes, pairs, positive, negative in rows
+    }
+
+
+def expected_fit(candles: Candles, until: str) -> Fit | None:
+    chosen = candles.where(candles.minutes < minute(until))
+    return volatility_reference.fit(*volatility_reference.of(chosen))
+
+
+def expected_counts(candles: Candles, fitted: Fit) -> Histogram:
+    return volatility_reference.histogram(*volatility_reference.of(candles), fitted)
+
+
+def assert_same_fit(found: Fit, expected: Fit | None) -> None:
+    assert expected is not None
+    np.testing.assert_array_equal(found.factors, expected.factors)
+    np.testing.assert_allclose(found.coefficients, expected.coefficients, rtol=0, atol=1e-9)
+
+
+def forecast(conn: Connection, at: Any = None, symbol: str = "BTC") -> Floats | None:
+    found = scalar(conn, "SELECT upc._known_variances(%s, %s::timestamptz)", symbol, at)
+    return None if found is None else np.array(found)

@@ -1,0 +1,97 @@
+"""What `pyupc tick` logs where another model or settlement answers than was asked for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyupc.database.connect import connect
+from pyupc.tick.report import Report
+from tests.support.market import clone, fill, pyupc, read, rows
+from tests.support.ticking import FROM, REPLAY
+
+ASKED = ("volatility", "average")
+
+
+@pytest.fixture
+def report(caplog: pytest.LogCaptureFixture) -> Report:
+    caplog.set_level(logging.INFO, "pyupc.tick")
+    return Report(lambda: 0.0, "replay")
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    assert all(record.levelno == logging.WARNING for record in caplog.records)
+    messages = [record.getMessage() for record in caplog.records]
+    caplog.clear()
+    return messages
+
+
+def test_what_was_asked_for_needs_no_word(report: Report, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        report.answered("BTC", ASKED, ASKED)
+        report.answered("ETH", ASKED, (None, None))
+    assert told(caplog) == []
+
+
+def test_once_when_it_begins_and_once_when_it_ends(
+    report: Report, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        report.answered("BTC", ASKED, ("momentum", "average"))
+        report.answered("ETH", ASKED, ASKED)
+    [line] = told(caplog)
+    assert line.startswith("BTC: momentum answers for volatility")
+    assert "close" not in line
+    for _ in range(3):
+        report.answered("BTC", ASKED, ASKED)
+    [line] = told(caplog)
+    assert line.startswith("BTC: ")
+    # Another time it is told again.
+    report.answered("BTC", ASKED, ("momentum", "average"))
+    assert len(told(caplog)) == 1
+
+
+def test_when_it_changes(report: Report, caplog: pytest.LogCaptureFixture) -> None:
+    for used, words in (
+        (("volatility", "close"), ["close answers for average"]),
+        (("momentum", "close"), ["momentum answers for volatility", "close answers for average"]),
+        (("momentum", "average"), ["momentum answers for volatility"]),
+    ):
+        report.answered("BTC", ASKED, used)
+        [line] = told(caplog)
+        assert all(word in line for word in words)
+        assert line.count("answers for") == len(words)
+
+
+@pytest.fixture(scope="module")
+def market(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
+    """Without the candles of the minutes before the replay's beginning."""
+    with clone(server_dsn, template, f"{name_prefix}_stand_ins") as dsn:
+        fill(dsn, ("BTC",))
+        with connect(dsn) as conn:
+            conn.execute(
+                "DELETE FROM upc_data.candle WHERE opened_at < %s::timestamptz - interval "
+                "'80 seconds' AND opened_at > %s::timestamptz - interval '5 minutes'",
+                (FROM, FROM),
+            )
+        yield dsn
+
+
+@pytest.mark.parametrize("model", ["volatility", "shrunk"])
+def test_a_run(market: str, tmp_path: Path, model: str) -> None:
+    options = ("--model", model, "--method", "linear", "--settlement", "average")
+    result = pyupc(market, *REPLAY, "--from", FROM, "--count", "2", "--out", tmp_path, *options)
+    assert result.returncode == 0
+    used = "momentum" if model == "volatility" else model
+    warnings = [line for line in result.stderr.splitlines() if "answers for" in line]
+    assert len(warnings) == (used != model)
+    live = read(tmp_path, "BTC", "live_probabilities")
+    assert [live[name] for name in ("model", "method", "settlement")] == [used, "linear", "average"]
+    stored = rows(
+        market,
+        "SELECT model, method, settlement FROM upc_data.tick ORDER BY tick_id DESC LIMIT 2",
+    )
+    assert stored == [(used, "linear", "average")] * 2
