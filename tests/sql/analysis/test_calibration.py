@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from scipy.stats import binomtest
 
 from tests.support.engine import Connection, scalar
+from tests.support.hours import far_close
 from tests.support.judging import (
     CLOSE,
     STRIKE,
@@ -209,8 +210,7 @@ def test_closes_without_a_known_outcome(conn: Connection) -> None:
     log_tick(conn, closes_at=CLOSE + 2 * HOUR)
     log_tick(conn, closes_at=CLOSE + 3 * HOUR)
     log_tick(conn, closes_at=CLOSE + 4 * HOUR, prob_above=None)
-    open_ = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + HOUR
-    log_tick(conn, closes_at=open_, ttc=3600)
+    log_tick(conn, closes_at=far_close(), ttc=3600)
     assert unjudged() == [(CLOSE + HOUR, "UNKNOWN"), (CLOSE + 2 * HOUR, None)]
     assert unjudged("BTC", CLOSE + HOUR) == [(CLOSE + 2 * HOUR, None)]
     assert unjudged("BTC", CLOSE, CLOSE + HOUR) == [(CLOSE + HOUR, "UNKNOWN")]
