@@ -21,9 +21,9 @@ from sqlalchemy.exc import DBAPIError
 from pyupc.cli.report import show
 from pyupc.database import data_loss, obstacles, offline, rebuild, rights, schema, search_path
 from pyupc.database.connect import connect, resolve_dsn
-from pyupc.database.errors import translate
 from pyupc.database.patience import Patience, persist
 from pyupc.errors import PyupcError, SchemaOutOfDate
+from pyupc.sql_errors import translate
 
 config = context.config
 options = config.attributes

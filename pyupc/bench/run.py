@@ -15,10 +15,10 @@ from pyupc.bench import builds, markets, strikes, ticks
 from pyupc.bench.figures import Row, failed
 from pyupc.bench.scratch import Plan, fill, scratch_database
 from pyupc.database import migrate
-from pyupc.database.errors import one_line, translate
 from pyupc.errors import DatabaseUnreachable, PyupcError
 from pyupc.fingerprints.build import build
 from pyupc.fingerprints.progress import Silent
+from pyupc.sql_errors import one_line, translate
 
 # In this order: every refresh leaves dead rows on disk, and every symbol adds 62 views.
 NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "process", "symbols")

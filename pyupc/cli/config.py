@@ -18,8 +18,9 @@ from pyupc.cli.report import printable
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
-    from pyupc.database.rules import Connection, Rule
+    from pyupc.database.rules import Connection
     from pyupc.settings.effective import Setting
+    from pyupc.settings.rules import StoredRule
 
 logger = logging.getLogger("pyupc.settings")
 
@@ -157,7 +158,7 @@ def _checked() -> Iterator[Connection]:
         yield conn
 
 
-def _report(rule: Rule, stored: str | None, as_json: bool) -> None:
+def _report(rule: StoredRule, stored: str | None, as_json: bool) -> None:
     """The rule in force, and a warning where that is not what has been stored."""
     from pyupc.settings.effective import source_of_rule
 
@@ -175,7 +176,7 @@ def _report(rule: Rule, stored: str | None, as_json: bool) -> None:
         click.echo(f"{rule.name} {rule.value} ({source_of_rule(rule)})")
 
 
-def _stored() -> dict[str, Rule] | None:
+def _stored() -> dict[str, StoredRule] | None:
     from pyupc.database import rules
 
     try:

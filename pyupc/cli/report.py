@@ -100,7 +100,7 @@ def _of_database(error: BaseException) -> PyupcError | None:
         return None
     import psycopg
 
-    from pyupc.database.errors import translate
+    from pyupc.sql_errors import translate
 
     return translate(error) if isinstance(error, psycopg.Error) else None
 

@@ -9,7 +9,7 @@ import click
 import psycopg
 
 from pyupc.cli.options import MODELS
-from pyupc.database.errors import translate
+from pyupc.sql_errors import translate
 
 Row = dict[str, Any]
 

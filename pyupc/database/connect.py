@@ -10,9 +10,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pyupc.database import session
-from pyupc.database.errors import translate
 from pyupc.errors import DatabaseUnreachable, UsageProblem
 from pyupc.settings.rules import connection_options
+from pyupc.sql_errors import translate
 
 SEARCH_PATH = '"$user",public,upc,analytics'
 CONNECT_TIMEOUT_SECONDS = 10

@@ -1,9 +1,7 @@
-"""The rules as the database has them: set for everybody, unset, and looked at."""
+"""Rules in the database: set for everybody, unset, and read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -12,25 +10,13 @@ from psycopg.rows import class_row
 
 from pyupc.database import schema
 from pyupc.database.connect import connect, running_dsn
-from pyupc.database.errors import translate
 from pyupc.errors import UsageProblem
+from pyupc.settings.rules import StoredRule
+from pyupc.sql_errors import translate
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _PATIENCE_SECONDS = 2
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule in force. `source` is setting (of the session, role or database), table or default;
-    `set_by` and `set_at` are the table's; `problem` is what is wrong with what stands there."""
-
-    name: str
-    value: str
-    source: str
-    set_by: str | None
-    set_at: datetime | None
-    problem: str | None
 
 
 def set_rule(conn: Connection, name: str, value: str) -> str:
@@ -46,17 +32,17 @@ def unset_rule(conn: Connection, name: str) -> bool:
     return row == (True,)
 
 
-def rules(conn: Connection) -> list[Rule]:
+def rules(conn: Connection) -> list[StoredRule]:
     query = "SELECT r.name, r.value, r.source, r.set_by, r.set_at, r.problem FROM upc.rules() AS r"
-    with conn.cursor(row_factory=class_row(Rule)) as cursor:
+    with conn.cursor(row_factory=class_row(StoredRule)) as cursor:
         return cursor.execute(query).fetchall()
 
 
-def in_force(conn: Connection, name: str) -> Rule:
+def in_force(conn: Connection, name: str) -> StoredRule:
     return next(rule for rule in rules(conn) if rule.name == name)
 
 
-def stored() -> dict[str, Rule]:
+def stored() -> dict[str, StoredRule]:
     """Those of the database that is there. Nothing is started for it; PyupcError without one."""
     dsn = running_dsn()
     try:

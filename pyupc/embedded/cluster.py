@@ -15,7 +15,6 @@ import psycopg
 from psycopg import pq, sql
 from psycopg.conninfo import make_conninfo
 
-from pyupc.database.errors import translate
 from pyupc.embedded import server_lock
 from pyupc.embedded.account import Account, run, server_account
 from pyupc.embedded.binaries import MAJOR, usable_binaries
@@ -33,6 +32,7 @@ from pyupc.embedded.passwd import passwd_entry
 from pyupc.embedded.postmaster import Postmaster
 from pyupc.embedded.shared_memory import shared_memory_settings
 from pyupc.errors import DatabaseUnreachable
+from pyupc.sql_errors import translate
 
 SUPERUSER = "pyupc"
 

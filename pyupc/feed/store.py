@@ -15,13 +15,13 @@ import psycopg
 
 from pyupc.database import schema
 from pyupc.database.connect import connect
-from pyupc.database.errors import translate
 from pyupc.errors import Busy, DatabaseUnreachable, PyupcError, SchemaOutOfDate
 from pyupc.exchange.answer import Candle
 from pyupc.feed import statements
 from pyupc.feed.report import Report
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.connection import OUTDATED, watchful
+from pyupc.sql_errors import translate
 
 APPLICATION_NAME = "pyupc feed"
 STATEMENT_SECONDS = 5.0

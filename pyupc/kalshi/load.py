@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import click
 import psycopg
 
-from pyupc.database.errors import translate
 from pyupc.errors import PyupcError
+from pyupc.sql_errors import translate
 
 MOST_BYTES = 64 << 20
 

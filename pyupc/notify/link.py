@@ -15,10 +15,10 @@ import psycopg
 
 from pyupc.database import schema
 from pyupc.database.connect import connect
-from pyupc.database.errors import translate
 from pyupc.errors import DatabaseUnreachable, PyupcError
 from pyupc.notify import outbox
 from pyupc.runtime.connection import OUTDATED, watchful
+from pyupc.sql_errors import translate
 
 APPLICATION_NAME = "pyupc notify"
 STATEMENT_SECONDS = 3.0

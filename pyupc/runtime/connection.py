@@ -10,9 +10,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pyupc.database import schema
 from pyupc.database.connect import connect
-from pyupc.database.errors import PROTOCOL_VIOLATION, translate
 from pyupc.errors import DatabaseUnreachable, PyupcError
 from pyupc.runtime.stop import Hanging, limited
+from pyupc.sql_errors import PROTOCOL_VIOLATION, translate
 
 APPLICATION_NAME = "pyupc tick"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -21,12 +21,9 @@ from pyupc.settings.options import (
     settings_of,
     variable,
 )
-from pyupc.settings.rules import RULES, TABLE
+from pyupc.settings.rules import RULES, TABLE, StoredRule
 from pyupc.settings.secrets import shown
 from pyupc.settings.sources import Sources
-
-if TYPE_CHECKING:
-    from pyupc.database.rules import Rule
 
 DEFAULT = "default"
 OF_DATABASE = "default or the database's own"
@@ -54,7 +51,7 @@ def all_settings(
     root: click.Context,
     sources: Sources,
     commands: Iterable[tuple[str, click.Command]],
-    stored: Mapping[str, Rule] | None = None,
+    stored: Mapping[str, StoredRule] | None = None,
 ) -> Iterator[Setting]:
     """Those of the program, the rules, and those of the commands in their order.
 
@@ -93,7 +90,7 @@ def _general(root: click.Context, sources: Sources) -> Iterator[Setting]:
         yield _setting(key, value, source, general.variable)
 
 
-def _rules(sources: Sources, stored: Mapping[str, Rule] | None) -> Iterator[Setting]:
+def _rules(sources: Sources, stored: Mapping[str, StoredRule] | None) -> Iterator[Setting]:
     for name, rule in RULES.items():
         value = sources.environ.get(rule.variable) or sources.file.rules.get(name)
         source = _source(sources, rule.variable, name in sources.file.rules, OF_DATABASE)
@@ -102,7 +99,7 @@ def _rules(sources: Sources, stored: Mapping[str, Rule] | None) -> Iterator[Sett
         yield _setting(f"{TABLE}.{name}", value, source, rule.variable)
 
 
-def source_of_rule(rule: Rule) -> str:
+def source_of_rule(rule: StoredRule) -> str:
     if rule.source == "setting":
         return f"{SETTING}: {rule.problem}" if rule.problem else SETTING
     if rule.source != "table" or rule.set_at is None:

@@ -2,7 +2,7 @@
 
 A rule that is set in config.toml or in a variable PYUPC_RULES_<NAME> goes with every connection;
 one that is not is the database's own (ALTER DATABASE … SET upc.<name>, else the table
-upc_data.rule), or has its default. Which rules there are is written in sql/03_rules.sql.
+upc_data.rule), or has its default. sql/00_core/03_rules.sql lists all rules.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pyupc.errors import UsageProblem
@@ -67,6 +68,21 @@ class Rule:
             raise UsageProblem(f"{where}: not {self.expected}") from None
 
 
+@dataclass(frozen=True)
+class StoredRule:
+    """A rule in force in a database.
+
+    `source` is setting (of the session, role or database), table or default;
+    `set_by` and `set_at` are the table's; `problem` is what is wrong with the stored value."""
+
+    name: str
+    value: str
+    source: str
+    set_by: str | None
+    set_at: datetime | None
+    problem: str | None
+
+
 def seconds(interval: str) -> float:
     """As PostgreSQL counts them: a number with a unit, or several."""
     if not _INTERVAL.fullmatch(interval.strip()):
@@ -115,7 +131,7 @@ def _number(least: float, most: float, *, is_above: bool) -> Callable[[object], 
 
 
 def _rule(written: Mapping[str, Any]) -> Rule:
-    """A line of the list in sql/03_rules.sql."""
+    """A line of the list in sql/00_core/03_rules.sql."""
     name, kind, fallback = written["name"], written["kind"], written["fallback"]
     least, most = written.get("at_least", ""), written.get("at_most", "")
     is_above = bool(written.get("is_above"))

@@ -12,8 +12,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pyupc.database import schema, session
 from pyupc.database.connect import CONNECT_TIMEOUT_SECONDS, connect, with_search_path
-from pyupc.database.errors import translate
 from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
+from pyupc.sql_errors import translate
 
 APPLICATION_NAME = "pyupc serve"
 ROLE = "upc_reader"

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import psycopg
 
-from pyupc.database.errors import translate
 from pyupc.errors import Busy, PyupcError
+from pyupc.sql_errors import translate
 from pyupc.tick.rules import Rules
 from pyupc.web.channel import Channel, Tick
 from pyupc.web.database import Database

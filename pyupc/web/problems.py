@@ -13,8 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from pyupc.database.errors import is_transient, one_line, translate
 from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
+from pyupc.sql_errors import is_transient, one_line, translate
 
 logger = logging.getLogger("pyupc.serve")
 

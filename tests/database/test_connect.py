@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pyupc.database.connect import connect, resolve_dsn, with_search_path
-from pyupc.database.errors import one_line, translate
 from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate, UsageProblem
+from pyupc.sql_errors import one_line, translate
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -13,7 +13,6 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pyupc.database.connect import connect
-from pyupc.database.errors import one_line, translate
 from pyupc.errors import DatabaseUnreachable, PyupcError, UsageProblem
 from pyupc.fingerprints.transfer.fingerprint import (
     HIGHEST,
@@ -26,6 +25,7 @@ from pyupc.fingerprints.transfer.fingerprint import (
     columns_of,
 )
 from pyupc.fingerprints.transfer.names import LONGEST_MINUTES, NotAName, parse_row_name, parse_stem
+from pyupc.sql_errors import one_line, translate
 
 _APPLICATION = "pyupc fingerprints import"
 _ROW_NAME = "time_to_close"

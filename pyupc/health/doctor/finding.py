@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import psycopg
 
-from pyupc.database.errors import one_line, translate
 from pyupc.errors import DatabaseUnreachable, PyupcError
+from pyupc.sql_errors import one_line, translate
 
 State = Literal["ok", "warn", "fail"]
 

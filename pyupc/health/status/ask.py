@@ -11,10 +11,10 @@ import psycopg
 
 from pyupc.database import schema
 from pyupc.database.connect import connect, running_dsn
-from pyupc.database.errors import translate
 from pyupc.errors import DatabaseUnreachable
 from pyupc.runtime.connection import no_answer, watchful
 from pyupc.runtime.stop import Hanging, limited
+from pyupc.sql_errors import translate
 from pyupc.tick.rules import Rules
 
 # All in all: whoever asks may have a limit of its own.

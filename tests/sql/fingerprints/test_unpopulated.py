@@ -9,11 +9,11 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pyupc.database import obstacles, rebuild
-from pyupc.database.errors import translate
 from pyupc.database.migrate import upgrade
 from pyupc.fingerprints.build import build as build_all
 from pyupc.fingerprints.progress import Silent
 from pyupc.health.doctor import lease, server
+from pyupc.sql_errors import translate
 from tests.support.engine import Connection, build, everything, open_db, put, scalar
 from tests.support.market import clone
 from tests.support.volatile import everything as everything_standardised
