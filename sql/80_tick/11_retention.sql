@@ -1,4 +1,4 @@
--- Retention: what is older than it is kept for is deleted, a batch at a time.
+-- Retention: rows older than they are kept for are deleted, a batch at a time.
 
 CREATE FUNCTION upc._kept_since(name text, at timestamptz)
 RETURNS timestamptz

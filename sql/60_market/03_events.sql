@@ -1,0 +1,76 @@
+-- Events: the one that closes next, and those whose results are awaited.
+
+CREATE FUNCTION upc.current_event(
+    symbol text,
+    at timestamptz,
+    OUT event_ticker text,
+    OUT title text,
+    OUT closes_at timestamptz,
+    OUT status text,
+    OUT step double precision,
+    OUT read_at timestamptz
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    SELECT e.event_ticker, e.title, e.closes_at, e.status, e.strike_step, e.read_at
+    INTO event_ticker, title, closes_at, status, step, read_at
+    FROM upc_data.market_event AS e
+    WHERE e.symbol = current_event.symbol
+      AND e.closes_at > at
+      AND e.closes_at <= at + interval '1 hour'
+    ORDER BY e.closes_at, e.read_at DESC
+    LIMIT 1;
+END
+$fn$;
+COMMENT ON FUNCTION upc.current_event IS
+    'the event of a symbol that closes next, within the hour, with the status and the distance in USD that most of its markets have; NULL without one';
+
+
+-- The events of a symbol that have closed and whose results are not known: those that closed within
+-- the last day and, however long ago it was, those that a trade is held of.
+--
+-- Returns events with trades first, then the newest.
+--
+-- Example:
+--   SELECT load_market('{"event": {"event_ticker": "E", "series_ticker": "KXBTCD"}, "markets":
+--       [{"ticker": "E-T1", "close_time": "2026-01-01T15:00:00Z", "strike_type": "greater",
+--         "floor_strike": 97499.99}]}');
+--   SELECT event_ticker = 'E' FROM unsettled_events('BTC', '2026-01-01T15:30:00Z');
+CREATE FUNCTION upc.unsettled_events(
+    symbol text,
+    at timestamptz DEFAULT clock_timestamp()
+)
+RETURNS TABLE (event_ticker text, closes_at timestamptz)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+AS $fn$
+BEGIN
+    RETURN QUERY
+    SELECT u.event_ticker, max(u.closes_at)
+    FROM (
+        SELECT t.event_ticker, coalesce(e.closes_at, t.closes_at) AS closes_at, true AS is_held
+        FROM upc_data.trade AS t
+        LEFT JOIN upc_data.market_event AS e
+            ON e.symbol = t.symbol AND e.event_ticker = t.event_ticker
+        LEFT JOIN upc_data.market_quote AS q
+            ON q.symbol = t.symbol AND q.event_ticker = t.event_ticker AND q.ticker = t.ticker
+        WHERE t.symbol = unsettled_events.symbol AND t.ended_at IS NULL AND q.result IS NULL
+
+        UNION ALL
+
+        SELECT e.event_ticker, e.closes_at, false
+        FROM upc_data.market_event AS e
+        WHERE e.symbol = unsettled_events.symbol
+          AND e.closes_at > at - interval '1 day'
+          AND EXISTS (
+              SELECT FROM upc_data.market_quote AS q
+              WHERE q.symbol = e.symbol AND q.event_ticker = e.event_ticker AND q.result IS NULL
+          )
+    ) AS u
+    WHERE u.closes_at <= at
+    GROUP BY u.event_ticker
+    ORDER BY bool_or(u.is_held) DESC, max(u.closes_at) DESC, u.event_ticker;
+END
+$fn$;
+COMMENT ON FUNCTION upc.unsettled_events IS
+    'the events of a symbol that have closed and whose results are not known, of the last day or with trades that are held';

@@ -1,0 +1,119 @@
+-- Opening: a trade that was made elsewhere is recorded. No orders are placed.
+
+-- Record a trade that was made, so that it is watched over until it ends.
+--
+-- ticker: the market. side: yes or no. price: what one contract cost, USD, between 0 and 1, exact.
+-- count: contracts, above zero. symbol: NULL takes the one whose market it is. at: when. fee: what was
+-- charged for all of them, USD; NULL computes it. is_maker: the order rested in the book.
+-- Returns the number of the trade.
+-- Errors: UP002 symbol, UP015 side, price, count or fee, or a market that has closed by then, UP016
+-- no such market.
+--
+-- Example:
+--   SELECT load_market('{"event": {"event_ticker": "E", "series_ticker": "KXBTCD"}, "markets":
+--       [{"ticker": "E-T1", "close_time": "2226-01-01T15:00:00Z", "strike_type": "greater",
+--         "floor_strike": 97499.99}]}');
+--   SELECT open_trade('E-T1', 'yes', 0.85, 10) > 0;
+CREATE FUNCTION upc.open_trade(
+    ticker text,
+    side text,
+    price numeric,
+    count numeric,
+    symbol text DEFAULT NULL,
+    at timestamptz DEFAULT clock_timestamp(),
+    fee numeric DEFAULT NULL,
+    is_maker boolean DEFAULT false
+)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_market record;
+    v_fee numeric;
+    v_id bigint;
+BEGIN
+    IF symbol IS NOT NULL THEN
+        PERFORM upc.require_symbol(symbol);
+    END IF;
+    IF NOT coalesce(side IN ('yes', 'no'), false) THEN
+        PERFORM upc._refuse_trade(
+            format('side must be yes or no, got %s', coalesce(quote_literal(side), 'NULL')),
+            'A contract pays one dollar if its side comes true.',
+            'Pass ''yes'' or ''no''.'
+        );
+    END IF;
+    IF NOT coalesce(price > 0 AND price < 1, false) THEN
+        PERFORM upc._refuse_trade(
+            format('price must be between 0 and 1 dollar, got %s', coalesce(price::text, 'NULL')),
+            'It is what one contract cost, in USD.',
+            'Write 85 cents as 0.85.'
+        );
+    END IF;
+    IF NOT coalesce(count > 0 AND count < 1e12, false) THEN
+        PERFORM upc._refuse_trade(
+            format('count must be above zero, got %s', coalesce(count::text, 'NULL')),
+            'It is the number of contracts that were bought.',
+            'Selling what you have is closing the trade.'
+        );
+    END IF;
+    IF NOT coalesce(isfinite(at), false) THEN
+        PERFORM upc._refuse_trade(
+            format('a trade is made at some time, got %s', coalesce(at::text, 'NULL')),
+            'It is when the contracts were bought.',
+            'Leave it out for now.'
+        );
+    END IF;
+    PERFORM upc._check_fill_fee(fee, is_maker);
+
+    SELECT q.symbol, q.event_ticker, q.ticker, q.strike, q.result, e.closes_at
+    INTO v_market
+    FROM upc_data.symbol AS s
+    JOIN upc_data.market_event AS e ON e.symbol = s.symbol
+    JOIN upc_data.market_quote AS q
+        ON q.symbol = e.symbol AND q.event_ticker = e.event_ticker
+    WHERE s.symbol = coalesce(open_trade.symbol, s.symbol) AND q.ticker = open_trade.ticker
+    ORDER BY e.closes_at DESC
+    LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no market is called %', coalesce(quote_literal(ticker), 'NULL')
+            USING
+                ERRCODE = 'UP016',
+                DETAIL = 'The markets are those of the events that were read.',
+                HINT = 'Run pyupc feed, or load the event: pyupc market load FILE.';
+    END IF;
+    IF v_market.closes_at <= at OR v_market.result IS NOT NULL THEN
+        PERFORM upc._refuse_trade(
+            format('%s closed at %s', ticker, upc._iso_utc(v_market.closes_at)),
+            'Nothing can be bought any more.',
+            'pyupc market show tells the event that closes next.'
+        );
+    END IF;
+    IF v_market.strike <= 0 THEN
+        -- It has no probability, and every tick would fail for the want of it.
+        PERFORM upc._refuse_trade(
+            format('%s has the strike %s', ticker, v_market.strike),
+            'A price is always above zero.',
+            'There is nothing to watch over.'
+        );
+    END IF;
+
+    v_fee := coalesce(
+        fee, upc._dollars_fee(v_market.symbol, price, count, is_maker => open_trade.is_maker)
+    );
+    INSERT INTO upc_data.trade AS t (
+        symbol, event_ticker, ticker, side, strike, closes_at, buy_price, position, buy_fee,
+        opened_at
+    )
+    VALUES (
+        v_market.symbol, v_market.event_ticker, v_market.ticker, open_trade.side, v_market.strike,
+        v_market.closes_at, price, count, v_fee, at
+    )
+    RETURNING t.trade_id INTO v_id;
+    PERFORM upc._record_fill(
+        v_market.symbol, v_id, 'buy', price, count, is_maker, v_fee, fee IS NOT NULL, at
+    );
+    RETURN v_id;
+END
+$fn$;
+COMMENT ON FUNCTION upc.open_trade IS
+    'records a trade that was made, so that it is watched over until it ends';

@@ -1,0 +1,196 @@
+-- The list of trades, those that are held and those that have ended.
+
+-- What is known of every symbol right now, from the price log.
+CREATE FUNCTION upc._price_now(
+    symbol text,
+    at timestamptz,
+    OUT price double precision,
+    OUT momentum double precision,
+    OUT price_state text
+)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+AS $fn$
+DECLARE
+    v_seen record;
+BEGIN
+    SELECT p.* INTO v_seen FROM upc._logged_price(symbol, at) AS p;
+    price := v_seen.price;
+    IF price IS NULL THEN
+        RETURN;
+    END IF;
+    price_state := upc._logged_state(
+        symbol, 'database', at, v_seen.priced_at, v_seen.same_since, v_seen.newest_at
+    );
+    SELECT m.momentum INTO momentum FROM upc.momentum(symbol, at, price) AS m;
+END
+$fn$;
+COMMENT ON FUNCTION upc._price_now IS
+    'the newest logged price of a symbol in USD, its momentum in basis points and its state; NULL without one';
+
+
+-- What is asked of the trades of a symbol at an instant, as in a tick of then: what was left out filled
+-- in, momentum where there is no volatility, and what was seen of the last minute of what closes next.
+CREATE FUNCTION upc._trade_question(
+    symbol text,
+    at timestamptz,
+    method text,
+    model text,
+    settlement text,
+    OUT used_method text,
+    OUT used_model text,
+    OUT asked_settlement text,
+    OUT variances double precision[],
+    OUT observed double precision,
+    OUT closes_at timestamptz
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    SELECT d.model, d.method, d.settlement
+    INTO used_model, used_method, asked_settlement
+    FROM upc._question_defaults(symbol, model, method, settlement) AS d;
+    IF used_model = 'volatility' THEN
+        variances := upc._known_variances(symbol, at);
+        IF variances IS NULL OR NOT upc._has_volatility_curves(symbol) THEN
+            used_model := 'momentum';
+            variances := NULL;
+        END IF;
+    END IF;
+    SELECT coalesce(e.closes_at, upc._next_hour(at))
+    INTO closes_at
+    FROM upc.current_event(symbol, at) AS e;
+    IF asked_settlement = 'average' AND closes_at - at < interval '60 seconds' THEN
+        observed := upc._observed_average(symbol, closes_at - interval '1 minute', at);
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc._trade_question IS
+    'the method, model and settlement by which the trades of a symbol are looked at, with the forecast and what was seen of the last minute';
+
+
+CREATE TYPE upc.trade_row AS (
+    trade_id bigint,
+    symbol text,
+    event_ticker text,
+    ticker text,
+    side text,
+    strike numeric,
+    status text,
+    "position" numeric,
+    buy_price numeric,
+    opened_at timestamptz,
+    closes_at timestamptz,
+    symbol_price double precision,
+    probability double precision,
+    buffer double precision,
+    close_price numeric,
+    pnl_per_contract numeric,
+    pnl numeric,
+    pnl_per_contract_after_fees numeric,
+    pnl_after_fees numeric,
+    stop_reason text,
+    stopped_at timestamptz,
+    ended_at timestamptz,
+    result text,
+    sold_count numeric,
+    realised_pnl numeric,
+    fees numeric
+);
+COMMENT ON TYPE upc.trade_row IS
+    'a trade with what it is worth now or brought in the end: prices and profits in USD, its probability in percent';
+
+
+-- Trades with what they are worth now or brought in the end.
+--
+-- symbol: NULL takes all. has_ended: also those that were sold or settled. method, model, settlement:
+-- as in a tick, NULL as in question_defaults and with the same stand-ins.
+-- Returns one row a trade, oldest first; prices and profits in USD, probabilities in percent. What
+-- is not known is NULL. position is what is held, or was until the end, sold_count what was sold
+-- before, realised_pnl what that brought before fees. Profits are of all of it. fees is what was paid.
+-- Errors: UP002 symbol.
+CREATE FUNCTION upc.trade_list(
+    symbol text DEFAULT NULL,
+    has_ended boolean DEFAULT false,
+    at timestamptz DEFAULT clock_timestamp(),
+    method text DEFAULT 'nearest',
+    model text DEFAULT 'momentum',
+    settlement text DEFAULT 'close'
+)
+RETURNS SETOF upc.trade_row
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 20
+AS $fn$
+BEGIN
+    IF symbol IS NOT NULL THEN
+        PERFORM upc.require_symbol(symbol);
+    END IF;
+    RETURN QUERY
+    SELECT
+        (l.trade).trade_id,
+        (l.trade).symbol,
+        (l.trade).event_ticker,
+        (l.trade).ticker,
+        (l.trade).side,
+        (l.trade).strike,
+        (l.trade).status,
+        (l.trade).position,
+        (l.trade).buy_price,
+        (l.trade).opened_at,
+        (l.trade).closes_at,
+        l.price,
+        l.probability,
+        l.buffer,
+        l.close_price,
+        round(l.pnl / ((l.trade).position + (l.trade).sold_count), 6),
+        l.pnl,
+        round(l.pnl_after_fees / ((l.trade).position + (l.trade).sold_count), 6),
+        l.pnl_after_fees,
+        (l.trade).stop_reason,
+        (l.trade).stopped_at,
+        (l.trade).ended_at,
+        l.result,
+        (l.trade).sold_count,
+        (l.trade).realised_pnl,
+        (l.trade).buy_fee + (l.trade).realised_fee + coalesce((l.trade).end_fee, 0)
+    FROM (
+        SELECT
+            a.trade, n.price, a.probability, a.buffer, a.close_price, a.pnl, a.pnl_after_fees,
+            a.result
+        FROM (
+            SELECT DISTINCT t.symbol
+            FROM upc_data.trade AS t
+            WHERE t.symbol = coalesce(trade_list.symbol, t.symbol) AND t.ended_at IS NULL
+        ) AS s
+        CROSS JOIN LATERAL upc._price_now(s.symbol, at) AS n
+        CROSS JOIN LATERAL upc._trade_question(s.symbol, at, method, model, settlement) AS q
+        CROSS JOIN LATERAL upc.active_trades(
+            s.symbol, at, n.price, n.momentum,
+            -- Without a fingerprint a trade has no probability, and can be listed and closed.
+            CASE WHEN EXISTS (
+                SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = s.symbol
+            ) THEN n.price_state END,
+            q.used_method,
+            model => q.used_model,
+            settlement => q.asked_settlement,
+            variances => q.variances,
+            observed => q.observed,
+            closes_at => q.closes_at
+        ) AS a
+
+        UNION ALL
+
+        SELECT
+            t, NULL, NULL, NULL, t.end_price,
+            t.realised_pnl + t.position * (t.end_price - t.buy_price),
+            t.realised_pnl + t.position * (t.end_price - t.buy_price)
+                - t.buy_fee - t.realised_fee - t.end_fee,
+            t.result
+        FROM upc_data.trade AS t
+        WHERE has_ended
+          AND t.symbol = coalesce(trade_list.symbol, t.symbol)
+          AND t.ended_at IS NOT NULL
+    ) AS l
+    ORDER BY (l.trade).trade_id;
+END
+$fn$;
+COMMENT ON FUNCTION upc.trade_list IS
+    'trades with what they are worth now or brought in the end, oldest first';

@@ -1,0 +1,116 @@
+-- Closing: a trade, or a part of it, was sold.
+
+-- Record that a trade was sold, or a part of it; the rest goes on being watched over.
+--
+-- price: what one contract brought, USD, from 0 to 1; NULL takes the best bid (a dollar less the ask of
+-- the other side). count: contracts, at most what is held; NULL sells all of it. fee: what was charged
+-- for them, USD; NULL computes it. is_maker: the order rested in the book.
+-- Returns the trade.
+-- Errors: UP015 price, count or fee, no price where nobody bids, or a trade that has ended, UP017 no
+-- such trade.
+CREATE FUNCTION upc.close_trade(
+    trade_id bigint,
+    price numeric DEFAULT NULL,
+    at timestamptz DEFAULT clock_timestamp(),
+    count numeric DEFAULT NULL,
+    fee numeric DEFAULT NULL,
+    is_maker boolean DEFAULT false
+)
+RETURNS upc_data.trade
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_trade upc_data.trade;
+    v_price numeric := price;
+    v_count numeric;
+    v_fee numeric;
+BEGIN
+    SELECT t.*
+    INTO v_trade
+    FROM upc_data.trade AS t
+    WHERE t.symbol IN (SELECT s.symbol FROM upc_data.symbol AS s)
+      AND t.trade_id = close_trade.trade_id
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no trade %', coalesce(trade_id::text, 'NULL')
+            USING
+                ERRCODE = 'UP017',
+                DETAIL = 'A trade has the number that it was given when it was opened.',
+                HINT = 'pyupc trades list --all shows all of them.';
+    END IF;
+    IF v_trade.ended_at IS NOT NULL THEN
+        PERFORM upc._refuse_trade(
+            format('trade %s was %s at %s', trade_id, v_trade.status, upc._iso_utc(v_trade.ended_at)),
+            'It can end once.',
+            'pyupc trades list --all shows what it brought.'
+        );
+    END IF;
+    IF NOT coalesce(isfinite(at) AND at >= v_trade.opened_at, false) THEN
+        PERFORM upc._refuse_trade(
+            format('trade %s was opened at %s', trade_id, upc._iso_utc(v_trade.opened_at)),
+            'It cannot end before.',
+            'Leave the time out for now.'
+        );
+    END IF;
+    IF NOT coalesce(price BETWEEN 0 AND 1, true) THEN
+        PERFORM upc._refuse_trade(
+            format('price must be from 0 to 1 dollar, got %s', price),
+            'It is what one contract brought, in USD.',
+            'Write 85 cents as 0.85.'
+        );
+    END IF;
+    v_count := coalesce(count, v_trade.position);
+    IF NOT (v_count > 0 AND v_count <= v_trade.position) THEN
+        PERFORM upc._refuse_trade(
+            format('count must be above zero and at most %s, got %s', v_trade.position, count),
+            'It is the number of contracts that were sold, of those that are held.',
+            'Leave it out to sell all of them.'
+        );
+    END IF;
+    PERFORM upc._check_fill_fee(fee, is_maker);
+
+    IF v_price IS NULL THEN
+        SELECT l.close_price
+        INTO v_price
+        FROM upc.trade_list(v_trade.symbol, at => close_trade.at) AS l
+        WHERE l.trade_id = close_trade.trade_id;
+    END IF;
+    IF v_price IS NULL THEN
+        PERFORM upc._refuse_trade(
+            format('nobody is known to bid for trade %s', trade_id),
+            'There is no ask for the other side, or the quotes are too old.',
+            'Say what it brought: --price.'
+        );
+    END IF;
+    v_fee := coalesce(
+        fee, upc._dollars_fee(v_trade.symbol, v_price, v_count, true, close_trade.is_maker)
+    );
+    PERFORM upc._record_fill(
+        v_trade.symbol, v_trade.trade_id, 'sale', v_price, v_count, is_maker, v_fee,
+        fee IS NOT NULL, at
+    );
+
+    IF v_count < v_trade.position THEN
+        UPDATE upc_data.trade AS t
+        SET
+            position = t.position - v_count,
+            sold_count = t.sold_count + v_count,
+            realised_pnl = t.realised_pnl + v_count * (v_price - t.buy_price),
+            realised_fee = t.realised_fee + v_fee
+        WHERE t.symbol = v_trade.symbol AND t.trade_id = v_trade.trade_id
+        RETURNING t.* INTO v_trade;
+        RETURN v_trade;
+    END IF;
+    UPDATE upc_data.trade AS t
+    SET
+        status = 'closed',
+        ended_at = at,
+        end_price = v_price,
+        end_fee = v_fee
+    WHERE t.symbol = v_trade.symbol AND t.trade_id = v_trade.trade_id
+    RETURNING t.* INTO v_trade;
+    RETURN v_trade;
+END
+$fn$;
+COMMENT ON FUNCTION upc.close_trade IS
+    'records that a trade or a part of it was sold, at a price or at the best bid';

@@ -1,0 +1,118 @@
+-- The status as JSON, and what is asked beside the ticks: a proof of writing, and silence.
+
+-- The status as it stands in upc_status.json.
+--
+-- symbols: which have to be well; NULL asks for those that are expected, at least one.
+-- Errors: UP002 symbol.
+CREATE FUNCTION upc.status_document(
+    symbols text[] DEFAULT NULL,
+    at timestamptz DEFAULT clock_timestamp()
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET timezone = 'UTC'
+AS $fn$
+DECLARE
+    v_rows json;
+    v_problems text[];
+    v_light text;
+BEGIN
+    PERFORM upc.require_symbol(s) FROM unnest(symbols) AS s;
+    WITH seen AS MATERIALIZED (
+        SELECT
+            s AS status,
+            s.symbol,
+            s.light,
+            s.is_expected OR status_document.symbols IS NOT NULL AS is_asked
+        FROM upc.status(at => status_document.at) AS s
+        WHERE status_document.symbols IS NULL OR s.symbol = ANY (status_document.symbols)
+    )
+    SELECT
+        json_agg(to_json(e.status) ORDER BY e.symbol),
+        CASE
+            WHEN bool_or(e.light = 'red') FILTER (WHERE e.is_asked) THEN 'red'
+            WHEN bool_or(e.light = 'yellow') FILTER (WHERE e.is_asked) THEN 'yellow'
+            WHEN bool_or(e.is_asked) THEN 'green'
+            ELSE 'red'
+        END,
+        (
+            SELECT array_agg(format('%s: %s', o.symbol, p.problem) ORDER BY o.symbol, p.place)
+            FROM seen AS o
+            CROSS JOIN LATERAL unnest((o.status).problems) WITH ORDINALITY AS p (problem, place)
+            WHERE o.is_asked
+        )
+    INTO v_rows, v_light, v_problems
+    FROM seen AS e;
+    RETURN json_build_object(
+        'timestamp', upc._iso_utc(at),
+        'state', v_light,
+        'problems', coalesce(
+            v_problems, CASE v_light WHEN 'green' THEN '{}' ELSE '{nothing is ticked}' END::text[]
+        ),
+        'symbols', coalesce(v_rows, '[]'),
+        'valid_until', upc.valid_until(at)
+    )::text;
+END
+$fn$;
+COMMENT ON FUNCTION upc.status_document IS
+    'the status as JSON: green, yellow or red, the problems, and a row a symbol';
+
+
+CREATE FUNCTION upc.prove_write()
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    INSERT INTO upc_data.write_probe AS w (written_at, filler)
+    VALUES (
+        clock_timestamp(),
+        (
+            SELECT string_agg(decode(md5(random()::text), 'hex'), '')
+            FROM generate_series(1, 2048)
+        )
+    )
+    ON CONFLICT ON CONSTRAINT write_probe_is_only_pkey
+        DO UPDATE SET written_at = excluded.written_at, filler = excluded.filler;
+END
+$fn$;
+COMMENT ON FUNCTION upc.prove_write IS
+    'writes 32 kB in place of those that were written last, to see that the server can; the proof is the commit';
+
+
+-- Ticks that have stopped cannot say so themselves; whoever passes announcements on asks for it.
+CREATE FUNCTION upc.announce_silence(
+    symbol text DEFAULT NULL,
+    after interval DEFAULT '10 seconds'
+)
+RETURNS SETOF json
+LANGUAGE plpgsql VOLATILE ROWS 1
+AS $fn$
+DECLARE
+    v_status upc.symbol_status;
+    v_told json;
+BEGIN
+    FOR v_status IN
+        SELECT s.*
+        FROM upc.status(announce_silence.symbol) AS s
+        WHERE s.is_expected
+          AND s.feed NOT IN ('replay', 'simulated')
+          AND s.tick_age_seconds > extract(epoch FROM after)
+          AND NOT EXISTS (
+              SELECT FROM upc_data.condition AS c
+              WHERE c.symbol = s.symbol AND c.subject = 'tick'
+          )
+    LOOP
+        -- Of two who ask at once one waits, and then sees that it has been said.
+        PERFORM upc._lock_announcements(v_status.symbol);
+        v_told := upc._note_condition(
+            v_status.symbol, 'tick', 'halted', clock_timestamp(),
+            make_interval(secs => v_status.tick_age_seconds)
+        );
+        IF v_told IS NOT NULL THEN
+            RETURN NEXT v_told;
+        END IF;
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc.announce_silence IS
+    'announces that symbols which ought to be ticked are not, once; their next tick announces that it is back';
