@@ -3,6 +3,7 @@
 #   make test        the quick tests; options: make test PYTEST="-k lookup"
 #   make test-all    all of them
 #   make lint        ruff and mypy
+#   make reference   sql/README.md, from the comments in sql/
 #   make clean       removes what the others made here
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN = $(VENV)/bin
 # Files, not tests, go to the two processes: a file's tests share what they set up.
 RUN_TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint reference clean
 
 demo: $(VENV)/installed-demo
 	@echo "==> the demo: a real PostgreSQL, made-up candles, 125 fingerprints, one tick a second, a page"
@@ -38,6 +39,10 @@ lint: $(VENV)/installed-test
 	@$(BIN)/ruff format --check .
 	@echo "==> mypy --strict"
 	@$(BIN)/mypy
+
+reference: $(VENV)/installed-test
+	@echo "==> sql/README.md"
+	@$(BIN)/python -m tests.support.sql_reference
 
 $(BIN)/python:
 	@echo "==> a virtual environment in $(VENV), from $$($(PYTHON) --version)"

@@ -1,0 +1,254 @@
+"""Reference of the SQL side, `sql/README.md`, made from the text of `sql/`.
+
+    python -m tests.support.sql_reference
+
+A function's entry is its signature, the comment above it and its example; `upc._name` is internal
+and listed by file alone. Errors are those of the comment's `Errors:`, or the SQLSTATEs that the
+function and the functions that it calls raise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2] / "sql"
+TARGET = ROOT / "README.md"
+
+FOLDERS = {
+    "00_core": "Rules, symbols, refusals, states of freshness, formats, granting.",
+    "10_prices": "Candles, the price log, gaps.",
+    "20_momentum": "Momentum, and the correlations that follow from its weights.",
+    "25_histograms": "Windows, bins, counting, curves: shared by volatility and fingerprints.",
+    "30_volatility": "Ranges, the fit, the forecast, and curves of standardised moves.",
+    "40_fingerprints": "The build, curves, named views, sets in use, import and export.",
+    "50_strikes": "The question, lookup, readings, intervals, `compute_strikes`.",
+    "60_market": "Events, quotes, fees and edges, the strike table.",
+    "70_trades": "Trades, stops and settlement, announcements.",
+    "80_tick": "Feeds, documents, the lease, the tick, status, retention.",
+    "90_analysis": "Calibration, backtest, and the documents that readers get.",
+    "": "Roles and rights, last of all.",
+}
+
+START = (
+    "compute_strikes",
+    "probability",
+    "strike_table",
+    "momentum",
+    "volatility",
+    "build_fingerprints",
+    "refresh_fingerprints",
+    "use_fingerprints",
+    "tick",
+    "status",
+    "availability",
+    "trade_list",
+    "order_fees",
+    "calibration",
+    "edge_outcomes",
+    "backtest_scores",
+    "rules",
+    "set_rule",
+    "missing_candles",
+)
+
+SQLSTATES = {
+    "UP001": "price or observed average: not finite, or not above zero",
+    "UP002": "symbol: missing, or not registered",
+    "UP003": "step: not finite, or not above zero",
+    "UP004": "levels: outside 0 to 500",
+    "UP005": "method: unknown",
+    "UP006": "no fingerprint can answer",
+    "UP007": "momentum: not finite",
+    "UP008": "time to close: negative",
+    "UP009": "another process ticks the symbol",
+    "UP010": "feed: unknown",
+    "UP011": "no price to tick on",
+    "UP012": "origin of a fingerprint set: unknown",
+    "UP013": "no fingerprints of that origin",
+    "UP014": "market data that are not as Kalshi writes them",
+    "UP015": "a trade that cannot be",
+    "UP016": "no such market",
+    "UP017": "no such trade",
+    "UP018": "model: unknown",
+    "UP019": "settlement: unknown",
+    "UP020": "no forecast of the volatility, or a volatility that cannot be",
+    "UP021": "the seconds of the last minute were not seen",
+    "UP022": "a backtest that cannot be",
+    "UP023": "nothing has ticked the symbol",
+    "UP024": "no such fingerprint",
+    "UP026": "a fee of a trade that cannot be",
+    "UP029": "no such rule, or a value that it cannot have",
+}
+
+_CREATE = re.compile(
+    # Some are written by a DO block, indented or in quotes.
+    r"^((?:--.*\n)*) *'?CREATE (FUNCTION|VIEW|MATERIALIZED VIEW) (upc|analytics)\.(\w+)",
+    re.MULTILINE,
+)
+_BODY = re.compile(r"\s+(?:LANGUAGE|AS \$|SET |SECURITY )")
+_COMMENT = re.compile(
+    r"^COMMENT ON (?:FUNCTION|VIEW|MATERIALIZED VIEW) (?:upc|analytics)\.(\w+) IS\s+"
+    r"'((?:[^']|'')*)'",
+    re.MULTILINE,
+)
+_RAISED = re.compile(r"ERRCODE = '(UP\d{3})'")
+_CALLED = re.compile(r"\bupc\.(\w+)")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A function or view, as its file has it."""
+
+    file: str
+    kind: str
+    name: str
+    header: str
+    text: str
+    """From CREATE to the next object."""
+    comment: str
+
+    @property
+    def folder(self) -> str:
+        return self.file.rpartition("/")[0]
+
+    @property
+    def is_internal(self) -> bool:
+        return self.name.startswith("_")
+
+    @property
+    def signature(self) -> str:
+        """Name, arguments and result, without the schema."""
+        end = _BODY.search(self.text)
+        declared = self.text[: end.start() if end else None].strip()
+        return re.sub(r"^'?CREATE FUNCTION (?:upc|analytics)\.", "", declared)
+
+    @cached_property
+    def paragraphs(self) -> dict[str, str]:
+        """The comment in parts: `about`, `Errors` and `Example`."""
+        found: dict[str, str] = {"about": "", "Errors": "", "Example": ""}
+        part = "about"
+        for line in self.header.splitlines():
+            text = line.removeprefix("--")
+            for key in ("Errors", "Example"):
+                if text.strip().startswith(f"{key}:"):
+                    part, text = key, text.replace(f"{key}:", "", 1)
+            if part == "Errors" and not text.strip():
+                part = "about"
+            found[part] += text.rstrip() + "\n"
+        return {key: _trimmed(text) for key, text in found.items()}
+
+
+def _trimmed(text: str) -> str:
+    lines = [line.removeprefix(" ") for line in text.strip("\n").splitlines()]
+    return "\n".join(lines).strip()
+
+
+def entries() -> Iterator[Entry]:
+    files = sorted(ROOT.rglob("*.sql"), key=lambda path: path.relative_to(ROOT).as_posix())
+    for path in files:
+        text = path.read_text("utf-8")
+        comments = {name: said.replace("''", "'") for name, said in _COMMENT.findall(text)}
+        found = list(_CREATE.finditer(text))
+        ends = [match.start() for match in found[1:]] + [len(text)]
+        for match, end in zip(found, ends, strict=True):
+            yield Entry(
+                file=path.relative_to(ROOT).as_posix(),
+                kind=match[2],
+                name=match[4],
+                header=match[1] if match.start() > 0 else "",
+                text=text[match.start() + len(match[1]) : end],
+                comment=comments.get(match[4], ""),
+            )
+
+
+def raised(found: list[Entry]) -> dict[str, set[str]]:
+    """SQLSTATEs that each function may raise, those of the functions that it calls included."""
+    own = {entry.name: set(_RAISED.findall(entry.text)) for entry in found}
+    calls = {entry.name: set(_CALLED.findall(entry.text)) & own.keys() for entry in found}
+    is_growing = True
+    while is_growing:
+        is_growing = False
+        for name, called in calls.items():
+            more = set().union(own[name], *(own[other] for other in called))
+            is_growing |= more != own[name]
+            own[name] = more
+    return own
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _function(entry: Entry, states: set[str]) -> Iterator[str]:
+    yield f"#### `{entry.name}`\n"
+    yield f"```sql\n{entry.signature}\n```\n"
+    yield (entry.paragraphs["about"] or _sentence(entry.comment)) + "\n"
+    errors = entry.paragraphs["Errors"] or ", ".join(sorted(states)) or "none of its own."
+    yield f"Errors: {errors}\n"
+    if example := entry.paragraphs["Example"]:
+        yield f"```sql\n{example}\n```\n"
+
+
+def _folder(name: str, found: list[Entry], states: dict[str, set[str]]) -> Iterator[str]:
+    yield f"## {name or '99_rights.sql'}\n"
+    yield f"{FOLDERS[name]}\n"
+    public = [entry for entry in found if not entry.is_internal]
+    for entry in public:
+        if entry.kind == "FUNCTION":
+            yield from _function(entry, states[entry.name])
+    views = [entry for entry in public if entry.kind != "FUNCTION"]
+    if views:
+        yield "Views:\n"
+        yield "\n".join(f"- `{view.name}`: {view.comment}" for view in views) + "\n"
+    internal = [entry for entry in found if entry.is_internal]
+    if internal:
+        yield "Internal:\n"
+        files = groupby(internal, key=lambda entry: entry.file)
+        for file, inside in files:
+            names = ", ".join(f"`{entry.name}`" for entry in inside)
+            yield f"- {file.rpartition('/')[2]}: {names}"
+        yield ""
+
+
+def _links(names: Iterable[str]) -> str:
+    return ", ".join(f"[`{name}`](#{name})" for name in names)
+
+
+def reference() -> str:
+    found = list(entries())
+    states = raised(found)
+    lines = [
+        "# SQL reference\n",
+        "Written by `make reference` from the comments of the files.\n",
+        "The folders load in the order of their numbers; no file uses an object of a later one. "
+        "Functions and views are in the schema `upc`, judgements in `analytics`. "
+        "A name that begins with an underscore is internal and may change with any release.\n",
+        f"Start with {_links(START)}. Most others are steps of pyupc's own commands.\n",
+        "| SQLSTATE | refused |",
+        "| --- | --- |",
+        *(f"| {state} | {meaning} |" for state, meaning in SQLSTATES.items()),
+        "",
+        "Every refusal has a DETAIL and a HINT.\n",
+        "| folder | holds | public |",
+        "| --- | --- | --- |",
+    ]
+    folders = {name: list(group) for name, group in groupby(found, key=lambda entry: entry.folder)}
+    for name, group in folders.items():
+        public = [entry for entry in group if not entry.is_internal]
+        functions = _links(entry.name for entry in public if entry.kind == "FUNCTION")
+        views = ", ".join(f"`{entry.name}`" for entry in public if entry.kind != "FUNCTION")
+        listed = ", ".join(filter(None, (functions, views)))
+        lines.append(f"| {name or '99_rights.sql'} | {FOLDERS[name]} | {listed} |")
+    lines.append("")
+    for name, group in folders.items():
+        lines.extend(_folder(name, group, states))
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(reference(), "utf-8")
