@@ -11,6 +11,7 @@ from pyupc.errors import Busy, DatabaseUnreachable, PyupcError
 from pyupc.feed.report import Report
 from pyupc.fingerprints.build import build
 from pyupc.fingerprints.progress import Silent
+from pyupc.runtime.clock import SYSTEM, Clock
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -24,14 +25,18 @@ AGAIN_AFTER = timedelta(minutes=1)
 
 
 async def build_hourly(
-    dsn: str, symbols: Sequence[str], report: Report, stop: asyncio.Event
+    dsn: str,
+    symbols: Sequence[str],
+    report: Report,
+    stop: asyncio.Event,
+    clock: Clock = SYSTEM,
 ) -> None:
     """Count the new candles once an hour, until it is cancelled."""
     while True:
-        now = datetime.now(UTC)
-        await asyncio.sleep((next_build(now) - now).total_seconds())
+        now = datetime.fromtimestamp(clock.wall(), UTC)
+        await clock.sleep((next_build(now) - now).total_seconds())
         while not await build_once(dsn, symbols, report, stop):
-            await asyncio.sleep(AGAIN_AFTER.total_seconds())
+            await clock.sleep(AGAIN_AFTER.total_seconds())
 
 
 def next_build(now: datetime) -> datetime:

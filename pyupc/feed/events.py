@@ -17,6 +17,7 @@ from pyupc.kalshi.api import HOUR, Kalshi, Reading, Upcoming
 from pyupc.kalshi.http import KalshiError, utc_now
 from pyupc.runtime.async_stop import Stopped, answer, pause
 from pyupc.runtime.backoff import Backoff
+from pyupc.runtime.clock import SYSTEM, Clock
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -59,6 +60,7 @@ async def follow_event(
     *,
     times: Times | None = None,
     backoff: Backoff | None = None,
+    clock: Clock = SYSTEM,
 ) -> None:
     """Read the event of the symbol that closes next every `interval` seconds, until `stop`.
 
@@ -69,7 +71,17 @@ async def follow_event(
     if times is None:
         times = Times()
     await _Follower(
-        client, symbol, series, store, report, stop, now, interval, times, backoff or Backoff()
+        client,
+        symbol,
+        series,
+        store,
+        report,
+        stop,
+        now,
+        interval,
+        times,
+        backoff or Backoff(),
+        clock,
     ).run()
 
 
@@ -85,10 +97,11 @@ class _Follower:
     interval: float
     times: Times
     backoff: Backoff
+    clock: Clock
 
     def __post_init__(self) -> None:
         self._subject = f"Kalshi {self.symbol}"
-        self._clock = asyncio.get_running_loop().time
+        self._clock = self.clock.monotonic
         self._event: Upcoming | None = None
         self._following: Upcoming | None = None
         self._closed: dict[str, datetime] = {}
@@ -106,7 +119,7 @@ class _Follower:
                         due = next_start(due, self._clock(), self.interval * self.backoff.slowdown)
                     else:
                         due = self._clock() + wait
-                    await pause(self.stop, due - self._clock())
+                    await pause(self.stop, due - self._clock(), self.clock)
                     self._raise_from_tasks()
         finally:
             if not self.stop.is_set():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pyupc.exchange.live import Exchange, ExchangeProblem
 from pyupc.feed.report import Report
 from pyupc.feed.store import Lost, Store
 from pyupc.runtime.backoff import Backoff
+from pyupc.runtime.clock import SYSTEM
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -54,7 +54,7 @@ class Minutes:
         *,
         times: Times | None = None,
         now: Callable[[], datetime] | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] = SYSTEM.sleep,
     ) -> None:
         self._exchange = exchange
         self._symbol = symbol

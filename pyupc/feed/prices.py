@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +11,7 @@ from pyupc.exchange.live import Exchange, ExchangeProblem, Quote
 from pyupc.feed.report import Report
 from pyupc.feed.store import Store
 from pyupc.runtime.backoff import Backoff
+from pyupc.runtime.clock import SYSTEM, Clock
 
 NO_PRICE = "it does not say a price"
 SILENT = "it is silent while requests bring newer prices"
@@ -50,7 +49,7 @@ class Prices:
         flow: Flow,
         *,
         times: Times | None = None,
-        now: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM,
     ) -> None:
         self._exchange = exchange
         self._symbol = symbol
@@ -59,12 +58,13 @@ class Prices:
         self._report = report
         self._flow = flow
         self._times = times or Times()
-        self._now = now
+        self._clock = clock
+        self._now = clock.monotonic
         self._subject = f"{exchange.name} {symbol}"
         self._socket = f"{exchange.name} {symbol} websocket"
         # A first request at once: a websocket takes longer to open.
-        self._heard = now() - self._times.interval
-        self._listened = now()
+        self._heard = self._now() - self._times.interval
+        self._listened = self._now()
         self._told: Quote | None = None
 
     async def run(self) -> None:
@@ -80,7 +80,7 @@ class Prices:
                 quote = await self._exchange.watch(self._pair)
             except ExchangeProblem as problem:
                 self._report.failed(self._socket, problem.reason)
-                await asyncio.sleep(backoff.failed(is_limited=problem.is_limit))
+                await self._clock.sleep(backoff.failed(is_limited=problem.is_limit))
                 continue
             backoff.succeeded()
             self._report.works(self._socket)
@@ -89,7 +89,7 @@ class Prices:
             if await self._take(quote):
                 self._heard = self._now()
             # What comes meanwhile is passed over: the log holds a few prices a second, not each.
-            await asyncio.sleep(self._times.gap)
+            await self._clock.sleep(self._times.gap)
 
     async def _ask(self) -> None:
         """A price that is not repeated by anybody would be old, and nobody would know."""
@@ -97,14 +97,14 @@ class Prices:
         while True:
             pause = self._heard + self._times.interval * backoff.slowdown - self._now()
             if pause > 0:
-                await asyncio.sleep(pause)
+                await self._clock.sleep(pause)
                 continue
             began = self._now()
             try:
                 quote = await self._exchange.ask(self._pair)
             except ExchangeProblem as problem:
                 self._report.failed(self._subject, problem.reason)
-                await asyncio.sleep(backoff.failed(is_limited=problem.is_limit))
+                await self._clock.sleep(backoff.failed(is_limited=problem.is_limit))
                 continue
             backoff.succeeded()
             self._heard = max(self._heard, began)
@@ -116,7 +116,7 @@ class Prices:
         if quote.price is None:
             self._report.failed(self._subject, NO_PRICE)
             return False
-        received_at = datetime.now(UTC)
+        received_at = datetime.fromtimestamp(self._clock.wall(), UTC)
         try:
             is_logged = await self._store.price(self._symbol, quote.price, quote.at, received_at)
         except PyupcError as problem:

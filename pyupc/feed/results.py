@@ -20,6 +20,7 @@ from pyupc.feed.report import Report
 from pyupc.kalshi.api import Kalshi, Upcoming
 from pyupc.kalshi.http import KalshiError, utc_now
 from pyupc.runtime.async_stop import Stopped, answer, pause
+from pyupc.runtime.clock import SYSTEM, Clock
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -60,12 +61,13 @@ async def follow_results(
     now: Callable[[], datetime] = utc_now,
     *,
     times: Times | None = None,
+    clock: Clock = SYSTEM,
 ) -> None:
     """Read the symbol's closed events until they have results, the first of them at once.
 
     It goes on until `stop`. A write under way is finished before it stops, a request is not.
     """
-    await _Results(client, symbol, store, report, stop, now, times or Times()).run()
+    await _Results(client, symbol, store, report, stop, now, times or Times(), clock).run()
 
 
 @dataclass
@@ -77,10 +79,11 @@ class _Results:
     stop: asyncio.Event
     now: Callable[[], datetime]
     times: Times
+    clock: Clock
 
     def __post_init__(self) -> None:
         self._subject = f"results {self.symbol}"
-        self._clock = asyncio.get_running_loop().time
+        self._clock = self.clock.monotonic
         self._due: dict[str, float] = {}
         self._told: set[str] = set()
 
@@ -88,7 +91,7 @@ class _Results:
         with suppress(Stopped):
             while True:
                 await self._round()
-                await pause(self.stop, self.times.look_every)
+                await pause(self.stop, self.times.look_every, self.clock)
 
     async def _round(self) -> None:
         """Read what is due, unless Kalshi does not answer: then it has a rest."""
@@ -103,7 +106,7 @@ class _Results:
                 self._tell(event.ticker, error)
             except PyupcError as error:
                 self._tell(event.ticker, error)
-            await pause(self.stop, self.times.apart)
+            await pause(self.stop, self.times.apart, self.clock)
 
     async def _due_now(self) -> list[Upcoming]:
         """Those that have waited longest come first, so that none keeps the others from theirs."""

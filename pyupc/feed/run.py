@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import time
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -21,8 +20,9 @@ from pyupc.feed.minutes import Minutes
 from pyupc.feed.prices import Flow, Prices
 from pyupc.feed.report import Report
 from pyupc.feed.store import SUBJECT, Lost, Store
-from pyupc.runtime.async_stop import Stopped, pause, signals, until
+from pyupc.runtime.async_stop import signals, until
 from pyupc.runtime.backoff import Backoff
+from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.server_clock import Skew
 from pyupc.runtime.stop import INTERRUPTED
 
@@ -65,9 +65,10 @@ def run(job: Job) -> int:
 
 
 class _Run:
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, clock: Clock = SYSTEM) -> None:
         self._job = job
-        self._report = Report(time.monotonic)
+        self._report = Report(clock.monotonic)
+        self._clock = clock
         self._flows: dict[str, Flow] = {}
         self._skews: dict[str, Skew] = {}
         self._stop = asyncio.Event()
@@ -80,7 +81,7 @@ class _Run:
                 stack.push_async_callback(_close, exchange)
                 self._skews[exchange.name] = exchange.skew
                 self._see_to_broken_websockets(exchange)
-                store = Store(job.dsn, exchange.name, self._report)
+                store = Store(job.dsn, exchange.name, self._report, clock=self._clock)
                 stack.push_async_callback(store.close)
                 if (begun := await self._begin(store)) is None:
                     return INTERRUPTED if signal.SIGINT in received else 0
@@ -90,7 +91,9 @@ class _Run:
                     series = {name: registered[name][1] for name in symbols}
                     work += await self._markets(stack, store, series)
                 if job.is_building:
-                    work.append(build_hourly(job.dsn, symbols, self._report, self._stop))
+                    work.append(
+                        build_hourly(job.dsn, symbols, self._report, self._stop, self._clock)
+                    )
                 pairs = {name: registered[name][0] for name in symbols}
                 work += [store.keep(), self._tell(), self._trade(exchange, store, pairs)]
                 await until(self._stop, work, job.seconds)
@@ -115,9 +118,7 @@ class _Run:
             else:
                 self._report.works(SUBJECT)
                 return registered, symbols
-            try:
-                await pause(self._stop, backoff.failed())
-            except Stopped:
+            if await self._clock.wait(backoff.failed(), self._stop):
                 return None
 
     async def _markets(
@@ -166,7 +167,7 @@ class _Run:
                 pairs = await exchange.pairs(wanted)
             except ExchangeProblem as problem:
                 self._report.failed(exchange.name, problem.reason)
-                await asyncio.sleep(backoff.failed(is_limited=problem.is_limit))
+                await self._clock.sleep(backoff.failed(is_limited=problem.is_limit))
             else:
                 self._report.works(exchange.name)
                 return pairs
@@ -174,12 +175,13 @@ class _Run:
     async def _tell(self) -> None:
         """A line a minute."""
         logged: dict[str, int] = {}
-        since = time.monotonic()
+        since = self._clock.monotonic()
         while True:
-            await asyncio.sleep(MINUTE_SECONDS)
-            seconds = time.monotonic() - since
+            await self._clock.sleep(MINUTE_SECONDS)
+            seconds = self._clock.monotonic() - since
+            now = datetime.fromtimestamp(self._clock.wall(), UTC)
             parts = [
-                _line(symbol, flow, (flow.logged - logged.get(symbol, 0)) / seconds)
+                _line(symbol, flow, (flow.logged - logged.get(symbol, 0)) / seconds, now)
                 for symbol, flow in self._flows.items()
             ]
             logged = {symbol: flow.logged for symbol, flow in self._flows.items()}
@@ -242,10 +244,10 @@ def _chosen(symbols: Sequence[str], registered: Registered) -> list[str]:
     return list(symbols or registered)
 
 
-def _line(symbol: str, flow: Flow, rate: float) -> str:
+def _line(symbol: str, flow: Flow, rate: float, now: datetime) -> str:
     if flow.price is None or flow.priced_at is None:
         return f"{symbol} no price"
-    age = (datetime.now(UTC) - flow.priced_at).total_seconds()
+    age = (now - flow.priced_at).total_seconds()
     return f"{symbol} {flow.price:.2f}, {rate:.1f} prices/s, {age:.1f} s old"
 
 

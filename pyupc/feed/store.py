@@ -20,6 +20,7 @@ from pyupc.exchange.answer import Candle
 from pyupc.feed import statements
 from pyupc.feed.report import Report
 from pyupc.runtime.backoff import Backoff
+from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import OUTDATED, watchful
 from pyupc.sql_errors import translate
 
@@ -46,12 +47,19 @@ class Store:
     """
 
     def __init__(
-        self, dsn: str, exchange: str, report: Report, *, limit: float = STATEMENT_SECONDS
+        self,
+        dsn: str,
+        exchange: str,
+        report: Report,
+        *,
+        limit: float = STATEMENT_SECONDS,
+        clock: Clock = SYSTEM,
     ) -> None:
         self._dsn = watchful(dsn, limit)
         self._exchange = exchange
         self._report = report
         self._limit = limit
+        self._clock = clock
         self._symbols: Sequence[str] = ()
         self._led: set[str] = set()
         self._thread = ThreadPoolExecutor(1, "pyupc feed store")
@@ -143,7 +151,7 @@ class Store:
             # An upgrade that has rebuilt the functions is over in a moment.
             pause = 0.0
             while self._is_lost.is_set():
-                await asyncio.sleep(pause)
+                await self._clock.sleep(pause)
                 try:
                     self._conn = await self._in_thread(lambda: self._connected(code=False))
                     await self.take(self._symbols)

@@ -16,6 +16,7 @@ from pyupc.notify.link import Link
 from pyupc.notify.message import Announcement, Message
 from pyupc.notify.target import NotSent, Target
 from pyupc.runtime.backoff import Backoff
+from pyupc.runtime.clock import SYSTEM, Clock
 
 logger = logging.getLogger("pyupc.notify")
 
@@ -34,13 +35,20 @@ class Courier:
     """
 
     def __init__(
-        self, target: Target, kinds: Sequence[str], link: Link, health: Health, stop: asyncio.Event
+        self,
+        target: Target,
+        kinds: Sequence[str],
+        link: Link,
+        health: Health,
+        stop: asyncio.Event,
+        clock: Clock = SYSTEM,
     ) -> None:
         self.target = target
         self._kinds = kinds
         self._link = link
         self._health = health
         self._stop = stop
+        self._clock = clock
         self._backoff = Backoff()
         self._news = asyncio.Event()
         self._unacknowledged: set[tuple[str, int]] = set()
@@ -73,9 +81,10 @@ class Courier:
                 if self._link.is_up.is_set():
                     await self.send_waiting()
             except NotSent:
-                await self._pause(self._backoff.failed())
+                # News do not end a pause after a failure.
+                await self._clock.wait(self._backoff.failed(), self._stop)
             else:
-                await self._wait(POLL_SECONDS)
+                await self._clock.wait(POLL_SECONDS, self._news)
 
     async def send_waiting(self) -> None:
         """Send what is waiting now; NotSent as soon as one fails."""
@@ -101,7 +110,7 @@ class Courier:
         key = (each.symbol, each.announcement_id)
         # It has arrived, and only the database does not know.
         if key not in self._unacknowledged:
-            await self._send(each.as_message(datetime.now(UTC)))
+            await self._send(each.as_message(datetime.fromtimestamp(self._clock.wall(), UTC)))
             self._unacknowledged.add(key)
         await self._link.ask(lambda conn: outbox.acknowledge(conn, self.target.subscriber, each))
         self._unacknowledged.discard(key)
@@ -130,17 +139,6 @@ class Courier:
         self._backoff.succeeded()
         self._health.works(shown)
         logger.info("sent to %s: %s", shown, message.name)
-
-    async def _wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-
-    async def _pause(self, seconds: float) -> None:
-        """News do not end a pause after a failure."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
 
 
 def _apart(work: Callable[[], None]) -> asyncio.Future[None]:

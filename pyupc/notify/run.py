@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,8 +18,9 @@ from pyupc.notify.link import Link
 from pyupc.notify.message import Message
 from pyupc.notify.target import NotSent, Target
 from pyupc.notify.watch import DATABASE, LONGEST_PAUSE, Watch
-from pyupc.runtime.async_stop import Stopped, pause, signals
+from pyupc.runtime.async_stop import signals
 from pyupc.runtime.backoff import Backoff
+from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.stop import INTERRUPTED
 
 logger = logging.getLogger("pyupc.notify")
@@ -61,9 +61,9 @@ def test(targets: Sequence[Target]) -> list[str]:
     return failed
 
 
-async def _run(job: Job) -> int:
+async def _run(job: Job, clock: Clock = SYSTEM) -> int:
     stop = asyncio.Event()
-    health = Health(time.monotonic)
+    health = Health(clock.monotonic)
     couriers: list[Courier] = []
 
     def heard() -> None:
@@ -72,11 +72,11 @@ async def _run(job: Job) -> int:
 
     names = [target.subscriber for target in job.targets]
     link = Link(job.dsn, names, heard, from_start=job.from_start)
-    couriers += [Courier(each, job.kinds, link, health, stop) for each in job.targets]
-    watch = Watch(link, couriers, health, stop)
+    couriers += [Courier(each, job.kinds, link, health, stop, clock) for each in job.targets]
+    watch = Watch(link, couriers, health, stop, clock)
     with signals(stop, False) as received:
         try:
-            if not await _begin(link, health, stop, is_patient=not job.is_once):
+            if not await _begin(link, health, stop, clock, is_patient=not job.is_once):
                 return INTERRUPTED if signal.SIGINT in received else 0
             for each in job.targets:
                 kinds = ", ".join(job.kinds)
@@ -90,7 +90,9 @@ async def _run(job: Job) -> int:
     return INTERRUPTED if signal.SIGINT in received else 0
 
 
-async def _begin(link: Link, health: Health, stop: asyncio.Event, *, is_patient: bool) -> bool:
+async def _begin(
+    link: Link, health: Health, stop: asyncio.Event, clock: Clock, *, is_patient: bool
+) -> bool:
     """A database that is busy is waited for; false if a signal came first."""
     backoff = Backoff()
     while True:
@@ -104,9 +106,7 @@ async def _begin(link: Link, health: Health, stop: asyncio.Event, *, is_patient:
         else:
             health.works(DATABASE)
             return True
-        try:
-            await pause(stop, min(LONGEST_PAUSE, backoff.failed()))
-        except Stopped:
+        if await clock.wait(min(LONGEST_PAUSE, backoff.failed()), stop):
             return False
 
 

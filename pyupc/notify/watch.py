@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from pyupc.errors import PyupcError, SchemaOutOfDate
@@ -14,6 +13,7 @@ from pyupc.notify.health import Health
 from pyupc.notify.link import Link
 from pyupc.notify.message import own
 from pyupc.runtime.backoff import Backoff
+from pyupc.runtime.clock import SYSTEM, Clock
 
 DATABASE = "database"
 
@@ -27,12 +27,18 @@ class Watch:
     """Announces ticks that are silent, connects anew, and tells of an outage of the database."""
 
     def __init__(
-        self, link: Link, couriers: Sequence[Courier], health: Health, stop: asyncio.Event
+        self,
+        link: Link,
+        couriers: Sequence[Courier],
+        health: Health,
+        stop: asyncio.Event,
+        clock: Clock = SYSTEM,
     ) -> None:
         self._link = link
         self._couriers = couriers
         self._health = health
         self._stop = stop
+        self._clock = clock
 
     async def rounds(self) -> None:
         """Until `stop`. Raises SchemaOutOfDate, nothing else."""
@@ -46,11 +52,11 @@ class Watch:
                 raise
             except PyupcError as problem:
                 self._health.failed(DATABASE, problem.message)
-                await self._pause(min(LONGEST_PAUSE, backoff.failed()))
+                await self._clock.wait(min(LONGEST_PAUSE, backoff.failed()), self._stop)
             else:
                 backoff.succeeded()
                 self._health.works(DATABASE)
-                await self._until_lost(ROUND_SECONDS)
+                await self._clock.wait(ROUND_SECONDS, self._link.is_lost, self._stop)
 
     def _look(self, conn: outbox.Connection) -> None:
         outbox.announce_silence(conn)
@@ -67,28 +73,17 @@ class Watch:
                 is_told = True
                 message = f"the database cannot be used: {failing[1]}"
                 for courier in self._couriers:
-                    courier.outage(own("halted", message, datetime.now(UTC)))
+                    courier.outage(own("halted", message, self._now()))
             elif failing is None and is_told:
                 is_told = False
                 for courier in self._couriers:
                     message = "the database can be used again"
-                    courier.recovery(own("recovered", message, datetime.now(UTC)))
-            await self._pause(_LOOK_SECONDS)
+                    courier.recovery(own("recovered", message, self._now()))
+            await self._clock.wait(_LOOK_SECONDS, self._stop)
 
     def _failing(self) -> tuple[float, str] | None:
         found = [self._health.failing(subject) for subject in (DATABASE, OUTBOX)]
         return max((each for each in found if each is not None), default=None)
 
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-
-    async def _until_lost(self, seconds: float) -> None:
-        """A pause that ends early when somebody finds that the connection is lost, or to stop."""
-        waiting = [asyncio.ensure_future(each.wait()) for each in (self._link.is_lost, self._stop)]
-        try:
-            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waiting:
-                each.cancel()
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.wall(), UTC)

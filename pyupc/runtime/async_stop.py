@@ -6,10 +6,11 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from pyupc.runtime.clock import SYSTEM, Clock
 
 T = TypeVar("T")
 
@@ -18,12 +19,9 @@ class Stopped(Exception):
     """It is time to stop."""
 
 
-async def pause(stop: asyncio.Event, seconds: float) -> None:
+async def pause(stop: asyncio.Event, seconds: float, clock: Clock = SYSTEM) -> None:
     """Raises Stopped as soon as it is time to stop."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(max(0.0, seconds)):
-            await stop.wait()
-    if stop.is_set():
+    if await clock.wait(seconds, stop):
         raise Stopped
 
 
@@ -48,10 +46,11 @@ async def until(
     """Work until `stop` is set or the seconds are over; raises what any part of it raises."""
     tasks = {asyncio.ensure_future(each) for each in work}
     waiter = asyncio.ensure_future(stop.wait())
-    deadline = None if seconds is None else time.monotonic() + seconds
+    loop = asyncio.get_running_loop()
+    deadline = None if seconds is None else loop.time() + seconds
     try:
         while not stop.is_set():
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            left = None if deadline is None else max(0.0, deadline - loop.time())
             done, _ = await asyncio.wait(
                 {waiter, *tasks}, timeout=left, return_when=asyncio.FIRST_COMPLETED
             )

@@ -8,10 +8,21 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
+from typing import Protocol
 
 INTERRUPTED = 130
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Waiting(Protocol):
+    """The wait between two steps, which a wish to stop ends; `received` is the signal."""
+
+    received: int | None
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep so long, or until it is time to stop; true if it is."""
+        ...
 
 
 class Stop:

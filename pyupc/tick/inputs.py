@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 
 from pyupc.errors import Busy, PyupcError
+from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import Lost
-from pyupc.runtime.stop import Stop
+from pyupc.runtime.stop import Waiting
 from pyupc.tick.feeder import Feeder
 from pyupc.tick.job import Job
 from pyupc.tick.report import Report
@@ -28,13 +28,14 @@ def wait_for_prices(
     session: Session,
     feeder: Feeder,
     symbols: Sequence[str],
-    stop: Stop,
+    stop: Waiting,
     report: Report,
+    clock: Clock = SYSTEM,
 ) -> bool:
     """Wait for first prices; false if a signal came first. PyupcError if there are none."""
-    began = time.monotonic()
+    began = clock.monotonic()
     while True:
-        waited = time.monotonic() - began
+        waited = clock.monotonic() - began
         within = timedelta(seconds=_RECENT_SECONDS + waited)
         try:
             feeder.tend()
@@ -43,7 +44,7 @@ def wait_for_prices(
         except Busy as problem:
             report.lost(problem)
             # What cannot be seen is not missing yet.
-            began = time.monotonic()
+            began = clock.monotonic()
             if stop.wait(_LOOK_SECONDS):
                 return False
             continue

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
 from pyupc.runtime.connection import Link
-from pyupc.runtime.stop import Stop
+from pyupc.runtime.stop import Waiting
 from pyupc.tick.report import Report
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ _LONGEST_PAUSE_SECONDS = 0.8
 _JITTER = 0.2
 
 
-def patiently(work: Callable[[], T], stop: Stop, report: Report) -> T | None:
+def patiently(work: Callable[[], T], stop: Waiting, report: Report) -> T | None:
     """The result of `work`, done again while the database is busy; None if a signal came first."""
     while True:
         try:
@@ -32,7 +32,7 @@ def patiently(work: Callable[[], T], stop: Stop, report: Report) -> T | None:
             return None
 
 
-def reconnect(link: Link, stop: Stop, meanwhile: Callable[[], None]) -> bool:
+def reconnect(link: Link, stop: Waiting, meanwhile: Callable[[], None]) -> bool:
     """Try until the database answers, `meanwhile` after each failure; false if a signal came first.
 
     Raises SchemaOutOfDate if it comes back with another schema.

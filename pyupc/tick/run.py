@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
+from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.clocks import Clocks
 from pyupc.runtime.connection import HeldByAnother, Lost
-from pyupc.runtime.stop import Stop
+from pyupc.runtime.stop import Stop, Waiting
 from pyupc.runtime.systemd import Notifier
 from pyupc.tick import layout
 from pyupc.tick.files import Folder
@@ -57,7 +57,7 @@ def run(job: Job, view: View | None = None) -> Outcome:
             session.close()
 
 
-def _opened(session: Session, job: Job, stop: Stop) -> Rules | None:
+def _opened(session: Session, job: Job, stop: Waiting) -> Rules | None:
     """None if a signal came first. A run of so many rounds does not wait for what is busy."""
 
     def opened() -> Rules:
@@ -69,7 +69,7 @@ def _opened(session: Session, job: Job, stop: Stop) -> Rules | None:
 
     if job.count is not None:
         return opened()
-    return patiently(opened, stop, Report(time.monotonic, job.feed, job.interval))
+    return patiently(opened, stop, Report(SYSTEM.monotonic, job.feed, job.interval))
 
 
 class _Run:
@@ -82,6 +82,7 @@ class _Run:
         stop: Stop,
         view: View | None,
         notifier: Notifier,
+        clock: Clock = SYSTEM,
     ) -> None:
         self._job = job
         self._session = session
@@ -89,16 +90,17 @@ class _Run:
         self._stop = stop
         self._view = view
         self._notifier = notifier
-        self._report = Report(time.monotonic, job.feed, job.interval)
-        self._rounds = Rounds(job.interval, time.monotonic, stop.wait, job.count)
-        self._health = Health(job, session, folder, time.monotonic, lambda: aging.rules)
+        self._clock = clock
+        self._report = Report(clock.monotonic, job.feed, job.interval)
+        self._rounds = Rounds(job.interval, clock.monotonic, stop.wait, job.count)
+        self._health = Health(job, session, folder, clock.monotonic, lambda: aging.rules)
         self._aging = aging
         self._publisher = Publisher(session, folder, aging, with_snapshot=job.legacy_layout)
-        self._clocks = Clocks(time.monotonic, time.time)
+        self._clocks = Clocks(clock.monotonic, clock.wall)
         self._upkeep = Upkeep(
-            session.delete_expired, job.upkeep_seconds, job.interval, time.monotonic
+            session.delete_expired, job.upkeep_seconds, job.interval, clock.monotonic
         )
-        self._revision = Revision(session.check, time.monotonic)
+        self._revision = Revision(session.check, clock.monotonic)
         self._replay = Replay(job, session)
         self._ticked_at: dict[str, float] = {}
         self._ticks: dict[str, Tick] = {}
@@ -124,6 +126,7 @@ class _Run:
                 with_snapshot=self._job.legacy_layout,
             ),
             self._health,
+            self._clock,
         )
         has_waited: bool | None = False
         while True:
@@ -184,7 +187,9 @@ class _Run:
     def _is_fed(self, feeder: Feeder, symbols: tuple[str, ...]) -> bool:
         from pyupc.tick.inputs import wait_for_prices
 
-        return wait_for_prices(self._job, self._session, feeder, symbols, self._stop, self._report)
+        return wait_for_prices(
+            self._job, self._session, feeder, symbols, self._stop, self._report, self._clock
+        )
 
     def _loop(self, symbols: tuple[str, ...], feeder: Feeder | None, is_successor: bool) -> None:
         may_refuse = not is_successor
@@ -233,7 +238,7 @@ class _Run:
 
     def _tick(self, symbol: str, k: int) -> Tick:
         job = self._job
-        began = time.monotonic()
+        began = self._clock.monotonic()
         born = self._aging.now()
         last = self._ticked_at.get(symbol)
         question = Question(
@@ -252,7 +257,7 @@ class _Run:
         )
         tick = self._session.tick(question)
         self._ticked_at[symbol] = began
-        seconds = time.monotonic() - began
+        seconds = self._clock.monotonic() - began
         if seconds > job.lease.total_seconds():
             self._make_sure_of(symbol)
         self._report.ticked(symbol, tick, seconds)

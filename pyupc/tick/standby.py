@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from pyupc.errors import Busy
+from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import Lost
-from pyupc.runtime.stop import Stop
+from pyupc.runtime.stop import Waiting
 from pyupc.runtime.systemd import Notifier
 from pyupc.tick.health import Health
 from pyupc.tick.job import LATE_SECONDS
@@ -79,11 +79,12 @@ class Standby:
     def __init__(
         self,
         session: Session,
-        stop: Stop,
+        stop: Waiting,
         report: Report,
         notifier: Notifier,
         mirror: Mirror,
         health: Health,
+        clock: Clock = SYSTEM,
     ) -> None:
         self._session = session
         self._mirror = mirror
@@ -91,14 +92,15 @@ class Standby:
         self._stop = stop
         self._report = report
         self._notifier = notifier
+        self._clock = clock
 
     def wait(self, symbols: Sequence[str]) -> bool | None:
         """Whether another process had to be waited for; None if a signal came first.
 
         Several may come out of this at once: the first tick of one of them succeeds.
         """
-        watch = Watch(time.monotonic)
-        revision = Revision(self._session.check, time.monotonic)
+        watch = Watch(self._clock.monotonic)
+        revision = Revision(self._session.check, self._clock.monotonic)
         has_waited = False
         self._mirror.begin()
         while True:
