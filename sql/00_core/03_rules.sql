@@ -154,14 +154,14 @@ RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_taken text := current_setting('upc.taken_rules', true);
+    v_cached text := current_setting('upc.cached_rules', true);
     v_value text;
 BEGIN
     -- In a tick they have been read, and checked.
-    IF v_taken = '{}' THEN
+    IF v_cached = '{}' THEN
         RETURN NULL;
-    ELSIF v_taken <> '' THEN
-        RETURN v_taken::json ->> name;
+    ELSIF v_cached <> '' THEN
+        RETURN v_cached::json ->> name;
     END IF;
 
     SELECT r.value INTO v_value FROM upc_data.rule AS r WHERE r.name = _stored_rule.name;
@@ -176,9 +176,9 @@ COMMENT ON FUNCTION upc._stored_rule IS
 
 
 -- Read all rules of the table at once and keep them to the end of the transaction, or until
--- upc.taken_rules is set to nothing. A tick asks for two dozen.
+-- upc.cached_rules is set to nothing. A tick asks for two dozen.
 -- Errors: 22023 a value that its rule cannot have.
-CREATE FUNCTION upc._take_rules()
+CREATE FUNCTION upc._cache_rules()
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $fn$
@@ -186,7 +186,7 @@ DECLARE
     v_rules text;
 BEGIN
     IF NOT EXISTS (SELECT FROM upc_data.rule) THEN
-        RETURN set_config('upc.taken_rules', '{}', true);
+        RETURN set_config('upc.cached_rules', '{}', true);
     END IF;
 
     -- A name of another pyupc's is nobody's business here.
@@ -199,10 +199,10 @@ BEGIN
         PERFORM upc._rule_text(e.key, e.value) FROM json_each_text(v_rules::json) AS e;
         PERFORM set_config('upc.checked_rules', v_rules, false);
     END IF;
-    RETURN set_config('upc.taken_rules', v_rules, true);
+    RETURN set_config('upc.cached_rules', v_rules, true);
 END
 $fn$;
-COMMENT ON FUNCTION upc._take_rules IS
+COMMENT ON FUNCTION upc._cache_rules IS
     'internal: reads the rules of the table once for the rest of the transaction; raises 22023 if one has been broken there';
 
 

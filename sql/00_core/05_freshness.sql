@@ -43,18 +43,18 @@ COMMENT ON FUNCTION upc._price_state IS
 --
 -- kind: as in document_keys. state: freshness of the price, the quotes or the document, whichever
 -- the caller means; `paused` is the state of quotes whose market is paused.
-CREATE FUNCTION upc._is_told(kind text, state text)
+CREATE FUNCTION upc._is_shown(kind text, state text)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE _is_told.kind
-    WHEN 'difference' THEN _is_told.state IN ('fresh', 'warn')
-    WHEN 'recommendations' THEN _is_told.state IN ('fresh', 'warn')
-    WHEN 'quote' THEN _is_told.state IN ('fresh', 'warn', 'stale')
-    WHEN 'probability' THEN _is_told.state IN ('fresh', 'warn', 'stale', 'paused')
-    WHEN 'reading' THEN _is_told.state IN ('fresh', 'warn', 'stale', 'paused')
+RETURN CASE _is_shown.kind
+    WHEN 'difference' THEN _is_shown.state IN ('fresh', 'warn')
+    WHEN 'recommendations' THEN _is_shown.state IN ('fresh', 'warn')
+    WHEN 'quote' THEN _is_shown.state IN ('fresh', 'warn', 'stale')
+    WHEN 'probability' THEN _is_shown.state IN ('fresh', 'warn', 'stale', 'paused')
+    WHEN 'reading' THEN _is_shown.state IN ('fresh', 'warn', 'stale', 'paused')
     ELSE true
 END;
-COMMENT ON FUNCTION upc._is_told IS
+COMMENT ON FUNCTION upc._is_shown IS
     'whether a key of that kind is told in that state: differences to warn, quotes and probabilities to stale';
 
 

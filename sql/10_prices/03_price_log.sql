@@ -241,7 +241,7 @@ DECLARE
     v_behind interval;
 BEGIN
     IF newest_at > at AND at >= clock_timestamp() - interval '1 minute' THEN
-        v_behind := upc._outdated_by(symbol, nullif(feed, 'database'), at);
+        v_behind := upc._price_lead(symbol, nullif(feed, 'database'), at);
     END IF;
     IF v_behind IS NULL THEN
         RETURN v_state;
@@ -256,7 +256,7 @@ COMMENT ON FUNCTION upc._logged_state IS
 -- Whether prices came in after the one that is the newest by an instant, and yet carry a later time
 -- than the instant: the clock by which it is the present has been put back. Prices that carry a time
 -- to come because a clock was ahead once are older than that one; the order of transactions tells.
-CREATE FUNCTION upc._outdated_by(symbol text, exchange text, at timestamptz)
+CREATE FUNCTION upc._price_lead(symbol text, exchange text, at timestamptz)
 RETURNS interval
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
@@ -267,8 +267,8 @@ BEGIN
     SELECT p.received_at, p.exchange, age(p.xmin) AS age
     INTO v_later
     FROM upc_data.price AS p
-    WHERE p.symbol = _outdated_by.symbol
-      AND p.exchange = coalesce(_outdated_by.exchange, p.exchange)
+    WHERE p.symbol = _price_lead.symbol
+      AND p.exchange = coalesce(_price_lead.exchange, p.exchange)
     ORDER BY p.received_at DESC
     LIMIT 1;
     IF NOT coalesce(v_later.received_at > at, false) THEN
@@ -277,7 +277,7 @@ BEGIN
     SELECT age(p.xmin)
     INTO v_taken_age
     FROM upc_data.price AS p
-    WHERE p.symbol = _outdated_by.symbol
+    WHERE p.symbol = _price_lead.symbol
       AND p.exchange = v_later.exchange
       AND p.received_at <= at
     ORDER BY p.received_at DESC
@@ -287,5 +287,5 @@ BEGIN
     END;
 END
 $fn$;
-COMMENT ON FUNCTION upc._outdated_by IS
+COMMENT ON FUNCTION upc._price_lead IS
     'by how much the last price that came in is ahead of an instant; NULL where it is not';

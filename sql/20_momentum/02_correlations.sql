@@ -7,7 +7,7 @@
 -- density of both, divided by that of one, is a product of powers of the shares: the volatility need
 -- not be known. For an open-ended bucket the power approximates the tail of the bivariate normal
 -- distribution.
-CREATE FUNCTION upc._company_share(
+CREATE FUNCTION upc._same_bucket_share(
     share double precision,
     centre double precision,
     correlation double precision,
@@ -16,19 +16,19 @@ CREATE FUNCTION upc._company_share(
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN _company_share.is_outer THEN
-        _company_share.share
-            ^ (((1 - _company_share.correlation) / (1 + _company_share.correlation))
+    WHEN _same_bucket_share.is_outer THEN
+        _same_bucket_share.share
+            ^ (((1 - _same_bucket_share.correlation) / (1 + _same_bucket_share.correlation))
                 ^ 0.7::double precision)
     ELSE least(
         1,
-        _company_share.share ^ ((1 - _company_share.correlation) / (1 + _company_share.correlation))
-            * _company_share.centre
-                ^ (2 * _company_share.correlation / (1 + _company_share.correlation))
-            / sqrt(1 - _company_share.correlation * _company_share.correlation)
+        _same_bucket_share.share ^ ((1 - _same_bucket_share.correlation) / (1 + _same_bucket_share.correlation))
+            * _same_bucket_share.centre
+                ^ (2 * _same_bucket_share.correlation / (1 + _same_bucket_share.correlation))
+            / sqrt(1 - _same_bucket_share.correlation * _same_bucket_share.correlation)
     )
 END;
-COMMENT ON FUNCTION upc._company_share IS
+COMMENT ON FUNCTION upc._same_bucket_share IS
     'the probability that a start is in the same momentum bucket as an earlier one, from the bucket''s share of all starts, that of bucket 0, and the correlation of both momenta';
 
 

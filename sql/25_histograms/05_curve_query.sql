@@ -25,7 +25,7 @@ COMMENT ON FUNCTION upc.fingerprint_name IS
 -- Windows that overlap are not independent. n indicators with a mean p of 1/2 vary as much as
 -- n / (1 + 2 sum(g[k] c[k])) independent ones, k = stride, 2 stride … below t, where c is the
 -- correlation of two of them whose starts are k minutes apart, and g the probability that both
--- starts are counted: 1 in the baseline, company_share in a bucket. Years of unequal weight w count
+-- starts are counted: 1 in the baseline, same_bucket_share in a bucket. Years of unequal weight w count
 -- as sum(w n)^2 / sum(w^2 n) starts of equal weight; symbols in the pool are taken to be independent.
 --
 -- The shrinkage of a bucket is n / (n + kappa), n its effective size and 1 / kappa the variance of
@@ -81,7 +81,7 @@ BEGIN
 
     SELECT string_agg(
         format(
-            'sum(s.size * upc._company_share(s.share, s.centre, %s, s.is_outer) ORDER BY s.year) '
+            'sum(s.size * upc._same_bucket_share(s.share, s.centre, %s, s.is_outer) ORDER BY s.year) '
             '/ sum(s.size) AS g%s',
             c.correlation, c.i
         ),

@@ -151,7 +151,7 @@ COMMENT ON FUNCTION upc._known_variances IS
     'the variances of forecast_variances as of the last close by an instant, kept or computed; NULL asks for the newest close';
 
 
-CREATE FUNCTION upc._keep_forecast(symbol text, at timestamptz DEFAULT NULL)
+CREATE FUNCTION upc._cached_forecast(symbol text, at timestamptz DEFAULT NULL)
 RETURNS double precision[]
 LANGUAGE plpgsql VOLATILE
 AS $fn$
@@ -162,7 +162,7 @@ BEGIN
     SELECT s.variances
     INTO v_variances
     FROM upc_data.volatility_state AS s
-    WHERE s.symbol = _keep_forecast.symbol AND s.known_at = v_known_at;
+    WHERE s.symbol = _cached_forecast.symbol AND s.known_at = v_known_at;
     IF FOUND THEN
         RETURN v_variances;
     END IF;
@@ -170,15 +170,15 @@ BEGIN
 
     -- Whoever else writes it writes the same: nobody waits.
     PERFORM FROM upc_data.volatility_state AS s
-    WHERE s.symbol = _keep_forecast.symbol
+    WHERE s.symbol = _cached_forecast.symbol
     FOR UPDATE SKIP LOCKED;
     IF NOT FOUND AND EXISTS (
-        SELECT FROM upc_data.volatility_state AS s WHERE s.symbol = _keep_forecast.symbol
+        SELECT FROM upc_data.volatility_state AS s WHERE s.symbol = _cached_forecast.symbol
     ) THEN
         RETURN v_variances;
     END IF;
     INSERT INTO upc_data.volatility_state AS s (symbol, known_at, variances)
-    SELECT _keep_forecast.symbol, v_known_at, v_variances
+    SELECT _cached_forecast.symbol, v_known_at, v_variances
     WHERE v_variances IS NOT NULL
     ON CONFLICT ON CONSTRAINT volatility_state_symbol_pkey
         DO UPDATE SET known_at = excluded.known_at, variances = excluded.variances
@@ -187,7 +187,7 @@ BEGIN
     RETURN v_variances;
 END
 $fn$;
-COMMENT ON FUNCTION upc._keep_forecast IS
+COMMENT ON FUNCTION upc._cached_forecast IS
     'the variances of known_variances, kept for those who ask next';
 
 

@@ -279,7 +279,7 @@ BEGIN
     WHERE f.symbol = complete_volatility.symbol;
     -- It may be another one by now.
     DELETE FROM upc_data.volatility_state AS s WHERE s.symbol = complete_volatility.symbol;
-    PERFORM upc._keep_forecast(complete_volatility.symbol);
+    PERFORM upc._cached_forecast(complete_volatility.symbol);
 END
 $fn$;
 COMMENT ON FUNCTION upc.complete_volatility IS

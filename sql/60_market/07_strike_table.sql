@@ -73,11 +73,11 @@ DECLARE
     v_multiplier numeric;
     v_quote_state text;
     v_ttc integer;
-    v_price_stale boolean := NOT coalesce(upc._is_told('difference', price_state), false);
+    v_price_stale boolean := NOT coalesce(upc._is_shown('difference', price_state), false);
     v_quotes_stale boolean;
     v_is_quoted boolean;
     v_untraded jsonb;
-    v_is_known boolean := upc._is_told('probability', price_state);
+    v_is_known boolean := upc._is_shown('probability', price_state);
     v_is_unseen boolean;
     v_has_edge boolean;
     v_contracts numeric;
@@ -113,8 +113,8 @@ BEGIN
     END IF;
     v_quote_state := upc.freshness(at - v_event.read_at);
     v_quotes_stale := v_event.event_ticker IS NOT NULL
-        AND NOT upc._is_told('difference', v_quote_state);
-    v_is_quoted := upc._is_told('quote', v_quote_state);
+        AND NOT upc._is_shown('difference', v_quote_state);
+    v_is_quoted := upc._is_shown('quote', v_quote_state);
     v_is_unseen := upc._is_unseen(v_ttc, settlement);
     -- Of the rest of the reasons each leaves no ask, or no probability.
     v_has_edge := NOT (v_price_stale OR v_quotes_stale OR v_is_unseen);

@@ -109,7 +109,7 @@ BEGIN
             CASE WHEN c.strike > price THEN a.above ELSE 100 - a.above END AS beyond
         FROM (
             SELECT CASE
-                WHEN NOT coalesce(upc._is_told('probability', price_state), false)
+                WHEN NOT coalesce(upc._is_shown('probability', price_state), false)
                     OR NOT c.is_traded
                 THEN NULL
                 WHEN t.event_ticker = active_trades.event_ticker AND c.place IS NOT NULL
@@ -143,7 +143,7 @@ BEGIN
         OFFSET 0
     ) AS f
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN f.quote_state IS NOT NULL AND upc._is_told('quote', f.quote_state)
+        SELECT CASE WHEN f.quote_state IS NOT NULL AND upc._is_shown('quote', f.quote_state)
             THEN CASE t.side WHEN 'yes' THEN q.no_ask ELSE q.yes_ask END
         END AS opposite_ask
         OFFSET 0

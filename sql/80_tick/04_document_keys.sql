@@ -192,7 +192,7 @@ BEGIN ATOMIC
         SELECT
             k.kind,
             (
-                SELECT o.state FROM ordered AS o WHERE NOT upc._is_told(k.kind, o.state)
+                SELECT o.state FROM ordered AS o WHERE NOT upc._is_shown(k.kind, o.state)
                 ORDER BY o.place LIMIT 1
             ) AS ends
         FROM (SELECT DISTINCT d.kind FROM upc.document_keys() AS d) AS k

@@ -84,7 +84,7 @@ DECLARE
     v_tables json[];
     v_active json;
 BEGIN
-    PERFORM upc._take_rules();
+    PERFORM upc._cache_rules();
 
     IF holder IS NOT NULL THEN
         PERFORM upc._renew_lease(symbol, holder, lease, feed, every);
@@ -138,7 +138,7 @@ BEGIN
     used_model := model;
     used_settlement := settlement;
     -- Made-up prices have no candles: the stored ones stand in for them.
-    v_variances := upc._keep_forecast(symbol, CASE WHEN feed <> 'simulated' THEN market_at END);
+    v_variances := upc._cached_forecast(symbol, CASE WHEN feed <> 'simulated' THEN market_at END);
     v_volatility := 100 * sqrt(upc.variance_until(v_variances, ttc_seconds));
     IF model = 'volatility' AND (
         v_volatility IS NULL
@@ -173,7 +173,7 @@ BEGIN
         used_model, used_settlement, v_observed, v_variances
     ) AS d;
     fingerprint := v_strikes.fingerprint;
-    v_has_edge := upc._is_told('difference', state) AND upc._is_told('difference', v_quote_state)
+    v_has_edge := upc._is_shown('difference', state) AND upc._is_shown('difference', v_quote_state)
         AND NOT upc._is_unseen(ttc_seconds, used_settlement);
 
     IF v_is_live THEN
@@ -308,7 +308,7 @@ BEGIN
 
     -- The names only: a payload holds no more than 8,000 bytes.
     PERFORM pg_notify('upc_tick', json_build_object('symbol', symbol, 'tick_id', tick_id)::text);
-    PERFORM set_config('upc.taken_rules', '', true);
+    PERFORM set_config('upc.cached_rules', '', true);
     RETURN NEXT;
 END
 $fn$;

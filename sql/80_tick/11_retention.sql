@@ -1,6 +1,6 @@
 -- Retention: rows older than they are kept for are deleted, a batch at a time.
 
-CREATE FUNCTION upc._kept_since(name text, at timestamptz)
+CREATE FUNCTION upc._retention_start(name text, at timestamptz)
 RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $fn$
@@ -26,7 +26,7 @@ BEGIN
             HINT = format('Set upc.%s to ''2 days'' or more, or to ''infinity''.', name);
 END
 $fn$;
-COMMENT ON FUNCTION upc._kept_since IS
+COMMENT ON FUNCTION upc._retention_start IS
     'from when on something is kept, by the setting that says how long; raises 22023 for less than two days, or no time at all';
 
 
@@ -49,8 +49,8 @@ CREATE FUNCTION upc.delete_expired(
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_prices_since timestamptz := upc._kept_since('keep_prices', at);
-    v_ticks_since timestamptz := upc._kept_since('keep_ticks', at);
+    v_prices_since timestamptz := upc._retention_start('keep_prices', at);
+    v_ticks_since timestamptz := upc._retention_start('keep_ticks', at);
     v_symbol text;
     v_count bigint;
 BEGIN

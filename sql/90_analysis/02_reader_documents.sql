@@ -176,7 +176,7 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT json_build_object(
         'symbol', price_document.symbol,
-        'price', CASE WHEN upc._is_told('reading', t.state) THEN t.price END,
+        'price', CASE WHEN upc._is_shown('reading', t.state) THEN t.price END,
         'age_seconds',
         round(extract(epoch FROM t.shown_at - t.priced_at), 3),
         'priced_at', upc._iso_utc(t.priced_at),
@@ -243,10 +243,10 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT json_build_object(
         'symbol', momentum_document.symbol,
-        'momentum_bps', CASE WHEN upc._is_told('reading', t.state) THEN t.momentum END,
-        'weighted_score', CASE WHEN upc._is_told('reading', t.state) THEN t.momentum / 100 END,
+        'momentum_bps', CASE WHEN upc._is_shown('reading', t.state) THEN t.momentum END,
+        'weighted_score', CASE WHEN upc._is_shown('reading', t.state) THEN t.momentum / 100 END,
         'deltas', CASE
-            WHEN upc._is_told('reading', t.state) THEN d.strike_table #> '{momentum,deltas}'
+            WHEN upc._is_shown('reading', t.state) THEN d.strike_table #> '{momentum,deltas}'
         END,
         'fingerprint', t.fingerprint,
         'state', t.state,

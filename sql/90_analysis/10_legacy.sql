@@ -47,7 +47,7 @@ BEGIN ATOMIC
     FROM upc._last_tick(legacy_price_changes.symbol, legacy_price_changes.at) AS t
     CROSS JOIN LATERAL upc._price_changes(
         legacy_price_changes.symbol,
-        CASE WHEN upc._is_told('reading', t.state) THEN t.price END,
+        CASE WHEN upc._is_shown('reading', t.state) THEN t.price END,
         t.shown_at
     ) AS c;
 END;
@@ -97,7 +97,7 @@ BEGIN ATOMIC
         'delta_15m', m.momentum #> '{deltas,delta_15m}',
         'delta_30m', m.momentum #> '{deltas,delta_30m}',
         'weighted_momentum_score', m.momentum -> 'weighted_score',
-        'status', CASE WHEN upc._is_told('reading', t.state) THEN 'online' ELSE 'offline' END,
+        'status', CASE WHEN upc._is_shown('reading', t.state) THEN 'online' ELSE 'offline' END,
         'volScore', NULL,
         'volSpike', NULL,
         'change1h', c.change_1h,
@@ -109,7 +109,7 @@ BEGIN ATOMIC
     )::text
     FROM upc._last_tick(legacy_core.symbol, legacy_core.at) AS t
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN upc._is_told('reading', t.state) THEN t.price END AS price
+        SELECT CASE WHEN upc._is_shown('reading', t.state) THEN t.price END AS price
     ) AS p
     CROSS JOIN LATERAL (
         SELECT upc.momentum_document(legacy_core.symbol, legacy_core.at)::json AS momentum
@@ -153,7 +153,7 @@ BEGIN ATOMIC
     JOIN upc_data.document AS d ON d.symbol = legacy_fingerprint.symbol
     CROSS JOIN LATERAL (
         SELECT CASE
-            WHEN upc._is_told('reading', t.state) THEN upc.momentum_bucket(t.momentum)
+            WHEN upc._is_shown('reading', t.state) THEN upc.momentum_bucket(t.momentum)
         END AS bucket
     ) AS b;
 END;

@@ -108,7 +108,7 @@ def test_a_rule_of_the_file_and_its_variable(
 def test_the_rules_are_the_settings_that_the_database_reads() -> None:
     """By name alone: the defaults are written once."""
     texts = [file.read_text() for file in (REPOSITORY / "sql").rglob("*.sql")]
-    pattern = r"upc\.(?:setting|_kept_since)\('(\w+)'([,)])"
+    pattern = r"upc\.(?:setting|_retention_start)\('(\w+)'([,)])"
     calls = [found for text in texts for found in re.findall(pattern, text)]
     assert {name for name, _ in calls} == set(RULES)
     assert [name for name, end in calls if end == "," and not name.startswith("keep_")] == []
@@ -187,7 +187,7 @@ def test_names_that_are_none(db: Connection) -> None:
     assert sqlstate(db, "SELECT upc.set_rule('fresh_for', NULL)") == "22023"
     # What a newer pyupc has left stops nothing, and goes.
     db.execute("INSERT INTO upc_data.rule VALUES ('of_tomorrow', '1', 'me', now())")
-    db.execute("SELECT FROM upc._take_rules()")
+    db.execute("SELECT FROM upc._cache_rules()")
     assert scalar(db, "SELECT upc.unset_rule('of_tomorrow')")
 
 

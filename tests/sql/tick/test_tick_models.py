@@ -349,7 +349,7 @@ def test_a_forecast_is_kept_for_its_minute(conn: Connection) -> None:
 
 def test_a_replay_keeps_its_own(conn: Connection) -> None:
     """Also where one of a later minute has been kept."""
-    conn.execute("SELECT upc._keep_forecast('BTC')")
+    conn.execute("SELECT upc._cached_forecast('BTC')")
     assert kept(conn)[0] == DAY + timedelta(days=1)
     replayed(conn, NOW)
     first = kept(conn)
@@ -369,7 +369,7 @@ def locked(dsn: str) -> Iterator[None]:
 
 def test_a_tick_waits_for_nobody(built: str, conn: Connection) -> None:
     with open_db(built) as other:
-        other.execute("SELECT upc._keep_forecast('BTC', %s)", (NOW,))
+        other.execute("SELECT upc._cached_forecast('BTC', %s)", (NOW,))
         before = kept(other)
         with locked(built):
             conn.execute("SET LOCAL lock_timeout = '2s'")

@@ -170,7 +170,7 @@ def test_a_forecast_is_good_for_five_minutes(conn: Connection) -> None:
 def test_nothing_is_forecast_without_a_fit(conn: Connection) -> None:
     put(conn, "ETH", HISTORY)
     assert scalar(conn, "SELECT upc.volatility('ETH')") is None
-    assert scalar(conn, "SELECT upc._keep_forecast('ETH')") is None
+    assert scalar(conn, "SELECT upc._cached_forecast('ETH')") is None
     conn.execute("DELETE FROM upc_data.candle WHERE symbol = 'ETH'")
     assert scalar(conn, "SELECT upc.volatility('ETH')") is None
 
@@ -232,11 +232,11 @@ def test_the_next_minute_is_kept_in_its_place(conn: Connection) -> None:
     put(conn, "BTC", lively(91, "2026-03-05T16:40", 1, price=39_000))
     computed = scalar(conn, "SELECT upc._known_variances('BTC')")
     assert [at for at, _ in kept(conn)] == [END]
-    assert scalar(conn, "SELECT upc._keep_forecast('BTC')") == computed
+    assert scalar(conn, "SELECT upc._cached_forecast('BTC')") == computed
     assert kept(conn) == [(END + timedelta(minutes=1), computed)]
-    assert scalar(conn, "SELECT upc._keep_forecast('BTC')") == computed
+    assert scalar(conn, "SELECT upc._cached_forecast('BTC')") == computed
     # A replay goes back in time, and asks every second too.
-    past = scalar(conn, "SELECT upc._keep_forecast('BTC', %s)", instant(MIDDLE))
+    past = scalar(conn, "SELECT upc._cached_forecast('BTC', %s)", instant(MIDDLE))
     assert [variances for _, variances in kept(conn)] == [past]
 
 
@@ -256,7 +256,7 @@ def test_what_is_kept_is_what_would_be_computed(conn: Connection, change: str) -
         known_at = scalar(conn, "SELECT upc._newest_close('BTC', %s)", at)
         computed = scalar(conn, "SELECT upc._forecast_variances('BTC', %s)", known_at)
         assert scalar(conn, "SELECT upc._known_variances('BTC', %s)", at) == computed
-        assert scalar(conn, "SELECT upc._keep_forecast('BTC', %s)", at) == computed
+        assert scalar(conn, "SELECT upc._cached_forecast('BTC', %s)", at) == computed
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_nobody_waits_for_whoever_keeps_one(built_dsn: str, conn: Connection) ->
         conn.execute("SET LOCAL lock_timeout = '1s'")
         put(conn, "BTC", lively(92, "2026-03-05T16:40", 1))
         conn.execute("UPDATE upc_data.candle SET high = 2 * high WHERE opened_at >= '2026-03-05'")
-        assert scalar(conn, "SELECT upc._keep_forecast('BTC')") is not None
+        assert scalar(conn, "SELECT upc._cached_forecast('BTC')") is not None
         other.rollback()
 
 
@@ -298,7 +298,7 @@ def test_a_newer_fit_is_not_overwritten(fresh_db: str, own: Connection) -> None:
             "VALUES ('BTC', %s, array_fill(4::float8, '{60}'))",
             (END,),
         )
-        future = pool.submit(tick.execute, "SELECT upc._keep_forecast('BTC')")
+        future = pool.submit(tick.execute, "SELECT upc._cached_forecast('BTC')")
         wait_until_blocked(own, tick, future)
         builder.commit()
         future.result(timeout=30)
