@@ -13,6 +13,7 @@ from pyupc.cli.options import examples, symbols
 from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.cli.span import bounds, refuse_reversed
 from pyupc.errors import PyupcError
+from pyupc.exchange.names import DEFAULT_EXCHANGE
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -40,7 +41,11 @@ SKEW_SECONDS = 2.0
     )
 )
 @click.option(
-    "--exchange", default="coinbase", show_default=True, metavar="ID", help="As ccxt calls it."
+    "--exchange",
+    default=DEFAULT_EXCHANGE,
+    show_default=True,
+    metavar="ID",
+    help="As ccxt calls it.",
 )
 @symbols
 @bounds("the symbol's first stored candle", "the last full minute")

@@ -167,7 +167,7 @@ def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int |
         raise UsageProblem("--seed is for --source simulated", "leave it out")
     path = Path(source)
     if re.fullmatch("[a-z0-9]+", source) and not path.exists():
-        from pyupc.exchange.one_exchange import require_exchange
+        from pyupc.exchange.names import require_exchange
 
         require_exchange(source)
         return Live(source, symbols or SYMBOLS, days=3 if days is None else days)

@@ -12,6 +12,7 @@ import click
 from pyupc.cli.options import examples, symbols
 from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.cli.report import printable
+from pyupc.exchange.names import DEFAULT_EXCHANGE
 
 if TYPE_CHECKING:
     from pyupc.health.doctor.finding import Finding
@@ -41,7 +42,11 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
     help="Where ticks write their JSON files.",
 )
 @click.option(
-    "--exchange", default="coinbase", show_default=True, metavar="NAME", help="Which one to ask."
+    "--exchange",
+    default=DEFAULT_EXCHANGE,
+    show_default=True,
+    metavar="NAME",
+    help="Which one to ask.",
 )
 @click.option(
     "--kalshi",

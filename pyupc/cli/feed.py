@@ -6,8 +6,7 @@ import click
 
 from pyupc.cli.logs import log_what_it_does
 from pyupc.cli.options import examples, log_format, symbols
-
-DEFAULT_EXCHANGE = "coinbase"
+from pyupc.exchange.names import DEFAULT_EXCHANGE, require_exchange
 
 
 @click.command(
@@ -62,7 +61,6 @@ def command(
     could not be written are dropped. SIGTERM and Ctrl-C end it.
     """
     from pyupc.database.connect import resolve_dsn
-    from pyupc.exchange.one_exchange import require_exchange
 
     name = exchange.strip().lower()
     require_exchange(name)

@@ -186,7 +186,7 @@ def command(
     from pyupc.tick.job import STORED, Job
 
     if feed not in STORED:
-        from pyupc.exchange.one_exchange import require_exchange
+        from pyupc.exchange.names import require_exchange
 
         require_exchange(feed)
 

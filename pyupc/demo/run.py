@@ -146,7 +146,8 @@ class Live:
         """
         import asyncio
 
-        from pyupc.exchange.live import Exchange, ExchangeProblem
+        from pyupc.exchange.live import Exchange
+        from pyupc.exchange.problems import ExchangeProblem
 
         async def pairs() -> dict[str, str]:
             exchange = Exchange(self.exchange)

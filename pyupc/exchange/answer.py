@@ -1,12 +1,13 @@
-"""An exchange's answer: which of its rows are candles that were asked for, and why not."""
+"""Judging what an exchange answers: which rows are candles that were asked for; what is a price."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 MINUTE = 60_000
@@ -28,8 +29,16 @@ class Candle(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Quote:
+    """The price of the last trade and its time; None where the exchange does not say."""
+
+    price: float | None
+    at: datetime | None
+
+
+@dataclass(frozen=True)
 class Answer:
-    """The good candles in order of time; of the other rows what is wrong, and their minutes."""
+    """The good candles in order of time; the problems of the other rows, and their minutes."""
 
     candles: list[Candle]
     problems: list[str]
@@ -37,10 +46,10 @@ class Answer:
 
 
 def judge(rows: Sequence[Any], first: int, after: int) -> Answer:
-    """Which of ccxt's rows (milliseconds, open, high, low, close, volume) are candles asked for.
+    """Sort ccxt's rows (milliseconds, open, high, low, close, volume) into candles and others.
 
-    `first` and `after` are minutes since 1970. Nothing tells which of two contradicting rows is
-    right, so neither is taken.
+    `first` and `after` are minutes since 1970. Of two contradicting rows neither is taken: nothing
+    shows which one is right.
     """
     candles: dict[int, Candle] = {}
     problems: list[str] = []
@@ -70,8 +79,17 @@ def judge(rows: Sequence[Any], first: int, after: int) -> Answer:
     return Answer(list(candles.values()), problems, refused)
 
 
+def quote_of(ticker: Mapping[str, Any]) -> Quote:
+    """The last price of ccxt's ticker."""
+    at = ticker.get("timestamp")
+    return Quote(
+        _price(ticker.get("last")),
+        datetime.fromtimestamp(at / 1000, UTC) if isinstance(at, (int, float)) else None,
+    )
+
+
 def is_list(answer: Any) -> bool:
-    """Whether JSON is a list, however deep in dictionaries, and not something else that is said.
+    """True if JSON holds a list, however deep in dictionaries, and is no message instead.
 
     null is an empty list, and so is an empty dictionary: servers differ.
     """
@@ -79,7 +97,7 @@ def is_list(answer: Any) -> bool:
 
 
 def is_empty(answer: Any) -> bool:
-    """Whether none of its lists has anything in it."""
+    """True if all lists in it are empty."""
     return not any(_lists(answer))
 
 
@@ -90,7 +108,7 @@ def _lists(answer: Any) -> list[Any]:
 
 
 def short(value: object) -> str:
-    """On one line that is not too long."""
+    """The value as one line of text, cut after 200 characters."""
     text = " ".join(str(value).split())
     return text if len(text) <= 200 else f"{text[:200]}…"
 
@@ -100,7 +118,7 @@ def _candle(row: Sequence[Any]) -> Candle:
 
 
 def _problem(row: Sequence[Any]) -> str:
-    """Why a row is no candle, whatever the others are; empty if it is one."""
+    """The reason why a row is no candle, whatever the others are; empty if it is one."""
     if row[0] % MINUTE:
         return "is not on a minute"
     if len(row) < 6:
@@ -117,8 +135,17 @@ def _problem(row: Sequence[Any]) -> str:
     return ""
 
 
+def _price(value: Any) -> float | None:
+    """A finite number above zero, which may be written as text."""
+    try:
+        price = float(value)
+    except (TypeError, ValueError):
+        return None
+    return price if 0 < price < math.inf else None
+
+
 def _is_number(value: Any) -> bool:
-    """A finite one that a float can hold."""
+    """True for a finite number that a float can hold."""
     with suppress(OverflowError):
         return type(value) in (int, float) and math.isfinite(float(value))
     return False

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from pyupc.errors import PyupcError
 from pyupc.exchange.answer import Answer, Candle
-from pyupc.exchange.live import Exchange, ExchangeProblem
+from pyupc.exchange.live import Exchange
+from pyupc.exchange.problems import ExchangeProblem
 from pyupc.feed.report import Report
 from pyupc.feed.store import Lost, Store
 from pyupc.runtime.backoff import Backoff

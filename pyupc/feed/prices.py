@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pyupc.errors import PyupcError
-from pyupc.exchange.live import Exchange, ExchangeProblem, Quote
+from pyupc.exchange.answer import Quote
+from pyupc.exchange.live import Exchange
+from pyupc.exchange.problems import ExchangeProblem
 from pyupc.feed.report import Report
 from pyupc.feed.store import Store
 from pyupc.runtime.backoff import Backoff

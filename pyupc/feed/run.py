@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pyupc.errors import Busy, PyupcError
-from pyupc.exchange.live import Exchange, ExchangeProblem, candidates
+from pyupc.exchange.client import candidates
+from pyupc.exchange.live import Exchange
+from pyupc.exchange.names import DEFAULT_EXCHANGE
+from pyupc.exchange.problems import ExchangeProblem
 from pyupc.feed.builds import build_hourly
 from pyupc.feed.minutes import Minutes
 from pyupc.feed.prices import Flow, Prices
@@ -45,7 +48,7 @@ class Job:
     """
 
     dsn: str = field(repr=False)
-    exchange: str = "coinbase"
+    exchange: str = DEFAULT_EXCHANGE
     symbols: tuple[str, ...] = ()
     has_kalshi: bool = True
     kalshi: str | None = None

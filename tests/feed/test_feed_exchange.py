@@ -18,8 +18,9 @@ from pyupc.cli import main as cli
 from pyupc.errors import PyupcError
 from pyupc.exchange import live as exchange_module
 from pyupc.exchange.answer import Candle
-from pyupc.exchange.live import Exchange, ExchangeProblem
-from pyupc.exchange.one_exchange import exchange_ids, require_exchange
+from pyupc.exchange.live import Exchange
+from pyupc.exchange.names import exchange_ids, require_exchange
+from pyupc.exchange.problems import ExchangeProblem
 from tests.support import feed_servers
 from tests.support.feed_parts import (
     NOON,
@@ -201,7 +202,7 @@ def test_an_exchange_is_loaded_without_the_others(name: str) -> None:
     """With websockets and without, and one that is made from another."""
     program = (
         "import sys\n"
-        "from pyupc.exchange.one_exchange import exchange_class\n"
+        "from pyupc.exchange.ccxt_class import exchange_class\n"
         "exchange = exchange_class(sys.argv[1])({})\n"
         "from ccxt.base.errors import NetworkError\n"
         "import ccxt\n"

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from pyupc.candles.load import as_text
+from pyupc.exchange.names import DEFAULT_EXCHANGE
 from pyupc.health.doctor.finding import Finding, State
 from pyupc.health.doctor.server import Connection
 
@@ -31,7 +32,7 @@ def tick(found: Status) -> Finding:
     """Who has the lease, and how long ago the last tick was."""
     symbol = found["symbol"]
     name = f"tick {symbol}"
-    again = f"pyupc tick --feed {found['feed'] or 'coinbase'} --symbol {symbol}"
+    again = f"pyupc tick --feed {found['feed'] or DEFAULT_EXCHANGE} --symbol {symbol}"
     if found["lease_state"] == "none":
         state: State = "fail" if found["is_expected"] else "warn"
         return Finding(name, state, f"nothing ticks it{_last(found)}", again)

@@ -22,7 +22,7 @@ Registered = Mapping[str, tuple[str | None, str | None]]
 
 def exchange(name: str, symbols: Registered, clocks: list[Clock]) -> Finding:
     """A price of each symbol; what its answers say of its clock is added to `clocks`."""
-    from pyupc.exchange.one_exchange import exchange_ids, require_exchange
+    from pyupc.exchange.names import exchange_ids, require_exchange
 
     if not exchange_ids():
         return Finding("exchange", "warn", "ccxt is not installed", "pip install 'pyupc[feeds]'")
@@ -40,7 +40,8 @@ def kalshi(setting: str | None, symbols: Registered, clocks: list[Clock]) -> Fin
 
 
 async def _ask_exchange(name: str, symbols: Registered, clocks: list[Clock]) -> Finding:
-    from pyupc.exchange.live import Exchange, ExchangeProblem
+    from pyupc.exchange.live import Exchange
+    from pyupc.exchange.problems import ExchangeProblem
 
     client = Exchange(name)
     began = time.monotonic()

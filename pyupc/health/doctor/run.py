@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pyupc import embedded
 from pyupc.database.connect import connect, running_dsn
+from pyupc.exchange.names import DEFAULT_EXCHANGE
 from pyupc.health.doctor import clock, lease, machine, network, rights, server
 from pyupc.health.doctor.clock import Clock
 from pyupc.health.doctor.finding import Finding, Running
@@ -45,7 +46,7 @@ class Job:
 
     out: Path
     symbols: tuple[str, ...] = ()
-    exchange: str = "coinbase"
+    exchange: str = DEFAULT_EXCHANGE
     kalshi: str | None = None
     has_kalshi: bool = True
     is_offline: bool = False
