@@ -49,6 +49,11 @@ class Place:
     dsn: str
     folder: Path
 
+    def read_again(self) -> None:
+        """Quotes of this moment, so that they do not grow old from one call to the next."""
+        with connect(self.dsn) as conn:
+            conn.execute("UPDATE upc_data.market_event SET read_at = clock_timestamp()")
+
     def printed(self, arguments: list[str], **environment: str) -> str:
         filled = [each.format(folder=self.folder) for each in arguments]
         env = {"PYUPC_DSN": self.dsn, **environment}
@@ -179,6 +184,7 @@ def test_every_listing_is_read_back() -> None:
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_every_format_has_the_same_rows(place: Place, arguments: list[str]) -> None:
+    place.read_again()
     expected = in_json(place, arguments)
     assert (len(expected) > 0) == (arguments[-1] != "ETH" and "0" not in arguments)
 

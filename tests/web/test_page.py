@@ -17,7 +17,7 @@ from playwright.sync_api import Browser
 
 from pyupc.database.connect import connect
 from tests.support.cluster import Server
-from tests.support.market import REPOSITORY, going, pyupc, read, until
+from tests.support.market import REPOSITORY, going, pyupc, read, rows, until
 from tests.support.price_feed import Feed, feeding
 from tests.support.ticking import FROM
 from tests.web.browser import PHONE, WIDE, Visit, browsing, visiting
@@ -244,8 +244,10 @@ def test_other_screens(
 
 
 @contextmanager
-def until_fed(feed: Feed) -> Iterator[None]:
+def until_fed(dsn: str, feed: Feed) -> Iterator[None]:
+    """Prices and events: a tick without an event would close with the hour."""
     until(lambda: {symbol for symbol, _ in feed.acknowledged()} == {"BTC", "ETH"})
+    until(lambda: len(rows(dsn, "SELECT FROM upc_data.market_event")) == 2)
     yield
 
 
@@ -258,7 +260,7 @@ def test_a_live_market_through_all_that_fails(
         conn.execute(JUDGED)
     with (
         feeding(dsn, tmp_path / "prices", "BTC", "ETH", markets=True) as feed,
-        until_fed(feed),
+        until_fed(dsn, feed),
         going(dsn, "tick", "--feed", "database", "--out", live),
         serving(dsn) as served,
         visiting(browser, served.address) as visit,
