@@ -416,7 +416,7 @@ BEGIN
         PERFORM upc.require_symbol(symbol);
     END IF;
     IF NOT coalesce(model IN ('momentum', 'baseline', 'shrunk', 'volatility'), false) THEN
-        PERFORM upc._refuse_question(1, NULL, symbol, 0, 'nearest', model, 'close');
+        PERFORM upc._refuse_question(upc._make_question(1, symbol => symbol, model => model));
     END IF;
     SELECT f.fingerprint
     INTO v_fingerprint

@@ -202,8 +202,8 @@ BEGIN
             q.closes_at, q.minutes, q.distance, q.regime,
             q.settled >= q.strike AS outcome,
             0.01 * CASE WHEN q.strike > q.price
-                THEN upc._curve_at(r.positive, r.thresholds, p.place, m.move, r.is_linear)
-                ELSE 100 - upc._curve_at(r.negative, r.thresholds, p.place, m.move, r.is_linear)
+                THEN upc._curve_value(r.positive, r.thresholds, p.place, m.move, r.is_linear)
+                ELSE 100 - upc._curve_value(r.negative, r.thresholds, p.place, m.move, r.is_linear)
             END AS probability
         FROM strike AS q
         JOIN reading AS r
@@ -222,7 +222,7 @@ BEGIN
             OFFSET 0
         ) AS m
         CROSS JOIN LATERAL (
-            SELECT upc._curve_place(r.thresholds, r.edges, m.move, r.is_linear) AS place
+            SELECT upc._threshold_index(r.thresholds, r.edges, m.move, r.is_linear) AS place
             OFFSET 0
         ) AS p
 

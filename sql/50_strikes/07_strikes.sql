@@ -12,7 +12,7 @@
 -- standard deviation of the move in the time left in percent, 0 where none is left; NULL means the
 -- forecast at the newest candle. observed: USD, the mean of the last minute so far; NULL means what the price log says.
 -- strikes: USD; these instead of those that step and levels make. variances: the forecast to answer by,
--- as known_variances has it; NULL means that at the newest candle.
+-- as upc.variance_until reads it; NULL means that at the newest candle.
 -- Returns one row per strike, ascending or as given; probabilities in percent. prob_low and prob_high are the
 -- 95 % interval of prob_above for as many independent minutes as stand behind it, NULL where
 -- imported; both are prob_above where nothing is open any more.
@@ -56,6 +56,10 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 21
 AS $fn$
 DECLARE
+    v_question upc._question := upc._make_question(
+        price, momentum, symbol, ttc_seconds, step, levels, method, model, settlement, volatility,
+        observed, strikes, variances
+    );
     v_curve record;
     v_step double precision;
     v_nearest double precision;
@@ -68,7 +72,7 @@ DECLARE
     v_shift double precision := 0;
     v_decided double precision;
     v_x double precision;
-    -- The interval as 41_intervals.sql has it, with what does not change taken out: a function a
+    -- The interval as 04_intervals.sql has it, with what does not change taken out: a function a
     -- strike would be too dear.
     v_independent double precision;
     v_overlapping double precision;
@@ -76,57 +80,19 @@ DECLARE
     v_spread double precision;
     v_reach double precision;
 BEGIN
-    IF NOT coalesce(levels BETWEEN 0 AND 500, false) THEN
-        RAISE EXCEPTION 'levels must be from 0 to 500, got %', coalesce(levels::text, 'NULL')
-            USING
-                ERRCODE = 'UP004',
-                DETAIL = 'It is the number of strikes below and above the one nearest to the price.',
-                HINT = 'Leave it out for 10.';
-    END IF;
-    IF NOT coalesce(step > 0 AND step < 'Infinity', true) THEN
-        RAISE EXCEPTION 'step must be a positive number, got %', step
-            USING
-                ERRCODE = 'UP003',
-                DETAIL = 'It is the distance between two strikes in quote currency.',
-                HINT = 'Pass NULL for the symbol''s own step.';
-    END IF;
-
-    IF NOT coalesce(
-        0 < ALL (strikes) AND 'Infinity' > ALL (strikes),
-        strikes IS NULL
-    ) THEN
-        RAISE EXCEPTION 'a strike must be a positive number, got %', strikes
-            USING
-                ERRCODE = 'UP001',
-                DETAIL = 'A strike is a price in quote currency per unit, finite and above zero.',
-                HINT = 'Pass the strikes, for example probability(97250, 97500).';
-    END IF;
-    IF NOT upc._is_question(
-        price, momentum, ttc_seconds, method, model, settlement, volatility, observed, variances
-    ) THEN
-        PERFORM upc._refuse_question(
-            price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed,
-            variances
-        );
+    IF NOT upc._is_question(v_question) THEN
+        PERFORM upc._refuse_question(v_question);
     END IF;
     IF v_is_plain THEN
         SELECT a.positive, a.negative, a.sample_size, a.fingerprint, a.move_edges AS edges,
-            a.strike_step,
-            a.effective_size, a.weighted_size
+            a.strike_step, a.effective_size, a.weighted_size
         INTO v_curve
         FROM upc._fingerprint_answer(symbol, momentum, ttc_seconds) AS a;
         IF NOT FOUND THEN
-            PERFORM upc._refuse_question(
-                price, momentum, symbol, ttc_seconds, method, model, settlement
-            );
+            PERFORM upc._refuse_fingerprint(symbol);
         END IF;
     ELSE
-        SELECT r.*
-        INTO v_curve
-        FROM upc._question_reading(
-            price, momentum, symbol, ttc_seconds, method, model, settlement, volatility, observed,
-            variances
-        ) AS r;
+        v_curve := upc._question_reading(v_question);
         deviation := v_curve.deviation;
         v_shift := v_curve.shift;
         v_decided := v_curve.decided;
@@ -165,30 +131,30 @@ BEGIN
             negative_prob := v_curve.negative[v_k];
         ELSIF v_decided IS NULL AND v_shift = 0 THEN
             v_x := move_percent * v_curve.slope / v_curve.unit;
-            v_k := upc._curve_place(v_curve.thresholds, v_curve.edges, v_x, v_is_linear);
-            positive_prob := upc._curve_at(
+            v_k := upc._threshold_index(v_curve.thresholds, v_curve.edges, v_x, v_is_linear);
+            positive_prob := upc._curve_value(
                 v_curve.positive, v_curve.thresholds, v_k, v_x, v_is_linear
             );
-            negative_prob := upc._curve_at(
+            negative_prob := upc._curve_value(
                 v_curve.negative, v_curve.thresholds, v_k, v_x, v_is_linear
             );
         ELSIF v_decided IS NULL THEN
             -- A part of the average is known: up and down are not alike.
             v_x := (move_percent * v_curve.slope + v_shift) / v_curve.unit;
-            v_k := upc._curve_place(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
+            v_k := upc._threshold_index(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
             positive_prob := CASE
                 WHEN v_x >= 0
-                THEN upc._curve_at(v_curve.positive, v_curve.thresholds, v_k, v_x, v_is_linear)
+                THEN upc._curve_value(v_curve.positive, v_curve.thresholds, v_k, v_x, v_is_linear)
                 ELSE 100
-                    - upc._curve_at(v_curve.negative, v_curve.thresholds, v_k, -v_x, v_is_linear)
+                    - upc._curve_value(v_curve.negative, v_curve.thresholds, v_k, -v_x, v_is_linear)
             END;
             v_x := (move_percent * v_curve.slope - v_shift) / v_curve.unit;
-            v_k := upc._curve_place(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
+            v_k := upc._threshold_index(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
             negative_prob := CASE
                 WHEN v_x >= 0
-                THEN upc._curve_at(v_curve.negative, v_curve.thresholds, v_k, v_x, v_is_linear)
+                THEN upc._curve_value(v_curve.negative, v_curve.thresholds, v_k, v_x, v_is_linear)
                 ELSE 100
-                    - upc._curve_at(v_curve.positive, v_curve.thresholds, v_k, -v_x, v_is_linear)
+                    - upc._curve_value(v_curve.positive, v_curve.thresholds, v_k, -v_x, v_is_linear)
             END;
         ELSE
             positive_prob := CASE WHEN v_decided >= price + buffer THEN 100 ELSE 0 END;

@@ -1,0 +1,103 @@
+-- The question: what probabilities are asked for, as one value that travels from function to function.
+
+CREATE TYPE upc._question AS (
+    price double precision,
+    momentum double precision,
+    symbol text,
+    at timestamptz,
+    ttc_seconds integer,
+    step double precision,
+    levels integer,
+    method text,
+    model text,
+    settlement text,
+    volatility double precision,
+    observed double precision,
+    strikes double precision[],
+    variances double precision[]
+);
+COMMENT ON TYPE upc._question IS
+    'a question for probabilities: fields as the arguments of compute_strikes; at: the clock that it is asked by, NULL for that of the statement';
+
+
+-- A question from its parts, by name, with the defaults of compute_strikes.
+--
+-- It costs what ROW(…) costs: a call becomes part of the expression around it.
+CREATE FUNCTION upc._make_question(
+    price double precision,
+    momentum double precision DEFAULT NULL,
+    symbol text DEFAULT 'BTC',
+    ttc_seconds integer DEFAULT NULL,
+    step double precision DEFAULT NULL,
+    levels integer DEFAULT 10,
+    method text DEFAULT 'nearest',
+    model text DEFAULT 'momentum',
+    settlement text DEFAULT 'close',
+    volatility double precision DEFAULT NULL,
+    observed double precision DEFAULT NULL,
+    strikes double precision[] DEFAULT NULL,
+    variances double precision[] DEFAULT NULL,
+    at timestamptz DEFAULT NULL
+)
+RETURNS upc._question
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ROW(
+    price, momentum, symbol, at, ttc_seconds, step, levels, method, model, settlement, volatility,
+    observed, strikes, variances
+)::upc._question;
+COMMENT ON FUNCTION upc._make_question IS
+    'a question for probabilities from its parts, with the defaults of compute_strikes';
+
+
+CREATE FUNCTION upc._is_positive(number double precision)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN number > 0 AND number < 'Infinity';
+COMMENT ON FUNCTION upc._is_positive IS
+    'true for a number above zero that is finite; NULL for NULL';
+
+
+CREATE FUNCTION upc._is_volatility(volatility double precision, ttc_seconds integer)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- Nothing moves in no time: that is its forecast.
+RETURN (volatility > 0 OR volatility = 0 AND ttc_seconds IS NOT DISTINCT FROM 0)
+    AND volatility < 'Infinity';
+COMMENT ON FUNCTION upc._is_volatility IS
+    'true for a finite volatility above zero, or zero where no time is left; NULL for NULL';
+
+
+CREATE FUNCTION upc._are_variances(variances double precision[])
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN cardinality(variances) = 60 AND 0 < ALL (variances) AND 'Infinity' > ALL (variances);
+COMMENT ON FUNCTION upc._are_variances IS
+    'true for 60 finite numbers above zero; NULL for NULL';
+
+
+CREATE FUNCTION upc._is_question(question upc._question)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(
+    question.levels BETWEEN 0 AND 500
+    AND coalesce(upc._is_positive(question.step), true)
+    AND coalesce(
+        0 < ALL (question.strikes) AND 'Infinity' > ALL (question.strikes),
+        question.strikes IS NULL
+    )
+    AND upc._is_positive(question.price)
+    AND coalesce(abs(question.momentum) < 'Infinity', true)
+    AND coalesce(question.ttc_seconds >= 0, true)
+    AND question.method IN ('nearest', 'linear')
+    AND question.model IN ('momentum', 'baseline', 'shrunk', 'volatility')
+    AND question.settlement IN ('close', 'average')
+    AND coalesce(upc._is_volatility(question.volatility, question.ttc_seconds), true)
+    AND coalesce(upc._is_positive(question.observed), true)
+    AND CASE
+        WHEN question.variances IS NULL THEN true
+        ELSE upc._are_variances(question.variances)
+    END,
+    false
+);
+COMMENT ON FUNCTION upc._is_question IS
+    'true where a question for probabilities makes sense; _refuse_question says why it does not';
