@@ -2,8 +2,9 @@
 #   make demo        the main job on an embedded PostgreSQL; options: make demo DEMO="--count 5"
 #   make test        the quick tests; options: make test PYTEST="-k lookup"
 #   make test-all    all of them
+#   make docs        the manual, into docs/site
 #   make lint        ruff and mypy
-#   make reference   sql/README.md, from the comments in sql/
+#   make reference   what follows from the code: sql/README.md, docs/cli.md, docs/settings.md
 #   make clean       removes what the others made here
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ BIN = $(VENV)/bin
 # Files, not tests, go to the two processes: a file's tests share what they set up.
 RUN_TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-all lint reference clean
+.PHONY: demo test test-all docs lint reference clean
 
 demo: $(VENV)/installed-demo
 	@echo "==> the demo: a real PostgreSQL, made-up candles, 125 fingerprints, one tick a second, a page"
@@ -33,6 +34,10 @@ test-all: $(VENV)/installed-test
 	@echo "    on the first of: PYUPC_TEST_DSN, a Docker daemon, an embedded PostgreSQL"
 	@$(RUN_TESTS) $(PYTEST)
 
+docs: $(VENV)/installed-docs
+	@echo "==> the manual, strictly: docs/site/index.html"
+	@$(BIN)/zensical build --strict --clean --config-file docs/zensical.toml
+
 lint: $(VENV)/installed-test
 	@echo "==> ruff"
 	@$(BIN)/ruff check .
@@ -43,6 +48,8 @@ lint: $(VENV)/installed-test
 reference: $(VENV)/installed-test
 	@echo "==> sql/README.md"
 	@$(BIN)/python -m tests.support.sql_reference
+	@echo "==> docs/cli.md, docs/settings.md"
+	@$(BIN)/python -m tests.docs.reference
 
 $(BIN)/python:
 	@echo "==> a virtual environment in $(VENV), from $$($(PYTHON) --version)"
@@ -58,4 +65,4 @@ $(VENV)/installed-%: pyproject.toml | $(BIN)/python
 
 clean:
 	@echo "==> removing $(VENV) and caches"
-	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
+	@rm -rf $(VENV) dist build docs/site docs/.cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis
