@@ -30,16 +30,6 @@ def test_every_general_setting_is_described() -> None:
     assert described == {(key, general.variable) for key, general in GENERAL.items()}
 
 
-def test_every_error_is_described() -> None:
-    raised = {
-        code
-        for file in folder("sql").rglob("*.sql")
-        for code in re.findall(r"'(UP\d{3})'", file.read_text("utf-8"))
-    }
-    described = re.findall(r"^\| (UP\d{3}) \|", (DOCS / "sql.md").read_text("utf-8"), re.MULTILINE)
-    assert described == sorted(raised)
-
-
 @pytest.mark.parametrize("name", PICTURES)
 def test_drawings_are_those_of_the_script(name: str) -> None:
     text = (IMAGES / name).read_text("utf-8")
