@@ -2,7 +2,7 @@
 
 A rule that is set in config.toml or in a variable PYUPC_RULES_<NAME> goes with every connection;
 one that is not is the database's own (ALTER DATABASE … SET upc.<name>, else the table
-upc_data.rule), or has its default. sql/00_core/03_rules.sql lists all rules.
+upc_data.rule), or has its default. sql/00_core/04_rule_definitions.sql lists all rules.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _number(least: float, most: float, *, is_above: bool) -> Callable[[object], 
 
 
 def _rule(written: Mapping[str, Any]) -> Rule:
-    """A line of the list in sql/00_core/03_rules.sql."""
+    """A line of the list in sql/00_core/04_rule_definitions.sql."""
     name, kind, fallback = written["name"], written["kind"], written["fallback"]
     least, most = written.get("at_least", ""), written.get("at_most", "")
     is_above = bool(written.get("is_above"))
@@ -152,7 +152,7 @@ def _rule(written: Mapping[str, Any]) -> Rule:
 
 
 def _registry() -> Mapping[str, Rule]:
-    text = (folder("sql") / "00_core" / "03_rules.sql").read_text("utf-8")
+    text = (folder("sql") / "00_core" / "04_rule_definitions.sql").read_text("utf-8")
     _, listed, _ = text.split("$rules$")
     return {written["name"]: _rule(written) for written in json.loads(listed)}
 

@@ -1,4 +1,4 @@
--- How times, spans and probabilities are written in documents.
+-- Formats of times, spans and numbers in documents and messages.
 
 CREATE FUNCTION upc._iso_utc(at timestamptz)
 RETURNS text

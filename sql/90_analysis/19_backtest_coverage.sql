@@ -1,5 +1,5 @@
--- How much the intervals of the training promise of the test: they are for what a probability was
--- in the training span, and another year is another year.
+-- Coverage of a backtest: how much the intervals of the training promise of the test. They are for
+-- what a probability was in the training span, and another year is another year.
 
 -- Of the cells of the trained curves, how many intervals hold what came in the test span.
 --

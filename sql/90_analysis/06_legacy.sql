@@ -1,4 +1,4 @@
--- Legacy: what the predecessor's consumers ask for beside the documents, in its keys and units.
+-- Legacy documents: what the consumers of the predecessor ask for, in its keys and units.
 
 -- How far the price has moved over an hour, three hours and a day, in percent.
 --

@@ -1,4 +1,4 @@
--- Prices: the log of what an exchange said, and when.
+-- Prices: the log of what an exchange reported, and when; the price at an instant.
 
 -- Log a price. A price that is older on the exchange's clock than the one logged last has been
 -- overtaken on its way, and is left out.

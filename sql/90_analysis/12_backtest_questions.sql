@@ -1,30 +1,5 @@
--- What a backtest asks, and what came of it: for every close and time before it the price, what was
--- known then, and how the contract was settled.
-
-CREATE FUNCTION upc._normal_tail(deviations double precision)
-RETURNS double precision
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-AS $fn$
-DECLARE
-    v_z double precision := abs(deviations) / sqrt(2::double precision);
-    v_t double precision := 1 / (1 + 0.5 * v_z);
-    v_tail double precision;
-BEGIN
-    -- erfc() is there from PostgreSQL 16 on only; this is wrong by less than 1.2e-7 of its value.
-    -- Beyond 18 deviations there is nothing: squares of what is left would be too small for numbers.
-    v_tail := CASE WHEN v_z > 13 THEN 0 ELSE
-        0.5 * v_t * exp(
-            -v_z * v_z - 1.26551223 + v_t * (1.00002368 + v_t * (0.37409196 + v_t * (0.09678418
-            + v_t * (-0.18628806 + v_t * (0.27886807 + v_t * (-1.13520398 + v_t * (1.48851587
-            + v_t * (-0.82215223 + v_t * 0.17087277))))))))
-        )
-    END;
-    RETURN CASE WHEN deviations < 0 THEN 1 - v_tail ELSE v_tail END;
-END
-$fn$;
-COMMENT ON FUNCTION upc._normal_tail IS
-    'the probability, 0 to 1, that a standard normal number is above some deviations (Numerical Recipes, erfcc)';
-
+-- Questions of a backtest, and what came of them: for every close and time before it the price, what
+-- was known then, and how the contract was settled.
 
 CREATE TYPE upc.backtest_question AS (
     closes_at timestamptz,
@@ -75,27 +50,6 @@ END
 $fn$;
 COMMENT ON FUNCTION upc._recent_moves IS
     'for the minutes of a UTC day, from 1: the exponentially weighted mean of the squared logarithmic moves of a minute (half-life 60 minutes), and their sum over the last hour';
-
-
-CREATE FUNCTION upc._backtest_counts(moves text)
-RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- The newest year of the training weighs most, as in the fingerprints.
-RETURN format(
-    $sql$
-    SELECT
-        h.symbol, h.year, h.bucket, h.minutes, h.pairs, h.positive, h.negative,
-        greatest(1, 5 - (
-            extract(year FROM (t.train_to - interval '1 minute') AT TIME ZONE 'UTC')::integer - h.year
-        )) AS weight
-    FROM upc_data.backtest_histogram AS h
-    JOIN test AS t USING (symbol, backtest_id)
-    WHERE h.moves = %L AND h.pairs > 0
-    $sql$,
-    _backtest_counts.moves
-);
-COMMENT ON FUNCTION upc._backtest_counts IS
-    'internal: the query for the counts of a backtest that upc._curve_query takes';
 
 
 CREATE FUNCTION upc._backtest_questions(

@@ -1,4 +1,5 @@
--- Granting: the rights of upc_reader and upc_operator on every object of ours.
+-- Granting: the rights of upc_reader and upc_operator on every object of ours. The roles themselves:
+-- 99_rights.sql.
 
 -- What upc_operator may do to tables beside reading them. Rows that are locked want UPDATE.
 CREATE FUNCTION upc.operator_writes(OUT name text, OUT privileges text[])

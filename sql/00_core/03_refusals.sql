@@ -1,4 +1,4 @@
--- Symbols: the guard in front of everything that takes one.
+-- Refusals that several functions share: the errors of arguments that cannot be.
 
 CREATE FUNCTION upc.require_symbol(symbol text)
 RETURNS void

@@ -1,4 +1,4 @@
--- Resampling: how far the scores of a backtest would be others with other days.
+-- Resampling: how much the scores of a backtest depend on which days there were.
 
 CREATE FUNCTION upc.require_backtest(symbol text, backtest_id bigint)
 RETURNS void
@@ -29,6 +29,43 @@ END
 $fn$;
 COMMENT ON FUNCTION upc.require_backtest IS
     'raises UP002 or UP022 unless the symbol has the backtest, and it is complete';
+
+
+CREATE FUNCTION upc._require_resampling(dimension text, resamples integer, seed bigint)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF NOT coalesce(
+        dimension IN ('all', 'minutes', 'distance', 'hour', 'regime'), false
+    ) THEN
+        PERFORM upc._refuse_backtest(
+            format('unknown dimension %s', coalesce(quote_literal(dimension), 'NULL')),
+            'Scores are kept by what the questions have in common.',
+            'Known: all, minutes, distance, hour, regime.'
+        );
+    END IF;
+    IF NOT coalesce(resamples BETWEEN 0 AND 10000, false) THEN
+        PERFORM upc._refuse_backtest(
+            format(
+                'resamples must be between 0 and 10000, got %s',
+                coalesce(resamples::text, 'NULL')
+            ),
+            'The days are drawn anew so many times.',
+            'Leave it out for 1000; 0 is for scores without intervals.'
+        );
+    END IF;
+    IF seed IS NULL THEN
+        PERFORM upc._refuse_backtest(
+            'seed must be a number, got NULL',
+            'The same seed draws the same days.',
+            'Leave it out for 1.'
+        );
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc._require_resampling IS
+    'raises UP022 unless scores can be resampled in this way';
 
 
 -- Draw as many days as there are, with replacement, and sum what they hold: the bootstrap.
@@ -141,43 +178,6 @@ END
 $fn$;
 COMMENT ON FUNCTION upc._resampled_sums IS
     'sums over as many days as there are, drawn with replacement: the bootstrap';
-
-
-CREATE FUNCTION upc._require_resampling(dimension text, resamples integer, seed bigint)
-RETURNS void
-LANGUAGE plpgsql STABLE PARALLEL SAFE
-AS $fn$
-BEGIN
-    IF NOT coalesce(
-        dimension IN ('all', 'minutes', 'distance', 'hour', 'regime'), false
-    ) THEN
-        PERFORM upc._refuse_backtest(
-            format('unknown dimension %s', coalesce(quote_literal(dimension), 'NULL')),
-            'Scores are kept by what the questions have in common.',
-            'Known: all, minutes, distance, hour, regime.'
-        );
-    END IF;
-    IF NOT coalesce(resamples BETWEEN 0 AND 10000, false) THEN
-        PERFORM upc._refuse_backtest(
-            format(
-                'resamples must be between 0 and 10000, got %s',
-                coalesce(resamples::text, 'NULL')
-            ),
-            'The days are drawn anew so many times.',
-            'Leave it out for 1000; 0 is for scores without intervals.'
-        );
-    END IF;
-    IF seed IS NULL THEN
-        PERFORM upc._refuse_backtest(
-            'seed must be a number, got NULL',
-            'The same seed draws the same days.',
-            'Leave it out for 1.'
-        );
-    END IF;
-END
-$fn$;
-COMMENT ON FUNCTION upc._require_resampling IS
-    'raises UP022 unless scores can be resampled in this way';
 
 
 -- The scores of each resample of the days, for every model and part of a dimension.

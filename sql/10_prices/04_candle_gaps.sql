@@ -1,4 +1,52 @@
--- Candle gaps: the minutes without a candle, and what the exchanges are known not to have.
+-- Gaps between stored candles: the minutes without one, and the exchanges that lack them too.
+
+-- The holes in a symbol's stored candles: each pair of neighbours more than a minute apart of
+-- which the later is not before `from_at` and the earlier not after `to_at`. So a hole between
+-- that range and what is stored beyond it belongs to the range.
+-- Example: SELECT * FROM upc.candle_gaps('BTC', '2023-03-24 00:00+00', '2023-03-24 23:59+00');
+CREATE FUNCTION upc.candle_gaps(
+    symbol text,
+    from_at timestamptz DEFAULT '-infinity',
+    to_at timestamptz DEFAULT 'infinity'
+)
+RETURNS TABLE (previous_at timestamptz, next_at timestamptz, missing_minutes bigint)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        pair.previous_at,
+        pair.next_at,
+        (extract(epoch FROM pair.next_at - pair.previous_at) / 60)::bigint - 1
+    FROM (
+        SELECT
+            lag(c.opened_at) OVER (ORDER BY c.opened_at) AS previous_at,
+            c.opened_at AS next_at
+        FROM upc_data.candle AS c
+        WHERE c.symbol = candle_gaps.symbol
+            AND c.opened_at >= coalesce(
+                (
+                    SELECT max(earlier.opened_at)
+                    FROM upc_data.candle AS earlier
+                    WHERE earlier.symbol = candle_gaps.symbol
+                        AND earlier.opened_at < candle_gaps.from_at
+                ),
+                candle_gaps.from_at
+            )
+            AND c.opened_at <= coalesce(
+                (
+                    SELECT min(later.opened_at)
+                    FROM upc_data.candle AS later
+                    WHERE later.symbol = candle_gaps.symbol
+                        AND later.opened_at > candle_gaps.to_at
+                ),
+                candle_gaps.to_at
+            )
+    ) AS pair
+    WHERE pair.next_at - pair.previous_at > interval '1 minute'
+    ORDER BY pair.next_at;
+END;
+COMMENT ON FUNCTION upc.candle_gaps IS
+    'The holes in a symbol''s stored candles: each pair of neighbours more than a minute apart';
+
 
 -- The minutes without a candle from `since` up to `until`, which is exclusive. A gap is one row, or
 -- several where a part of it is known to be a hole of some exchange.
@@ -120,112 +168,3 @@ END
 $fn$;
 COMMENT ON FUNCTION upc.missing_candles IS
     'the minutes without a candle, in order, with the exchanges that are known not to have them';
-
-
--- Let one session at a time change the known holes of a symbol at an exchange, until the
--- transaction ends.
-CREATE FUNCTION upc._lock_candle_holes(symbol text, exchange text)
-RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET lock_timeout = 0
-AS $fn$
-BEGIN
-    PERFORM pg_advisory_xact_lock(
-        hashtextextended(
-            format('upc_data.candle_hole %s %s', _lock_candle_holes.symbol, exchange), 0
-        )
-    );
-END
-$fn$;
-COMMENT ON FUNCTION upc._lock_candle_holes IS
-    'lets one session at a time change the known holes of a symbol at an exchange';
-
-
--- Remember that an exchange has no candles from `opened_from` up to `opened_until`. Holes that
--- touch or overlap become one.
--- Errors: UP002 symbol.
--- Example: SELECT upc.record_candle_hole(
---     'BTC', 'coinbase', '2023-03-24 12:40+00', '2023-03-24 14:00+00');
-CREATE FUNCTION upc.record_candle_hole(
-    symbol text,
-    exchange text,
-    opened_from timestamptz,
-    opened_until timestamptz
-)
-RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-AS $fn$
-DECLARE
-    v_from timestamptz;
-    v_until timestamptz;
-BEGIN
-    PERFORM upc.require_symbol(record_candle_hole.symbol);
-    PERFORM upc._lock_candle_holes(record_candle_hole.symbol, record_candle_hole.exchange);
-
-    WITH touched AS (
-        DELETE FROM upc_data.candle_hole AS h
-        WHERE h.symbol = record_candle_hole.symbol
-            AND h.exchange = record_candle_hole.exchange
-            AND h.opened_from <= record_candle_hole.opened_until
-            AND h.opened_until >= record_candle_hole.opened_from
-        RETURNING h.opened_from, h.opened_until
-    )
-    SELECT
-        least(record_candle_hole.opened_from, min(touched.opened_from)),
-        greatest(record_candle_hole.opened_until, max(touched.opened_until))
-    INTO v_from, v_until
-    FROM touched;
-
-    INSERT INTO upc_data.candle_hole (symbol, exchange, opened_from, opened_until)
-    VALUES (record_candle_hole.symbol, record_candle_hole.exchange, v_from, v_until);
-END
-$fn$;
-COMMENT ON FUNCTION upc.record_candle_hole IS
-    'remembers that an exchange has no candles in a span of time';
-
-
--- Forget what is known of an exchange's holes from `opened_from` up to `opened_until`. A hole
--- that reaches beyond keeps what is outside.
--- Errors: UP002 symbol.
--- Example: SELECT upc.forget_candle_holes(
---     'BTC', 'coinbase', '2023-03-24 12:40+00', '2023-03-24 14:00+00');
-CREATE FUNCTION upc.forget_candle_holes(
-    symbol text,
-    exchange text,
-    opened_from timestamptz,
-    opened_until timestamptz
-)
-RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-AS $fn$
-DECLARE
-    v_hole record;
-BEGIN
-    PERFORM upc.require_symbol(forget_candle_holes.symbol);
-    PERFORM upc._lock_candle_holes(forget_candle_holes.symbol, forget_candle_holes.exchange);
-
-    FOR v_hole IN
-        DELETE FROM upc_data.candle_hole AS h
-        WHERE h.symbol = forget_candle_holes.symbol
-            AND h.exchange = forget_candle_holes.exchange
-            AND h.opened_from < forget_candle_holes.opened_until
-            AND h.opened_until > forget_candle_holes.opened_from
-        RETURNING h.opened_from, h.opened_until
-    LOOP
-        INSERT INTO upc_data.candle_hole (symbol, exchange, opened_from, opened_until)
-        SELECT
-            forget_candle_holes.symbol,
-            forget_candle_holes.exchange,
-            rest.opened_from,
-            rest.opened_until
-        FROM (
-            VALUES
-                (v_hole.opened_from, forget_candle_holes.opened_from),
-                (forget_candle_holes.opened_until, v_hole.opened_until)
-        ) AS rest (opened_from, opened_until)
-        WHERE rest.opened_from < rest.opened_until;
-    END LOOP;
-END
-$fn$;
-COMMENT ON FUNCTION upc.forget_candle_holes IS
-    'forgets what is known of an exchange''s holes in a span of time';

@@ -1,4 +1,4 @@
--- What a feed writes besides prices: candles of closed minutes. And the lock that says who feeds.
+-- Candles of closed minutes that a feed writes, and the locks of those who feed.
 
 -- Store candles of one minute, oldest first; those that are stored already are replaced if they
 -- differ. All or none.

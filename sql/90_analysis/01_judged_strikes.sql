@@ -1,0 +1,194 @@
+-- Judged strikes: the probabilities of live ticks, beside what happened.
+
+CREATE VIEW analytics.judged_strike AS
+SELECT
+    u.symbol,
+    u.tick_id,
+    u.ticked_at,
+    u.closes_at,
+    u.event_ticker,
+    u.ttc_seconds,
+    u.model,
+    u.method,
+    u.settlement,
+    u.strike,
+    u.prob_above,
+    u.yes_ask,
+    u.no_ask,
+    CASE
+        WHEN u.event_ticker IS NULL THEN u.price >= u.strike
+        ELSE u.have_paid[width_bucket(u.strike, u.settled)]
+    END AS outcome
+FROM (
+    -- Unnested here and not in FROM, where it costs twice as much.
+    SELECT
+        t.symbol,
+        t.tick_id,
+        t.ticked_at,
+        coalesce(e.closes_at, t.closes_at) AS closes_at,
+        t.event_ticker,
+        t.ttc_seconds,
+        t.model,
+        t.method,
+        t.settlement,
+        unnest(t.strikes) AS strike,
+        unnest(t.prob_above) AS prob_above,
+        unnest(t.yes_ask) AS yes_ask,
+        unnest(t.no_ask) AS no_ask,
+        m.settled,
+        m.have_paid,
+        c.price
+    FROM upc_data.tick AS t
+    LEFT JOIN upc_data.market_event AS e
+        ON e.symbol = t.symbol AND e.event_ticker = t.event_ticker
+    -- An aggregate, which the server keeps from one tick of an event to the next.
+    CROSS JOIN LATERAL (
+        SELECT
+            array_agg(q.strike::double precision ORDER BY q.strike) AS settled,
+            array_agg(q.result = 'yes' ORDER BY q.strike) AS have_paid
+        FROM upc_data.market_quote AS q
+        WHERE q.symbol = t.symbol
+          AND q.event_ticker = t.event_ticker
+          AND q.result IN ('yes', 'no')
+    ) AS m
+    -- Another one, so that there is one probe a tick and not one a strike.
+    CROSS JOIN LATERAL (
+        SELECT
+            max(
+                CASE t.settlement
+                    -- As numeric: a mean that is the strike is not below it.
+                    WHEN 'average' THEN (
+                        k.open::numeric + k.high::numeric + k.low::numeric + k.close::numeric
+                    ) / 4
+                    ELSE k.close::numeric
+                END::double precision
+            ) AS price
+        FROM upc_data.candle AS k
+        WHERE t.event_ticker IS NULL
+          AND k.symbol = t.symbol
+          AND k.opened_at = t.closes_at - interval '1 minute'
+    ) AS c
+    WHERE t.feed NOT IN ('replay', 'simulated')
+      AND t.prob_above IS NOT NULL
+      AND coalesce(e.closes_at, t.closes_at) <= statement_timestamp()
+) AS u
+-- Both are in order: searched by halves.
+WHERE CASE
+    WHEN u.event_ticker IS NULL THEN u.price IS NOT NULL
+    ELSE u.settled[width_bucket(u.strike, u.settled)] = u.strike
+END;
+COMMENT ON VIEW analytics.judged_strike IS
+    'every strike of every live tick whose contract has closed and whose outcome is known; ask for a symbol and a span of ticked_at';
+COMMENT ON COLUMN analytics.judged_strike.symbol IS 'symbol';
+COMMENT ON COLUMN analytics.judged_strike.tick_id IS 'the tick in upc_data.tick';
+COMMENT ON COLUMN analytics.judged_strike.ticked_at IS 'when the tick was computed';
+COMMENT ON COLUMN analytics.judged_strike.closes_at IS 'when the contract closed';
+COMMENT ON COLUMN analytics.judged_strike.event_ticker IS
+    'the Kalshi event; NULL where the contract was of the next full hour';
+COMMENT ON COLUMN analytics.judged_strike.ttc_seconds IS 'whole seconds that were left to the close';
+COMMENT ON COLUMN analytics.judged_strike.model IS 'the model that the probability came from';
+COMMENT ON COLUMN analytics.judged_strike.method IS 'how it was read off the grid';
+COMMENT ON COLUMN analytics.judged_strike.settlement IS
+    'what the contract was taken to be settled by: close or average';
+COMMENT ON COLUMN analytics.judged_strike.strike IS 'strike, USD';
+COMMENT ON COLUMN analytics.judged_strike.prob_above IS
+    'probability in percent to close at or above the strike';
+COMMENT ON COLUMN analytics.judged_strike.yes_ask IS
+    'what yes cost, USD per contract, exact; NULL where no edge could be told';
+COMMENT ON COLUMN analytics.judged_strike.no_ask IS 'what no cost, like yes_ask';
+COMMENT ON COLUMN analytics.judged_strike.outcome IS
+    'whether it closed at or above the strike: the result of the market, without an event what the last minute''s candle says';
+
+
+-- The strikes of a symbol's live ticks whose contracts have closed and whose outcomes are known, of
+-- the ticks from since on and before until.
+--
+-- Returns rows of analytics.judged_strike: a tick of 21 strikes is 21 rows.
+--
+-- Example:
+--   SELECT count(*) = 0 FROM judged_strikes('BTC', '2024-01-01 00:00+00', '2024-02-01 00:00+00');
+CREATE FUNCTION upc.judged_strikes(
+    symbol text,
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
+RETURNS SETOF analytics.judged_strike
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000000
+BEGIN ATOMIC
+    SELECT j.*
+    FROM analytics.judged_strike AS j
+    WHERE j.symbol = judged_strikes.symbol
+      AND j.ticked_at >= judged_strikes.since
+      AND j.ticked_at < judged_strikes.until;
+END;
+COMMENT ON FUNCTION upc.judged_strikes IS
+    'the strikes of a symbol''s live ticks of a span whose contracts have closed and whose outcomes are known';
+
+
+-- The contracts that live ticks of a span spoke of, that have closed, and whose outcomes are not
+-- known: events without a single result, and full hours without their last candle.
+--
+-- Returns one row a close, oldest first; event_ticker is NULL where it was the next full hour.
+--
+-- Example:
+--   SELECT count(*) = 0 FROM unjudged_closes('BTC');
+CREATE FUNCTION upc.unjudged_closes(
+    symbol text,
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
+RETURNS TABLE (closes_at timestamptz, event_ticker text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+AS $fn$
+DECLARE
+    v_first timestamptz;
+    v_last timestamptz;
+BEGIN
+    SELECT min(t.ticked_at), max(t.ticked_at)
+    INTO v_first, v_last
+    FROM upc_data.tick AS t
+    WHERE t.symbol = unjudged_closes.symbol AND t.ticked_at >= since AND t.ticked_at < until;
+
+    -- Few are left to be looked for in the log.
+    RETURN QUERY
+    SELECT o.closes_at, o.event_ticker
+    FROM (
+        SELECT e.closes_at, e.event_ticker
+        FROM upc_data.market_event AS e
+        WHERE e.symbol = unjudged_closes.symbol
+          AND e.closes_at >= v_first
+          AND e.closes_at <= v_last + interval '1 hour'
+          AND NOT EXISTS (
+              SELECT FROM upc_data.market_quote AS q
+              WHERE q.symbol = e.symbol
+                AND q.event_ticker = e.event_ticker
+                AND q.result IN ('yes', 'no')
+          )
+
+        UNION ALL
+
+        SELECT h.at, NULL
+        FROM generate_series(
+            upc._next_hour(v_first), upc._next_hour(v_last), interval '1 hour'
+        ) AS h (at)
+        WHERE NOT EXISTS (
+            SELECT FROM upc_data.candle AS c
+            WHERE c.symbol = unjudged_closes.symbol
+              AND c.opened_at = h.at - interval '1 minute'
+        )
+    ) AS o (closes_at, event_ticker)
+    WHERE o.closes_at <= statement_timestamp()
+      AND EXISTS (
+          SELECT FROM upc_data.tick AS t
+          WHERE t.symbol = unjudged_closes.symbol
+            AND t.ticked_at >= greatest(since, o.closes_at - interval '1 hour')
+            AND t.ticked_at < least(until, o.closes_at)
+            AND t.event_ticker IS NOT DISTINCT FROM o.event_ticker
+            AND t.feed NOT IN ('replay', 'simulated')
+            AND t.prob_above IS NOT NULL
+      )
+    ORDER BY o.closes_at, o.event_ticker;
+END
+$fn$;
+COMMENT ON FUNCTION upc.unjudged_closes IS
+    'the closes that live ticks of a span spoke of, that are past, and whose outcomes are not known';

@@ -1,0 +1,157 @@
+-- Backtests: trained on one span of candles, tested on a later one. The training looks at no
+-- candle outside of its span, a question at no candle after it.
+
+CREATE FUNCTION upc._refuse_backtest(problem text, detail text, hint text)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RAISE EXCEPTION '%', problem USING ERRCODE = 'UP022', DETAIL = detail, HINT = hint;
+END
+$fn$;
+COMMENT ON FUNCTION upc._refuse_backtest IS 'raises UP022: a backtest that cannot be';
+
+
+-- Begin a backtest: keep its settings, with what was left out filled in.
+--
+-- NULL train_from: the first candle; train_to and test_from: 1 January of the year of the last
+-- candle, or where that leaves nothing to train on the day that two thirds of the candles come
+-- before; test_to: the end of the candles. NULL step: the symbol's own.
+-- models: model:method with the models and methods of compute_strikes, or gaussian. minutes: times
+-- to the close, 1 to 60. close_minute: of the hour, at which contracts close.
+-- Returns its number.
+-- Errors: UP002 symbol, UP022 settings that make no sense.
+--
+-- Example:
+--   SELECT begin_backtest('BTC', test_from => '2024-01-01 13:00+00') > 0 AS is_begun;
+CREATE FUNCTION upc.begin_backtest(
+    symbol text,
+    train_from timestamptz DEFAULT NULL,
+    train_to timestamptz DEFAULT NULL,
+    test_from timestamptz DEFAULT NULL,
+    test_to timestamptz DEFAULT NULL,
+    models text[] DEFAULT '{baseline:nearest, momentum:nearest, momentum:linear, gaussian, volatility:linear}',
+    minutes integer[] DEFAULT '{2, 5, 10, 15, 30, 45, 60}',
+    step double precision DEFAULT NULL,
+    levels integer DEFAULT 10,
+    settlement text DEFAULT 'close',
+    close_minute integer DEFAULT 0,
+    version text DEFAULT ''
+)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_first timestamptz;
+    v_end timestamptz;
+    v_cut timestamptz;
+    v_model text;
+    v_id bigint;
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    FOREACH v_model IN ARRAY coalesce(models, '{}') LOOP
+        IF NOT coalesce(
+            v_model = 'gaussian'
+            OR v_model ~ '^(baseline|momentum|shrunk|volatility):(nearest|linear)$',
+            false
+        ) THEN
+            PERFORM upc._refuse_backtest(
+                format('unknown model %s', coalesce(quote_literal(v_model), 'NULL')),
+                'A model is baseline, momentum, shrunk or volatility with :nearest or :linear, or gaussian.',
+                'For example volatility:linear.'
+            );
+        END IF;
+    END LOOP;
+    IF coalesce(cardinality(models), 0) = 0 THEN
+        PERFORM upc._refuse_backtest('no model to test', 'At least one is needed.', 'For example volatility:linear.');
+    END IF;
+    IF coalesce(cardinality(minutes), 0) = 0 OR NOT coalesce(1 <= ALL (minutes) AND 60 >= ALL (minutes), false) THEN
+        PERFORM upc._refuse_backtest(
+            'times to the close must be 1 to 60 minutes',
+            'They are whole minutes before the contracts close.', 'For example 2, 5, 15 and 60.'
+        );
+    END IF;
+    IF NOT coalesce(step > 0 AND step < 'Infinity', true) OR NOT coalesce(levels BETWEEN 0 AND 500, false) THEN
+        PERFORM upc._refuse_backtest(
+            'there are no such strikes', 'The step is a positive number, levels are 0 to 500.',
+            'Leave them out for the symbol''s step and 10 levels.'
+        );
+    END IF;
+    IF NOT coalesce(settlement IN ('close', 'average'), false) OR NOT coalesce(close_minute BETWEEN 0 AND 59, false) THEN
+        PERFORM upc._refuse_backtest(
+            'contracts cannot settle like that',
+            'The settlement is close or average; the minute of the hour is 0 to 59.',
+            'Leave them out for the close at the full hour.'
+        );
+    END IF;
+
+    SELECT min(c.opened_at), max(c.opened_at) + interval '1 minute'
+    INTO v_first, v_end
+    FROM upc_data.candle AS c
+    WHERE c.symbol = begin_backtest.symbol;
+    IF v_first IS NULL THEN
+        PERFORM upc._refuse_backtest(
+            format('there is no candle of %s', symbol),
+            'A backtest needs candles to train on, and later ones to test.',
+            format('Load candles first: pyupc candles load FILE --symbol %s', symbol)
+        );
+    END IF;
+    v_cut := date_trunc('year', v_end - interval '1 minute', 'UTC');
+    IF v_cut <= v_first THEN
+        v_cut := date_trunc('day', v_first + (v_end - v_first) * 2 / 3, 'UTC');
+    END IF;
+    train_from := coalesce(train_from, v_first);
+    test_to := coalesce(test_to, v_end);
+    train_to := coalesce(train_to, test_from, v_cut);
+    test_from := coalesce(test_from, train_to);
+    IF train_from >= train_to OR train_to > test_from OR test_from >= test_to THEN
+        PERFORM upc._refuse_backtest(
+            'the test has to come after the training',
+            format(
+                'Training from %s to %s, test from %s to %s.', upc._iso_utc(train_from),
+                upc._iso_utc(train_to), upc._iso_utc(test_from), upc._iso_utc(test_to)
+            ),
+            'Name spans that do not overlap, or leave them out.'
+        );
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM upc_data.candle AS c
+        WHERE c.symbol = begin_backtest.symbol
+          AND c.opened_at >= train_from AND c.opened_at < train_to
+    ) OR NOT EXISTS (
+        SELECT FROM upc_data.candle AS c
+        WHERE c.symbol = begin_backtest.symbol AND c.opened_at >= test_from AND c.opened_at < test_to
+    ) THEN
+        PERFORM upc._refuse_backtest(
+            'there are no candles in one of the spans',
+            format('Candles are there from %s to %s.', upc._iso_utc(v_first), upc._iso_utc(v_end)),
+            'Name spans that have candles.'
+        );
+    END IF;
+
+    -- Where there are no candles there is nothing to do.
+    train_from := greatest(train_from, v_first);
+    test_to := least(test_to, v_end);
+    INSERT INTO upc_data.backtest AS b (
+        symbol, train_from, train_to, test_from, test_to, models, minutes, step, levels,
+        settlement, close_minute, version, started_at
+    )
+    SELECT
+        s.symbol, begin_backtest.train_from, begin_backtest.train_to, begin_backtest.test_from,
+        begin_backtest.test_to,
+        ARRAY(
+            SELECT m.model FROM unnest(begin_backtest.models) WITH ORDINALITY AS m (model, i)
+            GROUP BY m.model ORDER BY min(m.i)
+        ),
+        ARRAY(SELECT DISTINCT m::smallint FROM unnest(begin_backtest.minutes) AS m ORDER BY 1),
+        coalesce(begin_backtest.step, s.strike_step), begin_backtest.levels,
+        begin_backtest.settlement, begin_backtest.close_minute, coalesce(begin_backtest.version, ''),
+        clock_timestamp()
+    FROM upc_data.symbol AS s
+    WHERE s.symbol = begin_backtest.symbol
+    RETURNING b.backtest_id INTO v_id;
+    RETURN v_id;
+END
+$fn$;
+COMMENT ON FUNCTION upc.begin_backtest IS
+    'begins a backtest: keeps its settings, with what was left out filled in; returns its number';

@@ -1,0 +1,143 @@
+-- Training of a backtest: the forecast of volatility is fitted, and moves are counted.
+
+CREATE FUNCTION upc._fit_backtest(symbol text, backtest_id bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_test upc_data.backtest;
+    v_fit record;
+    v_edges double precision[];
+BEGIN
+    SELECT b.* INTO v_test FROM upc_data.backtest AS b
+    WHERE b.symbol = _fit_backtest.symbol AND b.backtest_id = _fit_backtest.backtest_id;
+    SELECT NULL::smallint[] AS factors, NULL::double precision[] AS coefficients INTO v_fit;
+    IF v_test.models && '{volatility:nearest, volatility:linear}' THEN
+        SELECT f.* INTO v_fit
+        FROM upc._fit_volatility(symbol, v_test.train_from, v_test.train_to) AS f;
+        IF v_fit.factors IS NULL THEN
+            PERFORM upc._refuse_backtest(
+                format('there is too little to fit the volatility of %s on', symbol),
+                'It takes a day, and 200 minutes with an hour after them.',
+                'Train on a longer span, or leave the volatility models out.'
+            );
+        END IF;
+    END IF;
+    SELECT percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY h.deviation)
+    INTO v_edges
+    FROM (
+        SELECT 100 * sqrt(sum(m.squared_move)) AS deviation
+        FROM (
+            SELECT
+                c.opened_at,
+                ln(c.close / lag(c.close) OVER (ORDER BY c.opened_at)) ^ 2 AS squared_move
+            FROM upc_data.candle AS c
+            WHERE c.symbol = v_test.symbol
+              AND c.opened_at >= v_test.train_from
+              AND c.opened_at < v_test.train_to
+        ) AS m
+        GROUP BY date_trunc('hour', m.opened_at, 'UTC')
+        HAVING sum(m.squared_move) IS NOT NULL
+    ) AS h;
+    IF v_edges IS NULL THEN
+        PERFORM upc._refuse_backtest(
+            format('there is too little of %s to train on', symbol),
+            'The training span has no two candles.', 'Train on a longer span.'
+        );
+    END IF;
+    UPDATE upc_data.backtest AS b
+    SET
+        factors = v_fit.factors,
+        coefficients = v_fit.coefficients,
+        regime_edges = v_edges
+    WHERE b.symbol = v_test.symbol AND b.backtest_id = v_test.backtest_id;
+END
+$fn$;
+COMMENT ON FUNCTION upc._fit_backtest IS
+    'internal: fits the forecast of volatility, and the edges of the regimes, on the training span';
+
+
+CREATE FUNCTION upc._count_backtest(
+    symbol text,
+    backtest_id bigint,
+    first_day date,
+    last_day date,
+    is_test boolean
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_test upc_data.backtest;
+    v_days date[] := ARRAY(
+        SELECT d::date
+        FROM generate_series(first_day::timestamp, last_day::timestamp, interval '1 day') AS d
+        ORDER BY d
+    );
+    v_prefix text := CASE WHEN is_test THEN 'tested ' ELSE '' END;
+    v_since timestamptz;
+    v_until timestamptz;
+    v_horizons integer[];
+    v_closes double precision[];
+    v_ranges integer[];
+BEGIN
+    SELECT b.* INTO v_test FROM upc_data.backtest AS b
+    WHERE b.symbol = _count_backtest.symbol AND b.backtest_id = _count_backtest.backtest_id;
+    -- What is trained on looks at nothing outside of its span.
+    v_since := CASE WHEN is_test THEN '-infinity' ELSE v_test.train_from END;
+    v_until := CASE WHEN is_test THEN v_test.test_to ELSE v_test.train_to END;
+    -- The average of the last minute asks about a time that lies between two minutes. Of the first
+    -- minute all starts are there, which the effective sizes are made of, as in the fingerprints.
+    v_horizons := ARRAY(
+        SELECT DISTINCT h
+        FROM unnest(v_test.minutes::integer[]) AS t
+        CROSS JOIN LATERAL (
+            VALUES (1), (t), (CASE WHEN v_test.settlement = 'average' THEN greatest(1, t - 1) ELSE t END)
+        ) AS v (h)
+        ORDER BY h
+    );
+    v_closes := ARRAY(
+        SELECT unnest(array_agg(
+            upc._candle_window(v_test.symbol, d.day, v_since, v_until) ORDER BY d.i
+        ))
+        FROM unnest(v_days) WITH ORDINALITY AS d (day, i)
+    );
+    IF v_test.factors IS NOT NULL THEN
+        v_ranges := ARRAY(
+            SELECT unnest(array_agg(
+                upc._range_window(v_test.symbol, d.day, v_since, v_until) ORDER BY d.i
+            ))
+            FROM unnest(v_days) WITH ORDINALITY AS d (day, i)
+        );
+    END IF;
+
+    INSERT INTO upc_data.backtest_histogram AS h (
+        symbol, backtest_id, moves, year, bucket, minutes, pairs, positive, negative
+    )
+    SELECT
+        v_test.symbol, v_test.backtest_id, v_prefix || m.moves, extract(year FROM first_day),
+        m.bucket, m.minutes, m.pairs, m.positive, m.negative
+    FROM (
+        SELECT 'plain' AS moves, p.*
+        FROM upc._count_moves(v_closes, upc._all_starts(cardinality(v_days)), v_horizons) AS p
+        WHERE EXISTS (
+            SELECT FROM unnest(v_test.models) AS k WHERE k ~ '^(baseline|momentum|shrunk)'
+        )
+        UNION ALL
+        SELECT 'standardised', s.*
+        FROM upc._count_standardised_moves(
+            v_days, v_closes, v_ranges, v_test.factors, v_test.coefficients, v_horizons
+        ) AS s
+        WHERE v_test.factors IS NOT NULL
+    ) AS m
+    -- Two pieces of a year may meet: in one order they wait, and never for each other.
+    ORDER BY m.moves, m.bucket, m.minutes
+    ON CONFLICT ON CONSTRAINT backtest_histogram_pkey
+        DO UPDATE SET
+            pairs = h.pairs + excluded.pairs,
+            positive = upc._add_counts(h.positive, excluded.positive, 1),
+            negative = upc._add_counts(h.negative, excluded.negative, 1);
+END
+$fn$;
+COMMENT ON FUNCTION upc._count_backtest IS
+    'internal: counts the moves of some UTC days, all of one year, of a backtest''s training or test span';

@@ -1,0 +1,165 @@
+-- Curves of a backtest, as its models read them.
+
+CREATE FUNCTION upc._backtest_counts(moves text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- The newest year of the training weighs most, as in the fingerprints.
+RETURN format(
+    $sql$
+    SELECT
+        h.symbol, h.year, h.bucket, h.minutes, h.pairs, h.positive, h.negative,
+        greatest(1, 5 - (
+            extract(year FROM (t.train_to - interval '1 minute') AT TIME ZONE 'UTC')::integer - h.year
+        )) AS weight
+    FROM upc_data.backtest_histogram AS h
+    JOIN test AS t USING (symbol, backtest_id)
+    WHERE h.moves = %L AND h.pairs > 0
+    $sql$,
+    _backtest_counts.moves
+);
+COMMENT ON FUNCTION upc._backtest_counts IS
+    'internal: the query for the counts of a backtest that upc._curve_query takes';
+
+
+CREATE FUNCTION upc._backtest_readings(symbol text, backtest_id bigint)
+RETURNS TABLE (
+    model text,
+    bucket integer,
+    minutes integer,
+    positive double precision[],
+    negative double precision[],
+    thresholds double precision[],
+    edges double precision[],
+    is_linear boolean,
+    is_standardised boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2000
+SET work_mem = '64MB'
+SET jit = off
+AS $fn$
+DECLARE
+    v_plain double precision[] := ARRAY(SELECT k::double precision / 20 FROM generate_series(0, 59) AS k ORDER BY k);
+BEGIN
+    FOR
+        model, bucket, minutes, positive, negative, thresholds, edges, is_linear, is_standardised
+    IN EXECUTE format(
+        $sql$
+        WITH test AS (
+            SELECT b.* FROM upc_data.backtest AS b WHERE b.symbol = $1 AND b.backtest_id = $2
+        ),
+        plain AS MATERIALIZED (%1$s),
+        standardised AS MATERIALIZED (%2$s),
+        curve AS MATERIALIZED (
+            SELECT 'plain' AS moves, p.bucket::integer AS bucket, p.minutes::integer AS minutes,
+                p.positive, p.negative, p.shrinkage
+            FROM plain AS p WHERE p.symbol <> '*'
+            UNION ALL
+            SELECT 'standardised', s.bucket, s.minutes, s.positive, s.negative, s.shrinkage
+            FROM standardised AS s WHERE s.symbol <> '*'
+        ),
+        -- The nearest bucket that there is, the one nearer to zero on a tie, as in the grid. A
+        -- bucket of standardised moves that nothing was seen of is as the baseline.
+        bucket_key AS MATERIALIZED (
+            SELECT DISTINCT ON (m.moves, m.minutes, b.bucket)
+                m.moves, m.minutes, b.bucket AS asked, m.bucket
+            FROM (SELECT generate_series(-30, 30) UNION ALL SELECT 99) AS b (bucket)
+            CROSS JOIN (SELECT c.moves, c.minutes, c.bucket FROM curve AS c) AS m
+            ORDER BY m.moves, m.minutes, b.bucket,
+                CASE m.moves
+                    WHEN 'standardised' THEN m.bucket NOT IN (b.bucket, 99)
+                    ELSE (b.bucket = 99) <> (m.bucket = 99)
+                END,
+                abs(m.bucket - b.bucket), abs(m.bucket)
+        ),
+        bucket_curve AS (
+            SELECT k.asked, c.*
+            FROM bucket_key AS k
+            JOIN curve AS c USING (moves, minutes, bucket)
+        ),
+        asked AS (
+            SELECT
+                m AS model,
+                split_part(m, ':', 1) AS kind,
+                split_part(m, ':', 2) = 'linear' AS is_linear
+            FROM test, unnest(test.models) AS m
+            WHERE m <> 'gaussian'
+        ),
+        shrunk AS (
+            SELECT
+                a.model,
+                a.kind = 'volatility' AS is_standardised,
+                a.is_linear,
+                c.asked AS bucket,
+                c.minutes,
+                CASE a.kind
+                    WHEN 'momentum' THEN c.positive
+                    WHEN 'baseline' THEN b.positive
+                    ELSE upc._blend(b.positive, c.positive, coalesce(c.shrinkage, 1))
+                END AS positive,
+                CASE a.kind
+                    WHEN 'momentum' THEN c.negative
+                    WHEN 'baseline' THEN b.negative
+                    ELSE upc._blend(b.negative, c.negative, coalesce(c.shrinkage, 1))
+                END AS negative
+            FROM asked AS a
+            JOIN bucket_curve AS c
+                ON c.moves = CASE a.kind WHEN 'volatility' THEN 'standardised' ELSE 'plain' END
+            JOIN curve AS b
+                ON b.moves = c.moves AND b.minutes = c.minutes AND b.bucket = 99
+        ),
+        -- Of the average of the last minute 39.5 seconds less are open than until its end.
+        timed AS (
+            SELECT
+                s.model, s.is_standardised, s.is_linear, s.bucket, t.minutes,
+                CASE WHEN test.settlement = 'average' AND s.is_linear AND t.minutes > 1
+                    THEN upc._blend(e.positive, s.positive, 61 * 121 / 21600.0)
+                    WHEN test.settlement = 'average' THEN e.positive
+                    ELSE s.positive
+                END AS positive,
+                CASE WHEN test.settlement = 'average' AND s.is_linear AND t.minutes > 1
+                    THEN upc._blend(e.negative, s.negative, 61 * 121 / 21600.0)
+                    WHEN test.settlement = 'average' THEN e.negative
+                    ELSE s.negative
+                END AS negative
+            FROM test
+            CROSS JOIN unnest(test.minutes::integer[]) AS t (minutes)
+            JOIN shrunk AS s ON s.minutes = t.minutes
+            JOIN shrunk AS e
+                ON e.model = s.model AND e.bucket = s.bucket
+                AND e.minutes = CASE WHEN test.settlement = 'average'
+                    THEN greatest(1, t.minutes - 1) ELSE t.minutes END
+        )
+        SELECT
+            t.model,
+            t.bucket,
+            t.minutes,
+            CASE WHEN w.is_met
+                THEN ARRAY[(t.positive[1] + 100 - t.negative[1]) / 2] || t.positive[2:60]
+                ELSE t.positive
+            END,
+            CASE WHEN w.is_met
+                THEN ARRAY[100 - (t.positive[1] + 100 - t.negative[1]) / 2] || t.negative[2:60]
+                ELSE t.negative
+            END,
+            CASE WHEN t.is_standardised THEN upc.volatility_thresholds() ELSE $3 END,
+            CASE WHEN t.is_standardised THEN upc._volatility_edges() ELSE $4 END,
+            t.is_linear,
+            t.is_standardised
+        FROM timed AS t
+        CROSS JOIN LATERAL (SELECT t.is_linear OR t.is_standardised AS is_met) AS w
+        $sql$,
+        upc._curve_query(upc._backtest_counts('plain')),
+        upc._curve_query(upc._backtest_counts('standardised'), 2)
+    )
+    USING symbol, backtest_id, v_plain,
+        ARRAY(
+            -- A hair up, as in the grid.
+            SELECT (v_plain[k] + v_plain[k + 1]) / 2 + 1e-9 FROM generate_series(1, 59) AS k ORDER BY k
+        )
+    LOOP
+        RETURN NEXT;
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc._backtest_readings IS
+    'internal: the curves that a backtest''s models read, by momentum bucket (99: baseline) and minutes to the close, as compute_strikes would read them';

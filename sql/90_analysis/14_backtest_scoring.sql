@@ -1,0 +1,174 @@
+-- Scoring of a backtest: every model is asked about every strike, and its answers are summed up.
+
+CREATE FUNCTION upc._normal_tail(deviations double precision)
+RETURNS double precision
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_z double precision := abs(deviations) / sqrt(2::double precision);
+    v_t double precision := 1 / (1 + 0.5 * v_z);
+    v_tail double precision;
+BEGIN
+    -- erfc() is there from PostgreSQL 16 on only; this is wrong by less than 1.2e-7 of its value.
+    -- Beyond 18 deviations there is nothing: squares of what is left would be too small for numbers.
+    v_tail := CASE WHEN v_z > 13 THEN 0 ELSE
+        0.5 * v_t * exp(
+            -v_z * v_z - 1.26551223 + v_t * (1.00002368 + v_t * (0.37409196 + v_t * (0.09678418
+            + v_t * (-0.18628806 + v_t * (0.27886807 + v_t * (-1.13520398 + v_t * (1.48851587
+            + v_t * (-0.82215223 + v_t * 0.17087277))))))))
+        )
+    END;
+    RETURN CASE WHEN deviations < 0 THEN 1 - v_tail ELSE v_tail END;
+END
+$fn$;
+COMMENT ON FUNCTION upc._normal_tail IS
+    'the probability, 0 to 1, that a standard normal number is above some deviations (Numerical Recipes, erfcc)';
+
+
+CREATE FUNCTION upc._score_backtest(symbol text, backtest_id bigint, first_day date, last_day date)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET work_mem = '128MB'
+SET jit = off
+AS $fn$
+DECLARE
+    v_test upc_data.backtest;
+    v_models integer;
+BEGIN
+    SELECT b.* INTO v_test FROM upc_data.backtest AS b
+    WHERE b.symbol = _score_backtest.symbol AND b.backtest_id = _score_backtest.backtest_id;
+    -- The Gaussian reads no curve.
+    v_models := cardinality(array_remove(v_test.models, 'gaussian'));
+
+    INSERT INTO upc_data.backtest_score (
+        symbol, backtest_id, model, dimension, part, day, bin, questions, outcomes, probability,
+        squared_probability, squared_error, log_loss
+    )
+    WITH reading AS MATERIALIZED (
+        SELECT r.* FROM upc._backtest_readings(symbol, backtest_id) AS r
+    ),
+    question AS MATERIALIZED (
+        SELECT
+            q.*,
+            round(q.price / v_test.step) AS nearest,
+            -- How much of the variance until a minute before the close, and until it, is open.
+            CASE v_test.settlement WHEN 'average' THEN 61 * 121 / 21600.0::double precision ELSE 1 END AS open_share,
+            width_bucket(q.hour_deviation, v_test.regime_edges) + 1 AS regime
+        FROM upc._backtest_questions(symbol, backtest_id, first_day, last_day) AS q
+        -- What one model cannot answer is asked of none.
+        WHERE q.hour_deviation IS NOT NULL
+          AND (v_test.factors IS NULL OR q.variance IS NOT NULL)
+          AND (
+              v_models = 0
+              OR (q.minutes, q.bucket) IN (
+                  SELECT r.minutes, r.bucket
+                  FROM reading AS r
+                  GROUP BY r.minutes, r.bucket
+                  HAVING count(*) = v_models
+              )
+          )
+    ),
+    strike AS (
+        SELECT
+            q.*,
+            (q.nearest + k) * v_test.step AS strike,
+            abs(k)::smallint AS distance
+        FROM question AS q
+        CROSS JOIN generate_series(-v_test.levels, v_test.levels) AS k
+        WHERE q.nearest + k > 0
+    ),
+    answer AS (
+        SELECT
+            r.model,
+            q.closes_at, q.minutes, q.distance, q.regime,
+            q.settled >= q.strike AS outcome,
+            0.01 * CASE WHEN q.strike > q.price
+                THEN upc._curve_value(r.positive, r.thresholds, p.place, m.move, r.is_linear)
+                ELSE 100 - upc._curve_value(r.negative, r.thresholds, p.place, m.move, r.is_linear)
+            END AS probability
+        FROM strike AS q
+        JOIN reading AS r
+            ON r.minutes = q.minutes
+            AND r.bucket = q.bucket
+        CROSS JOIN LATERAL (
+            SELECT
+                abs(q.price - q.strike) / q.price / CASE
+                    WHEN r.is_standardised
+                    THEN sqrt(q.earlier_variance + q.open_share * (q.variance - q.earlier_variance))
+                    -- Below a minute the first one's curve, by the square root of time.
+                    WHEN r.is_linear AND v_test.settlement = 'average' AND q.minutes = 1
+                    THEN 0.01 * sqrt(q.open_share)
+                    ELSE 0.01
+                END AS move
+            OFFSET 0
+        ) AS m
+        CROSS JOIN LATERAL (
+            SELECT upc._threshold_index(r.thresholds, r.edges, m.move, r.is_linear) AS place
+            OFFSET 0
+        ) AS p
+
+        UNION ALL
+
+        SELECT
+            'gaussian', q.closes_at, q.minutes, q.distance, q.regime, q.settled >= q.strike,
+            upc._normal_tail(
+                ln(q.strike / q.price)
+                / sqrt(greatest(q.squared_move, 1e-14) * (q.minutes - 1 + q.open_share))
+            )
+        FROM strike AS q
+        WHERE 'gaussian' = ANY (v_test.models)
+    ),
+    scored AS (
+        SELECT
+            a.model,
+            (a.closes_at AT TIME ZONE 'UTC')::date AS day,
+            a.minutes::smallint AS minutes,
+            a.distance,
+            extract(hour FROM a.closes_at AT TIME ZONE 'UTC')::smallint AS hour,
+            a.regime::smallint AS regime,
+            greatest(0, least(19, floor(20 * a.probability)))::smallint AS bin,
+            a.outcome::integer AS outcome,
+            a.probability,
+            -ln(least(0.9999, greatest(0.0001,
+                CASE WHEN a.outcome THEN a.probability ELSE 1 - a.probability END
+            ))) AS log_loss
+        FROM answer AS a
+    ),
+    summed AS (
+        SELECT
+            s.model, s.day, s.bin, s.minutes, s.distance, s.hour, s.regime,
+            grouping(s.minutes, s.distance, s.hour, s.regime) AS dimension,
+            count(*)::integer AS questions,
+            sum(s.outcome)::integer AS outcomes,
+            sum(s.probability) AS probability,
+            sum(s.probability ^ 2) AS squared_probability,
+            sum((s.probability - s.outcome) ^ 2) AS squared_error,
+            sum(s.log_loss) AS log_loss
+        FROM scored AS s
+        GROUP BY GROUPING SETS (
+            (s.model, s.day, s.bin),
+            (s.model, s.day, s.bin, s.minutes),
+            (s.model, s.day, s.bin, s.distance),
+            (s.model, s.day, s.bin, s.hour),
+            (s.model, s.day, s.bin, s.regime)
+        )
+    )
+    SELECT
+        v_test.symbol,
+        v_test.backtest_id,
+        s.model,
+        CASE s.dimension
+            WHEN 15 THEN 'all' WHEN 7 THEN 'minutes' WHEN 11 THEN 'distance'
+            WHEN 13 THEN 'hour' ELSE 'regime'
+        END,
+        CASE s.dimension
+            WHEN 15 THEN 0 WHEN 7 THEN s.minutes WHEN 11 THEN s.distance
+            WHEN 13 THEN s.hour ELSE s.regime
+        END,
+        s.day, s.bin, s.questions, s.outcomes, s.probability, s.squared_probability,
+        s.squared_error, s.log_loss
+    FROM summed AS s;
+END
+$fn$;
+COMMENT ON FUNCTION upc._score_backtest IS
+    'internal: asks every model of a backtest about the contracts that close on some UTC days, and keeps the sums';
