@@ -73,10 +73,15 @@ def ticked(market_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     event = {"event_ticker": EVENT, "series_ticker": "KXBTCD", "markets": markets}
     with connect(market_dsn) as conn:
         conn.execute("SELECT upc.load_market(%s::jsonb)", (json.dumps({"event": event}),))
-        for hours, price in ((24, 90_000), (3, 100_000), (0, 93_600)):
-            at = now - timedelta(hours=hours, seconds=1 if hours else 0)
-            query = "SELECT upc.record_price('BTC', 'made up', %s, %s, %s)"
-            conn.execute(query, (float(price), at, at))
+        # For ten minutes of tests: a price that is more than 5 s older is not taken.
+        for hours, price in ((24, 90_000), (3, 100_000)):
+            conn.execute(
+                "SELECT upc.record_price('BTC', 'made up', %s, at, at)"
+                " FROM generate_series(%s, %s + interval '10 minutes', interval '4 s') AS at",
+                (float(price), *2 * [now - timedelta(hours=hours, seconds=1)]),
+            )
+        query = "SELECT upc.record_price('BTC', 'made up', %s, %s, %s)"
+        conn.execute(query, (93_600.0, now, now))
     folder = tmp_path_factory.mktemp("data")
     done = pyupc(
         market_dsn, "tick", "--feed", "database", "--symbol", "BTC", "--once", "--out", folder,
