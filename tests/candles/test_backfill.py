@@ -34,6 +34,7 @@ from pyupc.errors import PyupcError
 from pyupc.exchange import history as exchange_module
 from pyupc.exchange.answer import Answer, judge
 from pyupc.exchange.history import Exchange
+from tests.support.hours import away_from_the_minute
 
 ROOT = Path(__file__).parents[2]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -406,6 +407,7 @@ def test_holes_are_asked_for_again_on_demand(server: Coinbase, dsn: str) -> None
 
 
 def test_a_minute_that_may_still_come_is_no_hole(server: Coinbase, dsn: str) -> None:
+    away_from_the_minute()
     now = int(time.time() // 60)
     server.lacks = {now - 30, *range(now - 5, now + 1)}
     summary = backfill(now - 60, None)
@@ -833,6 +835,7 @@ def test_usage(command: str, options: list[str]) -> None:
 
 def test_nothing_to_ask_for(server: Coinbase, dsn: str) -> None:
     refused(run("backfill", "--symbol", "BTC"), 2)
+    away_from_the_minute()
     refused(run(*arguments(int(time.time() // 60), None)), 2)
     refused(run(*arguments(START, START + 1, symbol="XYZ")))
     assert server.asked == []
