@@ -156,7 +156,7 @@ def desk(
         file = folder / "symbol_fingerprints" / f"btc_fingerprint_directional_{kind}.csv"
         file.write_text(FINGERPRINT)
     with clone(server_dsn, template, f"{name_prefix}_documents") as dsn:
-        fill(dsn)
+        fill(dsn, ("BTC",))
         yield Desk(dsn, folder)
 
 
