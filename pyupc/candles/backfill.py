@@ -11,8 +11,8 @@ import psycopg
 
 from pyupc.candles.gaps import EPOCH, MINUTE, Span, close_gaps, find_gaps, spans_of
 from pyupc.candles.load import Connection, as_text
+from pyupc.candles.pages import Page, lacking, plan
 from pyupc.errors import UsageProblem
-from pyupc.exchange.answer import Answer
 from pyupc.exchange.history import Exchange
 
 # A minute that has only just ended may still be counted together.
@@ -26,31 +26,8 @@ SILENCE_MINUTES = 3 * 1440
 
 
 @dataclass(frozen=True)
-class Page:
-    """Missing minutes that one request asks for, in order of time; it asks for those between too.
-
-    `is_repeated`: they were part of an earlier request, which brought none of them.
-    """
-
-    spans: tuple[Span, ...]
-    is_repeated: bool = False
-
-    @property
-    def first(self) -> int:
-        return self.spans[0].first
-
-    @property
-    def after(self) -> int:
-        return self.spans[-1].after
-
-    @property
-    def minutes(self) -> set[int]:
-        return {minute for span in self.spans for minute in range(*span)}
-
-
-@dataclass(frozen=True)
 class Job:
-    """What to fill. `since` None: from the first stored candle; `until` None: to the present.
+    """The span to fill. `since` None: from the first stored candle; `until` None: to the present.
 
     With `retry_holes` minutes are asked for even if the exchange is known not to have them.
     """
@@ -64,7 +41,7 @@ class Job:
 
 @dataclass
 class Tally:
-    """What was done so far, all of it committed. `holes` and `passed_over` are minutes."""
+    """Counts of what was committed so far; `holes` and `passed_over` are minutes."""
 
     pages: int = 0
     new: int = 0
@@ -101,7 +78,7 @@ class Summary:
 
 
 class Watcher(Protocol):
-    """What a backfill tells while it is going on."""
+    """The progress of a backfill while it is going on."""
 
     def on_plan(self, symbol: str, minutes: int) -> None:
         """So many minutes are missing, and will be asked for."""
@@ -111,29 +88,6 @@ class Watcher(Protocol):
 
     def on_problems(self, problems: Sequence[str]) -> None:
         """Rows of an answer that were refused."""
-
-
-def plan(missing: Sequence[Span], size: int) -> list[Page]:
-    """Pages of at most `size` minutes from first to last that hold the missing ones, each once.
-
-    `missing` is in order of time, without overlaps; the pages are not: the newest come first. The
-    present needs the newest candles, and they weigh most; and that an exchange has none for a
-    minute is certain once it has given later ones.
-    """
-    pages: list[Page] = []
-    parts: list[Span] = []
-    for first, after in reversed(missing):
-        while first < after:
-            start = max(first, (parts[0].after if parts else after) - size)
-            if start < after:
-                parts.append(Span(start, after))
-                after = start
-            if first < after:
-                pages.append(Page(tuple(reversed(parts))))
-                parts = []
-    if parts:
-        pages.append(Page(tuple(reversed(parts))))
-    return pages
 
 
 def backfill(
@@ -189,14 +143,14 @@ class _Run:
             self._watcher.on_minutes(len(page.minutes))
 
     def _page(self, page: Page) -> bool:
-        """Ask until every settled minute has come or is a hole; whether nothing came at all."""
+        """Ask until every settled minute has come or is a hole; True if nothing came at all."""
         is_silent = True
         waiting = [page]
         while waiting:
             asked = waiting.pop()
             answer = self._exchange.candles(self._job.pair, asked.first, asked.after)
             is_silent = is_silent and not (answer.candles or answer.refused)
-            holes, again = _lacking(asked, answer, self._settled_before())
+            holes, again = lacking(asked, answer, self._settled_before())
             missing = asked.minutes
             found = [candle for candle in answer.candles if candle.minute in missing]
             new, changed = close_gaps(
@@ -213,29 +167,6 @@ class _Run:
 
     def _settled_before(self) -> int:
         return int(self._exchange.now() // 60) - SETTLED_MINUTES
-
-
-def _lacking(page: Page, answer: Answer, settled_before: int) -> tuple[set[int], list[Page]]:
-    """The minutes that the exchange has no candle of, and those to ask for once more.
-
-    Between two candles of one answer nothing was left out. At its edges it may be that the
-    exchange gives fewer candles than were asked for: a minute there is a hole only if a request
-    for nothing else brings nothing either. A refused candle is no hole: there is one.
-    """
-    missing = page.minutes.difference(answer.refused, (c.minute for c in answer.candles))
-    if not answer.candles:
-        settled = {minute for minute in missing if minute < settled_before}
-        if settled and not page.is_repeated:
-            return set(), [Page(spans_of(settled), is_repeated=True)]
-        # Rows that were not asked for answer another question.
-        return set() if answer.problems else settled, []
-    first, last = answer.candles[0].minute, answer.candles[-1].minute
-    edges = (
-        {minute for minute in missing if minute < first},
-        {minute for minute in missing if last < minute < settled_before},
-    )
-    again = [Page(spans_of(edge), is_repeated=True) for edge in edges if edge]
-    return {minute for minute in missing if first < minute < last}, again
 
 
 def _bounds(conn: Connection, job: Job, now: float) -> tuple[datetime, datetime]:

@@ -94,8 +94,8 @@ def load(
     """Load the files as one: all of their candles or, on any error, none.
 
     Lines that are no candles are such an error, unless `skip_bad`; then they are left out.
-    `columns` are roles of pyupc.candles.columns, in the order in which all files have them; None:
-    each file says it itself.
+    `columns` are the roles of the columns in the order in which all files have them; None: each
+    file's are recognised.
     """
     # Each statement has to see what the load before this one has committed.
     conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED

@@ -8,16 +8,10 @@ from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 
-from pyupc.candles.columns import (
-    HINT,
-    SAMPLE_LINES,
-    Layout,
-    Unrecognised,
-    is_nothing,
-    recognise,
-    split,
-)
-from pyupc.candles.columns import ROLES as COLUMNS
+from pyupc.candles.columns.layout import HINT, Layout, Unrecognised
+from pyupc.candles.columns.layout import ROLES as COLUMNS
+from pyupc.candles.columns.recognise import SAMPLE_LINES, recognise
+from pyupc.candles.columns.values import is_nothing, split
 from pyupc.candles.compression import OnRead, shown
 from pyupc.candles.files import BLOCK_BYTES, Block, read_blocks
 from pyupc.errors import PyupcError

@@ -31,7 +31,7 @@ def _columns(
 ) -> tuple[str, ...] | None:
     if value is None:
         return None
-    from pyupc.candles.columns import parse_columns
+    from pyupc.candles.columns.header import parse_columns
 
     try:
         return parse_columns(value)

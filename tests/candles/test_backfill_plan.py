@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyupc.candles.backfill import plan
 from pyupc.candles.gaps import Span, spans_of
+from pyupc.candles.pages import plan
 from pyupc.exchange.answer import judge
 
 MINUTE = 60_000

@@ -22,8 +22,9 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyupc.candles import compression, evidence
-from pyupc.candles.columns import parse_columns
+from pyupc.candles import compression
+from pyupc.candles.columns.header import parse_columns
+from pyupc.candles.columns.values import minute_of
 from pyupc.candles.rows import Reading, copy_blocks
 from pyupc.cli import main
 from pyupc.database.connect import connect
@@ -68,7 +69,7 @@ def staged(path: Path, columns: str | None = None) -> list[tuple[float, ...]]:
     for line in lines:
         _, _, problem, time, *values = line.split("\t")
         assert problem == r"\N"
-        minute = evidence.minute_of(time)
+        minute = minute_of(time)
         assert minute is not None
         found.append((60.0 * minute, *map(float, values)))
     return sorted(found)

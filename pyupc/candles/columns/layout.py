@@ -1,0 +1,38 @@
+"""Roles of a candle file's columns, and where a file has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ROLES = ("timestamp", "open", "high", "low", "close", "volume")
+PRICES = ROLES[1:5]
+
+SKIP = "-"
+
+HINT = (
+    f"the first line names the columns: {','.join(ROLES)}; or say what they are with --columns,"
+    f" for example --columns time,open,high,low,close,volume,{SKIP}"
+)
+
+
+class Unrecognised(Exception):
+    """What is missing or ambiguous, in the words of a message; `line` is the line, from 1."""
+
+    def __init__(self, message: str, line: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the values are.
+
+    `skip` lines come before the first candle; `picks` are the columns of ROLES.
+    """
+
+    skip: int
+    delimiter: str
+    is_decimal_comma: bool
+    width: int
+    picks: tuple[int, ...]
