@@ -17,7 +17,7 @@ from pyupc.cli.options import asked, examples, legacy, symbols
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
-    from pyupc.demo.run import Source
+    from pyupc.demo.sources import Source
 
 SIMULATED = "simulated"
 
@@ -155,7 +155,7 @@ def _page(
 
 
 def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int | None) -> Source:
-    from pyupc.demo.run import SYMBOLS, File, Live, Simulation
+    from pyupc.demo.sources import SYMBOLS, File, Live, Simulation
 
     if source == SIMULATED:
         return Simulation(
@@ -186,8 +186,10 @@ def _set_up(source: Source) -> tuple[str, Source]:
     """The database, and the source with those of its symbols that there are."""
     from pyupc.cli.candle_progress import watching
     from pyupc.database import migrate, schema
-    from pyupc.demo.run import Live, build_fingerprints, open_database
+    from pyupc.demo.database import DATABASE, open_database
+    from pyupc.demo.sources import Live
     from pyupc.embedded import default_home
+    from pyupc.fingerprints.build import build
     from pyupc.fingerprints.progress import for_stderr
 
     if source.feed == SIMULATED:
@@ -199,7 +201,7 @@ def _set_up(source: Source) -> tuple[str, Source]:
             done.append(f"{source.exchange} answers")
     with _step("starting PostgreSQL") as done:
         dsn, is_new = open_database(source)
-        done.append(f"database pyupc_demo, {'new' if is_new else 'as it was'}, in {default_home()}")
+        done.append(f"database {DATABASE}, {'new' if is_new else 'as it was'}, in {default_home()}")
     with _step("creating the schema") as done:
         migrate.upgrade(dsn)
         done.append(f"schema {schema.HEAD}")
@@ -209,7 +211,7 @@ def _set_up(source: Source) -> tuple[str, Source]:
         kind = "simulated candles" if source.feed == SIMULATED else "candles"
         done.append(f"{added:,} {kind} of {names} added")
     with _step("fingerprints", is_shown=False) as done, for_stderr() as progress:
-        built = build_fingerprints(dsn, source, progress)
+        built = build(dsn, source.symbols, progress)
         pairs = sum(result.pairs_in_all for result in built.results)
         done.append(
             f"{built.fingerprints} fingerprints from {pairs:,} pairs, {built.days:,} days counted"

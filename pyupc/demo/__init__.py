@@ -1,1 +1,1 @@
-"""The main job on made-up candles and an embedded PostgreSQL."""
+"""The demo: `sources` of its history, and the `database` that it works in."""

@@ -20,7 +20,8 @@ from click.testing import CliRunner
 from pyupc import embedded
 from pyupc.cli import main
 from pyupc.database.connect import connect
-from pyupc.demo.run import DATABASE, Simulation, missing, open_database
+from pyupc.demo.database import DATABASE, open_database
+from pyupc.demo.sources import Simulation, missing
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 10, 12, 30, tzinfo=UTC)

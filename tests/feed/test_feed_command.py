@@ -484,7 +484,7 @@ def test_the_demo_of_an_exchange(
     exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pyupc import embedded
-    from pyupc.demo.run import DATABASE
+    from pyupc.demo.database import DATABASE
 
     base = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="pyupc-demo-", dir=base if base.is_dir() else None))

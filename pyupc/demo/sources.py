@@ -1,8 +1,7 @@
-"""What `pyupc demo` sets up: a database of its own, a history, and fingerprints of it."""
+"""Histories of a demo: simulated, from a file, or an exchange's last days."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -12,27 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
-from pyupc import embedded
 from pyupc.candles.load import Watcher
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
-from pyupc.fingerprints.build import Build, Progress, build
 from pyupc.fingerprints.workers import Work, together
 
-logger = logging.getLogger("pyupc.demo.run")
+logger = logging.getLogger("pyupc.demo")
 
-DATABASE = "pyupc_demo"
 SYMBOLS = ("BTC", "ETH")
 
-# In the comment on the database: that it is the demo's, and what its history is made from.
-_MARK = "pyupc demo: "
-
-# What to do where an exchange cannot be had.
+# For a demo whose exchange cannot be had.
 WITHOUT_HINT = "pyupc demo, without --source, simulates prices and needs no exchange"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+Watching = Callable[[int], AbstractContextManager[Watcher]]
 
 
 @dataclass(frozen=True)
@@ -196,7 +189,6 @@ class _Unwatched:
 
 
 Source = Simulation | File | Live
-Watching = Callable[[int], AbstractContextManager[Watcher]]
 
 
 def missing(
@@ -208,58 +200,3 @@ def missing(
         return [(begin, now)]
     spans = [(begin, first), (last + timedelta(minutes=1), now)]
     return [(since, until) for since, until in spans if since < until]
-
-
-def open_database(source: Source) -> tuple[str, bool]:
-    """The demo's database on the embedded server, and whether it is new.
-
-    One with another history is dropped first, unless somebody is connected to it. A database of
-    that name that the demo has not made is refused.
-    """
-    mark = _MARK + json.dumps(source.identity(), sort_keys=True)
-    with connect(embedded.database_uri("postgres"), application_name="pyupc demo") as conn:
-        row = conn.execute(
-            """
-            SELECT pg_catalog.shobj_description(d.oid, 'pg_database')
-            FROM pg_catalog.pg_database AS d
-            WHERE d.datname = %s
-            """,
-            [DATABASE],
-        ).fetchone()
-        is_new = row != (mark,)
-        if is_new:
-            if row is not None:
-                _drop(conn, row[0])
-            _create(conn, mark)
-    return embedded.database_uri(DATABASE), is_new
-
-
-def _drop(conn: Connection, comment: str | None) -> None:
-    if comment is None or not comment.startswith(_MARK):
-        raise PyupcError(
-            f"there is a database {DATABASE} that is not the demo's",
-            "rename or drop it, or set PYUPC_HOME to another folder",
-        )
-    try:
-        conn.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(DATABASE)))
-    except psycopg.errors.ObjectInUse as error:
-        raise PyupcError(
-            "a demo with another history is running, or somebody is connected to its database",
-            "end it first",
-        ) from error
-
-
-def _create(conn: Connection, mark: str) -> None:
-    """Under another name until it is marked, so that an interruption leaves no stranger."""
-    names = {"new": sql.Identifier(f"{DATABASE}_new"), "final": sql.Identifier(DATABASE)}
-    for statement in (
-        sql.SQL("DROP DATABASE IF EXISTS {new}"),
-        sql.SQL("CREATE DATABASE {new}"),
-        sql.SQL("COMMENT ON DATABASE {new} IS {mark}"),
-        sql.SQL("ALTER DATABASE {new} RENAME TO {final}"),
-    ):
-        conn.execute(statement.format(**names, mark=sql.Literal(mark)))
-
-
-def build_fingerprints(dsn: str, source: Source, progress: Progress) -> Build:
-    return build(dsn, source.symbols, progress)
