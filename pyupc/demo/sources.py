@@ -152,7 +152,7 @@ class Live:
         try:
             listed = asyncio.run(pairs())
         except ExchangeProblem as error:
-            raise PyupcError(f"{self.exchange} {error.reason}", WITHOUT_HINT) from error
+            raise PyupcError(f"{self.exchange}: {error.reason}", WITHOUT_HINT) from error
         if missing := [symbol for symbol in self.symbols if symbol not in listed]:
             problem = f"{self.exchange} does not list {' and '.join(missing)} as active"
             if not listed:

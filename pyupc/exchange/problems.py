@@ -98,7 +98,9 @@ def _by_class(error: Exception, seconds: float) -> ExchangeProblem:
         # To the request that opens a websocket.
         return ExchangeProblem(f"the answer is HTTP {status}")
     if cause is not None:
-        return ExchangeProblem(f"the connection failed: {_words(cause)}")
+        is_network = isinstance(error, (errors.NetworkError, OSError))
+        where = "cannot be reached" if is_network else "the connection broke off"
+        return ExchangeProblem(f"{where}: {_words(cause)}")
     if isinstance(error, _SHAPE_ERRORS):
         # ccxt takes what it expects out of an answer without looking whether it is there.
         return ExchangeProblem("the answer has an unknown shape")

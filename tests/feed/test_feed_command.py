@@ -510,7 +510,7 @@ def test_the_demo_of_an_exchange(
             done = pyupc("host=/nowhere", "demo", "--source", source, "--count", "1")
             assert done.returncode == 1
             error, hint = done.stderr.splitlines()
-            assert error.startswith(f"pyupc: {source} cannot be reached")
+            assert error.startswith(f"pyupc: {source}: cannot be reached")
             assert "pyupc demo" in hint
         assert rows(dsn, "SELECT count(*) FROM upc_data.tick") == [(3,)]
     finally:
