@@ -1,4 +1,4 @@
-"""The application: operations, what they share, and what stands around them."""
+"""The application: operations, shared state, middleware."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pyupc import __version__
@@ -19,7 +20,7 @@ from pyupc.web.guard import Guard
 from pyupc.web.hub import Hub
 from pyupc.web.metrics import Metrics
 from pyupc.web.openapi import always
-from pyupc.web.parameters import Served
+from pyupc.web.parameters import ServerState
 from pyupc.web.routes import documents, legacy, operations, page, questions, stream
 from pyupc.web.settings import Settings
 
@@ -28,13 +29,13 @@ logger = logging.getLogger("pyupc.serve")
 _DESCRIPTION = """
 The probability that an hourly event contract pays, for every strike, every second, beside its
 price. Everything is computed in PostgreSQL; this reads it. Probabilities are percent, prices USD,
-asks cents, momentum basis points where its name says so, instants ISO 8601 in UTC. What is not
-known is null.
+asks cents, momentum basis points where its name says so, instants ISO 8601 in UTC. Unknown values
+are null.
 """
 
 
 def create_app(settings: Settings, ended: Callable[[], None] = lambda: None) -> FastAPI:
-    """`ended` is called if what reads the ticks ends by itself, as only a mistake makes it do."""
+    """The application of `pyupc serve`; `ended` is called if the reader of ticks fails."""
     database, own = Database(settings.dsn), Database(settings.dsn, 1)
     metrics = Metrics()
     hub = Hub(own, [database], metrics.ticked)
@@ -44,7 +45,7 @@ def create_app(settings: Settings, ended: Callable[[], None] = lambda: None) -> 
         await database.open()
         await own.open()
         task = asyncio.create_task(hub.run())
-        task.add_done_callback(lambda done: _mourn(done, ended))
+        task.add_done_callback(lambda done: _report_end(done, ended))
         try:
             yield
         finally:
@@ -66,8 +67,9 @@ def create_app(settings: Settings, ended: Callable[[], None] = lambda: None) -> 
         openapi_url="/openapi.json",
         redirect_slashes=False,
         responses=always(),
+        generate_unique_id_function=_operation_name,
     )
-    app.state.served = Served(settings, database, hub, metrics)
+    app.state.server = ServerState(settings, database, hub, metrics)
     for each in (documents, questions, stream, operations, legacy, page):
         app.include_router(each.router)
     page.mount(app)
@@ -75,6 +77,11 @@ def create_app(settings: Settings, ended: Callable[[], None] = lambda: None) -> 
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Counted, metrics=metrics)
     return app
+
+
+def _operation_name(route: APIRoute) -> str:
+    """Operation's name in OpenAPI, and in clients that are generated from it."""
+    return f"legacy_{route.name}" if "legacy" in route.tags else route.name
 
 
 class Api(FastAPI):
@@ -123,8 +130,8 @@ class Counted:
             self._metrics.answered(path, status, None if is_stream else time.perf_counter() - began)
 
 
-def _mourn(task: asyncio.Task[None], ended: Callable[[], None]) -> None:
+def _report_end(task: asyncio.Task[None], ended: Callable[[], None]) -> None:
     if task.cancelled():
         return
-    logger.critical("what reads the ticks has ended", exc_info=task.exception())
+    logger.critical("the reader of ticks has ended", exc_info=task.exception())
     ended()

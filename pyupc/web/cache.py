@@ -1,4 +1,4 @@
-"""Answers that are dear to find and the same for a while."""
+"""Cache for slow answers that stay the same for a while."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ COUNT = 32
 
 
 @dataclass
-class Kept:
-    """The newest few, each for a minute."""
+class AnswerCache:
+    """The newest answers, each for a minute."""
 
     _texts: dict[Hashable, tuple[float, str]] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""What the readers of a symbol wait for: the newest tick, never a queue of old ones."""
+"""Channel of a symbol: its readers wait for the newest tick, never for a queue of old ones."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Tick:
     tail: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        told = self.latest
+        document = self.latest
         head = {
-            "symbol": told.symbol,
-            "tick_id": told.tick_id,
-            "ticked_at": told.ticked_at.isoformat(),
-            "price_age_seconds": told.price_age_seconds,
-            "interval_seconds": told.interval_seconds,
-            "problem": told.problem,
+            "symbol": document.symbol,
+            "tick_id": document.tick_id,
+            "ticked_at": document.ticked_at.isoformat(),
+            "price_age_seconds": document.price_age_seconds,
+            "interval_seconds": document.interval_seconds,
+            "problem": document.problem,
         }
-        documents = "".join(f',"{name}":{told.documents[name]}' for name in DOCUMENTS)
-        event = sse("tick", json.dumps(head)[:-1] + "\0" + documents + "}", told.tick_id)
+        documents = "".join(f',"{name}":{document.documents[name]}' for name in DOCUMENTS)
+        event = sse("tick", json.dumps(head)[:-1] + "\0" + documents + "}", document.tick_id)
         first, _, last = event.partition(b"\0")
         object.__setattr__(self, "head", first + b',"age_seconds":')
         object.__setattr__(self, "tail", last)
@@ -47,7 +47,7 @@ class Tick:
 
 @dataclass
 class Channel:
-    """`tick` and `pulse` are the newest; whoever is slow misses what was in between."""
+    """`tick` and `pulse` are the newest; a slow reader misses the ones in between."""
 
     symbol: str
     tick: Tick | None = None

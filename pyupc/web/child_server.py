@@ -56,7 +56,7 @@ def _started(dsn: str, port: int | None, is_legacy: bool) -> tuple[subprocess.Po
 
 
 def _listen(process: subprocess.Popen[str], last_words: deque[str]) -> None:
-    """A pipe that nobody empties would keep it from going on."""
+    """Empty its pipe: a full one would block it."""
     assert process.stderr is not None
     last_words.extend(process.stderr)
 

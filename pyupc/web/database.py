@@ -19,13 +19,13 @@ APPLICATION_NAME = "pyupc serve"
 ROLE = "upc_reader"
 
 STATEMENT_SECONDS = 10
-# What the server itself does not end in time is given up: it may hang, and say nothing.
+# Limit for a statement that the server itself does not end: it may hang silently.
 QUICK_SECONDS = 3.0
 LONG_SECONDS = STATEMENT_SECONDS + 1.0
 CONNECTIONS = 4
-# Whoever waits longer for a connection is told that there is none.
+# Longest wait for a connection, then 503.
 WAIT_SECONDS = 2.0
-# A connection that cannot be made is given up at once, and tried again when somebody asks.
+# A failed connection is given up at once; the next request tries again.
 RECONNECT_SECONDS = 1.0
 IDLE_SECONDS = 300.0
 
@@ -158,7 +158,7 @@ class Database:
     async def text(
         self, query: str, parameters: Sequence[Any] = (), *, seconds: float = QUICK_SECONDS
     ) -> str:
-        """The one value of a function that returns a document."""
+        """Value of a function that returns a document."""
         [(value,)] = await self.rows(query, parameters, seconds=seconds)
         assert isinstance(value, str)
         return value

@@ -1,4 +1,4 @@
-"""Who is let in: the names of the server, pages of its own, holders of the token, not too often."""
+"""Access: by the server's names, from its own pages, with the token, within a rate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
-        # What charts write into elements; a style can read nothing and send nothing.
+        # Charts write styles into elements; a style can neither read nor send.
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data:",
         "connect-src 'self'",
@@ -116,7 +116,7 @@ class Guard:
     def _is_own_page(self, path: str, headers: Headers) -> bool:
         """A request of ours, of a program, or a link that leads here."""
         origin = headers.get("origin")
-        # The scheme is not compared: whoever adds TLS in front of it keeps the rest.
+        # The scheme is not compared: a proxy may add TLS.
         if origin is not None and origin.lower().partition("://")[2] != headers["host"].lower():
             return False
         # Pictures and scripts of other pages carry no origin.

@@ -65,7 +65,7 @@ class Hub:
         return self._readers[client]
 
     def knows(self, symbol: str) -> bool:
-        """Whether somebody reads it, or has; it is registered, then."""
+        """True if the symbol has or had a reader; it is registered, then."""
         return symbol in self._channels
 
     async def run(self) -> None:
@@ -87,7 +87,7 @@ class Hub:
 
     @contextmanager
     def reader(self, client: str) -> Iterator[None]:
-        """Counts him for as long as he reads."""
+        """Count a reader for as long as it reads."""
         self._readers[client] += 1
         try:
             yield
@@ -164,7 +164,7 @@ class Hub:
                     channel.publish_pulse(now, self._problem)
 
     def _grown_old(self, channel: Channel, tick: Tick, now: float) -> Tick:
-        """The tick as it is to be read by now: nobody can ask the database for that."""
+        """Tick as shown at this age, without asking the database."""
         if self._rules is None:
             return tick
         state = self._rules.state_at(tick.latest.age(now))
@@ -174,7 +174,7 @@ class Hub:
         return tick
 
     async def _check_revision(self) -> None:
-        # Whatever fails here fails when rows are read, too, and is told then.
+        # A failure here shows again when rows are read, and is reported then.
         with suppress(psycopg.Error, PyupcError):
             await self._database.check_revision()
             self._rules = await rules_of(self._database)
@@ -236,7 +236,7 @@ class Hub:
 
 
 def _symbol_of(payload: str) -> str:
-    """Anybody may notify anything: a text that is no tick's wakes nobody."""
+    """Any client may NOTIFY any text: one that is not a tick's wakes no reader."""
     try:
         content = json.loads(payload)
         return str(content["symbol"])

@@ -16,15 +16,15 @@ class Json(Response):
     media_type = "application/json"
 
 
-def fleeting(text: str, status: int = 200) -> Json:
-    """An answer that is of this moment."""
+def uncached(text: str, status: int = 200) -> Json:
+    """Answer of this moment, never cached."""
     return Json(text, status, {"Cache-Control": NO_STORE})
 
 
 def tagged(request: Request, text: str, version: str | None = None) -> Response:
-    """An answer that stays the same for a while: 304 for whoever has it already.
+    """Answer that stays the same for a while: 304 for a client that has it already.
 
-    `version` names the state of what is told; without one, its text does.
+    `version` names the state of the content; without one, a hash of the text does.
     """
     name = version or hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     headers = {"Cache-Control": REVALIDATE, "ETag": f'"{name}"'}

@@ -83,7 +83,7 @@ async def latest(database: Database, symbol: str | None, now: float) -> list[Lat
 
 
 async def rules_of(database: Database) -> Rules:
-    """What becomes of documents as they grow old, with the limits in force."""
+    """Rules for ageing documents, with the limits in force."""
     return Rules.read(await database.text("SELECT upc.document_rules()"))
 
 

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: seconds, ratios from 0 to 1, counts."""
+"""Metrics for Prometheus: seconds, ratios from 0 to 1, counts."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Metrics:
         self._delay.observe(delay)
 
     def text(self, status: str | None, readers: int) -> bytes:
-        """All of them; of the database only if it has told its status."""
+        """All metrics; the database's only while its status is known."""
         self._readers.set(readers)
         for gauge in self._of_status.values():
             gauge.clear()

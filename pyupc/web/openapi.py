@@ -1,4 +1,4 @@
-"""What OpenAPI says of an answer: its shape, an example, and the problems that may come instead."""
+"""OpenAPI entries of an answer: shape, example, and the problems that may replace it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Responses = dict[int | str, dict[str, Any]]
 _PROBLEMS = {
     401: "The token is missing or wrong.",
     403: "The request comes from another page.",
-    404: "There is no such symbol, or nothing to tell of it.",
-    409: "It cannot be answered as things are: no forecast, or the last minute was not seen.",
-    421: "The server does not go by the name that it was asked for by.",
-    422: "An argument is not what it has to be.",
+    404: "No such symbol, or no data for it.",
+    409: "No answer is possible now: no forecast, or the last minute was not seen.",
+    421: "The server does not have the name in the request's Host header.",
+    422: "Invalid argument.",
     429: "Too many requests.",
-    503: "There is no database, or it takes too long.",
+    503: "No database, or it takes too long.",
 }
 
 _HEADERS = {
@@ -40,8 +40,8 @@ def examples() -> dict[str, Any]:
     return dict(json.loads((files("pyupc.web") / "examples.json").read_text("utf-8")))
 
 
-def answers(shape: type[BaseModel], description: str, *problems: int) -> Responses:
-    """The documented answers of an operation beside those that every one has."""
+def responses_of(shape: type[BaseModel], description: str, *problems: int) -> Responses:
+    """Documented answers of an operation, beside those that every operation has."""
     example = examples()[shape.__name__]
     return {
         200: {
@@ -53,8 +53,10 @@ def answers(shape: type[BaseModel], description: str, *problems: int) -> Respons
     }
 
 
-_TAG = {"ETag": {"description": "names what is told", "schema": {"type": "string"}}}
-NOT_MODIFIED: Responses = {304: {"description": "It is what If-None-Match names.", "headers": _TAG}}
+_TAG = {"ETag": {"description": "names the content", "schema": {"type": "string"}}}
+NOT_MODIFIED: Responses = {
+    304: {"description": "Unchanged since the answer that If-None-Match names.", "headers": _TAG}
+}
 
 
 def a_problem(status: int) -> dict[str, Any]:

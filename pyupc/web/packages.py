@@ -21,7 +21,7 @@ def require_packages() -> None:
 
 
 def charts_folder() -> Path | None:
-    """Where NiceGUI keeps the ECharts that it ships; it is read, and never imported."""
+    """Folder of the ECharts that NiceGUI ships; it is read, never imported."""
     found = importlib.util.find_spec("nicegui")
     for root in (found.submodule_search_locations if found else None) or ():
         folder = Path(root) / "elements" / "echart" / "dist"

@@ -1,4 +1,4 @@
-"""What all operations share, and the arguments that many take."""
+"""Shared state of the operations, and the arguments that many take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
 
-from pyupc.web.cache import Kept
+from pyupc.web.cache import AnswerCache
 from pyupc.web.database import LONG_SECONDS, QUICK_SECONDS, Database
 from pyupc.web.hub import Hub
 from pyupc.web.metrics import Metrics
@@ -20,35 +20,35 @@ from pyupc.web.settings import Settings
 
 STATUS_SECONDS = 1.0
 
-# As the list of fingerprints names the owner of the pooled one.
+# Owner of the pooled fingerprint in the list of fingerprints.
 ALL_SYMBOLS = "*"
 
 _SYMBOL = {"pattern": "^[A-Za-z0-9]{1,64}$", "description": "BTC, ETH, …, in any case"}
 
 
 @dataclass
-class Served:
+class ServerState:
     settings: Settings
     database: Database
     hub: Hub
     metrics: Metrics
-    kept: Kept = field(default_factory=Kept)
+    cache: AnswerCache = field(default_factory=AnswerCache)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _strikes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _status: tuple[float, str] = (float("-inf"), "")
 
     @asynccontextmanager
-    async def my_turn(self, request: Request) -> AsyncIterator[None]:
-        """What takes long is done one at a time, and never in the way of what has to be quick."""
+    async def long_turn(self, request: Request) -> AsyncIterator[None]:
+        """Turn for a slow question: one at a time, apart from the quick ones."""
         async with _within(self._turn, LONG_SECONDS):
             if await request.is_disconnected():
-                raise Problem(503, "nobody waits for the answer any more")
+                raise Problem(503, "the client has gone")
             yield
 
     @asynccontextmanager
-    async def my_strikes(self) -> AsyncIterator[None]:
-        """Some at a time: there are connections left for the rest."""
+    async def strikes_turn(self) -> AsyncIterator[None]:
+        """Turn for strikes: a few at a time, so that connections are left for the rest."""
         async with _within(self._strikes, QUICK_SECONDS):
             yield
 
@@ -67,7 +67,7 @@ async def _within(turn: asyncio.Lock | asyncio.Semaphore, seconds: float) -> Asy
     try:
         await asyncio.wait_for(turn.acquire(), seconds)
     except TimeoutError:
-        raise Problem(503, "too much is asked at once", "try again in a moment") from None
+        raise Problem(503, "too many requests at once", "try again in a moment") from None
     try:
         yield
     finally:
@@ -75,7 +75,7 @@ async def _within(turn: asyncio.Lock | asyncio.Semaphore, seconds: float) -> Asy
 
 
 def known_parameters(request: Request) -> None:
-    """Raise Problem for a parameter that the operation has not: nothing mistyped is passed over."""
+    """Raise Problem for an unknown parameter: a mistyped one is never ignored."""
     path = getattr(request.scope.get("route"), "path", "")
     operation = request.app.openapi()["paths"].get(path, {}).get("get", {})
     known = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
@@ -85,8 +85,8 @@ def known_parameters(request: Request) -> None:
             raise Problem(422, f"there is no parameter {name!r}", f"the parameters are {names}")
 
 
-def _served(request: Request) -> Served:
-    return cast(Served, request.app.state.served)
+def _server_state(request: Request) -> ServerState:
+    return cast(ServerState, request.app.state.server)
 
 
 def _upper(symbol: Annotated[str, Path(**cast(Any, _SYMBOL), examples=["BTC"])]) -> str:
@@ -110,7 +110,7 @@ def _asked(symbol: Annotated[str, Query(**cast(Any, _SYMBOL), examples=["BTC"])]
     return symbol.upper()
 
 
-Shared = Annotated[Served, Depends(_served)]
+Shared = Annotated[ServerState, Depends(_server_state)]
 SymbolInPath = Annotated[str, Depends(_upper)]
 OwnerInPath = Annotated[str, Depends(_owner)]
 AskedSymbol = Annotated[str, Depends(_asked)]

@@ -20,7 +20,7 @@ logger = logging.getLogger("pyupc.serve")
 
 MEDIA_TYPE = "application/problem+json"
 
-# What was asked for is not there, cannot be answered as things are, or takes too long.
+# Not there, not answerable now, or too slow.
 _NOT_FOUND = frozenset({"UP002", "UP006", "UP013", "UP023", "UP024"})
 _CONFLICT = frozenset({"UP020", "UP021"})
 _CANCELLED = "57014"
@@ -31,7 +31,7 @@ RETRY_SECONDS = 1
 _HINTS = {
     404: "/openapi.json lists the paths",
     405: "ask with GET",
-    422: "/openapi.json says what each argument may be",
+    422: "see /openapi.json for the arguments",
 }
 
 
@@ -106,7 +106,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
         logger.error("%s failed: %s", request.url.path, type(error).__name__, exc_info=error)
-        return problem(500, "the server has failed, and its log says why")
+        return problem(500, "the server has failed; see its log")
 
 
 def of_database(error: psycopg.Error) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""HTTP that waits for nobody: the head of a request is short, and comes soon."""
+"""HTTP with limits on the head of a request: its size and the time that it takes."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 State = Literal["fresh", "warn", "stale", "halted"]
 
-# As upc.edge_reasons() lists them.
+# Listed by upc.edge_reasons().
 EdgeReason = Literal[
     "closed",
     "paused",
@@ -24,7 +24,7 @@ EdgeReason = Literal[
 
 
 def _open(schema: dict[str, Any]) -> None:
-    """Leaves it open to whoever reads OpenAPI: keys are added to documents in time."""
+    """Shape that allows more keys: documents get new ones over time."""
     schema.pop("additionalProperties", None)
 
 
@@ -34,7 +34,7 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra=_open)
 
 
-VALID_UNTIL: Any = Field(description="an instant; whoever finds the document later has an old one")
+VALID_UNTIL: Any = Field(description="an instant; from then on the document is old")
 PROBLEM: Any = Field(None, description="why there is no newer one")
 
 
@@ -350,7 +350,7 @@ class Strike(Shape):
 
 
 class Strikes(Shape):
-    """What compute_strikes answers, at full precision."""
+    """Rows of compute_strikes, at full precision."""
 
     symbol: str
     price: float
@@ -360,7 +360,7 @@ class Strikes(Shape):
     model: str
     settlement: str
     stand_in: str | None = Field(
-        description="what answers in place of a default that cannot be answered; else null"
+        description="replacement of a default that cannot answer; else null"
     )
     strikes: list[Strike]
 

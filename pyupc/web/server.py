@@ -30,7 +30,7 @@ END_SECONDS = 3
 RETRY_SECONDS = 0.5
 
 _REASONS = {
-    errno.EADDRINUSE: "somebody else listens there already",
+    errno.EADDRINUSE: "another program listens there",
     errno.EACCES: "this user may not listen there",
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
@@ -39,7 +39,7 @@ _REASONS = {
 def run(settings: Settings, listening: Callable[[str], None], *, is_attached: bool = False) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code. `listening` gets the page's address.
 
-    With `is_attached` it ends with its standard input, also when whoever started it was killed.
+    With `is_attached` it ends with its standard input, also when its parent was killed.
 
     Raises PyupcError if there is no database, schema or role, or if the address is taken.
     """
@@ -51,7 +51,7 @@ def run(settings: Settings, listening: Callable[[str], None], *, is_attached: bo
         server = _Server(settings)
         if is_attached:
             threading.Thread(target=server.end_with_stdin, daemon=True).start()
-        # What these have to say is said here, in one line, or to whoever asked.
+        # Their messages are logged here in one line, or sent to the client.
         for name in ("uvicorn", "psycopg"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         listening(address_of(listener, settings.host))
@@ -72,7 +72,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 self._app,
                 http=Impatient,
-                # Who may say for whom a request is; nobody, unless told otherwise.
+                # Proxies whose X-Forwarded-For counts; none by default.
                 proxy_headers=settings.proxy is not None,
                 forwarded_allow_ips=settings.proxy or "",
                 log_config=None,
@@ -86,7 +86,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """uvicorn's own would raise the signal again once it has ended, and hide the exit code."""
-        self._app.state.served.hub.close()
+        self._app.state.server.hub.close()
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
         self.received = sig
@@ -95,7 +95,7 @@ class _Server(uvicorn.Server):
         with suppress(OSError, ValueError, AttributeError):
             while os.read(sys.stdin.fileno(), 512):
                 pass
-        # Before that a signal would find nobody who makes an orderly end of it.
+        # An earlier signal would find no handler for an orderly end.
         while not self.started:
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -123,14 +123,14 @@ def _wait_for(dsn: str) -> None:
 
 
 def _allow_many_connections() -> None:
-    """As many as the administrator lets it have; what a shell allows at first is for programs."""
+    """Raise the limit of open files to the hard limit: a shell's default is for programs."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def address_of(listener: socket.socket, host: str) -> str:
-    """What to open in a browser."""
+    """Address for a browser."""
     port = listener.getsockname()[1]
     if host in WILDCARDS:
         host = socket.gethostname()

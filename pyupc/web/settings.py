@@ -1,4 +1,4 @@
-"""What `pyupc serve` is told."""
+"""Settings of `pyupc serve`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Settings:
     """True if questions that leave it out are answered as the predecessor answered."""
 
     def is_ours(self, name: str) -> bool:
-        """Whether a request may call this server so; another name is another page's trick.
+        """True for a name of this server in a Host header; another one comes from a hostile page.
 
         On all addresses of the machine, which takes a token, it goes by any of them.
         """
@@ -57,7 +57,7 @@ def _is_address(name: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches the address."""
+    """True if only this machine reaches the address."""
     if host.lower() == "localhost":
         return True
     try:

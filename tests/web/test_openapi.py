@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,16 @@ def test_every_operation_is_described(served: Served) -> None:
             assert "schema" in content, (path, status)
             assert "example" in content or (path, status) == ("/ready", "503"), (path, status)
     _follow(document, document)
+
+
+def test_operations_have_names_of_their_own(served: Served) -> None:
+    """Clients that are generated call them by these."""
+    paths = served.document("/openapi.json")["paths"]
+    names = [operations["get"]["operationId"] for operations in paths.values()]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", name) for name in names)
+    assert paths["/api/strike_table/{symbol}"]["get"]["operationId"] == "strike_table"
+    assert paths["/api/strike_table"]["get"]["operationId"] == "legacy_strike_table"
 
 
 def test_the_choices_are_those_of_the_command_line(served: Served) -> None:

@@ -9,17 +9,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from pyupc.web import schemas
-from pyupc.web.json_response import fleeting, tagged
+from pyupc.web.json_response import tagged, uncached
 from pyupc.web.latest import joined_trades, latest
-from pyupc.web.openapi import NOT_MODIFIED, answers
-from pyupc.web.parameters import Served, Shared, SymbolInPath
+from pyupc.web.openapi import NOT_MODIFIED, responses_of
+from pyupc.web.parameters import ServerState, Shared, SymbolInPath
 from pyupc.web.problems import Problem
 
 router = APIRouter(tags=["live"])
 
 
-async def document(request: Request, shared: Served, symbol: str, name: str) -> Response:
-    """A document of the symbol's last tick; once the tick is old, it says so."""
+async def document(request: Request, shared: ServerState, symbol: str, name: str) -> Response:
+    """Document of the symbol's last tick, aged: its state follows from the tick's age."""
     found = await latest(shared.database, symbol, time.monotonic())
     if not found:
         raise Problem(404, f"nothing has ticked {symbol} yet", f"pyupc tick --symbol {symbol}")
@@ -29,7 +29,7 @@ async def document(request: Request, shared: Served, symbol: str, name: str) -> 
 @router.get(
     "/api/live_probabilities/{symbol}",
     summary="Probabilities of all strikes",
-    responses=answers(schemas.LiveProbabilities, "SYMBOL_live_probabilities.json", 404)
+    responses=responses_of(schemas.LiveProbabilities, "SYMBOL_live_probabilities.json", 404)
     | NOT_MODIFIED,
 )
 async def live_probabilities(request: Request, shared: Shared, symbol: SymbolInPath) -> Response:
@@ -39,7 +39,7 @@ async def live_probabilities(request: Request, shared: Shared, symbol: SymbolInP
 @router.get(
     "/api/strike_table/{symbol}",
     summary="Strikes with probabilities, asks and edges, nearest to the price first",
-    responses=answers(schemas.StrikeTable, "SYMBOL_strike_table.json", 404) | NOT_MODIFIED,
+    responses=responses_of(schemas.StrikeTable, "SYMBOL_strike_table.json", 404) | NOT_MODIFIED,
 )
 async def strike_table(request: Request, shared: Shared, symbol: SymbolInPath) -> Response:
     return await document(request, shared, symbol, "strike_table")
@@ -48,7 +48,7 @@ async def strike_table(request: Request, shared: Shared, symbol: SymbolInPath) -
 @router.get(
     "/api/watchlist/{symbol}",
     summary="Strikes that are worth a look",
-    responses=answers(schemas.StrikeTable, "SYMBOL_watchlist.json", 404) | NOT_MODIFIED,
+    responses=responses_of(schemas.StrikeTable, "SYMBOL_watchlist.json", 404) | NOT_MODIFIED,
 )
 async def watchlist(request: Request, shared: Shared, symbol: SymbolInPath) -> Response:
     return await document(request, shared, symbol, "watchlist")
@@ -57,7 +57,7 @@ async def watchlist(request: Request, shared: Shared, symbol: SymbolInPath) -> R
 @router.get(
     "/api/active_trades",
     summary="Trades that are held",
-    responses=answers(schemas.ActiveTrades, "SYMBOL_active_trades.json of all symbols", 404),
+    responses=responses_of(schemas.ActiveTrades, "SYMBOL_active_trades.json of all symbols", 404),
 )
 async def active_trades(
     shared: Shared,
@@ -68,40 +68,40 @@ async def active_trades(
 ) -> Response:
     asked = None if symbol is None else symbol.upper()
     found = await latest(shared.database, asked, time.monotonic())
-    return fleeting(joined_trades(found, datetime.now(UTC).isoformat()))
+    return uncached(joined_trades(found, datetime.now(UTC).isoformat()))
 
 
 @router.get(
     "/api/price/{symbol}",
     summary="The price",
-    responses=answers(schemas.Price, "The price of the last tick and its age.", 404),
+    responses=responses_of(schemas.Price, "The price of the last tick and its age.", 404),
 )
 async def price(shared: Shared, symbol: SymbolInPath) -> Response:
-    return fleeting(await shared.database.text("SELECT upc.price_document(%s)", (symbol,)))
+    return uncached(await shared.database.text("SELECT upc.price_document(%s)", (symbol,)))
 
 
 @router.get(
     "/api/ttc/{symbol}",
     summary="The time to the close",
-    responses=answers(schemas.TimeToClose, "Whole seconds, as of now.", 404),
+    responses=responses_of(schemas.TimeToClose, "Whole seconds, as of now.", 404),
 )
 async def ttc(shared: Shared, symbol: SymbolInPath) -> Response:
-    return fleeting(await shared.database.text("SELECT upc.ttc_document(%s)", (symbol,)))
+    return uncached(await shared.database.text("SELECT upc.ttc_document(%s)", (symbol,)))
 
 
 @router.get(
     "/api/momentum/{symbol}",
     summary="Momentum and its six deltas",
-    responses=answers(schemas.MomentumNow, "Momentum of the last tick.", 404),
+    responses=responses_of(schemas.MomentumNow, "Momentum of the last tick.", 404),
 )
 async def momentum(shared: Shared, symbol: SymbolInPath) -> Response:
-    return fleeting(await shared.database.text("SELECT upc.momentum_document(%s)", (symbol,)))
+    return uncached(await shared.database.text("SELECT upc.momentum_document(%s)", (symbol,)))
 
 
 @router.get(
     "/api/symbols",
     summary="The registered symbols",
-    responses=answers(schemas.Symbols, "Each with its last tick, if there is one."),
+    responses=responses_of(schemas.Symbols, "Each with its last tick, if there is one."),
 )
 async def symbols(shared: Shared) -> Response:
-    return fleeting(await shared.database.text("SELECT upc.symbols_document()"))
+    return uncached(await shared.database.text("SELECT upc.symbols_document()"))

@@ -13,10 +13,10 @@ from fastapi import APIRouter, Request, Response
 
 from pyupc.tick.rules import Rules
 from pyupc.web import schemas
-from pyupc.web.json_response import fleeting, tagged
+from pyupc.web.json_response import tagged, uncached
 from pyupc.web.latest import latest
-from pyupc.web.openapi import NOT_MODIFIED, answers
-from pyupc.web.parameters import AskedSymbol, Served, Shared, SymbolInPath
+from pyupc.web.openapi import NOT_MODIFIED, responses_of
+from pyupc.web.parameters import AskedSymbol, ServerState, Shared, SymbolInPath
 from pyupc.web.problems import Problem
 from pyupc.web.routes import documents
 
@@ -42,7 +42,7 @@ _NOT_OURS = (
 )
 
 
-async def _as_file(request: Request, shared: Served, symbol: str, name: str) -> Response:
+async def _as_file(request: Request, shared: ServerState, symbol: str, name: str) -> Response:
     found = await latest(shared.database, symbol, time.monotonic())
     if not found:
         raise Problem(404, f"nothing has ticked {symbol} yet", f"pyupc tick --symbol {symbol}")
@@ -56,7 +56,7 @@ async def _as_file(request: Request, shared: Served, symbol: str, name: str) -> 
 @router.get(
     "/api/strike_tables/{symbol}",
     summary="SYMBOL_strike_table.json, of which no row is left from halted on",
-    responses=answers(schemas.StrikeTable, "SYMBOL_strike_table.json", 404) | NOT_MODIFIED,
+    responses=responses_of(schemas.StrikeTable, "SYMBOL_strike_table.json", 404) | NOT_MODIFIED,
 )
 async def strike_tables(request: Request, shared: Shared, symbol: SymbolInPath) -> Response:
     return await _as_file(request, shared, symbol, "strike_table")
@@ -65,7 +65,7 @@ async def strike_tables(request: Request, shared: Shared, symbol: SymbolInPath) 
 @router.get(
     "/api/strike_table",
     summary="SYMBOL_strike_table.json, of which no row is left from halted on",
-    responses=answers(schemas.StrikeTable, "SYMBOL_strike_table.json", 404) | NOT_MODIFIED,
+    responses=responses_of(schemas.StrikeTable, "SYMBOL_strike_table.json", 404) | NOT_MODIFIED,
 )
 async def strike_table(request: Request, shared: Shared, symbol: AskedSymbol) -> Response:
     return await _as_file(request, shared, symbol, "strike_table")
@@ -74,7 +74,7 @@ async def strike_table(request: Request, shared: Shared, symbol: AskedSymbol) ->
 @router.get(
     "/api/live_probabilities",
     summary="SYMBOL_live_probabilities.json, of which no row is left from halted on",
-    responses=answers(schemas.LiveProbabilities, "SYMBOL_live_probabilities.json", 404)
+    responses=responses_of(schemas.LiveProbabilities, "SYMBOL_live_probabilities.json", 404)
     | NOT_MODIFIED,
 )
 async def live_probabilities(request: Request, shared: Shared, symbol: AskedSymbol) -> Response:
@@ -83,50 +83,51 @@ async def live_probabilities(request: Request, shared: Shared, symbol: AskedSymb
 
 router.get(
     "/api/unified_ttc/{symbol}",
+    name="unified_ttc",
     summary="As /api/ttc/{symbol}",
-    responses=answers(schemas.TimeToClose, "Whole seconds, as of now.", 404),
+    responses=responses_of(schemas.TimeToClose, "Whole seconds, as of now.", 404),
 )(documents.ttc)
 
 
 @router.get(
     "/api/ttc",
     summary="As /api/ttc/{symbol}",
-    responses=answers(schemas.TimeToClose, "Whole seconds, as of now.", 404),
+    responses=responses_of(schemas.TimeToClose, "Whole seconds, as of now.", 404),
 )
 async def ttc(shared: Shared, symbol: AskedSymbol) -> Response:
-    return fleeting(await shared.database.text("SELECT upc.ttc_document(%s)", (symbol,)))
+    return uncached(await shared.database.text("SELECT upc.ttc_document(%s)", (symbol,)))
 
 
 @router.get(
     "/api/momentum",
     summary="Momentum in whole basis points",
-    responses=answers(schemas.LegacyMomentumNow, "null where it is not known.", 404),
+    responses=responses_of(schemas.LegacyMomentumNow, "null where it is not known.", 404),
 )
 async def momentum(shared: Shared, symbol: AskedSymbol) -> Response:
     text = await shared.database.text("SELECT upc.momentum_document(%s)", (symbol,))
-    told = json.loads(text)
-    score = told["momentum_bps"]
+    document = json.loads(text)
+    score = document["momentum_bps"]
     whole = None if score is None else round(score)
-    return fleeting(json.dumps({"status": "ok", "momentum_score": whole, **told}))
+    return uncached(json.dumps({"status": "ok", "momentum_score": whole, **document}))
 
 
 @router.get(
     "/api/momentum_score",
     summary="Momentum in percent",
-    responses=answers(schemas.LegacyMomentum, "null where it is not known.", 404),
+    responses=responses_of(schemas.LegacyMomentum, "null where it is not known.", 404),
 )
 async def momentum_score(shared: Shared, symbol: AskedSymbol) -> Response:
     text = await shared.database.text("SELECT upc.momentum_document(%s)", (symbol,))
-    told = json.loads(text)
-    score = told["weighted_score"]
-    return fleeting(
+    document = json.loads(text)
+    score = document["weighted_score"]
+    return uncached(
         json.dumps(
             {
                 "status": "ok",
                 "weighted_score": score,
                 "momentum_score": score,
                 "symbol": symbol,
-                "state": told["state"],
+                "state": document["state"],
             }
         )
     )
@@ -135,18 +136,18 @@ async def momentum_score(shared: Shared, symbol: AskedSymbol) -> Response:
 @router.get(
     "/api/btc_price",
     summary="The price of BTC",
-    responses=answers(schemas.LegacyPrice, "null from halted on.", 404),
+    responses=responses_of(schemas.LegacyPrice, "null from halted on.", 404),
 )
 async def btc_price(shared: Shared) -> Response:
-    told = json.loads(await shared.database.text("SELECT upc.price_document('BTC')"))
-    return fleeting(
+    document = json.loads(await shared.database.text("SELECT upc.price_document('BTC')"))
+    return uncached(
         json.dumps(
             {
-                "price": told["price"],
-                "source": told["feed"],
+                "price": document["price"],
+                "source": document["feed"],
                 "symbol": "BTC",
-                "state": told["state"],
-                "timestamp": told["timestamp"],
+                "state": document["state"],
+                "timestamp": document["timestamp"],
             }
         )
     )
@@ -155,37 +156,37 @@ async def btc_price(shared: Shared) -> Response:
 @router.get(
     "/core",
     summary="Price, time and momentum of BTC",
-    responses=answers(schemas.LegacyCore, "null where it is not known.", 404),
+    responses=responses_of(schemas.LegacyCore, "null where it is not known.", 404),
 )
 async def core(shared: Shared) -> Response:
-    return fleeting(await shared.database.text("SELECT upc.legacy_core()"))
+    return uncached(await shared.database.text("SELECT upc.legacy_core()"))
 
 
 @router.get(
     "/btc_price_changes",
     summary="Moves of BTC over 1 h, 3 h and 1 day",
-    responses=answers(schemas.LegacyPriceChanges, "null where it is not known.", 404),
+    responses=responses_of(schemas.LegacyPriceChanges, "null where it is not known.", 404),
 )
 async def btc_price_changes(shared: Shared) -> Response:
-    return fleeting(await shared.database.text("SELECT upc.legacy_price_changes()"))
+    return uncached(await shared.database.text("SELECT upc.legacy_price_changes()"))
 
 
 @router.get(
     "/api/current_fingerprint",
     summary="The fingerprint that the last tick was near to",
-    responses=answers(schemas.LegacyFingerprint, "By the name of its file.", 404),
+    responses=responses_of(schemas.LegacyFingerprint, "By the name of its file.", 404),
 )
 async def current_fingerprint(shared: Shared, symbol: AskedSymbol) -> Response:
-    return fleeting(await shared.database.text("SELECT upc.legacy_fingerprint(%s)", (symbol,)))
+    return uncached(await shared.database.text("SELECT upc.legacy_fingerprint(%s)", (symbol,)))
 
 
 @router.get(
     "/kalshi_market_snapshot",
     summary="All markets of the event, in cents",
-    responses=answers(schemas.MarketSnapshot, "No market from halted on.", 404),
+    responses=responses_of(schemas.MarketSnapshot, "No market from halted on.", 404),
 )
 async def kalshi_market_snapshot(shared: Shared, symbol: AskedSymbol) -> Response:
-    return fleeting(await shared.database.text("SELECT upc.market_snapshot(%s)", (symbol,)))
+    return uncached(await shared.database.text("SELECT upc.market_snapshot(%s)", (symbol,)))
 
 
 async def not_ours() -> Response:

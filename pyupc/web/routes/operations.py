@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse
 
 from pyupc.errors import PyupcError
 from pyupc.web import schemas
-from pyupc.web.json_response import fleeting
+from pyupc.web.json_response import uncached
 from pyupc.web.metrics import CONTENT_TYPE
-from pyupc.web.openapi import answers
+from pyupc.web.openapi import responses_of
 from pyupc.web.parameters import Shared
 from pyupc.web.problems import MEDIA_TYPE, RETRY_SECONDS
 
@@ -21,16 +21,16 @@ router = APIRouter(tags=["operations"])
 
 @router.get(
     "/live",
-    summary="Whether the process answers",
-    responses=answers(schemas.Live, "It does. Nothing else is asked, the database neither."),
+    summary="Liveness of the process",
+    responses=responses_of(schemas.Live, "It does. Nothing else is asked, the database neither."),
     openapi_extra={"security": []},
 )
 async def live() -> Response:
-    return fleeting('{"status": "live"}')
+    return uncached('{"status": "live"}')
 
 
 _NOT_READY = {
-    "description": "Not green: what `pyupc status` says, or that there is no database.",
+    "description": "Not green: the problems of `pyupc status`, or no database.",
     "content": {
         "application/json": {"schema": {"$ref": "#/components/schemas/Ready"}},
         MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}},
@@ -40,14 +40,14 @@ _NOT_READY = {
 
 @router.get(
     "/ready",
-    summary="Whether all is well",
-    responses={**answers(schemas.Ready, "Green."), 503: _NOT_READY},
+    summary="Readiness: green status",
+    responses={**responses_of(schemas.Ready, "Green."), 503: _NOT_READY},
 )
 async def ready(shared: Shared) -> Response:
     text = await shared.status()
     if json.loads(text)["state"] == "green":
-        return fleeting(text)
-    response = fleeting(text, 503)
+        return uncached(text)
+    response = uncached(text, 503)
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
 

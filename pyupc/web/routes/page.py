@@ -64,7 +64,7 @@ async def login_form() -> Response:
 
 @router.post("/login")
 async def login(request: Request, shared: Shared) -> Response:
-    """A cookie that scripts cannot read, for whoever knows the token."""
+    """Set a cookie that scripts cannot read, for a client that sends the token."""
     token = shared.settings.token
     if token is None:
         return RedirectResponse("/", 303)
@@ -109,6 +109,6 @@ async def _body(request: Request) -> bytes:
 
 
 def _target(path: str) -> str:
-    """Within this server: to no other page, whatever the link says."""
+    """Target within this server, whatever page the link names."""
     is_ours = path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if is_ours and path.isprintable() else "/"

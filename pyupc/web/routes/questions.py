@@ -13,8 +13,8 @@ from pydantic import BeforeValidator
 from pyupc.settings.legacy import LEGACY
 from pyupc.web import schemas
 from pyupc.web.database import LONG_SECONDS
-from pyupc.web.json_response import fleeting, tagged
-from pyupc.web.openapi import NOT_MODIFIED, answers
+from pyupc.web.json_response import tagged, uncached
+from pyupc.web.openapi import NOT_MODIFIED, responses_of
 from pyupc.web.parameters import AskedSymbol, OwnerInPath, Shared, SymbolInPath, known_parameters
 
 router = APIRouter(tags=["engine"], dependencies=[Depends(known_parameters)])
@@ -23,7 +23,7 @@ _BASELINE = 99
 
 
 def _no_number(given: object) -> object:
-    """Seconds of an epoch would pass for an instant."""
+    """Refuse a number: pydantic would take it for seconds since 1970."""
     if isinstance(given, str) and not re.match(r"\d{4}-\d\d-\d\d", given, re.ASCII):
         raise ValueError("write it as 2026-01-31T12:00:00Z")
     return given
@@ -41,7 +41,7 @@ _STRIKES = """
 @router.get(
     "/api/strikes",
     summary="compute_strikes as a service",
-    responses=answers(schemas.Strikes, "A row a strike, ascending.", 404, 409),
+    responses=responses_of(schemas.Strikes, "A row a strike, ascending.", 404, 409),
 )
 async def strikes(
     shared: Shared,
@@ -90,8 +90,8 @@ async def strikes(
         ),
     ] = None,
 ) -> Response:
-    """Full precision. Where a default cannot be answered, stand_in says what answers for it; 409
-    where what was asked for cannot. `pyupc serve --legacy` has the predecessor's defaults."""
+    """Full precision. Where a default cannot answer, stand_in names its replacement; where an
+    explicit choice cannot: 409. `pyupc serve --legacy` has the predecessor's defaults."""
     if shared.settings.is_legacy:
         method = method or LEGACY["method"]  # type: ignore[assignment]
         model = model or LEGACY["model"]  # type: ignore[assignment]
@@ -100,14 +100,15 @@ async def strikes(
         *(price, momentum, symbol, ttc_seconds, step, levels),
         *(method, model, settlement, volatility),
     )
-    async with shared.my_strikes():
-        return fleeting(await shared.database.text(_STRIKES, asked))
+    async with shared.strikes_turn():
+        return uncached(await shared.database.text(_STRIKES, asked))
 
 
 @router.get(
     "/api/fingerprints",
     summary="All fingerprints",
-    responses=answers(schemas.Fingerprints, "With how much stands behind each.") | NOT_MODIFIED,
+    responses=responses_of(schemas.Fingerprints, "With the number of minutes behind each.")
+    | NOT_MODIFIED,
 )
 async def fingerprints(request: Request, shared: Shared) -> Response:
     return tagged(request, await shared.database.text("SELECT upc.fingerprints_document()"))
@@ -116,7 +117,7 @@ async def fingerprints(request: Request, shared: Shared) -> Response:
 @router.get(
     "/api/fingerprints/{symbol}/{bucket}",
     summary="A fingerprint as a matrix",
-    responses=answers(schemas.Fingerprint, "60 minutes by 120 moves.", 404) | NOT_MODIFIED,
+    responses=responses_of(schemas.Fingerprint, "60 minutes by 120 moves.", 404) | NOT_MODIFIED,
 )
 async def fingerprint(
     request: Request,
@@ -145,8 +146,8 @@ async def fingerprint(
 
 @router.get(
     "/api/calibration/{symbol}",
-    summary="Whether live probabilities come true",
-    responses=answers(schemas.Calibration, "Rows of upc.calibration.", 404) | NOT_MODIFIED,
+    summary="Calibration: live probabilities against outcomes",
+    responses=responses_of(schemas.Calibration, "Rows of upc.calibration.", 404) | NOT_MODIFIED,
 )
 async def calibration(
     request: Request,
@@ -164,20 +165,20 @@ async def calibration(
         Query(description="and before then; default: now", examples=["2026-02-01T12:00:00Z"]),
     ] = None,
 ) -> Response:
-    """Long spans take long: 503 says that one was too long for this server."""
+    """Long spans are slow: 503 if one is too slow for this server."""
     key = (symbol, since, until)
-    text = shared.kept.get(key, time.monotonic())
+    text = shared.cache.get(key, time.monotonic())
     if text is None:
-        async with shared.my_turn(request):
-            # Whoever was first may have asked the same.
-            text = shared.kept.get(key, time.monotonic())
+        async with shared.long_turn(request):
+            # The request before may have asked the same.
+            text = shared.cache.get(key, time.monotonic())
             if text is None:
                 text = await shared.database.text(
                     "SELECT upc.calibration_document(%s, %s, %s)",
                     (symbol, *_span(since, until)),
                     seconds=LONG_SECONDS,
                 )
-                shared.kept.put(key, text, time.monotonic())
+                shared.cache.put(key, text, time.monotonic())
     return tagged(request, text)
 
 

@@ -20,9 +20,9 @@ logger = logging.getLogger("pyupc.serve")
 
 router = APIRouter(tags=["live"])
 
-# Whoever takes nothing for so long is let go.
+# A reader that takes nothing for so long is disconnected.
 SEND_SECONDS = 20
-# So many a client may have, however few are allowed in all.
+# Streams per client, however few are allowed in all.
 FEW = 20
 
 _DESCRIPTION = """
@@ -73,7 +73,7 @@ class Stream(EventSourceResponse):
 async def stream(request: Request, shared: Shared, symbol: SymbolInPath) -> Response:
     hub, most = shared.hub, shared.settings.readers
     client = request.client.host if request.client else "unknown"
-    # What is read already is there, also while the database is not.
+    # A tick that was read before is shown while the database is away.
     if not hub.knows(symbol):
         await shared.database.rows("SELECT upc.require_symbol(%s)", (symbol,))
     hint = "pyupc serve --max-readers N allows more"
