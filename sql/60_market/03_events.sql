@@ -1,5 +1,28 @@
 -- Events: the one that closes next, and those whose results are awaited.
 
+CREATE TYPE upc._event AS (
+    event_ticker text,
+    title text,
+    closes_at timestamptz,
+    status text,
+    step double precision,
+    read_at timestamptz
+);
+COMMENT ON TYPE upc._event IS 'an event as current_event returns it';
+
+
+-- The event of a symbol that closes next, within the hour.
+--
+-- symbol: as in upc_data.symbol. at: the clock.
+-- Returns one row: the event with its close, the status and the distance in USD that most of its
+-- markets have, and when it was read; every column is NULL where no event is known.
+-- Errors: none.
+--
+-- Example:
+--   SELECT load_market('{"event": {"event_ticker": "E", "series_ticker": "KXBTCD"}, "markets":
+--       [{"ticker": "E-T1", "close_time": "2026-01-01T15:00:00Z", "strike_type": "greater",
+--         "floor_strike": 97499.99}]}');
+--   SELECT event_ticker = 'E' FROM current_event('BTC', '2026-01-01T14:30:00Z');
 CREATE FUNCTION upc.current_event(
     symbol text,
     at timestamptz,
@@ -30,7 +53,9 @@ COMMENT ON FUNCTION upc.current_event IS
 -- The events of a symbol that have closed and whose results are not known: those that closed within
 -- the last day and, however long ago it was, those that a trade is held of.
 --
--- Returns events with trades first, then the newest.
+-- symbol: as in upc_data.symbol. at: the clock.
+-- Returns one row per event with its close; events with trades first, then the newest.
+-- Errors: none.
 --
 -- Example:
 --   SELECT load_market('{"event": {"event_ticker": "E", "series_ticker": "KXBTCD"}, "markets":

@@ -1,12 +1,40 @@
 -- Fees: what Kalshi takes of a fill, exact, by its documentation of fee rounding.
 
-CREATE FUNCTION upc._refuse_fee(price numeric, count numeric, multiplier numeric, account_precision numeric)
+-- Terms by which the fees of a symbol are worked out. Another formula of fees, or another number that
+-- it needs, has its place in this file and nowhere else.
+CREATE TYPE upc._fee_terms AS (
+    multiplier numeric,
+    account_precision numeric
+);
+COMMENT ON TYPE upc._fee_terms IS
+    'terms of fees: the multiplier of the series, and what the account''s balance is a multiple of, USD';
+
+
+CREATE FUNCTION upc._symbol_fees(symbol text)
+RETURNS upc._fee_terms
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_fees upc._fee_terms;
+BEGIN
+    SELECT s.fee_multiplier, upc.setting('account_precision')::numeric
+    INTO v_fees.multiplier, v_fees.account_precision
+    FROM upc_data.symbol AS s
+    WHERE s.symbol = _symbol_fees.symbol;
+    RETURN v_fees;
+END
+$fn$;
+COMMENT ON FUNCTION upc._symbol_fees IS
+    'terms of a symbol''s fees: its multiplier, and the setting upc.account_precision';
+
+
+CREATE FUNCTION upc._refuse_fee(price numeric, count numeric, fees upc._fee_terms)
 RETURNS numeric
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
 BEGIN
     RAISE EXCEPTION 'no fee of % contracts at % with multiplier % and account precision %',
-        count, price, multiplier, coalesce(account_precision::text, 'NULL')
+        count, price, fees.multiplier, coalesce(fees.account_precision::text, 'NULL')
         USING
             ERRCODE = 'UP026',
             DETAIL = 'A price is from 0 to 1 USD, a count and a multiplier are not negative, and an account''s precision is above 0 and at most 1 USD.',
@@ -17,46 +45,40 @@ COMMENT ON FUNCTION upc._refuse_fee IS 'raises UP026: a fee of what cannot be tr
 
 
 -- The fee of the model, before it is brought to what an account can hold.
-CREATE FUNCTION upc._model_fee(price numeric, count numeric, is_maker boolean, multiplier numeric)
+CREATE FUNCTION upc._model_fee(price numeric, count numeric, is_maker boolean, fees upc._fee_terms)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ceil(
     10000 * CASE WHEN _model_fee.is_maker THEN 0.0175 ELSE 0.07 END
-    * _model_fee.multiplier * _model_fee.count * _model_fee.price * (1 - _model_fee.price)
+    * (_model_fee.fees).multiplier
+    * _model_fee.count * _model_fee.price * (1 - _model_fee.price)
 ) * 0.0001;
 COMMENT ON FUNCTION upc._model_fee IS
     'multiplier · 0.07 (maker: 0.0175) · count · P · (1 − P) USD, rounded up to 0.0001';
 
 
 -- What a purchase costs, in USD.
-CREATE FUNCTION upc._amount_paid(
-    price numeric,
-    count numeric,
-    is_maker boolean,
-    multiplier numeric,
-    account_precision numeric
-)
+CREATE FUNCTION upc._amount_paid(price numeric, count numeric, is_maker boolean, fees upc._fee_terms)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ceil(
     (
         _amount_paid.price * _amount_paid.count
         + upc._model_fee(
-            _amount_paid.price, _amount_paid.count, _amount_paid.is_maker, _amount_paid.multiplier
+            _amount_paid.price, _amount_paid.count, _amount_paid.is_maker, _amount_paid.fees
         )
-    ) / _amount_paid.account_precision
-) * _amount_paid.account_precision;
+    ) / (_amount_paid.fees).account_precision
+) * (_amount_paid.fees).account_precision;
 COMMENT ON FUNCTION upc._amount_paid IS
     'price and fee of a purchase in USD, rounded up to what the account''s balance is a multiple of';
 
 
 -- Proceeds of a sale, in USD.
 CREATE FUNCTION upc._amount_received(
-   price numeric,
-   count numeric,
-   is_maker boolean,
-   multiplier numeric,
-   account_precision numeric
+    price numeric,
+    count numeric,
+    is_maker boolean,
+    fees upc._fee_terms
 )
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -65,12 +87,41 @@ RETURN floor(
         _amount_received.price * _amount_received.count
         - upc._model_fee(
             _amount_received.price, _amount_received.count, _amount_received.is_maker,
-            _amount_received.multiplier
+            _amount_received.fees
         )
-    ) / _amount_received.account_precision
-) * _amount_received.account_precision;
+    ) / (_amount_received.fees).account_precision
+) * (_amount_received.fees).account_precision;
 COMMENT ON FUNCTION upc._amount_received IS
     'price less fee of a sale in USD, rounded down to what the account''s balance is a multiple of';
+
+
+CREATE FUNCTION upc._fill_fee(
+    price numeric,
+    count numeric,
+    is_maker boolean,
+    is_sale boolean,
+    fees upc._fee_terms
+)
+RETURNS numeric
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF NOT (
+        price BETWEEN 0 AND 1
+        AND count >= 0 AND count < 'infinity'
+        AND fees.multiplier >= 0 AND fees.multiplier < 'infinity'
+        AND fees.account_precision > 0 AND fees.account_precision <= 1
+    ) THEN
+        RETURN upc._refuse_fee(price, count, fees);
+    END IF;
+    IF is_sale THEN
+        RETURN price * count - upc._amount_received(price, count, is_maker, fees);
+    END IF;
+    RETURN upc._amount_paid(price, count, is_maker, fees) - price * count;
+END
+$fn$;
+COMMENT ON FUNCTION upc._fill_fee IS
+    'fee of one fill in USD, its rounding in it; raises UP026 for what cannot be traded';
 
 
 -- What Kalshi takes of one fill, in USD.
@@ -96,24 +147,11 @@ CREATE FUNCTION upc.trade_fee(
 RETURNS numeric
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
-DECLARE
-    v_precision constant numeric := coalesce(
-        account_precision, upc.setting('account_precision')::numeric
-    );
 BEGIN
-    IF NOT (
-        price BETWEEN 0 AND 1
-        AND count >= 0 AND count < 'infinity'
-        AND multiplier >= 0 AND multiplier < 'infinity'
-        AND v_precision > 0 AND v_precision <= 1
-    ) THEN
-        RETURN upc._refuse_fee(price, count, multiplier, v_precision);
-    END IF;
-    IF is_sale THEN
-        RETURN price * count
-            - upc._amount_received(price, count, is_maker, multiplier, v_precision);
-    END IF;
-    RETURN upc._amount_paid(price, count, is_maker, multiplier, v_precision) - price * count;
+    RETURN upc._fill_fee(
+        price, count, is_maker, is_sale,
+        (multiplier, coalesce(account_precision, upc.setting('account_precision')::numeric))
+    );
 END
 $fn$;
 COMMENT ON FUNCTION upc.trade_fee IS
@@ -151,6 +189,10 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 5
 AS $fn$
+DECLARE
+    v_fees upc._fee_terms := (
+        multiplier, coalesce(account_precision, upc.setting('account_precision')::numeric)
+    );
 BEGIN
     IF cardinality(prices) <> cardinality(counts)
         OR cardinality(prices) <> cardinality(are_makers)
@@ -168,12 +210,11 @@ BEGIN
     fill := 0;
     WHILE fill < cardinality(prices) LOOP
         fill := fill + 1;
-        fee := upc.trade_fee(
-            prices[fill], counts[fill], coalesce(are_makers[fill], false), multiplier,
-            account_precision, is_sale
+        fee := upc._fill_fee(
+            prices[fill], counts[fill], coalesce(are_makers[fill], false), is_sale, v_fees
         );
         model_fee := upc._model_fee(
-            prices[fill], counts[fill], coalesce(are_makers[fill], false), multiplier
+            prices[fill], counts[fill], coalesce(are_makers[fill], false), v_fees
         );
         rounding := fee - model_fee;
         accumulated := accumulated - rebate + rounding;

@@ -1,13 +1,209 @@
 -- Values of the trades that are held: probability, best bid, profit.
 
--- The trades that are held, and what they are worth. price, momentum, price_state: of the symbol.
--- strikes, prob_above, event_ticker: what is known already, for one event; the rest is looked up.
--- variances: the forecast; NULL means that at the newest candle by then. observed: the mean of the
--- last minute so far of what closes at closes_at; where the average has not been seen the close
+CREATE TYPE upc._trade_value AS (
+    trade upc_data.trade,
+    is_traded boolean,
+    ttc_seconds integer,
+    probability double precision,
+    shown_probability numeric,
+    buffer double precision,
+    close_price numeric,
+    pnl numeric,
+    pnl_after_fees numeric,
+    result text
+);
+COMMENT ON TYPE upc._trade_value IS
+    'a trade that is held with what it is worth, with the columns of upc.active_trades';
+
+
+-- Strikes that a tick has worked out already, those of one event.
+CREATE TYPE upc._known_strikes AS (
+    event_ticker text,
+    closes_at timestamptz,
+    strikes double precision[],
+    prob_above double precision[]
+);
+COMMENT ON TYPE upc._known_strikes IS
+    'strikes of an event in USD with their probabilities of settling at or above them in percent, as far as they are known';
+
+
+CREATE FUNCTION upc._above_probability(
+    question upc._question,
+    strike double precision,
+    ttc_seconds integer,
+    observed double precision
+)
+RETURNS double precision
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN (
+        SELECT p.prob_above
+        FROM upc.probability(
+            question.price,
+            strike,
+            question.momentum,
+            question.symbol,
+            ttc_seconds,
+            question.method,
+            -- A symbol whose volatility cannot be forecast still has its momentum.
+            CASE
+                WHEN question.model = 'volatility' AND question.variances IS NULL
+                    THEN 'momentum'
+                ELSE question.model
+            END,
+            CASE
+                WHEN ttc_seconds >= 60 OR observed IS NOT NULL THEN question.settlement
+                ELSE 'close'
+            END,
+            observed => _above_probability.observed,
+            variances => question.variances
+        ) AS p
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._above_probability IS
+    'probability in percent that a contract settles at or above a strike; the close stands in for an average that has not been seen';
+
+
+CREATE FUNCTION upc._close_price(own_bid numeric, opposite_ask numeric)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- An ask of a dollar is an empty side: nobody bids for the other one.
+RETURN CASE
+    WHEN _close_price.own_bid IS DISTINCT FROM 0 THEN nullif(1 - _close_price.opposite_ask, 0)
+END;
+COMMENT ON FUNCTION upc._close_price IS
+    'the best bid for a contract in USD: a dollar less the ask of the other side; NULL where nobody bids';
+
+
+-- Values of the trades that are held.
+--
+-- question: of their symbol, with the clock; observed is the mean of the last minute so far of what closes
+-- at known.closes_at. price_state: of the price. known: NULL looks every probability up.
+CREATE FUNCTION upc._trade_values(
+    question upc._question,
+    price_state text,
+    known upc._known_strikes
+)
+RETURNS SETOF upc._trade_value
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
+AS $fn$
+DECLARE
+    v_order record := upc._edge_terms(question.symbol);
+    v_is_known boolean := coalesce(upc._is_shown('probability', price_state), false);
+BEGIN
+    RETURN QUERY
+    SELECT
+        t,
+        c.is_traded,
+        c.ttc_seconds,
+        CASE t.side WHEN 'yes' THEN p.above ELSE 100 - p.above END,
+        -- As the strike table shows it: complements are those of rounded numbers.
+        CASE WHEN (t.side = 'yes') = (c.strike <= question.price)
+            THEN 100 - upc._two_decimals(p.beyond)
+            ELSE upc._two_decimals(p.beyond)
+        END,
+        CASE t.side WHEN 'yes' THEN 1 ELSE -1 END * (question.price - c.strike),
+        v.close_price,
+        t.realised_pnl + t.position * (v.close_price - t.buy_price),
+        t.realised_pnl - t.realised_fee - t.position * t.buy_price - t.buy_fee
+            + upc._amount_received(v.close_price, t.position, false, v_order.fees),
+        q.result
+    FROM upc_data.trade AS t
+    -- One probe a trade, however the tables have grown since this was planned.
+    LEFT JOIN LATERAL (
+        SELECT m.closes_at, m.read_at
+        FROM upc_data.market_event AS m
+        WHERE m.symbol = t.symbol AND m.event_ticker = t.event_ticker
+        LIMIT 1
+    ) AS e ON true
+    LEFT JOIN LATERAL (
+        SELECT
+            m.status,
+            m.result,
+            CASE t.side WHEN 'yes' THEN m.yes_bid ELSE m.no_bid END AS own_bid,
+            CASE t.side
+                WHEN 'yes' THEN upc._offered(m.no_ask, m.yes_bid)
+                ELSE upc._offered(m.yes_ask, m.no_bid)
+            END AS opposite_ask
+        FROM upc_data.market_quote AS m
+        WHERE m.symbol = t.symbol AND m.event_ticker = t.event_ticker AND m.ticker = t.ticker
+        LIMIT 1
+    ) AS q ON true
+    CROSS JOIN LATERAL (
+        SELECT coalesce(e.closes_at, t.closes_at) AS closes_at
+    ) AS l
+    CROSS JOIN LATERAL (
+        SELECT
+            -- As compute_strikes compares it: a price as numeric has 15 digits only.
+            t.strike::double precision AS strike,
+            l.closes_at > question.at AS is_traded,
+            -- A market that closes after 2094 must not stop the ticks.
+            least(
+                greatest(0, floor(extract(epoch FROM l.closes_at - question.at))), 2147483647
+            )::integer AS ttc_seconds,
+            array_position(known.strikes, t.strike::double precision) AS place
+        -- Worked out once: without this the expressions are copied to wherever they are used.
+        OFFSET 0
+    ) AS c
+    CROSS JOIN LATERAL (
+        SELECT
+            a.above,
+            CASE WHEN c.strike > question.price THEN a.above ELSE 100 - a.above END AS beyond
+        FROM (
+            SELECT CASE
+                WHEN NOT v_is_known OR NOT c.is_traded THEN NULL
+                WHEN t.event_ticker = known.event_ticker AND c.place IS NOT NULL
+                    THEN known.prob_above[c.place]
+                ELSE upc._above_probability(
+                    question, c.strike, c.ttc_seconds,
+                    CASE WHEN l.closes_at = known.closes_at THEN question.observed END
+                )
+            END AS above
+            OFFSET 0
+        ) AS a
+        OFFSET 0
+    ) AS p
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN q.status = 'active' AND c.is_traded THEN
+            upc.freshness(question.at - e.read_at)
+        END AS quote_state
+        OFFSET 0
+    ) AS f
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN f.quote_state IS NOT NULL AND upc._is_shown('quote', f.quote_state)
+            THEN upc._close_price(q.own_bid, q.opposite_ask)
+        END AS close_price
+        OFFSET 0
+    ) AS v
+    WHERE t.symbol = question.symbol AND t.ended_at IS NULL
+    ORDER BY t.trade_id;
+END
+$fn$;
+COMMENT ON FUNCTION upc._trade_values IS
+    'the trades of a question''s symbol that are held, with what they are worth, oldest first';
+
+
+-- The trades of a symbol that are held, and what they are worth.
+--
+-- at: the clock. price, momentum, price_state: of the symbol. method, model, settlement: as in
+-- compute_strikes. strikes, prob_above, event_ticker: what is known already, for one event; the rest is
+-- looked up. variances: the forecast; NULL means that at the newest candle by then. observed: the mean of
+-- the last minute so far of what closes at closes_at; where the average has not been seen the close
 -- stands in.
--- Returns USD and percent; what is not known is NULL: probabilities from halted prices on and after
--- the close, close prices from halted quotes on and where nobody bids. close_price is the best bid: a
--- dollar less the ask of the other side. Profits are of the whole trade, of what was sold before, too.
+-- Returns one row per trade in USD and percent; what is not known is NULL: probabilities from halted
+-- prices on and after the close, close prices from halted quotes on and where nobody bids. close_price
+-- is the best bid: a dollar less the ask of the other side. Profits are of the whole trade, of what was
+-- sold before, too.
+-- Errors: those of compute_strikes; 22023 for a setting that makes no sense.
+--
+-- Example:
+--   SELECT load_market('{"event": {"event_ticker": "E", "series_ticker": "KXBTCD"}, "markets":
+--       [{"ticker": "E-T1", "close_time": "2226-01-01T15:00:00Z", "strike_type": "greater",
+--         "floor_strike": 97499.99}]}');
+--   SELECT open_trade('E-T1', 'yes', 0.85, 10);
+--   SELECT (trade).ticker, buffer FROM active_trades('BTC', clock_timestamp(), 97250, 7, 'fresh');
 CREATE FUNCTION upc.active_trades(
     symbol text,
     at timestamptz,
@@ -40,124 +236,21 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 AS $fn$
 DECLARE
     v_variances double precision[] := variances;
-    v_precision numeric := (upc._edge_settings()).account_precision;
 BEGIN
     IF model = 'volatility' AND v_variances IS NULL THEN
         v_variances := upc._known_variances(symbol, at);
     END IF;
     RETURN QUERY
-    SELECT
-        t,
-        c.is_traded,
-        c.ttc_seconds,
-        CASE t.side WHEN 'yes' THEN p.above ELSE 100 - p.above END,
-        -- As the strike table shows it: complements are those of rounded numbers.
-        CASE WHEN (t.side = 'yes') = (c.strike <= price)
-            THEN 100 - upc._two_decimals(p.beyond)
-            ELSE upc._two_decimals(p.beyond)
-        END,
-        CASE t.side WHEN 'yes' THEN 1 ELSE -1 END * (price - c.strike),
-        v.close_price,
-        t.realised_pnl + t.position * (v.close_price - t.buy_price),
-        t.realised_pnl - t.realised_fee - t.position * t.buy_price - t.buy_fee
-            + upc._amount_received(
-                v.close_price, t.position, false, s.fee_multiplier, v_precision
-            ),
-        q.result
-    FROM upc_data.trade AS t
-    JOIN upc_data.symbol AS s ON s.symbol = t.symbol
-    -- One probe a trade, however the tables have grown since this was planned.
-    LEFT JOIN LATERAL (
-        SELECT m.closes_at, m.read_at
-        FROM upc_data.market_event AS m
-        WHERE m.symbol = t.symbol AND m.event_ticker = t.event_ticker
-        LIMIT 1
-    ) AS e ON true
-    LEFT JOIN LATERAL (
-        SELECT
-            m.status,
-            m.yes_bid,
-            m.no_bid,
-            upc._offered(m.yes_ask, m.no_bid) AS yes_ask,
-            upc._offered(m.no_ask, m.yes_bid) AS no_ask,
-            m.result
-        FROM upc_data.market_quote AS m
-        WHERE m.symbol = t.symbol AND m.event_ticker = t.event_ticker AND m.ticker = t.ticker
-        LIMIT 1
-    ) AS q ON true
-    CROSS JOIN LATERAL (
-        SELECT
-            -- As compute_strikes compares it: a price as numeric has 15 digits only.
-            t.strike::double precision AS strike,
-            coalesce(e.closes_at, t.closes_at) > at AS is_traded,
-            -- A market that closes after 2094 must not stop the ticks.
-            least(
-                greatest(0, floor(extract(epoch FROM coalesce(e.closes_at, t.closes_at) - at))),
-                2147483647
-            )::integer AS ttc_seconds,
-            CASE
-                WHEN coalesce(e.closes_at, t.closes_at) = active_trades.closes_at
-                THEN active_trades.observed
-            END AS observed,
-            array_position(active_trades.strikes, t.strike::double precision) AS place
-        -- Worked out once: without this the expressions are copied to wherever they are used.
-        OFFSET 0
-    ) AS c
-    CROSS JOIN LATERAL (
-        SELECT
-            a.above,
-            CASE WHEN c.strike > price THEN a.above ELSE 100 - a.above END AS beyond
-        FROM (
-            SELECT CASE
-                WHEN NOT coalesce(upc._is_shown('probability', price_state), false)
-                    OR NOT c.is_traded
-                THEN NULL
-                WHEN t.event_ticker = active_trades.event_ticker AND c.place IS NOT NULL
-                    THEN active_trades.prob_above[c.place]
-                ELSE (
-                    SELECT o.prob_above
-                    FROM upc.probability(
-                        price, c.strike, momentum, t.symbol, c.ttc_seconds, method,
-                        CASE
-                            WHEN active_trades.model = 'volatility' AND v_variances IS NULL
-                                THEN 'momentum'
-                            ELSE active_trades.model
-                        END,
-                        CASE
-                            WHEN c.ttc_seconds >= 60 OR c.observed IS NOT NULL
-                                THEN active_trades.settlement
-                            ELSE 'close'
-                        END,
-                        observed => c.observed,
-                        variances => v_variances
-                    ) AS o
-                )
-            END AS above
-            OFFSET 0
-        ) AS a
-        OFFSET 0
-    ) AS p
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN q.status = 'active' AND c.is_traded THEN upc.freshness(at - e.read_at) END
-            AS quote_state
-        OFFSET 0
-    ) AS f
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN f.quote_state IS NOT NULL AND upc._is_shown('quote', f.quote_state)
-            THEN CASE t.side WHEN 'yes' THEN q.no_ask ELSE q.yes_ask END
-        END AS opposite_ask
-        OFFSET 0
-    ) AS o
-    CROSS JOIN LATERAL (
-        -- An ask of a dollar is an empty side: nobody bids for the other one.
-        SELECT CASE
-            WHEN CASE t.side WHEN 'yes' THEN q.yes_bid ELSE q.no_bid END IS DISTINCT FROM 0
-            THEN nullif(1 - o.opposite_ask, 0)
-        END AS close_price
-        OFFSET 0
-    ) AS v
-    WHERE t.symbol = active_trades.symbol AND t.ended_at IS NULL
-    ORDER BY t.trade_id;
+    SELECT v.*
+    FROM upc._trade_values(
+        upc._make_question(
+            price, momentum, symbol, method => active_trades.method,
+            model => active_trades.model, settlement => active_trades.settlement,
+            observed => active_trades.observed, variances => v_variances, at => active_trades.at
+        ),
+        price_state,
+        (event_ticker, closes_at, strikes, prob_above)
+    ) AS v;
 END
 $fn$;
 COMMENT ON FUNCTION upc.active_trades IS

@@ -1,71 +1,58 @@
 -- The list of trades, those that are held and those that have ended.
 
--- What is known of every symbol right now, from the price log.
-CREATE FUNCTION upc._price_now(
-    symbol text,
-    at timestamptz,
-    OUT price double precision,
-    OUT momentum double precision,
-    OUT price_state text
-)
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-AS $fn$
-DECLARE
-    v_seen record;
-BEGIN
-    SELECT p.* INTO v_seen FROM upc._logged_price(symbol, at) AS p;
-    price := v_seen.price;
-    IF price IS NULL THEN
-        RETURN;
-    END IF;
-    price_state := upc._logged_state(
-        symbol, 'database', at, v_seen.priced_at, v_seen.same_since, v_seen.newest_at
-    );
-    SELECT m.momentum INTO momentum FROM upc.momentum(symbol, at, price) AS m;
-END
-$fn$;
-COMMENT ON FUNCTION upc._price_now IS
-    'the newest logged price of a symbol in USD, its momentum in basis points and its state; NULL without one';
-
-
--- What is asked of the trades of a symbol at an instant, as in a tick of then: what was left out filled
--- in, momentum where there is no volatility, and what was seen of the last minute of what closes next.
+-- Question for the trades of a symbol, as a tick of that instant asks it: from the price log, with
+-- what is left out filled in, momentum in place of a volatility that cannot be forecast, and what was
+-- seen of the last minute of what closes next, at closes_at.
 CREATE FUNCTION upc._trade_question(
     symbol text,
     at timestamptz,
     method text,
     model text,
     settlement text,
-    OUT used_method text,
-    OUT used_model text,
-    OUT asked_settlement text,
-    OUT variances double precision[],
-    OUT observed double precision,
+    OUT question upc._question,
+    OUT price_state text,
     OUT closes_at timestamptz
 )
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
+DECLARE
+    v_question upc._question;
+    v_seen record := upc._logged_price(symbol, at);
 BEGIN
+    v_question.symbol := symbol;
+    v_question.at := at;
+    v_question.price := v_seen.price;
+    -- Without a fingerprint a trade has no probability, and can be listed and closed.
+    IF v_seen.price IS NOT NULL AND EXISTS (
+        SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = _trade_question.symbol
+    ) THEN
+        price_state := upc._logged_state(
+            symbol, 'database', at, v_seen.priced_at, v_seen.same_since, v_seen.newest_at
+        );
+        SELECT m.momentum INTO v_question.momentum
+        FROM upc.momentum(symbol, at, v_seen.price) AS m;
+    END IF;
     SELECT d.model, d.method, d.settlement
-    INTO used_model, used_method, asked_settlement
+    INTO v_question.model, v_question.method, v_question.settlement
     FROM upc._question_defaults(symbol, model, method, settlement) AS d;
-    IF used_model = 'volatility' THEN
-        variances := upc._known_variances(symbol, at);
-        IF variances IS NULL OR NOT upc._has_volatility_curves(symbol) THEN
-            used_model := 'momentum';
-            variances := NULL;
+    IF v_question.model = 'volatility' THEN
+        v_question.variances := upc._known_variances(symbol, at);
+        IF v_question.variances IS NULL OR NOT upc._has_volatility_curves(symbol) THEN
+            v_question.model := 'momentum';
+            v_question.variances := NULL;
         END IF;
     END IF;
     SELECT coalesce(e.closes_at, upc._next_hour(at))
     INTO closes_at
     FROM upc.current_event(symbol, at) AS e;
-    IF asked_settlement = 'average' AND closes_at - at < interval '60 seconds' THEN
-        observed := upc._observed_average(symbol, closes_at - interval '1 minute', at);
+    IF v_question.settlement = 'average' AND closes_at - at < interval '60 seconds' THEN
+        v_question.observed := upc._observed_average(symbol, closes_at - interval '1 minute', at);
     END IF;
+    question := v_question;
 END
 $fn$;
 COMMENT ON FUNCTION upc._trade_question IS
-    'the method, model and settlement by which the trades of a symbol are looked at, with the forecast and what was seen of the last minute';
+    'the question by which the trades of a symbol are looked at, from the price log, with the state of the price; a NULL state where nothing answers';
 
 
 CREATE TYPE upc.trade_row AS (
@@ -102,12 +89,19 @@ COMMENT ON TYPE upc.trade_row IS
 
 -- Trades with what they are worth now or brought in the end.
 --
--- symbol: NULL takes all. has_ended: also those that were sold or settled. method, model, settlement:
--- as in a tick, NULL as in question_defaults and with the same stand-ins.
--- Returns one row a trade, oldest first; prices and profits in USD, probabilities in percent. What
+-- symbol: NULL takes all. has_ended: also those that were sold or settled. at: the clock. method, model,
+-- settlement: as in a tick, with the same defaults for NULL and the same stand-ins.
+-- Returns one row per trade, oldest first; prices and profits in USD, probabilities in percent. What
 -- is not known is NULL. position is what is held, or was until the end, sold_count what was sold
 -- before, realised_pnl what that brought before fees. Profits are of all of it. fees is what was paid.
 -- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT load_market('{"event": {"event_ticker": "E", "series_ticker": "KXBTCD"}, "markets":
+--       [{"ticker": "E-T1", "close_time": "2226-01-01T15:00:00Z", "strike_type": "greater",
+--         "floor_strike": 97499.99}]}');
+--   SELECT open_trade('E-T1', 'yes', 0.85, 10);
+--   SELECT ticker, side, status FROM trade_list('BTC');
 CREATE FUNCTION upc.trade_list(
     symbol text DEFAULT NULL,
     has_ended boolean DEFAULT false,
@@ -153,27 +147,16 @@ BEGIN
         (l.trade).buy_fee + (l.trade).realised_fee + coalesce((l.trade).end_fee, 0)
     FROM (
         SELECT
-            a.trade, n.price, a.probability, a.buffer, a.close_price, a.pnl, a.pnl_after_fees,
-            a.result
+            a.trade, (q.question).price, a.probability, a.buffer, a.close_price, a.pnl,
+            a.pnl_after_fees, a.result
         FROM (
             SELECT DISTINCT t.symbol
             FROM upc_data.trade AS t
             WHERE t.symbol = coalesce(trade_list.symbol, t.symbol) AND t.ended_at IS NULL
         ) AS s
-        CROSS JOIN LATERAL upc._price_now(s.symbol, at) AS n
         CROSS JOIN LATERAL upc._trade_question(s.symbol, at, method, model, settlement) AS q
-        CROSS JOIN LATERAL upc.active_trades(
-            s.symbol, at, n.price, n.momentum,
-            -- Without a fingerprint a trade has no probability, and can be listed and closed.
-            CASE WHEN EXISTS (
-                SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = s.symbol
-            ) THEN n.price_state END,
-            q.used_method,
-            model => q.used_model,
-            settlement => q.asked_settlement,
-            variances => q.variances,
-            observed => q.observed,
-            closes_at => q.closes_at
+        CROSS JOIN LATERAL upc._trade_values(
+            q.question, q.price_state, (NULL, q.closes_at, NULL, NULL)
         ) AS a
 
         UNION ALL

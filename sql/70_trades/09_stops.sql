@@ -1,27 +1,35 @@
 -- Stops: when a trade is to be sold, by its probability or by momentum.
 
--- What a stop asks for: the rules that begin with stop_.
+CREATE TYPE upc._stop_limits AS (
+    on_probability boolean,
+    probability double precision,
+    ttc interval,
+    verify_for interval,
+    on_momentum boolean,
+    momentum double precision
+);
+COMMENT ON TYPE upc._stop_limits IS
+    'the rules that begin with stop_; verify_for is NULL where a stop fires at once';
+
+
+-- Limits of the stops in force.
 -- Errors: 22023 for a limit that is no number, or not above zero where it has to be.
-CREATE FUNCTION upc._stop_rules(
-    OUT on_probability boolean,
-    OUT probability double precision,
-    OUT ttc interval,
-    OUT verify_for interval,
-    OUT on_momentum boolean,
-    OUT momentum double precision
-)
+CREATE FUNCTION upc._stop_rules()
+RETURNS upc._stop_limits
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $fn$
+DECLARE
+    v upc._stop_limits;
 BEGIN
     BEGIN
-        on_probability := upc.setting('stop_on_probability')::boolean;
-        probability := upc.setting('stop_probability')::double precision;
-        ttc := upc.setting('stop_ttc')::interval;
+        v.on_probability := upc.setting('stop_on_probability')::boolean;
+        v.probability := upc.setting('stop_probability')::double precision;
+        v.ttc := upc.setting('stop_ttc')::interval;
         IF upc.setting('stop_verify')::boolean THEN
-            verify_for := upc.setting('stop_verify_for')::interval;
+            v.verify_for := upc.setting('stop_verify_for')::interval;
         END IF;
-        on_momentum := upc.setting('stop_on_momentum')::boolean;
-        momentum := upc.setting('stop_momentum')::double precision;
+        v.on_momentum := upc.setting('stop_on_momentum')::boolean;
+        v.momentum := upc.setting('stop_momentum')::double precision;
     EXCEPTION
         WHEN data_exception THEN
             RAISE EXCEPTION 'a setting of the stops is none: %', SQLERRM
@@ -32,25 +40,127 @@ BEGIN
     END;
 
     IF NOT (
-        probability BETWEEN 0 AND 100
-        AND momentum > 0 AND momentum < 'Infinity'
-        AND ttc >= '0'
-        AND coalesce(verify_for >= '0', true)
+        v.probability BETWEEN 0 AND 100
+        AND v.momentum > 0 AND v.momentum < 'Infinity'
+        AND v.ttc >= '0'
+        AND coalesce(v.verify_for >= '0', true)
     ) THEN
         RAISE EXCEPTION 'a stop has a limit that makes no sense: probability %, momentum %, ttc %, verify_for %',
-            probability, momentum, ttc, verify_for
+            v.probability, v.momentum, v.ttc, v.verify_for
             USING
                 ERRCODE = 'invalid_parameter_value',
                 DETAIL = 'Probabilities are from 0 to 100 percent, momentum is above zero, times are not negative.',
                 HINT = 'They are the settings upc.stop_probability, upc.stop_momentum, upc.stop_ttc, upc.stop_verify_for.';
     END IF;
+    RETURN v;
 END
 $fn$;
 COMMENT ON FUNCTION upc._stop_rules IS
     'the settings of the stops; verify_for is NULL where a stop fires at once';
 
 
--- What a look at a trade has changed: since when its probability is below, and whether a stop has
+-- Instant since which the probability of a trade has been below the stop's limit.
+--
+-- is_known: the price is fresh enough to go by. is_unbroken: no longer has passed since the look before
+-- than a price stays fresh; else it counts from now.
+CREATE FUNCTION upc._below_since(
+    probability double precision,
+    was_since timestamptz,
+    at timestamptz,
+    is_known boolean,
+    is_unbroken boolean,
+    limits upc._stop_limits
+)
+RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN NOT _below_since.is_known
+        OR coalesce(_below_since.probability >= (_below_since.limits).probability, true)
+    THEN NULL
+    WHEN _below_since.is_unbroken AND _below_since.was_since <= _below_since.at
+        THEN _below_since.was_since
+    ELSE _below_since.at
+END;
+COMMENT ON FUNCTION upc._below_since IS
+    'since when a probability has been below the stop''s limit without a break; NULL where it is not, or not known';
+
+
+-- Where a stop fires: the reason to sell, probability or momentum; NULL to hold.
+--
+-- is_live: the trade is open, its market is traded and the price is fresh enough to go by. settlement:
+-- average where what has been seen of the last minute is in the probability. momentum: basis points.
+CREATE FUNCTION upc._stop_reason(
+    is_live boolean,
+    side text,
+    ttc_seconds integer,
+    settlement text,
+    below_for interval,
+    momentum double precision,
+    limits upc._stop_limits
+)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE
+    WHEN NOT _stop_reason.is_live THEN NULL
+    WHEN (_stop_reason.limits).on_probability
+        AND NOT upc._is_unseen(_stop_reason.ttc_seconds, _stop_reason.settlement)
+        AND make_interval(secs => _stop_reason.ttc_seconds) > (_stop_reason.limits).ttc
+        AND _stop_reason.below_for >= coalesce((_stop_reason.limits).verify_for, '0')
+    THEN 'probability'
+    WHEN (_stop_reason.limits).on_momentum
+        -- Prices 35 basis points apart give 34.99999999999999.
+        AND _stop_reason.momentum * CASE _stop_reason.side WHEN 'no' THEN 1 ELSE -1 END
+            >= (_stop_reason.limits).momentum - 1e-9
+    THEN 'momentum'
+END;
+COMMENT ON FUNCTION upc._stop_reason IS
+    'why a trade is to be sold: its probability has been below the limit for long enough, or momentum is against it; NULL where no stop fires';
+
+
+CREATE FUNCTION upc._stop_numbers(
+    value upc._trade_value,
+    question upc._question,
+    reason text,
+    below_since timestamptz,
+    limits upc._stop_limits
+)
+RETURNS json
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_trade upc_data.trade := value.trade;
+BEGIN
+    RETURN json_build_object(
+        'id', v_trade.trade_id,
+        'ticker', v_trade.ticker,
+        'side', v_trade.side,
+        'strike', v_trade.strike,
+        'position', trim_scale(v_trade.position),
+        'reason', reason,
+        'price', question.price,
+        'probability', value.probability,
+        'momentum_bps', question.momentum,
+        'ttc_seconds', value.ttc_seconds,
+        'buffer', value.buffer,
+        'close_price', value.close_price,
+        'pnl_after_fees', value.pnl_after_fees,
+        'below_since', upc._iso_utc(below_since),
+        'limits', CASE reason
+            WHEN 'probability' THEN json_build_object(
+                'probability', limits.probability,
+                'ttc_seconds', extract(epoch FROM limits.ttc),
+                'verify_for_seconds', extract(epoch FROM limits.verify_for)
+            )
+            ELSE json_build_object('momentum_bps', limits.momentum)
+        END
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._stop_numbers IS
+    'the numbers by which a stop fired, as its announcement has them';
+
+
+-- Change of a trade that a look has found: since when its probability is below, and that a stop has
 -- fired, which is announced.
 CREATE FUNCTION upc._change_trade(
     symbol text,
@@ -81,7 +191,7 @@ BEGIN
             AND f.trade_id = _change_trade.trade_id
             AND f.ended_at IS NULL
             AND (reason IS NULL OR f.status = 'open')
-          -- Whoever is closing it makes the stop pointless; else the next tick tries again.
+          -- A process that is closing it makes the stop pointless; else the next tick tries again.
           FOR UPDATE SKIP LOCKED
       )
     RETURNING t.* INTO v_trade;

@@ -16,199 +16,226 @@ COMMENT ON FUNCTION upc._legacy_strike IS
     'a strike in USD as the predecessor writes that of a trade: $118,750, or $118,750.50';
 
 
--- What a tick does for the trades of its symbol: settle, look at the stops, and tell.
---
--- Arguments as in active_trades. seen_at: the tick before. A stop acts on fresh prices and those in
--- warn. A probability counts as below without a break as long as no two looks at it are further
--- apart than a price stays fresh.
---
--- In active the predecessor's keys mean what they meant to it: trade_id and ticket_id name the trade,
--- strike is a text, side Y or N, status active for whatever is held, current_close_price the ask of the
--- other side, and current_pnl a text, per contract that is held.
-CREATE FUNCTION upc._supervise(
+-- A trade as it stands in the document active_trades. The predecessor's keys mean what they meant to
+-- it: trade_id and ticket_id name the trade, strike is a text, side Y or N, status active for all that
+-- is held, current_close_price the ask of the other side, and current_pnl a text, per contract that is
+-- held.
+CREATE TYPE upc._trade_entry AS (
+    id bigint,
+    trade_id bigint,
+    ticket_id text,
+    ticker text,
     symbol text,
-    at timestamptz,
-    seen_at timestamptz,
-    price double precision,
-    momentum double precision,
-    price_state text,
-    method text,
-    strikes double precision[],
-    prob_above double precision[],
+    side text,
+    strike text,
+    buy_price numeric,
+    "position" numeric,
+    current_symbol_price double precision,
+    current_probability numeric,
+    buffer_from_entry numeric,
+    current_close_price numeric,
+    current_pnl text,
+    time_since_entry bigint,
+    status text,
+    stop_reason text,
+    stopped_at text,
+    ttc_seconds integer,
     event_ticker text,
-    model text,
-    settlement text,
-    variances double precision[],
-    observed double precision,
-    closes_at timestamptz,
+    opened_at text,
+    state text,
+    contract_side text,
+    strike_price numeric,
+    close_value numeric,
+    pnl numeric,
+    pnl_per_contract numeric,
+    pnl_after_fees numeric,
+    pnl_per_contract_after_fees numeric,
+    sold_count numeric,
+    realised_pnl numeric
+);
+COMMENT ON TYPE upc._trade_entry IS 'a trade with the keys that it has in the document active_trades';
+
+
+CREATE FUNCTION upc._trade_entry_of(
+    trade upc_data.trade,
+    value upc._trade_value,
+    price double precision,
+    at timestamptz
+)
+RETURNS upc._trade_entry
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN ROW(
+    (_trade_entry_of.trade).trade_id,
+    (_trade_entry_of.trade).trade_id,
+    'TICKET-' || (_trade_entry_of.trade).trade_id,
+    (_trade_entry_of.trade).ticker,
+    (_trade_entry_of.trade).symbol,
+    CASE (_trade_entry_of.trade).side WHEN 'yes' THEN 'Y' ELSE 'N' END,
+    upc._legacy_strike((_trade_entry_of.trade).strike),
+    (_trade_entry_of.trade).buy_price,
+    trim_scale((_trade_entry_of.trade).position),
+    _trade_entry_of.price,
+    (_trade_entry_of.value).shown_probability,
+    upc._two_decimals((_trade_entry_of.value).buffer),
+    1 - (_trade_entry_of.value).close_price,
+    round((_trade_entry_of.value).close_price - (_trade_entry_of.trade).buy_price, 2)::text,
+    floor(extract(epoch FROM _trade_entry_of.at - (_trade_entry_of.trade).opened_at))::bigint,
+    'active',
+    (_trade_entry_of.trade).stop_reason,
+    upc._iso_utc((_trade_entry_of.trade).stopped_at),
+    (_trade_entry_of.value).ttc_seconds,
+    (_trade_entry_of.trade).event_ticker,
+    upc._iso_utc((_trade_entry_of.trade).opened_at),
+    (_trade_entry_of.trade).status,
+    (_trade_entry_of.trade).side,
+    (_trade_entry_of.trade).strike,
+    (_trade_entry_of.value).close_price,
+    (_trade_entry_of.value).pnl,
+    round(
+        (_trade_entry_of.value).pnl
+            / ((_trade_entry_of.trade).position + (_trade_entry_of.trade).sold_count),
+        6
+    ),
+    (_trade_entry_of.value).pnl_after_fees,
+    round(
+        (_trade_entry_of.value).pnl_after_fees
+            / ((_trade_entry_of.trade).position + (_trade_entry_of.trade).sold_count),
+        6
+    ),
+    trim_scale((_trade_entry_of.trade).sold_count),
+    (_trade_entry_of.trade).realised_pnl
+)::upc._trade_entry;
+COMMENT ON FUNCTION upc._trade_entry_of IS
+    'a trade that is held as it stands in the document active_trades';
+
+
+-- One look at the trades that are held.
+--
+-- Arguments as in _supervise. active: the entries of the document. changes: what _change_trade is to do.
+-- has_result: the market of one of them has closed and has a result.
+CREATE FUNCTION upc._look_at_trades(
+    question upc._question,
+    price_state text,
+    known upc._known_strikes,
+    is_unbroken boolean,
+    limits upc._stop_limits,
+    OUT active json[],
+    OUT changes json[],
+    OUT has_result boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_is_known boolean := price_state IN ('fresh', 'warn');
+BEGIN
+    SELECT
+        coalesce(
+            array_agg(
+                row_to_json(upc._trade_entry_of(a.trade, a, question.price, question.at))
+                ORDER BY (a.trade).trade_id
+            ),
+            '{}'
+        ),
+        array_agg(
+            json_build_object(
+                'trade_id', (a.trade).trade_id,
+                'below_since', b.below_since,
+                'reason', w.reason,
+                'numbers', upc._stop_numbers(a, question, w.reason, b.below_since, limits)
+            )
+        ) FILTER (
+            WHERE w.reason IS NOT NULL
+               OR b.below_since IS DISTINCT FROM (a.trade).below_since
+        ),
+        coalesce(bool_or(NOT a.is_traded AND a.result IN ('yes', 'no')), false)
+    INTO active, changes, has_result
+    FROM upc._trade_values(question, price_state, known) AS a
+    CROSS JOIN LATERAL (
+        SELECT upc._below_since(
+            a.probability, (a.trade).below_since, question.at, v_is_known, is_unbroken, limits
+        ) AS below_since
+        OFFSET 0
+    ) AS b
+    CROSS JOIN LATERAL (
+        SELECT upc._stop_reason(
+            (a.trade).status = 'open' AND a.is_traded AND v_is_known,
+            (a.trade).side,
+            a.ttc_seconds,
+            -- Only the tick's own strikes are read with what has been seen of the last minute.
+            CASE
+                WHEN (a.trade).event_ticker = known.event_ticker
+                    AND (a.trade).strike::double precision = ANY (known.strikes)
+                    AND question.observed IS NOT NULL
+                THEN question.settlement
+            END,
+            question.at - b.below_since,
+            question.momentum,
+            limits
+        ) AS reason
+        OFFSET 0
+    ) AS w;
+END
+$fn$;
+COMMENT ON FUNCTION upc._look_at_trades IS
+    'one look at the trades that are held: as they stand in the JSON document, what stops change of them, and true where one is to be settled';
+
+
+-- Supervision of the trades of a symbol in a tick: settle, look at the stops, and announce.
+--
+-- question, price_state, known: as in _trade_values. seen_at: the tick before. A stop acts on prices that
+-- are fresh or in warn. A probability counts as below without a break as long as no two looks at it are
+-- further apart than a price stays fresh.
+CREATE FUNCTION upc._supervise(
+    question upc._question,
+    price_state text,
+    known upc._known_strikes,
+    seen_at timestamptz,
     OUT active json[],
     OUT announced json[]
 )
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_rules record;
-    v_is_known boolean := price_state IN ('fresh', 'warn');
+    v_limits upc._stop_limits;
     v_is_unbroken boolean;
-    v_changes json[];
+    v_look record;
     v_change json;
-    v_has_result boolean;
 BEGIN
     active := '{}'::json[];
     announced := '{}'::json[];
     IF NOT EXISTS (
         SELECT FROM upc_data.trade AS t
-        WHERE t.symbol = _supervise.symbol AND t.ended_at IS NULL
+        WHERE t.symbol = question.symbol AND t.ended_at IS NULL
     ) THEN
         RETURN;
     END IF;
 
-    SELECT r.* INTO v_rules FROM upc._stop_rules() AS r;
+    v_limits := upc._stop_rules();
     v_is_unbroken := coalesce(
-        at - seen_at BETWEEN '0' AND upc.setting('fresh_for')::interval, false
+        question.at - seen_at BETWEEN '0' AND upc.setting('fresh_for')::interval, false
     );
+    v_look := upc._look_at_trades(question, price_state, known, v_is_unbroken, v_limits);
+    active := v_look.active;
+    IF v_look.changes IS NULL AND NOT v_look.has_result THEN
+        RETURN;
+    END IF;
 
-    -- A second look only where the first one has changed something, which is rare.
-    FOR v_look IN 1..2 LOOP
-        SELECT
-            coalesce(
-                array_agg(
-                    row_to_json((
-                        SELECT r FROM (
-                            SELECT
-                                (a.trade).trade_id AS id,
-                                (a.trade).trade_id AS trade_id,
-                                'TICKET-' || (a.trade).trade_id AS ticket_id,
-                                (a.trade).ticker AS ticker,
-                                (a.trade).symbol AS symbol,
-                                CASE (a.trade).side WHEN 'yes' THEN 'Y' ELSE 'N' END AS side,
-                                upc._legacy_strike((a.trade).strike) AS strike,
-                                (a.trade).buy_price AS buy_price,
-                                trim_scale((a.trade).position) AS position,
-                                price AS current_symbol_price,
-                                a.shown_probability AS current_probability,
-                                upc._two_decimals(a.buffer) AS buffer_from_entry,
-                                1 - a.close_price AS current_close_price,
-                                round(a.close_price - (a.trade).buy_price, 2)::text
-                                    AS current_pnl,
-                                floor(extract(epoch FROM at - (a.trade).opened_at))::bigint
-                                    AS time_since_entry,
-                                'active' AS status,
-                                (a.trade).stop_reason AS stop_reason,
-                                upc._iso_utc((a.trade).stopped_at) AS stopped_at,
-                                a.ttc_seconds,
-                                (a.trade).event_ticker AS event_ticker,
-                                upc._iso_utc((a.trade).opened_at) AS opened_at,
-                                (a.trade).status AS state,
-                                (a.trade).side AS contract_side,
-                                (a.trade).strike AS strike_price,
-                                a.close_price AS close_value,
-                                a.pnl,
-                                round(a.pnl / c.bought, 6) AS pnl_per_contract,
-                                a.pnl_after_fees,
-                                round(a.pnl_after_fees / c.bought, 6)
-                                    AS pnl_per_contract_after_fees,
-                                trim_scale((a.trade).sold_count) AS sold_count,
-                                (a.trade).realised_pnl AS realised_pnl
-                        ) AS r
-                    ))
-                    ORDER BY (a.trade).trade_id
-                ),
-                '{}'
-            ),
-            array_agg(
-                json_build_object(
-                    'trade_id', (a.trade).trade_id,
-                    'below_since', b.below_since,
-                    'reason', w.reason,
-                    'numbers', json_build_object(
-                        'id', (a.trade).trade_id,
-                        'ticker', (a.trade).ticker,
-                        'side', (a.trade).side,
-                        'strike', (a.trade).strike,
-                        'position', trim_scale((a.trade).position),
-                        'reason', w.reason,
-                        'price', price,
-                        'probability', a.probability,
-                        'momentum_bps', momentum,
-                        'ttc_seconds', a.ttc_seconds,
-                        'buffer', a.buffer,
-                        'close_price', a.close_price,
-                        'pnl_after_fees', a.pnl_after_fees,
-                        'below_since', upc._iso_utc(b.below_since),
-                        'limits', CASE w.reason
-                            WHEN 'probability' THEN json_build_object(
-                                'probability', v_rules.probability,
-                                'ttc_seconds', extract(epoch FROM v_rules.ttc),
-                                'verify_for_seconds', extract(epoch FROM v_rules.verify_for)
-                            )
-                            ELSE json_build_object('momentum_bps', v_rules.momentum)
-                        END
-                    )
-                )
-            ) FILTER (
-                WHERE w.reason IS NOT NULL
-                   OR b.below_since IS DISTINCT FROM (a.trade).below_since
-            ),
-            coalesce(bool_or(NOT a.is_traded AND a.result IN ('yes', 'no')), false)
-        INTO active, v_changes, v_has_result
-        FROM upc.active_trades(
-            symbol, at, price, momentum, price_state, method, strikes, prob_above, event_ticker,
-            model, settlement, variances, observed, closes_at
-        ) AS a
-        CROSS JOIN LATERAL (
-            SELECT (a.trade).position + (a.trade).sold_count AS bought
-        ) AS c
-        CROSS JOIN LATERAL (
-            SELECT CASE
-                WHEN NOT v_is_known OR coalesce(a.probability >= v_rules.probability, true)
-                    THEN NULL
-                WHEN v_is_unbroken AND (a.trade).below_since <= at THEN (a.trade).below_since
-                ELSE at
-            END AS below_since
-            OFFSET 0
-        ) AS b
-        CROSS JOIN LATERAL (
-            SELECT CASE
-                WHEN (a.trade).status <> 'open' OR NOT a.is_traded OR NOT v_is_known THEN NULL
-                WHEN v_rules.on_probability
-                    AND NOT upc._is_unseen(
-                        a.ttc_seconds,
-                        -- Only the tick's own strikes are read with what has been seen of it.
-                        CASE
-                            WHEN (a.trade).event_ticker = _supervise.event_ticker
-                                AND (a.trade).strike::double precision = ANY (strikes)
-                                AND observed IS NOT NULL
-                            THEN settlement
-                        END
-                    )
-                    AND make_interval(secs => a.ttc_seconds) > v_rules.ttc
-                    AND at - b.below_since >= coalesce(v_rules.verify_for, '0')
-                THEN 'probability'
-                WHEN v_rules.on_momentum
-                    -- Prices 35 basis points apart give 34.99999999999999.
-                    AND momentum * CASE (a.trade).side WHEN 'no' THEN 1 ELSE -1 END
-                        >= v_rules.momentum - 1e-9
-                THEN 'momentum'
-            END AS reason
-            OFFSET 0
-        ) AS w;
-        EXIT WHEN v_look = 2 OR v_changes IS NULL AND NOT v_has_result;
-
-        IF v_has_result THEN
-            announced := upc._settle_trades(symbol, at);
-        END IF;
-        FOREACH v_change IN ARRAY coalesce(v_changes, '{}') LOOP
-            announced := announced || upc._change_trade(
-                symbol,
-                (v_change ->> 'trade_id')::bigint,
-                (v_change ->> 'below_since')::timestamptz,
-                v_change ->> 'reason',
-                v_change -> 'numbers',
-                at
-            );
-        END LOOP;
+    IF v_look.has_result THEN
+        announced := upc._settle_trades(question.symbol, question.at);
+    END IF;
+    FOREACH v_change IN ARRAY coalesce(v_look.changes, '{}') LOOP
+        announced := announced || upc._change_trade(
+            question.symbol,
+            (v_change ->> 'trade_id')::bigint,
+            (v_change ->> 'below_since')::timestamptz,
+            v_change ->> 'reason',
+            v_change -> 'numbers',
+            question.at
+        );
     END LOOP;
+    -- A second look only where the first one has changed something, which is rare.
+    v_look := upc._look_at_trades(question, price_state, known, v_is_unbroken, v_limits);
+    active := v_look.active;
 END
 $fn$;
 COMMENT ON FUNCTION upc._supervise IS

@@ -1,8 +1,7 @@
 -- The price that a feed shows at an instant, with its momentum and its state.
 
 -- Arguments as in tick. market_at is the instant that the feed speaks of: `at`, or the stored one
--- that a replay shows. same_since and newest_at, when the newest price of all came in, are known for
--- logged prices only.
+-- that a replay shows.
 -- Errors: UP002 symbol, UP010 feed, UP011 no price.
 CREATE FUNCTION upc._feed_price(
     symbol text,
@@ -14,23 +13,25 @@ CREATE FUNCTION upc._feed_price(
     OUT market_at timestamptz,
     OUT price double precision,
     OUT priced_at timestamptz,
-    OUT same_since timestamptz,
+    OUT state text,
     OUT momentum double precision,
     OUT delta_1m double precision,
     OUT delta_2m double precision,
     OUT delta_3m double precision,
     OUT delta_4m double precision,
     OUT delta_15m double precision,
-    OUT delta_30m double precision,
-    OUT newest_at timestamptz
+    OUT delta_30m double precision
 )
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
+DECLARE
+    v_logged record;
 BEGIN
     market_at := at;
     IF feed = 'simulated' THEN
         priced_at := at;
         price := upc.simulated_price(symbol, at, seed);
+        state := upc._price_state('0', NULL);
         SELECT m.*
         INTO momentum, delta_1m, delta_2m, delta_3m, delta_4m, delta_15m, delta_30m
         FROM upc._simulated_momentum(symbol, at, price, seed) AS m;
@@ -44,10 +45,14 @@ BEGIN
         SELECT p.price, p.priced_at
         INTO price, priced_at
         FROM upc.replay_price(symbol, market_at) AS p;
+        state := upc._price_state(market_at - priced_at, NULL);
     ELSIF feed IS NOT NULL THEN
-        SELECT p.price, p.priced_at, p.same_since, p.newest_at
-        INTO price, priced_at, same_since, newest_at
-        FROM upc._logged_price(symbol, at, nullif(feed, 'database')) AS p;
+        v_logged := upc._logged_price(symbol, at, nullif(feed, 'database'));
+        price := v_logged.price;
+        priced_at := v_logged.priced_at;
+        state := upc._logged_state(
+            symbol, feed, at, priced_at, v_logged.same_since, v_logged.newest_at
+        );
     END IF;
     IF price IS NULL THEN
         PERFORM upc._refuse_feed(symbol, feed);
@@ -58,7 +63,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._feed_price IS
-    'the price in USD that a feed shows at an instant, how old it is, and the momentum that goes with it';
+    'the price in USD that a feed shows at an instant, its state, and the momentum that goes with it';
 
 
 -- The mean price that a feed has shown since an instant: what has been seen of the average that

@@ -46,6 +46,35 @@ COMMENT ON FUNCTION upc._renew_lease IS
     'takes or renews the right to tick a symbol; raises UP009 while another holder has it';
 
 
+-- Right of a tick to go on: taken or renewed for its holder; without one it only makes sure that no
+-- other has it.
+CREATE FUNCTION upc._hold_lease(
+    symbol text,
+    holder text,
+    lease interval,
+    feed text,
+    every interval
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    IF holder IS NOT NULL THEN
+        PERFORM upc._renew_lease(symbol, holder, lease, feed, every);
+    ELSIF EXISTS (
+        SELECT FROM upc_data.tick_lease AS l
+        WHERE l.symbol = _hold_lease.symbol AND l.expires_at > clock_timestamp()
+    ) THEN
+        PERFORM upc._renew_lease(
+            symbol, format('session %s', pg_backend_pid()), lease, feed, every
+        );
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc._hold_lease IS
+    'takes or renews the right to tick a symbol for a holder; raises UP009 while another holder has it';
+
+
 CREATE FUNCTION upc.release_lease(symbol text, holder text)
 RETURNS void
 LANGUAGE sql VOLATILE

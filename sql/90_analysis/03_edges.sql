@@ -40,23 +40,17 @@ AS $fn$
 DECLARE
     -- Of the edges with their sign turned, so that one of exactly 0 promises nothing.
     v_bounds double precision[] := '{-20, -10, -5, -2, 0, 2, 5, 10, 20}'::double precision[];
-    v_multiplier numeric;
     v_order record;
 BEGIN
     PERFORM upc.require_symbol(symbol);
-    SELECT s.fee_multiplier INTO v_multiplier
-    FROM upc_data.symbol AS s
-    WHERE s.symbol = edge_outcomes.symbol;
-    SELECT o.* INTO v_order FROM upc._edge_settings() AS o;
+    SELECT o.* INTO v_order FROM upc._edge_terms(symbol) AS o;
 
     RETURN QUERY
     WITH usual AS MATERIALIZED (
         -- Fees are exact, and slow: those of the prices that nearly all asks have, once each.
         SELECT
             a.ask,
-            upc._contract_cost(
-                a.ask, v_order.contracts, v_multiplier, v_order.account_precision
-            ) AS cost
+            upc._contract_cost(a.ask, v_order.contracts, v_order.fees) AS cost
         FROM generate_series(0.001, 1, 0.001) AS a (ask)
     ),
     contract AS (
@@ -66,8 +60,8 @@ BEGIN
             j.settlement,
             j.closes_at,
             v.side,
-            v.probability - c.cost AS edge,
-            100 * v.won - c.cost AS profit,
+            upc._edge(v.probability, c.cost) AS edge,
+            upc._edge(100 * v.won, c.cost) AS profit,
             v.won
         FROM upc.judged_strikes(edge_outcomes.symbol, since, until) AS j
         -- VALUES would cost five times as much.
@@ -80,10 +74,7 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT
                 coalesce(
-                    u.cost,
-                    upc._contract_cost(
-                        v.ask, v_order.contracts, v_multiplier, v_order.account_precision
-                    )
+                    u.cost, upc._contract_cost(v.ask, v_order.contracts, v_order.fees)
                 ) AS cost
         ) AS c
         -- Ticks of long ago have logged a dollar where nobody offered.
