@@ -71,7 +71,7 @@ DECLARE
     v_is_unseen boolean := upc._is_unseen(question.ttc_seconds, question.settlement);
     -- Of the rest of the reasons each leaves no ask, or no probability.
     v_has_edge boolean := NOT (v_price_stale OR v_quotes_stale OR v_is_unseen);
-    v_order record := upc._edge_terms(question.symbol);
+    v_order upc._edge_terms := upc._symbol_order(question.symbol);
     v_untraded jsonb;
 BEGIN
     IF event.event_ticker IS NOT NULL THEN
@@ -93,10 +93,10 @@ BEGIN
         CASE WHEN v_is_quoted THEN q.yes_bid END,
         CASE WHEN v_is_quoted THEN q.no_bid END,
         CASE WHEN v_has_edge THEN
-            upc._edge(k.above, upc._contract_cost(o.yes_ask, v_order.contracts, v_order.fees))
+            upc._edge(k.above, upc._contract_cost(o.yes_ask, v_order))
         END,
         CASE WHEN v_has_edge THEN
-            upc._edge(100 - k.above, upc._contract_cost(o.no_ask, v_order.contracts, v_order.fees))
+            upc._edge(100 - k.above, upc._contract_cost(o.no_ask, v_order))
         END,
         k.above,
         c.sample_size,
@@ -151,22 +151,28 @@ COMMENT ON FUNCTION upc._strike_rows IS
     'rows of the strike table, nearest to the price first, for a question with nothing left out and an event that is known';
 
 
--- Question of the strike table with nothing left out, and the event that answers it.
-CREATE FUNCTION upc._table_question(
-    INOUT question upc._question,
-    has_market boolean,
-    OUT event upc._event
-)
+CREATE TYPE upc._table_question AS (
+    question upc._question,
+    event upc._event
+);
+COMMENT ON TYPE upc._table_question IS
+    'a question for the strike table with nothing left out, and the event whose contracts are in it';
+
+
+CREATE FUNCTION upc._complete_table_question(question upc._question, has_market boolean)
+RETURNS upc._table_question
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
+DECLARE
+    v_event upc._event;
 BEGIN
     PERFORM upc.require_symbol(question.symbol);
     IF has_market THEN
-        event := upc.current_event(question.symbol, question.at);
+        v_event := upc.current_event(question.symbol, question.at);
     END IF;
     question.ttc_seconds := coalesce(
         question.ttc_seconds,
-        floor(extract(epoch FROM event.closes_at - question.at))::integer,
+        floor(extract(epoch FROM v_event.closes_at - question.at))::integer,
         upc._seconds_to_hour(question.at)
     );
     -- By the clock that is asked for, where compute_strikes would take the one on the wall.
@@ -188,13 +194,14 @@ BEGIN
             PERFORM upc._refuse_observed(question.symbol);
         END IF;
     END IF;
-    SELECT coalesce(question.step, event.step, s.strike_step)
+    SELECT coalesce(question.step, v_event.step, s.strike_step)
     INTO question.step
     FROM upc_data.symbol AS s
     WHERE s.symbol = question.symbol;
+    RETURN (question, v_event);
 END
 $fn$;
-COMMENT ON FUNCTION upc._table_question IS
+COMMENT ON FUNCTION upc._complete_table_question IS
     'a question for the strike table with its time to the close, step, forecast and average filled in, and the event';
 
 
@@ -266,7 +273,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 21
 BEGIN ATOMIC
     SELECT r.*
-    FROM upc._table_question(
+    FROM upc._complete_table_question(
         upc._make_question(
             strike_table.price, strike_table.momentum, strike_table.symbol,
             strike_table.ttc_seconds, strike_table.step, strike_table.levels,

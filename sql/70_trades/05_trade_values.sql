@@ -90,7 +90,7 @@ RETURNS SETOF upc._trade_value
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 AS $fn$
 DECLARE
-    v_order record := upc._edge_terms(question.symbol);
+    v_fees upc._fee_terms := (upc._symbol_order(question.symbol)).fees;
     v_is_known boolean := coalesce(upc._is_shown('probability', price_state), false);
 BEGIN
     RETURN QUERY
@@ -108,7 +108,7 @@ BEGIN
         v.close_price,
         t.realised_pnl + t.position * (v.close_price - t.buy_price),
         t.realised_pnl - t.realised_fee - t.position * t.buy_price - t.buy_fee
-            + upc._amount_received(v.close_price, t.position, false, v_order.fees),
+            + upc._amount_received(v.close_price, t.position, false, v_fees),
         q.result
     FROM upc_data.trade AS t
     -- One probe a trade, however the tables have grown since this was planned.

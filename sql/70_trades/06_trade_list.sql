@@ -1,22 +1,30 @@
 -- The list of trades, those that are held and those that have ended.
 
+CREATE TYPE upc._trade_question AS (
+    question upc._question,
+    price_state text,
+    known upc._known_strikes
+);
+COMMENT ON TYPE upc._trade_question IS 'the arguments of upc._trade_values';
+
+
 -- Question for the trades of a symbol, as a tick of that instant asks it: from the price log, with
 -- what is left out filled in, momentum in place of a volatility that cannot be forecast, and what was
--- seen of the last minute of what closes next, at closes_at.
-CREATE FUNCTION upc._trade_question(
+-- seen of the last minute of what closes next.
+CREATE FUNCTION upc._ask_of_trades(
     symbol text,
     at timestamptz,
     method text,
     model text,
-    settlement text,
-    OUT question upc._question,
-    OUT price_state text,
-    OUT closes_at timestamptz
+    settlement text
 )
+RETURNS upc._trade_question
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
 DECLARE
     v_question upc._question;
+    v_state text;
+    v_closes_at timestamptz;
     v_seen record := upc._logged_price(symbol, at);
 BEGIN
     v_question.symbol := symbol;
@@ -24,9 +32,9 @@ BEGIN
     v_question.price := v_seen.price;
     -- Without a fingerprint a trade has no probability, and can be listed and closed.
     IF v_seen.price IS NOT NULL AND EXISTS (
-        SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = _trade_question.symbol
+        SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = _ask_of_trades.symbol
     ) THEN
-        price_state := upc._logged_state(
+        v_state := upc._logged_state(
             symbol, 'database', at, v_seen.priced_at, v_seen.same_since, v_seen.newest_at
         );
         SELECT m.momentum INTO v_question.momentum
@@ -43,15 +51,17 @@ BEGIN
         END IF;
     END IF;
     SELECT coalesce(e.closes_at, upc._next_hour(at))
-    INTO closes_at
+    INTO v_closes_at
     FROM upc.current_event(symbol, at) AS e;
-    IF v_question.settlement = 'average' AND closes_at - at < interval '60 seconds' THEN
-        v_question.observed := upc._observed_average(symbol, closes_at - interval '1 minute', at);
+    IF v_question.settlement = 'average' AND v_closes_at - at < interval '60 seconds' THEN
+        v_question.observed := upc._observed_average(
+            symbol, v_closes_at - interval '1 minute', at
+        );
     END IF;
-    question := v_question;
+    RETURN (v_question, v_state, (NULL, v_closes_at, NULL, NULL)::upc._known_strikes);
 END
 $fn$;
-COMMENT ON FUNCTION upc._trade_question IS
+COMMENT ON FUNCTION upc._ask_of_trades IS
     'the question by which the trades of a symbol are looked at, from the price log, with the state of the price; a NULL state where nothing answers';
 
 
@@ -154,10 +164,8 @@ BEGIN
             FROM upc_data.trade AS t
             WHERE t.symbol = coalesce(trade_list.symbol, t.symbol) AND t.ended_at IS NULL
         ) AS s
-        CROSS JOIN LATERAL upc._trade_question(s.symbol, at, method, model, settlement) AS q
-        CROSS JOIN LATERAL upc._trade_values(
-            q.question, q.price_state, (NULL, q.closes_at, NULL, NULL)
-        ) AS a
+        CROSS JOIN LATERAL upc._ask_of_trades(s.symbol, at, method, model, settlement) AS q
+        CROSS JOIN LATERAL upc._trade_values(q.question, q.price_state, q.known) AS a
 
         UNION ALL
 

@@ -102,7 +102,7 @@ DECLARE
     v_seen record;
     v_event upc._event;
     v_quote_state text;
-    v_asked record;
+    v_asked upc._tick_question;
     v_question upc._question;
     v_has_edge boolean;
     v_strikes record;
@@ -133,8 +133,9 @@ BEGIN
     -- As upc.valid_until has it; a setting is asked for once.
     valid_until := upc._iso_utc(at + make_interval(secs => limits[1]));
 
-    v_asked := upc._tick_question(
-        symbol, feed, market_at, price, momentum, v_event, step, levels, method, model, settlement, seed
+    v_asked := upc._ask_of_tick(
+        symbol, feed, market_at, price, momentum, v_event, step, levels, method, model,
+        settlement, seed
     );
     v_question := v_asked.question;
     ttc_seconds := v_question.ttc_seconds;

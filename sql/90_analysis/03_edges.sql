@@ -40,17 +40,17 @@ AS $fn$
 DECLARE
     -- Of the edges with their sign turned, so that one of exactly 0 promises nothing.
     v_bounds double precision[] := '{-20, -10, -5, -2, 0, 2, 5, 10, 20}'::double precision[];
-    v_order record;
+    v_order upc._edge_terms;
 BEGIN
     PERFORM upc.require_symbol(symbol);
-    SELECT o.* INTO v_order FROM upc._edge_terms(symbol) AS o;
+    v_order := upc._symbol_order(symbol);
 
     RETURN QUERY
     WITH usual AS MATERIALIZED (
         -- Fees are exact, and slow: those of the prices that nearly all asks have, once each.
         SELECT
             a.ask,
-            upc._contract_cost(a.ask, v_order.contracts, v_order.fees) AS cost
+            upc._contract_cost(a.ask, v_order) AS cost
         FROM generate_series(0.001, 1, 0.001) AS a (ask)
     ),
     contract AS (
@@ -73,9 +73,7 @@ BEGIN
         LEFT JOIN usual AS u ON u.ask = v.ask
         CROSS JOIN LATERAL (
             SELECT
-                coalesce(
-                    u.cost, upc._contract_cost(v.ask, v_order.contracts, v_order.fees)
-                ) AS cost
+                coalesce(u.cost, upc._contract_cost(v.ask, v_order)) AS cost
         ) AS c
         -- Ticks of long ago have logged a dollar where nobody offered.
         WHERE v.ask < 1
