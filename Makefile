@@ -35,7 +35,7 @@ test-all: $(VENV)/installed-test
 	@$(RUN_TESTS) $(PYTEST)
 
 docs: $(VENV)/installed-docs
-	@echo "==> the manual, strictly: docs/site/index.html"
+	@echo "==> the manual, strictly, into docs/site; to search in it: python3 -m http.server -d docs/site"
 	@$(BIN)/zensical build --strict --clean --config-file docs/zensical.toml
 
 lint: $(VENV)/installed-test

@@ -44,7 +44,8 @@ def test_pictures_are_small() -> None:
 
 def test_messages_are_those_of_the_program() -> None:
     """The fixed parts of every heading stand in the code, over the ends of its lines too."""
-    files = [*folder("sql").rglob("*.sql"), *(ROOT / "pyupc").rglob("*.py")]
+    sources = (ROOT / "pyupc").rglob("*")
+    files = [*folder("sql").rglob("*.sql"), *(f for f in sources if f.suffix in (".py", ".js"))]
     text = "\n".join(file.read_text("utf-8") for file in files)
     text = re.sub(r'"\s*\n\s*f?"', "", text).replace("''", "'")
     headings = re.findall(r"^### `(.*)`$", (DOCS / "faq.md").read_text("utf-8"), re.MULTILINE)
