@@ -13,8 +13,11 @@ DEMO ?=
 PYTEST ?=
 BIN = $(VENV)/bin
 
-# Files, not tests, go to the two processes: a file's tests share what they set up.
-RUN_TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Files, not tests, go to the two processes: a file's tests share what they set up. Hundreds of
+# tests start a Python of their own, which has to find its modules compiled, wherever Python and
+# the environment keep or forbid what is compiled otherwise.
+RUN_TESTS = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/pycache \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-all docs lint reference clean
 

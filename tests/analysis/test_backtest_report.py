@@ -14,7 +14,7 @@ from pyupc.analysis.backtest.scores import DIMENSIONS, Report, read
 from pyupc.analysis.backtest.words import headline, lead_cells, part_name, small, span
 from pyupc.database.connect import connect
 from tests.support.backtesting import Questions, questions, store
-from tests.support.market import clone
+from tests.support.databases import Databases
 
 MODELS = ("baseline:nearest", "gaussian", "volatility:linear")
 VOID = {"meta", "link", "br", "path", "use", "rect"}
@@ -147,8 +147,8 @@ def rendered(dsn: str, asked: Questions, **more: Any) -> tuple[Report, str]:
 
 
 @pytest.fixture(scope="module")
-def made(server_dsn: str, name_prefix: str, template: str) -> tuple[Report, str]:
-    with clone(server_dsn, template, f"{name_prefix}_report") as dsn:
+def made(databases: Databases) -> tuple[Report, str]:
+    with databases.clone("empty") as dsn:
         return rendered(dsn, questions(1, 12, models=MODELS, hours=6))
 
 

@@ -16,8 +16,9 @@ from click.testing import CliRunner, Result
 
 from pyupc.cli import main
 from pyupc.database.connect import connect
+from tests.support.databases import Databases
 from tests.support.judging import CLOSE, STRIKE, log_tick, put_candle, put_event
-from tests.support.market import clone, on_terminal
+from tests.support.market import on_terminal
 
 Row = dict[str, Any]
 
@@ -25,9 +26,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture(scope="module")
-def filled(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
+def filled(databases: Databases) -> Iterator[str]:
     """Ticks of four closes of BTC, one of which is not known, and of one of ETH."""
-    with clone(server_dsn, template, f"{name_prefix}_calibration") as dsn:
+    with databases.clone("empty") as dsn:
         with connect(dsn) as conn:
             for number, result in enumerate(("yes", "no", "yes", None)):
                 closes_at = CLOSE + timedelta(hours=number)

@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,7 +23,7 @@ from pyupc.database.connect import connect
 from tests.cli.test_output import LISTINGS
 from tests.support import backtesting, kalshi_server, legacy_files
 from tests.support.judging import log_tick
-from tests.support.market import REPOSITORY, clone, fill, on_terminal
+from tests.support.market import REPOSITORY, on_terminal
 
 Rows = list[dict[str, Any]]
 
@@ -63,9 +62,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(
-    server_dsn: str, name_prefix: str, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Place]:
+def place(module_btc_market: str, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Candles with gaps, built and imported fingerprints, an event under way."""
     folder = tmp_path_factory.mktemp("listings")
     legacy_files.write(folder / "fingerprints")
@@ -78,36 +75,34 @@ def place(
     (folder / "candles.csv").write_text(
         "timestamp,open,high,low,close,volume\n2026-03-07T00:00:00Z,1,1,1,1,1\n"
     )
-    with clone(server_dsn, template, f"{name_prefix}_listings") as dsn:
-        with connect(dsn) as conn:
-            fill(dsn, ("BTC",))
-            conn.execute("DELETE FROM upc_data.candle WHERE opened_at = '2026-03-03 04:05Z'")
-            conn.execute("DELETE FROM upc_data.candle WHERE opened_at = '2026-03-04 04:05Z'")
-            conn.execute(
-                """
-                INSERT INTO upc_data.candle_hole (symbol, exchange, opened_from, opened_until)
-                SELECT 'BTC', e.name, '2026-03-03 04:05Z', '2026-03-03 04:06Z'
-                FROM unnest(ARRAY['coinbase', 'kraken']) AS e(name)
-                """
-            )
-            log_tick(
-                conn,
-                closes_at=datetime(2026, 3, 4, 15, tzinfo=UTC),
-                yes_ask=[Decimal("0.5625")],
-                no_ask=[Decimal("0.4")],
-            )
-        place = Place(dsn, folder)
-        place.printed(["candles", "load", "{folder}/candles.csv", "--symbol", "BTC"])
-        place.printed(["fingerprints", "build"])
-        place.printed(["fingerprints", "import", "{folder}/fingerprints"])
-        place.printed(["market", "load", "{folder}/event, 1.json"])
-        bought = ["--ticker", markets[0]["ticker"], "--side", "no", "--price", "0.375"]
-        for count in ("10", "2.5"):
-            place.printed(["trades", "open", *bought, "--count", count])
-        place.printed(["trades", "close", "2", "--price", "0.5"])
-        with connect(dsn) as conn:
-            backtesting.store(conn, backtesting.questions(1, 2, hours=2))
-        yield place
+    with connect(module_btc_market) as conn:
+        conn.execute("DELETE FROM upc_data.candle WHERE opened_at = '2026-03-03 04:05Z'")
+        conn.execute("DELETE FROM upc_data.candle WHERE opened_at = '2026-03-04 04:05Z'")
+        conn.execute(
+            """
+            INSERT INTO upc_data.candle_hole (symbol, exchange, opened_from, opened_until)
+            SELECT 'BTC', e.name, '2026-03-03 04:05Z', '2026-03-03 04:06Z'
+            FROM unnest(ARRAY['coinbase', 'kraken']) AS e(name)
+            """
+        )
+        log_tick(
+            conn,
+            closes_at=datetime(2026, 3, 4, 15, tzinfo=UTC),
+            yes_ask=[Decimal("0.5625")],
+            no_ask=[Decimal("0.4")],
+        )
+    place = Place(module_btc_market, folder)
+    place.printed(["candles", "load", "{folder}/candles.csv", "--symbol", "BTC"])
+    place.printed(["fingerprints", "build"])
+    place.printed(["fingerprints", "import", "{folder}/fingerprints"])
+    place.printed(["market", "load", "{folder}/event, 1.json"])
+    bought = ["--ticker", markets[0]["ticker"], "--side", "no", "--price", "0.375"]
+    for count in ("10", "2.5"):
+        place.printed(["trades", "open", *bought, "--count", count])
+    place.printed(["trades", "close", "2", "--price", "0.5"])
+    with connect(module_btc_market) as conn:
+        backtesting.store(conn, backtesting.questions(1, 2, hours=2))
+    return place
 
 
 COMMANDS = [

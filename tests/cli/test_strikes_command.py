@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from psycopg.rows import dict_row
 
 from pyupc.database.connect import connect
-from tests.support.market import SYMBOLS, UNTIL, clone, fill, on_terminal, pyupc, rows
+from tests.support.market import SYMBOLS, UNTIL, fill, on_terminal, pyupc, rows
 
 COLUMNS = [
     "strike",
@@ -32,10 +31,8 @@ COLUMNS = [
 
 
 @pytest.fixture(scope="module")
-def market(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    with clone(server_dsn, template, f"{name_prefix}_strikes") as dsn:
-        fill(dsn)
-        yield dsn
+def market(module_market: str) -> str:
+    return module_market
 
 
 def printed(dsn: str, *arguments: str) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ import pytest
 from psycopg.rows import dict_row
 
 from pyupc.database.connect import connect
-from tests.support.market import clone, fill, on_terminal, pyupc
+from tests.support.databases import Databases
+from tests.support.market import on_terminal, pyupc
 
 MODELS = ("momentum", "baseline", "shrunk", "volatility")
 NAMES = [f"prob_{model}" for model in MODELS]
@@ -25,18 +26,14 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def market(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    """Four days of BTC: enough for a forecast."""
-    with clone(server_dsn, template, f"{name_prefix}_models") as dsn:
-        fill(dsn, ("BTC",))
-        yield dsn
+def market(module_btc_market: str) -> str:
+    return module_btc_market
 
 
 @pytest.fixture(scope="module")
-def blind(market: str, server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
+def blind(databases: Databases) -> Iterator[str]:
     """The same without the candles of the last minutes: there is no forecast."""
-    with clone(server_dsn, template, f"{name_prefix}_blind") as dsn:
-        fill(dsn, ("BTC",))
+    with databases.clone("market_btc") as dsn:
         with connect(dsn) as conn:
             conn.execute(
                 "DELETE FROM upc_data.candle WHERE opened_at < (SELECT max(opened_at) "

@@ -18,7 +18,8 @@ from pyupc.database.connect import connect, with_search_path
 from pyupc.database.migrate import upgrade
 from pyupc.errors import PyupcError
 from pyupc.health.doctor.server import judge_encoding
-from tests.support.market import clone, fill, pyupc, read, rows
+from tests.support.databases import Databases
+from tests.support.market import pyupc, read, rows
 
 FOREIGN = {
     "datestyle": "German, DMY",
@@ -59,14 +60,11 @@ def make_foreign(dsn: str, settings: Mapping[str, str] = FOREIGN) -> None:
 
 
 @pytest.fixture(scope="module")
-def markets(server_dsn: str, name_prefix: str, template: str) -> Iterator[tuple[str, str]]:
+def markets(databases: Databases, module_market: str) -> Iterator[tuple[str, str]]:
     """Two databases with the same candles and fingerprints; the second one has foreign settings."""
-    first, second = f"{name_prefix}_settings", f"{name_prefix}_foreign"
-    with clone(server_dsn, template, first) as plain:
-        fill(plain)
-        with clone(server_dsn, first, second) as foreign:
-            make_foreign(foreign)
-            yield plain, foreign
+    with databases.clone("market") as foreign:
+        make_foreign(foreign)
+        yield module_market, foreign
 
 
 # Connections.

@@ -17,7 +17,7 @@ from pyupc.errors import Busy, DatabaseUnreachable, PyupcError
 from pyupc.notify import outbox
 from pyupc.notify.link import Link
 from pyupc.sql_errors import is_transient, translate
-from tests.support.market import clone, fill, pyupc, rows
+from tests.support.market import pyupc, rows
 from tests.support.ticking import SIMULATED, count, ticking, until
 
 # Of PostgreSQL's appendix A: classes 08 and 53 as they are listed there.
@@ -71,18 +71,9 @@ def raised(dsn: str, statement: str) -> PyupcError:
 # Locks. All sessions but the test's give up soon.
 
 
-@pytest.fixture(scope="module")
-def filled(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    name = f"{name_prefix}_transient"
-    with clone(server_dsn, template, name) as dsn:
-        fill(dsn)
-        yield name
-
-
 @pytest.fixture
-def market(server_dsn: str, filled: str) -> Iterator[str]:
-    with clone(server_dsn, filled, f"{filled}_clone") as dsn:
-        yield make_conninfo(dsn, options="-c lock_timeout=100ms")
+def market(market: str) -> str:
+    return make_conninfo(market, options="-c lock_timeout=100ms")
 
 
 @contextmanager

@@ -27,9 +27,7 @@ from tests.support.kalshi_server import Listed, in_thread
 from tests.support.kalshi_server import market as kalshi_market
 from tests.support.market import (
     SYMBOLS,
-    clone,
     ended,
-    fill,
     going,
     pyupc,
     read,
@@ -39,21 +37,6 @@ from tests.support.market import (
 
 FEED = ("feed", "--no-kalshi", "--no-build")
 WEIGHTS = {1: 0.30, 2: 0.25, 3: 0.20, 4: 0.15, 15: 0.05, 30: 0.05}
-
-
-@pytest.fixture(scope="module")
-def filled(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    """The name of a database with fingerprints. Nothing changes it."""
-    name = f"{name_prefix}_fed"
-    with clone(server_dsn, template, name) as dsn:
-        fill(dsn)
-        yield name
-
-
-@pytest.fixture
-def market(server_dsn: str, filled: str) -> Iterator[str]:
-    with clone(server_dsn, filled, f"{filled}_clone") as dsn:
-        yield dsn
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from pyupc.database.connect import connect
+from tests.support.databases import Databases
 from tests.support.legacy_files import (
     ABOVE,
     BASELINE,
@@ -35,7 +36,7 @@ from tests.support.legacy_files import (
     titles,
     write,
 )
-from tests.support.market import clone, rows
+from tests.support.market import rows
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -288,11 +289,11 @@ def test_a_publication_that_fails_changes_nothing(fresh: str, one: Path, other: 
 
 
 def test_a_server_that_is_lost_while_its_tables_are_read(
-    fresh: str, server_dsn: str, name_prefix: str, one: Path, other: Path
+    fresh: str, databases: Databases, one: Path, other: Path
 ) -> None:
     done("import", other)
     before = dump(fresh)
-    with clone(server_dsn, "template0", f"{name_prefix}_lost") as theirs:
+    with databases.new() as theirs:
         make_tables(theirs, one)
         for ending in ("terminate", "cancel", "interrupt"):
             with connect(theirs, autocommit=False) as holder:

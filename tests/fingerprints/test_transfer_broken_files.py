@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.databases import Databases
 from tests.support.legacy_files import (
     MINUTES,
     as_floats,
@@ -22,7 +23,6 @@ from tests.support.legacy_files import (
     stored,
     write,
 )
-from tests.support.market import clone
 
 VICTIM = file_name(1)
 LAST = f"{MINUTES[-1]}m TTC"
@@ -231,17 +231,15 @@ CASES: dict[str, tuple[Change, str | None, str | None]] = {
 
 
 @pytest.fixture(scope="module")
-def databases(
-    server_dsn: str,
-    template: str,
-    name_prefix: str,
+def full_and_bare(
+    databases: Databases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[str, str]]:
     """One that has a good set, and one that has none."""
     good = write(tmp_path_factory.mktemp("good"), spell=shifted)
     with (
-        clone(server_dsn, template, f"{name_prefix}_full") as full,
-        clone(server_dsn, template, f"{name_prefix}_bare") as bare,
+        databases.clone("empty") as full,
+        databases.clone("empty") as bare,
     ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYUPC_DSN", full)
@@ -252,7 +250,7 @@ def databases(
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_broken_file(
-    databases: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str
+    full_and_bare: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str
 ) -> None:
     change, row, column = CASES[case]
     folder = write(tmp_path / "in")
@@ -284,7 +282,7 @@ def test_a_broken_file(
 
 
 def test_every_broken_file_is_named_up_to_twenty(
-    databases: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    full_and_bare: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PYUPC_DSN", databases[0])
     buckets = (*range(-15, 16), 99)

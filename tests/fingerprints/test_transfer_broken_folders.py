@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pyupc.fingerprints.transfer.csv_file import LARGEST_BYTES
+from tests.support.databases import Databases
 from tests.support.legacy_files import (
     BASELINE,
     BUCKETS,
@@ -33,23 +34,20 @@ from tests.support.legacy_files import (
     titles,
     write,
 )
-from tests.support.market import clone
 
 VICTIM = file_name(1)
 
 
 @pytest.fixture(scope="module")
-def databases(
-    server_dsn: str,
-    template: str,
-    name_prefix: str,
+def full_and_bare(
+    databases: Databases,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[str, str]]:
     """One that has a good set, and one that has none."""
     good = write(tmp_path_factory.mktemp("good"), spell=shifted)
     with (
-        clone(server_dsn, template, f"{name_prefix}_full") as full,
-        clone(server_dsn, template, f"{name_prefix}_bare") as bare,
+        databases.clone("empty") as full,
+        databases.clone("empty") as bare,
     ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYUPC_DSN", full)
@@ -59,12 +57,12 @@ def databases(
 
 
 @pytest.fixture
-def stays(databases: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def stays(full_and_bare: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Refuse an import and a validation of a folder with these words, and change nothing."""
 
     def check(folder: Path, code: int, *named: str, options: tuple[str, ...] = ()) -> None:
         files = state(folder.parent)
-        for dsn in databases:
+        for dsn in full_and_bare:
             monkeypatch.setenv("PYUPC_DSN", dsn)
             before = dump(dsn)
             for command in ("import", "validate"):
@@ -257,7 +255,7 @@ def test_what_is_no_file(
 
 
 def test_a_link_to_a_file_is_read(
-    databases: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    full_and_bare: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PYUPC_DSN", databases[0])
     folder = write(tmp_path / "in", spell=shifted)
@@ -271,7 +269,7 @@ def test_a_link_to_a_file_is_read(
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 @pytest.mark.parametrize("name", [VICTIM, ".", ".."])
 def test_what_may_not_be_read(
-    databases: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+    full_and_bare: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     monkeypatch.setenv("PYUPC_DSN", databases[0])
     folder = write(tmp_path / "in")
@@ -290,7 +288,7 @@ def test_what_may_not_be_read(
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ENOENT])
 @pytest.mark.parametrize("name", [VICTIM, ""])
 def test_what_fails_when_it_is_read(
-    databases: tuple[str, str],
+    full_and_bare: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     name: str,

@@ -9,6 +9,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pyupc.database.connect import connect
+from tests.support.databases import Databases
 from tests.support.legacy_files import (
     done,
     dump,
@@ -20,7 +21,7 @@ from tests.support.legacy_files import (
     shifted,
     write,
 )
-from tests.support.market import clone, rows
+from tests.support.market import rows
 
 VICTIM = file_name(1).removesuffix(".csv")
 NEGATIVE = file_name(-1).removesuffix(".csv")
@@ -32,8 +33,8 @@ def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def their_database(server_dsn: str, name_prefix: str) -> Iterator[str]:
-    with clone(server_dsn, "template0", f"{name_prefix}_theirs") as dsn:
+def their_database(databases: Databases) -> Iterator[str]:
+    with databases.new() as dsn:
         yield dsn
 
 
@@ -46,10 +47,8 @@ def theirs(their_database: str, legacy: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def module_db(
-    server_dsn: str, template: str, name_prefix: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with clone(server_dsn, template, f"{name_prefix}_ours") as dsn:
+def module_db(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with databases.clone("empty") as dsn:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYUPC_DSN", dsn)
             done("import", write(tmp_path_factory.mktemp("other"), spell=shifted))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pyupc.database.connect import connect
+from tests.support.databases import Databases
 from tests.support.legacy_files import (
     ABOVE,
     BASELINE,
@@ -28,7 +29,7 @@ from tests.support.legacy_files import (
     state,
     write,
 )
-from tests.support.market import clone, rows
+from tests.support.market import rows
 
 NAMES = sorted(map(file_name, BUCKETS))
 VICTIM = file_name(1)
@@ -40,9 +41,9 @@ def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def module_db(server_dsn: str, template: str, name_prefix: str, legacy: Path) -> Iterator[str]:
+def module_db(databases: Databases, legacy: Path) -> Iterator[str]:
     """A database with an imported set of BTC, which no test changes."""
-    with clone(server_dsn, template, f"{name_prefix}_export") as dsn:
+    with databases.clone("empty") as dsn:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYUPC_DSN", dsn)
             done("import", legacy)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.databases import Databases
 from tests.support.legacy_files import (
     BUCKETS,
     contents,
@@ -26,7 +27,7 @@ from tests.support.legacy_files import (
     state,
     write,
 )
-from tests.support.market import REPOSITORY, clone
+from tests.support.market import REPOSITORY
 
 NAMES = sorted(map(file_name, BUCKETS))
 
@@ -42,8 +43,8 @@ def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def module_db(server_dsn: str, template: str, name_prefix: str, legacy: Path) -> Iterator[str]:
-    with clone(server_dsn, template, f"{name_prefix}_failures") as dsn:
+def module_db(databases: Databases, legacy: Path) -> Iterator[str]:
+    with databases.clone("empty") as dsn:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYUPC_DSN", dsn)
             done("import", legacy)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.databases import Databases
 from tests.support.legacy_files import (
     ABOVE,
     BELOW,
@@ -25,7 +26,7 @@ from tests.support.legacy_files import (
     stored,
     write,
 )
-from tests.support.market import clone, rows
+from tests.support.market import rows
 
 FILES, MINUTES, COLUMNS = 62, 60, 80
 CELLS = FILES * MINUTES * COLUMNS
@@ -37,11 +38,9 @@ def legacy(shared_data: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def imported_in(
-    server_dsn: str, template: str, name_prefix: str, legacy: Path
-) -> Iterator[tuple[str, float]]:
+def imported_in(databases: Databases, legacy: Path) -> Iterator[tuple[str, float]]:
     """A database with the real set, and how long it took to import."""
-    with clone(server_dsn, template, f"{name_prefix}_real") as dsn:
+    with databases.clone("empty") as dsn:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYUPC_DSN", dsn)
             began = time.monotonic()
@@ -107,10 +106,10 @@ def test_what_rises_is_told_and_what_does_not_is_not(imported: str, legacy: Path
 
 
 def test_tables_of_the_files_are_the_same_set(
-    imported: str, legacy: Path, server_dsn: str, name_prefix: str
+    imported: str, legacy: Path, databases: Databases
 ) -> None:
     before = dump(imported)
-    with clone(server_dsn, "template0", f"{name_prefix}_real_theirs") as theirs:
+    with databases.new() as theirs:
         assert len(make_tables(theirs, legacy)) == FILES
         found = document("import", "--from-dsn", theirs, "--symbol", "BTC")
         assert (found["is_changed"], found["cells"]) == (False, CELLS)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyupc.database.connect import connect
+from tests.support.databases import Databases
 from tests.support.legacy_files import (
     ABOVE,
     BASELINE,
@@ -36,7 +37,7 @@ from tests.support.legacy_files import (
     titles,
     write,
 )
-from tests.support.market import clone, on_terminal, rows
+from tests.support.market import on_terminal, rows
 
 CELLS = len(BUCKETS) * len(MINUTES) * 2 * len(THRESHOLDS)
 
@@ -48,8 +49,8 @@ def fresh(fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture(scope="module")
-def module_db(server_dsn: str, template: str, name_prefix: str) -> Iterator[str]:
-    with clone(server_dsn, template, f"{name_prefix}_sets") as dsn:
+def module_db(databases: Databases) -> Iterator[str]:
+    with databases.clone("empty") as dsn:
         yield dsn
 
 

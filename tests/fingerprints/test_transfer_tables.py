@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests.support.databases import Databases
 from tests.support.legacy_files import (
     BASELINE,
     BUCKETS,
@@ -28,7 +29,7 @@ from tests.support.legacy_files import (
     titles,
     write,
 )
-from tests.support.market import clone, rows
+from tests.support.market import rows
 
 VICTIM = file_name(1).removesuffix(".csv")
 NEGATIVE = file_name(-1).removesuffix(".csv")
@@ -40,8 +41,8 @@ def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def their_database(server_dsn: str, name_prefix: str) -> Iterator[str]:
-    with clone(server_dsn, "template0", f"{name_prefix}_theirs") as dsn:
+def their_database(databases: Databases) -> Iterator[str]:
+    with databases.new() as dsn:
         yield dsn
 
 

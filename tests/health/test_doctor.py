@@ -16,26 +16,11 @@ from typing import Any
 import pytest
 
 from pyupc.database.connect import connect
-from tests.support.market import REPOSITORY, clone, fill, pyupc, rows
+from tests.support.market import REPOSITORY, fill, pyupc, rows
 
 Rows = dict[str, dict[str, Any]]
 
 OFFLINE = ("doctor", "--offline", "--json")
-
-
-@pytest.fixture(scope="module")
-def filled(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    """The name of a database with fingerprints. Nothing changes it."""
-    name = f"{name_prefix}_doctored"
-    with clone(server_dsn, template, name) as dsn:
-        fill(dsn)
-        yield name
-
-
-@pytest.fixture
-def market(server_dsn: str, filled: str) -> Iterator[str]:
-    with clone(server_dsn, filled, f"{filled}_clone") as dsn:
-        yield dsn
 
 
 def doctor(dsn: str, *arguments: str | Path) -> tuple[int, Rows]:

@@ -17,14 +17,12 @@ from pyupc.database.migrate import upgrade
 from pyupc.health.doctor.finding import Finding
 from pyupc.health.doctor.rights import WRITES, rights
 from tests.support import kalshi_server
-from tests.support.market import clone, fill, pyupc, rows
+from tests.support.market import pyupc, rows
 
 
 @pytest.fixture
-def market(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    with clone(server_dsn, template, f"{name_prefix}_rights") as dsn:
-        fill(dsn, ("BTC",))
-        yield dsn
+def market(btc_market: str) -> str:
+    return btc_market
 
 
 def doctor(dsn: str) -> tuple[int, dict[str, str]]:

@@ -24,26 +24,16 @@ from psycopg.conninfo import make_conninfo
 from pyupc.database.connect import connect
 from pyupc.health.status.folder import look, look_at_documents
 from pyupc.tick.rules import Rules
-from tests.support.market import clone, fill, pyupc, rows
+from tests.support.market import pyupc, rows
 from tests.support.ticking import SIMULATED, count, ended, home_of_its_own, ticking, until
 
 # An answer takes 2.5 s at most; the rest is for starting Python on a busy machine.
 PROMPT_SECONDS = 8
 
 
-@pytest.fixture(scope="module")
-def filled(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    """The name of a database with candles and fingerprints of BTC. Nothing changes it."""
-    name = f"{name_prefix}_status"
-    with clone(server_dsn, template, name) as dsn:
-        fill(dsn, ("BTC",))
-        yield name
-
-
 @pytest.fixture
-def market(server_dsn: str, filled: str) -> Iterator[str]:
-    with clone(server_dsn, filled, f"{filled}_clone") as dsn:
-        yield dsn
+def market(btc_market: str) -> str:
+    return btc_market
 
 
 @contextmanager

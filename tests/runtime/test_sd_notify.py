@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from pyupc.runtime.systemd import Notifier
-from tests.support.market import clone, fill
 from tests.support.ticking import SIMULATED, count, ended, ticking, until
 
 
@@ -119,10 +118,8 @@ def test_a_watchdog_that_is_too_quick_is_told(
 
 
 @pytest.fixture(scope="module")
-def market(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    with clone(server_dsn, template, f"{name_prefix}_notify") as dsn:
-        fill(dsn, ("BTC",))
-        yield dsn
+def market(module_btc_market: str) -> str:
+    return module_btc_market
 
 
 def test_the_watchdog_is_fed_by_committed_ticks_alone(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -16,7 +15,6 @@ from pyupc.settings.general import GENERAL
 from pyupc.settings.location import default_path
 from pyupc.settings.options import commands_in, settings_of, variable
 from pyupc.settings.rules import RULES
-from tests.support.market import clone, fill
 from tests.support.settings_files import pyupc, shown, value_and_source
 
 
@@ -26,10 +24,8 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def market(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    with clone(server_dsn, template, f"{name_prefix}_settings") as dsn:
-        fill(dsn, ("BTC",))
-        yield dsn
+def market(module_btc_market: str) -> str:
+    return module_btc_market
 
 
 # The options of a command.

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from pyupc.errors import UsageProblem
 from pyupc.settings.rules import RULES, connection_options, seconds
 from tests.support.engine import Connection, scalar
 from tests.support.feed_servers import Exchange, serving
-from tests.support.market import REPOSITORY, clone, fill, start
+from tests.support.market import REPOSITORY, start
 from tests.support.settings_files import pyupc
 
 
@@ -50,10 +49,8 @@ def through_psql(query: str, *arguments: str | Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def market(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    with clone(server_dsn, template, f"{name_prefix}_rules") as dsn:
-        fill(dsn, ("BTC",))
-        yield dsn
+def market(module_btc_market: str) -> str:
+    return module_btc_market
 
 
 def test_a_rule_that_is_set_is_stronger_than_the_databases_own(

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
+from tests.support.databases import Databases
 from tests.support.engine import Connection, open_db
 
 
 @pytest.fixture(scope="module")
-def module_dsn(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
+def module_dsn(databases: Databases) -> Iterator[str]:
     """A database of the module's own at the newest schema, as its DSN."""
-    name = f"{name_prefix}_{secrets.token_hex(4)}"
-    new, old = sql.Identifier(name), sql.Identifier(template)
-    with open_db(server_dsn) as server:
-        server.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(new, old)
-        )
-    try:
-        yield make_conninfo(server_dsn, dbname=name)
-    finally:
-        with open_db(server_dsn) as server:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(new))
+    with databases.clone("empty") as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def trading_dsn(databases: Databases) -> Iterator[str]:
+    """The same with probabilities and strikes to trade at."""
+    with databases.clone("trading") as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def healthy_dsn(databases: Databases) -> Iterator[str]:
+    """The same with all that the green light of a symbol depends on."""
+    with databases.clone("healthy") as dsn:
+        yield dsn
 
 
 @pytest.fixture

@@ -19,11 +19,10 @@ from psycopg.conninfo import make_conninfo
 
 from pyupc.database.connect import connect
 from tests.support import reference
+from tests.support.databases import STRICT
 from tests.support.reference import Cell, Closes, Curve, Curves, Histogram, Minutes
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-
-STRICT = "-c plpgsql.extra_errors=all"
 
 
 @dataclass(frozen=True)

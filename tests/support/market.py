@@ -16,9 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg import sql
-
 from pyupc.database.connect import connect
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,21 +39,6 @@ def fill(dsn: str, symbols: tuple[str, ...] = SYMBOLS) -> None:
                 (symbol, SINCE, UNTIL),
             )
             conn.execute("SELECT upc.build_fingerprints(%s)", (symbol,))
-
-
-@contextmanager
-def clone(server_dsn: str, template: str, name: str) -> Iterator[str]:
-    """A copy of a database of that server."""
-    new, old = sql.Identifier(name), sql.Identifier(template)
-    with connect(server_dsn) as server:
-        server.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(new, old)
-        )
-    try:
-        yield psycopg.conninfo.make_conninfo(server_dsn, dbname=name)
-    finally:
-        with connect(server_dsn) as server:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(new))
 
 
 def start(dsn: str, *arguments: str | Path) -> subprocess.Popen[str]:

@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,7 +26,7 @@ from pyupc.tick.rules import Rules
 from pyupc.tick.run import run
 from pyupc.tick.session import Session, Tick
 from pyupc.tick.stale_documents import Aging
-from tests.support.market import WRITTEN, Document, clone, fill, read
+from tests.support.market import WRITTEN, Document, fill, read
 from tests.support.ticking import home_of_its_own, in_place, kill_server, until
 
 ORDER = ("fresh", "warn", "stale", "halted")
@@ -47,39 +46,35 @@ QUOTES = {
 
 
 @pytest.fixture(scope="module")
-def documents(
-    server_dsn: str, name_prefix: str, template: str
-) -> Iterator[dict[str, dict[str, Any]]]:
+def documents(module_btc_market: str) -> dict[str, dict[str, Any]]:
     """Of a tick with a market and a trade, by name."""
-    with clone(server_dsn, template, f"{name_prefix}_aging") as dsn:
-        fill(dsn, ("BTC",))
-        with connect(dsn) as conn:
-            conn.execute("SELECT upc.record_price('BTC', 'made up', 101000.5)")
-            conn.execute(
-                """
-                INSERT INTO upc_data.market_event
-                    (symbol, event_ticker, series_ticker, title, closes_at, read_at)
-                VALUES ('BTC', 'E', 'S', 'T', now() + interval '50 minutes', now());
-                INSERT INTO upc_data.market_quote
-                    (symbol, event_ticker, ticker, strike, status, yes_bid, yes_ask, no_bid,
-                     no_ask, volume)
-                SELECT 'BTC', 'E', 'E-' || k, 100000 + 250 * k, 'active', 0.4, 0.42, 0.58, 0.6,
-                       5000
-                FROM generate_series(0, 8) AS k;
-                """
-            )
-            conn.execute("SELECT upc.open_trade('E-3', 'yes', 0.41, 10)")
-            row = conn.execute(
-                "SELECT live_probabilities, strike_table, watchlist, active_trades"
-                " FROM upc.tick('BTC', 'made up', min_probability => 0, min_differential => -100)"
-            ).fetchone()
-        assert row is not None
-        yield {name: json.loads(text) for name, text in zip(WRITTEN, row, strict=True)}
+    with connect(module_btc_market) as conn:
+        conn.execute("SELECT upc.record_price('BTC', 'made up', 101000.5)")
+        conn.execute(
+            """
+            INSERT INTO upc_data.market_event
+                (symbol, event_ticker, series_ticker, title, closes_at, read_at)
+            VALUES ('BTC', 'E', 'S', 'T', now() + interval '50 minutes', now());
+            INSERT INTO upc_data.market_quote
+                (symbol, event_ticker, ticker, strike, status, yes_bid, yes_ask, no_bid,
+                 no_ask, volume)
+            SELECT 'BTC', 'E', 'E-' || k, 100000 + 250 * k, 'active', 0.4, 0.42, 0.58, 0.6,
+                   5000
+            FROM generate_series(0, 8) AS k;
+            """
+        )
+        conn.execute("SELECT upc.open_trade('E-3', 'yes', 0.41, 10)")
+        row = conn.execute(
+            "SELECT live_probabilities, strike_table, watchlist, active_trades"
+            " FROM upc.tick('BTC', 'made up', min_probability => 0, min_differential => -100)"
+        ).fetchone()
+    assert row is not None
+    return {name: json.loads(text) for name, text in zip(WRITTEN, row, strict=True)}
 
 
 @pytest.fixture(scope="module")
-def rules(server_dsn: str, template: str) -> Rules:
-    with connect(psycopg.conninfo.make_conninfo(server_dsn, dbname=template)) as conn:
+def rules(shared_database: str) -> Rules:
+    with connect(shared_database) as conn:
         row = conn.execute("SELECT upc.document_rules()").fetchone()
     assert row is not None
     return Rules.read(row[0])

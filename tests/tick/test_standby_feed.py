@@ -13,17 +13,15 @@ pytest.importorskip("ccxt", reason="needs the extra feeds")
 
 from pyupc.database.connect import connect
 from tests.support.feed_servers import Exchange, serving
-from tests.support.market import clone, fill, rows
+from tests.support.market import rows
 from tests.support.ticking import ended, in_place, ticking, until
 
 TICK = ("tick", "--feed", "coinbase", "--symbol", "BTC", "--standby", "--out")
 
 
 @pytest.fixture(scope="module")
-def market(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    with clone(server_dsn, template, f"{name_prefix}_standby_fed") as dsn:
-        fill(dsn, ("BTC",))
-        yield dsn
+def market(module_btc_market: str) -> str:
+    return module_btc_market
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support.market import SYMBOLS, clone, fill, rows, start
+from tests.support.market import SYMBOLS, rows, start
 from tests.support.ticking import SIMULATED, count, in_place, until
 
 TAKE_OVERS = 10
@@ -93,11 +92,9 @@ class Reader(threading.Thread):
 
 
 @pytest.fixture(scope="module")
-def market(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    with clone(server_dsn, template, f"{name_prefix}_take_overs") as dsn:
-        fill(dsn)
-        options = " ".join(f"-cupc.{name}={seconds}s" for name, seconds in LIMITS.items())
-        yield psycopg.conninfo.make_conninfo(dsn, options=options)
+def market(module_market: str) -> str:
+    options = " ".join(f"-cupc.{name}={seconds}s" for name, seconds in LIMITS.items())
+    return psycopg.conninfo.make_conninfo(module_market, options=options)
 
 
 def begin(dsn: str, folder: Path) -> Owner:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from tests.support.market import (
     REPOSITORY,
     SYMBOLS,
     WRITTEN,
-    clone,
     fill,
     pyupc,
     read,
@@ -33,22 +31,6 @@ from tests.support.ticking import (
     ticking,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def filled(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    """The name of a database with candles and fingerprints. Nothing changes it."""
-    name = f"{name_prefix}_filled"
-    with clone(server_dsn, template, name) as dsn:
-        fill(dsn)
-        yield name
-
-
-@pytest.fixture
-def market(server_dsn: str, filled: str) -> Iterator[str]:
-    with clone(server_dsn, filled, f"{filled}_clone") as dsn:
-        yield dsn
-
 
 # A reader beside it, signals, and who may tick.
 

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,14 @@ from pyupc.errors import PyupcError
 from pyupc.tick.ladder import Ladder
 from pyupc.tick.report import Report
 from pyupc.tick.session import Tick
-from tests.support.market import DOCUMENTS, clone, fill, on_terminal, pyupc, rows
+from tests.support.market import DOCUMENTS, on_terminal, pyupc, rows
 
 NUMBER = re.compile(r"[\d,]+(?:\.\d+)?")
 
 
 @pytest.fixture(scope="module")
-def market(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    with clone(server_dsn, template, f"{name_prefix}_ladder") as dsn:
-        fill(dsn)
-        yield dsn
+def market(module_market: str) -> str:
+    return module_market
 
 
 @pytest.fixture(scope="module")

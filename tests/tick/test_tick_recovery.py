@@ -14,7 +14,6 @@ from pyupc.database import rebuild
 from pyupc.database.connect import connect
 from tests.support.market import (
     Document,
-    clone,
     fill,
     read,
     rows,
@@ -32,22 +31,6 @@ from tests.support.ticking import (
     ticking,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def filled(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    """The name of a database with candles and fingerprints. Nothing changes it."""
-    name = f"{name_prefix}_recovery"
-    with clone(server_dsn, template, name) as dsn:
-        fill(dsn)
-        yield name
-
-
-@pytest.fixture
-def market(server_dsn: str, filled: str) -> Iterator[str]:
-    with clone(server_dsn, filled, f"{filled}_clone") as dsn:
-        yield dsn
-
 
 # What happens to a tick that runs.
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pyupc.database.connect import connect
 from pyupc.tick.report import Report
-from tests.support.market import clone, fill, pyupc, read, rows
+from tests.support.market import pyupc, read, rows
 from tests.support.ticking import FROM, REPLAY
 
 ASKED = ("volatility", "average")
@@ -67,17 +66,15 @@ def test_when_it_changes(report: Report, caplog: pytest.LogCaptureFixture) -> No
 
 
 @pytest.fixture(scope="module")
-def market(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
+def market(module_btc_market: str) -> str:
     """Without the candles of the minutes before the replay's beginning."""
-    with clone(server_dsn, template, f"{name_prefix}_stand_ins") as dsn:
-        fill(dsn, ("BTC",))
-        with connect(dsn) as conn:
-            conn.execute(
-                "DELETE FROM upc_data.candle WHERE opened_at < %s::timestamptz - interval "
-                "'80 seconds' AND opened_at > %s::timestamptz - interval '5 minutes'",
-                (FROM, FROM),
-            )
-        yield dsn
+    with connect(module_btc_market) as conn:
+        conn.execute(
+            "DELETE FROM upc_data.candle WHERE opened_at < %s::timestamptz - interval "
+            "'80 seconds' AND opened_at > %s::timestamptz - interval '5 minutes'",
+            (FROM, FROM),
+        )
+    return module_btc_market
 
 
 @pytest.mark.parametrize("model", ["volatility", "shrunk"])

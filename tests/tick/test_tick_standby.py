@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ import pytest
 from pyupc.database.connect import connect
 from pyupc.tick.session import Lease
 from pyupc.tick.standby import LATE_LOOK_SECONDS, LOOK_SECONDS, Watch
-from tests.support.market import SYMBOLS, clone, fill, pyupc, read, rows
+from tests.support.market import SYMBOLS, fill, pyupc, read, rows
 from tests.support.ticking import (
     SIMULATED,
     count,
@@ -124,21 +123,6 @@ def test_a_lost_connection_begins_the_watch_anew() -> None:
 
 
 # Processes.
-
-
-@pytest.fixture(scope="module")
-def filled(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    """The name of a database with candles and fingerprints. Nothing changes it."""
-    name = f"{name_prefix}_standby"
-    with clone(server_dsn, template, name) as dsn:
-        fill(dsn)
-        yield name
-
-
-@pytest.fixture
-def market(server_dsn: str, filled: str) -> Iterator[str]:
-    with clone(server_dsn, filled, f"{filled}_clone") as dsn:
-        yield dsn
 
 
 def waits(dsn: str, others: int = 1) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from pyupc.database.connect import connect
 from pyupc.health.status.folder import look
-from tests.support.market import Document, clone, fill, pyupc, rows
+from tests.support.market import Document, fill, pyupc, rows
 from tests.support.ticking import (
     SIMULATED,
     count,
@@ -27,19 +26,9 @@ from tests.support.ticking import (
 )
 
 
-@pytest.fixture(scope="module")
-def filled(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    """The name of a database with candles and fingerprints of BTC. Nothing changes it."""
-    name = f"{name_prefix}_status_file"
-    with clone(server_dsn, template, name) as dsn:
-        fill(dsn, ("BTC",))
-        yield name
-
-
 @pytest.fixture
-def market(server_dsn: str, filled: str) -> Iterator[str]:
-    with clone(server_dsn, filled, f"{filled}_clone") as dsn:
-        yield dsn
+def market(btc_market: str) -> str:
+    return btc_market
 
 
 BTC = (*SIMULATED, "--symbol", "BTC", "--interval", "0.1", "--out")

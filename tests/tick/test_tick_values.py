@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -14,8 +13,6 @@ import pytest
 from tests.support.market import (
     DOCUMENTS,
     SYMBOLS,
-    clone,
-    fill,
     pyupc,
     read,
     rows,
@@ -29,21 +26,6 @@ from tests.support.ticking import (
 )
 
 WEIGHTS = {1: 0.30, 2: 0.25, 3: 0.20, 4: 0.15, 15: 0.05, 30: 0.05}
-
-
-@pytest.fixture(scope="module")
-def filled(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    """The name of a database with candles and fingerprints. Nothing changes it."""
-    name = f"{name_prefix}_values"
-    with clone(server_dsn, template, name) as dsn:
-        fill(dsn)
-        yield name
-
-
-@pytest.fixture
-def market(server_dsn: str, filled: str) -> Iterator[str]:
-    with clone(server_dsn, filled, f"{filled}_clone") as dsn:
-        yield dsn
 
 
 # What the files hold.

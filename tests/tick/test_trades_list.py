@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,7 @@ from click.testing import CliRunner
 from pyupc.cli import main
 from pyupc.database.connect import connect
 from tests.support.kalshi_server import market
-from tests.support.market import clone, fill, on_terminal
+from tests.support.market import on_terminal
 
 HEAD = [
     "id",
@@ -43,32 +42,22 @@ def listed(dsn: str, *arguments: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def filled(server_dsn: str, name_prefix: str, template: str) -> Iterator[str]:
-    """The name of a database with fingerprints. Nothing changes it."""
-    name = f"{name_prefix}_listed"
-    with clone(server_dsn, template, name) as dsn:
-        fill(dsn, ("BTC",))
-        yield name
-
-
 @pytest.fixture
-def dsn(server_dsn: str, filled: str) -> Iterator[str]:
+def dsn(btc_market: str) -> str:
     """Events of two symbols that close in half an hour; BTC is at 97,600, ETH is not known."""
     closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
-    with clone(server_dsn, filled, f"{filled}_clone") as dsn:
-        with connect(dsn) as conn:
-            for name, series, strike in (("B", "KXBTCD", 97_500), ("E", "KXETHD", 3_500)):
-                markets = [
-                    market(name, strike, closes_at, yes_ask_dollars="0.86", no_ask_dollars="0.16")
-                ]
-                event = {"event_ticker": name, "series_ticker": series, "markets": markets}
-                conn.execute("SELECT upc.load_market(%s::jsonb)", (json.dumps({"event": event}),))
-            conn.execute("SELECT upc.record_price('BTC', 'by hand', 97600)")
-        buy(dsn, "B-T97499.99", "yes", "0.85", "10")
-        buy(dsn, "E-T3499.99", "no", "0.10", "2.5")
-        buy(dsn, "B-T97499.99", "no", "0.20", "100")
-        yield dsn
+    with connect(btc_market) as conn:
+        for name, series, strike in (("B", "KXBTCD", 97_500), ("E", "KXETHD", 3_500)):
+            markets = [
+                market(name, strike, closes_at, yes_ask_dollars="0.86", no_ask_dollars="0.16")
+            ]
+            event = {"event_ticker": name, "series_ticker": series, "markets": markets}
+            conn.execute("SELECT upc.load_market(%s::jsonb)", (json.dumps({"event": event}),))
+        conn.execute("SELECT upc.record_price('BTC', 'by hand', 97600)")
+    buy(btc_market, "B-T97499.99", "yes", "0.85", "10")
+    buy(btc_market, "E-T3499.99", "no", "0.10", "2.5")
+    buy(btc_market, "B-T97499.99", "no", "0.20", "100")
+    return btc_market
 
 
 def buy(dsn: str, ticker: str, side: str, price: str, count: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ pytest.importorskip("ccxt", reason="needs the extra feeds")
 from pyupc.database.connect import connect
 from tests.support import feed_servers
 from tests.support.kalshi_server import Listed, in_thread, market
-from tests.support.market import clone, ended, fill, going, pyupc, read, rows, until
+from tests.support.market import ended, going, pyupc, read, rows, until
 
 EVENT = "KXBTCD-SOON"
 LOW, HIGH = 97_000, 98_000
@@ -78,13 +77,11 @@ class Place:
 
 
 @pytest.fixture
-def place(server_dsn: str, name_prefix: str, template: str, tmp_path: Path) -> Iterator[Place]:
-    with clone(server_dsn, template, f"{name_prefix}_trades") as dsn:
-        fill(dsn, ("BTC",))
-        found = Place(dsn, tmp_path)
-        # A probability stops at once, not after a quarter of a minute.
-        found.run("config", "set", "stop_verify", "off")
-        yield found
+def place(btc_market: str, tmp_path: Path) -> Place:
+    found = Place(btc_market, tmp_path)
+    # A probability stops at once, not after a quarter of a minute.
+    found.run("config", "set", "stop_verify", "off")
+    return found
 
 
 def event(closes_at: datetime, **fields: Any) -> Listed:

@@ -12,7 +12,8 @@ from psycopg.conninfo import make_conninfo
 from pyupc.database.connect import SEARCH_PATH
 from pyupc.database.schema import sql_files
 from tests.support.backtesting import questions, store
-from tests.support.engine import STRICT, Connection, build, open_db, put, scalar, walk
+from tests.support.databases import STRICT
+from tests.support.engine import Connection, build, open_db, put, scalar, walk
 
 PUBLIC = {"build_fingerprints", "compute_strikes", "momentum", "probability", "tick"}
 

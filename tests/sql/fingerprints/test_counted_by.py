@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from pyupc.database import schema
 from pyupc.database.migrate import downgrade, upgrade
@@ -17,6 +16,7 @@ from pyupc.fingerprints.progress import Silent
 from pyupc.health.doctor import lease
 from pyupc.shipped import folder
 from tests.support import reference
+from tests.support.databases import Databases
 from tests.support.engine import (
     Connection,
     assert_up_to_date,
@@ -27,7 +27,6 @@ from tests.support.engine import (
     scalar,
     stored_histogram,
 )
-from tests.support.market import clone
 from tests.support.volatile import everything as everything_standardised
 from tests.support.volatile import lively
 
@@ -78,9 +77,8 @@ def lively_dsn(module_dsn: str) -> str:
 
 
 @pytest.fixture
-def built(server_dsn: str, name_prefix: str, lively_dsn: str) -> Iterator[str]:
-    template = str(conninfo_to_dict(lively_dsn)["dbname"])
-    with clone(server_dsn, template, f"{name_prefix}_counted_by") as dsn:
+def built(databases: Databases, lively_dsn: str) -> Iterator[str]:
+    with databases.clone_of(lively_dsn) as dsn:
         yield dsn
 
 

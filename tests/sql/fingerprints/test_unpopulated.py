@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from pyupc.database import obstacles, rebuild
 from pyupc.database.migrate import upgrade
@@ -14,8 +13,8 @@ from pyupc.fingerprints.build import build as build_all
 from pyupc.fingerprints.progress import Silent
 from pyupc.health.doctor import lease, server
 from pyupc.sql_errors import translate
+from tests.support.databases import Databases
 from tests.support.engine import Connection, build, everything, open_db, put, scalar
-from tests.support.market import clone
 from tests.support.volatile import everything as everything_standardised
 from tests.support.volatile import lively
 
@@ -32,9 +31,8 @@ def lively_dsn(module_dsn: str) -> str:
 
 
 @pytest.fixture
-def built(server_dsn: str, name_prefix: str, lively_dsn: str) -> Iterator[str]:
-    template = str(conninfo_to_dict(lively_dsn)["dbname"])
-    with clone(server_dsn, template, f"{name_prefix}_unpopulated") as dsn:
+def built(databases: Databases, lively_dsn: str) -> Iterator[str]:
+    with databases.clone_of(lively_dsn) as dsn:
         yield dsn
 
 

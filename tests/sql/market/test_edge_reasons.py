@@ -11,7 +11,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from pyupc.web.schemas import EdgeReason
-from tests.support.engine import Connection, open_db
+from tests.support.engine import Connection
 from tests.support.trading import (
     BELOW,
     CLOSE,
@@ -25,7 +25,6 @@ from tests.support.trading import (
     live,
     load_event,
     open_trade,
-    prepare,
     put_price,
     read_quotes,
     seconds,
@@ -47,15 +46,8 @@ AVERAGE = {"settlement": "average", "method": "linear"}
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+def module_dsn(trading_dsn: str) -> str:
+    return trading_dsn
 
 
 def shown(conn: Connection, at: datetime = NOW, **more: Any) -> tuple[Row, dict[float, Row]]:

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.support.engine import Connection, open_db
+from tests.support.engine import Connection
 from tests.support.trading import (
     CLOSE,
     FINE,
@@ -17,7 +17,6 @@ from tests.support.trading import (
     YES,
     event_document,
     open_trade,
-    prepare,
     put_price,
     seconds,
     status_of,
@@ -28,15 +27,8 @@ from tests.support.trading import (
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+def module_dsn(trading_dsn: str) -> str:
+    return trading_dsn
 
 
 def settle(conn: Connection, result: str) -> None:

@@ -16,24 +16,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.engine import Connection, open_db, scalar
-from tests.support.trading import FINE, NOW, Row, prepare, put_price, seconds, table, tick
+from tests.support.trading import FINE, NOW, Row, put_price, seconds, table, tick
 
 MICRO = timedelta(microseconds=1)
 SECOND = seconds(1)
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare(connection)
+def module_dsn(trading_dsn: str) -> str:
+    with open_db(trading_dsn) as connection:
         # Old enough to be the newest price of every test, so that all ticks are halted.
         put_price(connection, FINE, NOW - timedelta(days=30))
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+    return trading_dsn
 
 
 @dataclass(frozen=True)

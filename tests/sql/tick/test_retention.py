@@ -16,15 +16,8 @@ KEPT_PRICES, KEPT_TICKS = 30 * DAY, 90 * DAY
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+def module_dsn(trading_dsn: str) -> str:
+    return trading_dsn
 
 
 def put_prices(conn: Connection, *ages: timedelta, symbol: str = "BTC", **more: str) -> None:

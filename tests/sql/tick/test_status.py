@@ -7,8 +7,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.support.engine import Connection, open_db
-from tests.support.healthy import LEASE, NOW, document, make_well, prepare_well, status
+from tests.support.engine import Connection
+from tests.support.healthy import LEASE, NOW, document, make_well, status
 from tests.support.imported import import_set
 from tests.support.trading import (
     CLOSE,
@@ -27,15 +27,8 @@ from tests.support.trading import (
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare_well(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+def module_dsn(healthy_dsn: str) -> str:
+    return healthy_dsn
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.support.engine import Connection, build, open_db, scalar
-from tests.support.healthy import LEASE, NOW, document, make_well, prepare_well, status
+from tests.support.healthy import LEASE, NOW, document, make_well, status
 from tests.support.trading import (
     FINE,
     put_price,
@@ -18,15 +18,8 @@ from tests.support.trading import (
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare_well(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+def module_dsn(healthy_dsn: str) -> str:
+    return healthy_dsn
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.support.engine import Connection, instant, open_db
+from tests.support.engine import Connection, instant
 from tests.support.trading import (
     CLOSE,
     EVENT,
@@ -17,7 +17,6 @@ from tests.support.trading import (
     STRIKE,
     STRIKES,
     event_document,
-    prepare,
     put_price,
     read_quotes,
     seconds,
@@ -30,15 +29,8 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+def module_dsn(trading_dsn: str) -> str:
+    return trading_dsn
 
 
 def logged(conn: Connection, at: datetime = NOW, **more: Any) -> Row:

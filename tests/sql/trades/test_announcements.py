@@ -36,15 +36,8 @@ Told = list[tuple[float, str, str]]
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+def module_dsn(trading_dsn: str) -> str:
+    return trading_dsn
 
 
 def announce(conn: Connection, symbol: str = "BTC", kind: str = "stop", **more: Any) -> int:

@@ -43,15 +43,8 @@ CLOSE_TRADE = """
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+def module_dsn(trading_dsn: str) -> str:
+    return trading_dsn
 
 
 def sell(

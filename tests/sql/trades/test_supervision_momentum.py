@@ -22,7 +22,6 @@ from tests.support.trading import (
     live,
     open_trade,
     outbox,
-    prepare,
     put_price,
     read_quotes,
     refused,
@@ -45,20 +44,14 @@ LAGS = (1, 2, 3, 4, 15, 30)
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare(connection)
+def module_dsn(trading_dsn: str) -> str:
+    with open_db(trading_dsn) as connection:
         # Momentum is what these are about.
         connection.execute(
             "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET upc.stop_on_probability = off',"
             " current_database()); END $$"
         )
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+    return trading_dsn
 
 
 def come_from(

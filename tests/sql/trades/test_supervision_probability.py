@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.support.engine import Connection, open_db, scalar
+from tests.support.engine import Connection, scalar
 from tests.support.trading import (
     AT_LIMIT,
     BAD_FOR_NO,
@@ -26,7 +26,6 @@ from tests.support.trading import (
     load_event,
     open_trade,
     outbox,
-    prepare,
     put_price,
     read_quotes,
     run,
@@ -42,15 +41,8 @@ OPEN = ("open", None)
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+def module_dsn(trading_dsn: str) -> str:
+    return trading_dsn
 
 
 def test_it_fires_below_40_percent(conn: Connection) -> None:

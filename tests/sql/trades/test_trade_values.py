@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.engine import Connection, open_db, scalar
+from tests.support.engine import Connection, scalar
 from tests.support.trading import (
     CLOSE,
     EVENT,
@@ -23,7 +23,6 @@ from tests.support.trading import (
     YES,
     load_event,
     open_trade,
-    prepare,
     put_price,
     read_quotes,
     seconds,
@@ -39,15 +38,8 @@ CENT = Decimal("0.01")
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+def module_dsn(trading_dsn: str) -> str:
+    return trading_dsn
 
 
 def set_quotes(conn: Connection, yes_ask: Any, no_ask: Any, status: str | None = "active") -> None:

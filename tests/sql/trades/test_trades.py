@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.support.engine import Connection, instant, open_db, scalar
+from tests.support.engine import Connection, instant, scalar
 from tests.support.trading import (
     BELOW,
     CLOSE,
@@ -25,7 +25,6 @@ from tests.support.trading import (
     event_document,
     load_event,
     open_trade,
-    prepare,
     put_price,
     read_quotes,
     refused,
@@ -42,15 +41,8 @@ CLOSE_TRADE = "SELECT upc.close_trade(%s, %s::numeric, %s::timestamptz)"
 
 
 @pytest.fixture(scope="module")
-def prepared(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        prepare(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, prepared: str) -> Connection:
-    return conn
+def module_dsn(trading_dsn: str) -> str:
+    return trading_dsn
 
 
 def trades(conn: Connection, **arguments: Any) -> list[Row]:
