@@ -267,7 +267,7 @@ def test_a_broken_file(
     ]
     files = state(folder)
     for dsn, commands in zip(
-        databases, ([["import", "--strict", "--json"], ["validate"]], [["import"]]), strict=True
+        full_and_bare, ([["import", "--strict", "--json"], ["validate"]], [["import"]]), strict=True
     ):
         monkeypatch.setenv("PYUPC_DSN", dsn)
         before = dump(dsn)
@@ -284,10 +284,10 @@ def test_a_broken_file(
 def test_every_broken_file_is_named_up_to_twenty(
     full_and_bare: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PYUPC_DSN", databases[0])
+    monkeypatch.setenv("PYUPC_DSN", full_and_bare[0])
     buckets = (*range(-15, 16), 99)
     folder = write(tmp_path / "in", buckets=buckets)
-    before = dump(databases[0])
+    before = dump(full_and_bare[0])
     for count, listed in ((3, 3), (25, 20)):
         for bucket in buckets[:count]:
             (folder / file_name(bucket)).write_text("")
@@ -297,4 +297,4 @@ def test_every_broken_file_is_named_up_to_twenty(
         for name in sorted(file_name(bucket) for bucket in buckets[:count])[:listed]:
             assert any(line.startswith(f"{name}:") for line in lines)
         assert len(lines) == listed + (count > listed)
-    assert dump(databases[0]) == before
+    assert dump(full_and_bare[0]) == before

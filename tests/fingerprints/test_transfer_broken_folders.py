@@ -257,7 +257,7 @@ def test_what_is_no_file(
 def test_a_link_to_a_file_is_read(
     full_and_bare: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PYUPC_DSN", databases[0])
+    monkeypatch.setenv("PYUPC_DSN", full_and_bare[0])
     folder = write(tmp_path / "in", spell=shifted)
     (folder / VICTIM).rename(tmp_path / "elsewhere")
     (folder / VICTIM).symlink_to(tmp_path / "elsewhere")
@@ -271,9 +271,9 @@ def test_a_link_to_a_file_is_read(
 def test_what_may_not_be_read(
     full_and_bare: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
-    monkeypatch.setenv("PYUPC_DSN", databases[0])
+    monkeypatch.setenv("PYUPC_DSN", full_and_bare[0])
     folder = write(tmp_path / "in")
-    before, files = dump(databases[0]), state(folder)
+    before, files = dump(full_and_bare[0]), state(folder)
     closed = (folder / name).resolve()
     mode = closed.stat().st_mode
     closed.chmod(0)
@@ -282,7 +282,7 @@ def test_what_may_not_be_read(
             refused(run(command, folder), 1, name if name == VICTIM else str(folder))
     finally:
         closed.chmod(mode)
-    assert (dump(databases[0]), state(folder)) == (before, files)
+    assert (dump(full_and_bare[0]), state(folder)) == (before, files)
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ENOENT])
@@ -294,9 +294,9 @@ def test_what_fails_when_it_is_read(
     name: str,
     code: int,
 ) -> None:
-    monkeypatch.setenv("PYUPC_DSN", databases[0])
+    monkeypatch.setenv("PYUPC_DSN", full_and_bare[0])
     folder = write(tmp_path / "in")
-    before, files = dump(databases[0]), state(folder)
+    before, files = dump(full_and_bare[0]), state(folder)
 
     def failing(path: Path) -> bytes:
         if path != folder / name:
@@ -311,7 +311,7 @@ def test_what_fails_when_it_is_read(
         patch.setattr(Path, "read_bytes" if name else "iterdir", failing)
         for command in ("import", "validate"):
             refused(run(command, folder), 1, name or str(folder))
-    assert (dump(databases[0]), state(folder)) == (before, files)
+    assert (dump(full_and_bare[0]), state(folder)) == (before, files)
 
 
 # What is warned of
