@@ -28,7 +28,6 @@ from pyupc.cli import main
 from pyupc.database.connect import SEARCH_PATH, connect
 from tests.docs.pages import PAGES, ROOT, Block, blocks, spans
 from tests.docs.reference import commands
-from tests.support.market import clone, fill
 
 # Commands end with their process, and leave it to that to close what they have open.
 pytestmark = pytest.mark.filterwarnings(
@@ -146,18 +145,14 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(
-    server_dsn: str, name_prefix: str, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Desk]:
+def desk(module_btc_market: str, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     folder = tmp_path_factory.mktemp("desk")
     (folder / "btc_2024.csv.gz").write_bytes(gzip.compress(candles().encode()))
     (folder / "symbol_fingerprints").mkdir()
     for kind in ("baseline", "momentum_-01", "momentum_000", "momentum_001"):
         file = folder / "symbol_fingerprints" / f"btc_fingerprint_directional_{kind}.csv"
         file.write_text(FINGERPRINT)
-    with clone(server_dsn, template, f"{name_prefix}_documents") as dsn:
-        fill(dsn, ("BTC",))
-        yield Desk(dsn, folder)
+    return Desk(module_btc_market, folder)
 
 
 @pytest.mark.parametrize("block", [b for b in RUN if b.language == "console"], ids=str)
