@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyupc.bench.scratch import Connection
+from pyupc.fingerprints.transfer.names import BASELINE
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -93,7 +94,10 @@ def count(candles: Candles) -> tuple[Integers, list[int]]:
 def write(conn: Connection, counts: Integers, years: list[int]) -> None:
     """The curves of 61 buckets and the baseline, weighted by year."""
     weights = np.maximum(1, 5 - (years[-1] - np.array(years)))
-    by_bucket = [*((bucket - 30, counts[:, bucket]) for bucket in range(61)), (99, counts.sum(1))]
+    by_bucket = [
+        *((bucket - 30, counts[:, bucket]) for bucket in range(61)),
+        (BASELINE, counts.sum(1)),
+    ]
     rows: list[tuple[Any, ...]] = []
     for bucket, own in by_bucket:
         weighted = np.tensordot(weights, own, 1)

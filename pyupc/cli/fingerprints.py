@@ -15,6 +15,7 @@ from pyupc.cli import fingerprint_transfer, fingerprint_validation
 from pyupc.cli.columns import print_columns
 from pyupc.cli.options import examples, symbols
 from pyupc.cli.output import Output, Row, output_options, print_rows
+from pyupc.fingerprints.transfer.names import BASELINE
 
 if TYPE_CHECKING:
     from pyupc.fingerprints.build import Build
@@ -120,7 +121,7 @@ def _print_list(found: Sequence[Row], states: Sequence[Row]) -> None:
         (
             each["fingerprint"],
             each["symbol"],
-            "baseline" if each["bucket"] == 99 else f"{each['bucket']}",
+            "baseline" if each["bucket"] == BASELINE else f"{each['bucket']}",
             each["origin"] or "",
             "yes" if each["is_in_use"] else "",
             f"{each['minutes']}",

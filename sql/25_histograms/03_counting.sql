@@ -113,7 +113,7 @@ BEGIN ATOMIC
         GROUP BY r.curve
     )
     SELECT
-        (CASE WHEN c.curve >> 6 = 62 THEN 99 ELSE (c.curve >> 6) - 30 END)::smallint,
+        (CASE WHEN c.curve >> 6 = 62 THEN upc._baseline() ELSE (c.curve >> 6) - 30 END)::smallint,
         (c.curve & 63)::smallint,
         c.pairs,
         ARRAY(

@@ -6,7 +6,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE fingerprint_name.symbol WHEN '*' THEN 'pooled' ELSE lower(fingerprint_name.symbol) END
     || '_fingerprint_directional_'
     || CASE
-        WHEN fingerprint_name.bucket = 99 THEN 'baseline'
+        WHEN fingerprint_name.bucket = upc._baseline() THEN 'baseline'
         WHEN fingerprint_name.bucket < 0 THEN 'momentum_-' || lpad((-fingerprint_name.bucket)::text, 2, '0')
         ELSE 'momentum_' || lpad(fingerprint_name.bucket::text, 3, '0')
     END;
@@ -117,9 +117,9 @@ BEGIN
                 w.year,
                 w.bucket,
                 (w.weight * w.weight * w.pairs)::double precision AS size,
-                w.pairs::double precision / max(w.pairs) FILTER (WHERE w.bucket = 99) OVER y AS share,
+                w.pairs::double precision / max(w.pairs) FILTER (WHERE w.bucket = upc._baseline()) OVER y AS share,
                 greatest(w.pairs, max(w.pairs) FILTER (WHERE w.bucket = 0) OVER y)::double precision
-                    / max(w.pairs) FILTER (WHERE w.bucket = 99) OVER y AS centre,
+                    / max(w.pairs) FILTER (WHERE w.bucket = upc._baseline()) OVER y AS centre,
                 abs(w.bucket) = 30 AS is_outer
             FROM weighted AS w
             -- Each start once: a backtest may not have counted the first minute.
@@ -129,7 +129,7 @@ BEGIN
         neighbour AS (
             SELECT s.symbol, s.bucket, %8$s
             FROM start AS s
-            WHERE s.bucket <> 99
+            WHERE s.bucket <> upc._baseline()
             GROUP BY s.symbol, s.bucket
         ),
         summed AS (
@@ -153,7 +153,7 @@ BEGIN
                 sum(w.weight * w.weight * w.pairs)::double precision,
                 %2$s
             FROM weighted AS w
-            WHERE w.bucket = 99
+            WHERE w.bucket = upc._baseline()
             GROUP BY w.bucket, w.minutes
         ),
         -- Each probability of a baseline as a fraction, and sums over them.
@@ -171,7 +171,7 @@ BEGIN
                     sum(w.weight * w.pairs)::double precision AS weight,
                     %2$s
                 FROM weighted AS w
-                WHERE w.bucket = 99
+                WHERE w.bucket = upc._baseline()
                 GROUP BY w.symbol, w.minutes
             ) AS s
             CROSS JOIN LATERAL (
@@ -195,7 +195,7 @@ BEGIN
                     1,
                     s.weight * s.weight / s.squares / (
                         1 + 2 * CASE
-                            WHEN s.bucket = 99 THEN o.c1 + o.c2 + o.c3 + o.c4 + o.c5 + o.c6
+                            WHEN s.bucket = upc._baseline() THEN o.c1 + o.c2 + o.c3 + o.c4 + o.c5 + o.c6
                             ELSE coalesce(
                                 o.c1 * g.g1 + o.c2 * g.g2 + o.c3 * g.g3
                                     + o.c4 * g.g4 + o.c5 * g.g5 + o.c6 * g.g6,
@@ -243,7 +243,7 @@ BEGIN
                     sum(e.size * e.excess) OVER s / nullif(sum(e.size * e.variance) OVER s, 0)
                 ) AS spread
             FROM excess AS e
-            WHERE e.bucket <> 99
+            WHERE e.bucket <> upc._baseline()
             WINDOW s AS (
                 PARTITION BY e.symbol, e.minutes
                 ORDER BY e.bucket
@@ -272,7 +272,7 @@ BEGIN
             c.weighted_size,
             c.effective_size,
             CASE
-                WHEN c.bucket = 99 THEN 1
+                WHEN c.bucket = upc._baseline() THEN 1
                 ELSE coalesce(c.effective_size * f.spread / (1 + c.effective_size * f.spread), 0)
             END AS shrinkage
         FROM curve AS c

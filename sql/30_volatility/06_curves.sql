@@ -95,7 +95,7 @@ BEGIN
             c.shrinkage,
             upc._volatility_name(c.symbol, c.bucket) AS fingerprint
         FROM curve AS c
-        JOIN curve AS b ON b.symbol = c.symbol AND b.minutes = c.minutes AND b.bucket = 99
+        JOIN curve AS b ON b.symbol = c.symbol AND b.minutes = c.minutes AND b.bucket = upc._baseline()
         WHERE c.symbol <> '*'
         $sql$,
         upc._curve_query(

@@ -6,7 +6,7 @@ SELECT
     s.symbol,
     b.bucket::smallint AS bucket
 FROM upc_data.symbol AS s
-CROSS JOIN (SELECT generate_series(-30, 30) UNION ALL SELECT 99) AS b (bucket);
+CROSS JOIN (SELECT generate_series(-30, 30) UNION ALL SELECT upc._baseline()) AS b (bucket);
 COMMENT ON VIEW upc.volatility_catalogue IS
     'every fingerprint of standardised moves that the registered symbols call for, there or not';
 COMMENT ON COLUMN upc.volatility_catalogue.fingerprint IS 'name; also of its view in analytics';

@@ -131,7 +131,7 @@ curve AS (
         c.bucket,
         array_agg(c.minutes ORDER BY c.minutes) AS minutes,
         lead(c.bucket) OVER (
-            PARTITION BY c.symbol, c.bucket = 99 ORDER BY c.bucket
+            PARTITION BY c.symbol, c.bucket = upc._baseline() ORDER BY c.bucket
         ) AS next_bucket
     FROM upc.fingerprint_curve AS c
     JOIN used AS u USING (symbol, origin)
@@ -150,22 +150,22 @@ answer AS (
         c.symbol AS curve_symbol,
         c.bucket AS curve_bucket
     FROM curve AS c
-    WHERE c.bucket <> 99 AND c.symbol <> '*'
+    WHERE c.bucket <> upc._baseline() AND c.symbol <> '*'
     UNION ALL
     -- The baseline answers where no momentum is given or no bucket exists; where there is no
     -- baseline, the pool does.
-    SELECT s.symbol, a.bucket, p.symbol, 99
+    SELECT s.symbol, a.bucket, p.symbol, upc._baseline()
     FROM upc_data.symbol AS s
     CROSS JOIN LATERAL (
         SELECT c.symbol
         FROM curve AS c
-        WHERE c.symbol IN (s.symbol, '*') AND c.bucket = 99
+        WHERE c.symbol IN (s.symbol, '*') AND c.bucket = upc._baseline()
         ORDER BY c.symbol = '*'
         LIMIT 1
     ) AS p
-    CROSS JOIN (VALUES (98), (99)) AS a (bucket)
-    WHERE a.bucket = 99
-       OR NOT EXISTS (SELECT FROM curve AS c WHERE c.symbol = s.symbol AND c.bucket <> 99)
+    CROSS JOIN (VALUES (98), (upc._baseline())) AS a (bucket)
+    WHERE a.bucket = upc._baseline()
+       OR NOT EXISTS (SELECT FROM curve AS c WHERE c.symbol = s.symbol AND c.bucket <> upc._baseline())
 )
 SELECT
     a.symbol,

@@ -8,9 +8,9 @@ SELECT
 FROM (
     SELECT s.symbol, b.bucket
     FROM upc_data.symbol AS s
-    CROSS JOIN (SELECT generate_series(-30, 30) UNION ALL SELECT 99) AS b (bucket)
+    CROSS JOIN (SELECT generate_series(-30, 30) UNION ALL SELECT upc._baseline()) AS b (bucket)
     UNION ALL
-    SELECT '*', 99
+    SELECT '*', upc._baseline()
     UNION
     SELECT i.symbol, i.bucket
     FROM upc_data.imported_fingerprint AS i
@@ -43,7 +43,7 @@ DECLARE
         LIMIT 1
     $sql$;
     v_pool text := $sql$
-        SELECT '*', 'built', 99, ARRAY(SELECT generate_series(1, 60))
+        SELECT '*', 'built', upc._baseline(), ARRAY(SELECT generate_series(1, 60))
     $sql$;
 BEGIN
     SELECT string_agg(

@@ -13,7 +13,7 @@ SELECT
     (
         SELECT coalesce(sum(h.pairs), 0)::bigint
         FROM upc_data.fingerprint_histogram AS h
-        WHERE h.symbol = s.symbol AND h.bucket = 99
+        WHERE h.symbol = s.symbol AND h.bucket = upc._baseline()
     ) AS pairs,
     b.started_at,
     b.completed_at,

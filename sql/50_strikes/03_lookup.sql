@@ -25,7 +25,7 @@ CREATE FUNCTION upc._asked_bucket(momentum double precision)
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN _asked_bucket.momentum IS NULL THEN 99
+    WHEN _asked_bucket.momentum IS NULL THEN upc._baseline()
     ELSE least(98, greatest(-98, _asked_bucket.momentum))::integer
 END;
 COMMENT ON FUNCTION upc._asked_bucket IS

@@ -220,7 +220,7 @@ BEGIN
     ELSE
         v_index := 1 + width_bucket(seconds, v_grid.ttc_edges);
     END IF;
-    IF is_shrunk AND v_share > 0 AND v_grid.curve_bucket <> 99 THEN
+    IF is_shrunk AND v_share > 0 AND v_grid.curve_bucket <> upc._baseline() THEN
         -- Each minute is trusted as far as it is backed: between them nothing jumps.
         RETURN upc._reading_between(
             upc._plain_reading(symbol, momentum, 60 * v_grid.minutes[v_index], true, true),
@@ -247,7 +247,7 @@ BEGIN
     v_reading.thresholds := v_grid.thresholds;
     v_reading.edges := v_grid.move_edges;
     v_reading.unit := v_unit;
-    IF is_shrunk AND v_grid.curve_bucket <> 99 AND v_reading.shrinkage < 1 THEN
+    IF is_shrunk AND v_grid.curve_bucket <> upc._baseline() AND v_reading.shrinkage < 1 THEN
         RETURN upc._shrunk_reading(
             v_reading, upc._plain_reading(symbol, NULL, seconds, is_linear, false)
         );
@@ -277,7 +277,7 @@ DECLARE
     -- Nothing moves in no time, whatever can be forecast.
     v_deviation double precision := CASE WHEN ttc_seconds = 0 THEN 0 ELSE question.volatility END;
     v_variances double precision[] := question.variances;
-    v_bucket integer := coalesce(upc.momentum_bucket(question.momentum), 99);
+    v_bucket integer := coalesce(upc.momentum_bucket(question.momentum), upc._baseline());
     v_minutes integer;
     v_share double precision := 0;
     v_curve record;
@@ -316,10 +316,10 @@ BEGIN
         WHERE c.symbol = question.symbol
           AND c.bucket = v_bucket
           AND c.minutes = v_minutes;
-        EXIT WHEN v_bucket = 99 OR v_curve.positive IS NOT NULL
+        EXIT WHEN v_bucket = upc._baseline() OR v_curve.positive IS NOT NULL
             AND (v_share = 0 OR v_curve.other_positive IS NOT NULL);
         -- A bucket that nothing was seen of is as the baseline.
-        v_bucket := 99;
+        v_bucket := upc._baseline();
     END LOOP;
     IF v_curve.positive IS NULL THEN
         PERFORM upc._refuse_forecast(question.symbol);

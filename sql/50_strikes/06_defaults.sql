@@ -32,7 +32,7 @@ AS $fn$
 BEGIN
     RETURN EXISTS (
         SELECT FROM upc.volatility_curve AS c
-        WHERE c.symbol = _has_volatility_curves.symbol AND c.bucket = 99 AND c.minutes = 1
+        WHERE c.symbol = _has_volatility_curves.symbol AND c.bucket = upc._baseline() AND c.minutes = 1
     );
 END
 $fn$;

@@ -238,7 +238,7 @@ BEGIN
             SELECT CASE g.curve_symbol WHEN v_symbol THEN g.curve_origin ELSE 'pooled' END
             INTO v.fingerprint_origin
             FROM upc.fingerprint_grid AS g
-            WHERE g.symbol = v_symbol AND g.bucket = 99;
+            WHERE g.symbol = v_symbol AND g.bucket = upc._baseline();
         END IF;
         SELECT max(d.day)
         INTO v.fingerprint_through

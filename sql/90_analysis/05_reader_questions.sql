@@ -72,7 +72,7 @@ RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT json_build_object(
-        'fingerprints', coalesce(json_agg(f ORDER BY f.symbol, f.bucket = 99 DESC, f.bucket), '[]')
+        'fingerprints', coalesce(json_agg(f ORDER BY f.symbol, f.bucket = upc._baseline() DESC, f.bucket), '[]')
     )::text
     FROM upc.fingerprint_list AS f;
 END;
@@ -207,7 +207,7 @@ BEGIN
     RETURN json_build_object(
         'fingerprint', v_fingerprint,
         'symbol', symbol,
-        'bucket', nullif(bucket, 99),
+        'bucket', nullif(bucket, upc._baseline()),
         'origin', v_set.origin,
         'made_at', upc._iso_utc(v_set.made_at),
         'minutes', ARRAY(SELECT generate_series(1, 60)),

@@ -121,7 +121,7 @@ BEGIN
                 WHEN 'close' THEN v_closes[30 + a.minute + a.minutes]
                 ELSE (k.open + k.high + k.low + k.close) / 4
             END,
-            coalesce(s.slot - 30, 99),
+            coalesce(s.slot - 30, upc._baseline()),
             r.ewma,
             100 * sqrt(r.hour_sum),
             upc._forecast_of(

@@ -62,12 +62,12 @@ BEGIN
         bucket_key AS MATERIALIZED (
             SELECT DISTINCT ON (m.moves, m.minutes, b.bucket)
                 m.moves, m.minutes, b.bucket AS asked, m.bucket
-            FROM (SELECT generate_series(-30, 30) UNION ALL SELECT 99) AS b (bucket)
+            FROM (SELECT generate_series(-30, 30) UNION ALL SELECT upc._baseline()) AS b (bucket)
             CROSS JOIN (SELECT c.moves, c.minutes, c.bucket FROM curve AS c) AS m
             ORDER BY m.moves, m.minutes, b.bucket,
                 CASE m.moves
-                    WHEN 'standardised' THEN m.bucket NOT IN (b.bucket, 99)
-                    ELSE (b.bucket = 99) <> (m.bucket = 99)
+                    WHEN 'standardised' THEN m.bucket NOT IN (b.bucket, upc._baseline())
+                    ELSE (b.bucket = upc._baseline()) <> (m.bucket = upc._baseline())
                 END,
                 abs(m.bucket - b.bucket), abs(m.bucket)
         ),
@@ -105,7 +105,7 @@ BEGIN
             JOIN bucket_curve AS c
                 ON c.moves = CASE a.kind WHEN 'volatility' THEN 'standardised' ELSE 'plain' END
             JOIN curve AS b
-                ON b.moves = c.moves AND b.minutes = c.minutes AND b.bucket = 99
+                ON b.moves = c.moves AND b.minutes = c.minutes AND b.bucket = upc._baseline()
         ),
         -- Of the average of the last minute 39.5 seconds less are open than until its end.
         timed AS (

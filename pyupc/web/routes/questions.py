@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BeforeValidator
 
+from pyupc.fingerprints.transfer.names import BASELINE
 from pyupc.settings.legacy import LEGACY
 from pyupc.web import schemas
 from pyupc.web.database import LONG_SECONDS
@@ -18,8 +19,6 @@ from pyupc.web.openapi import NOT_MODIFIED, responses_of
 from pyupc.web.parameters import AskedSymbol, OwnerInPath, Shared, SymbolInPath, known_parameters
 
 router = APIRouter(tags=["engine"], dependencies=[Depends(known_parameters)])
-
-_BASELINE = 99
 
 
 def _no_number(given: object) -> object:
@@ -137,7 +136,7 @@ async def fingerprint(
     ] = "momentum",
 ) -> Response:
     """Of the set in use; null where it has no number. */baseline is of all symbols."""
-    number = _BASELINE if bucket == "baseline" else int(bucket)
+    number = BASELINE if bucket == "baseline" else int(bucket)
     text = await shared.database.text(
         "SELECT upc.fingerprint_document(%s, %s::integer, %s)", (symbol, number, model)
     )
