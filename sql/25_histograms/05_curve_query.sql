@@ -1,4 +1,4 @@
--- Curves from counts: the query that volatility and fingerprints share.
+-- Curves from counts: the query that volatility and fingerprints share, part by part.
 
 CREATE FUNCTION upc.fingerprint_name(symbol text, bucket integer)
 RETURNS text
@@ -12,6 +12,309 @@ RETURN CASE fingerprint_name.symbol WHEN '*' THEN 'pooled' ELSE lower(fingerprin
     END;
 COMMENT ON FUNCTION upc.fingerprint_name IS
     'the name of a fingerprint from its symbol (*: pooled) and momentum bucket (99: baseline)';
+
+
+CREATE FUNCTION upc._compared_thresholds()
+RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- The thresholds between them tell the same again.
+RETURN '{1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 51}'::integer[];
+COMMENT ON FUNCTION upc._compared_thresholds IS
+    'the thresholds, counted from 1, at which a bucket is compared with the baseline';
+
+
+-- A piece of a query, once for each threshold.
+--
+-- template: text in which %1$s is the threshold, counted from 1. thresholds: NULL for all 60.
+--
+-- Example:
+--   SELECT _per_threshold('p%1$s', ' + ', '{1, 3}') = 'p1 + p3';
+CREATE FUNCTION upc._per_threshold(
+    template text,
+    separator text DEFAULT ', ',
+    thresholds integer[] DEFAULT NULL
+)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (
+    SELECT string_agg(format(_per_threshold.template, k), _per_threshold.separator ORDER BY k)
+    FROM generate_series(1, 60) AS k
+    WHERE _per_threshold.thresholds IS NULL OR k = ANY (_per_threshold.thresholds)
+);
+COMMENT ON FUNCTION upc._per_threshold IS
+    'a piece of a query, once for each threshold: adding up each one in a column of its own is an order of magnitude faster than unnesting the arrays';
+
+
+CREATE FUNCTION upc._threshold_sums()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN upc._per_threshold(
+    'sum(w.weight * w.positive[%1$s]) AS p%1$s, sum(w.weight * w.negative[%1$s]) AS n%1$s'
+);
+COMMENT ON FUNCTION upc._threshold_sums IS
+    'columns of the query that makes curves: weighted counts at each threshold, p1 … p60 upward, n1 … n60 downward';
+
+
+CREATE FUNCTION upc._overlap_part(stride integer)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(
+    $sql$
+    -- Windows over t minutes that start k minutes apart have t - k minutes in common: their moves'
+    -- correlation is 1 - k / t, and that of the signs follows.
+    overlap AS MATERIALIZED (
+        SELECT
+            t AS minutes,
+            coalesce(sum(c.correlation) FILTER (WHERE k = 1), 0) AS c1,
+            coalesce(sum(c.correlation) FILTER (WHERE k = 2), 0) AS c2,
+            coalesce(sum(c.correlation) FILTER (WHERE k = 3), 0) AS c3,
+            coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 4 AND 14), 0) AS c4,
+            coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 15 AND 29), 0) AS c5,
+            coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 30 AND 59), 0) AS c6
+        FROM generate_series(1, 60) AS t
+        CROSS JOIN LATERAL generate_series(0, t, %s) AS k
+        CROSS JOIN LATERAL (
+            SELECT 2 / pi() * asin(1 - k::double precision / t) AS correlation
+        ) AS c
+        GROUP BY t
+    )
+    $sql$,
+    stride
+);
+COMMENT ON FUNCTION upc._overlap_part IS
+    'part of the query that makes curves: how correlated windows of t minutes are that overlap, by how far apart they start';
+
+
+CREATE FUNCTION upc._neighbour_part()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(
+    $sql$
+    start AS (
+        SELECT
+            w.symbol,
+            w.year,
+            w.bucket,
+            (w.weight * w.weight * w.pairs)::double precision AS size,
+            w.pairs::double precision / max(w.pairs) FILTER (WHERE w.bucket = upc._baseline()) OVER y AS share,
+            greatest(w.pairs, max(w.pairs) FILTER (WHERE w.bucket = 0) OVER y)::double precision
+                / max(w.pairs) FILTER (WHERE w.bucket = upc._baseline()) OVER y AS centre,
+            abs(w.bucket) = 30 AS is_outer
+        FROM weighted AS w
+        -- Each start once: a backtest may not have counted the first minute.
+        WHERE w.minutes = (SELECT min(m.minutes) FROM weighted AS m)
+        WINDOW y AS (PARTITION BY w.symbol, w.year)
+    ),
+    neighbour AS (
+        SELECT s.symbol, s.bucket, %s
+        FROM start AS s
+        WHERE s.bucket <> upc._baseline()
+        GROUP BY s.symbol, s.bucket
+    )
+    $sql$,
+    (
+        SELECT string_agg(
+            format(
+                'sum(s.size * upc._same_bucket_share(s.share, s.centre, %s, s.is_outer) ORDER BY s.year) '
+                '/ sum(s.size) AS g%s',
+                c.correlation, c.i
+            ),
+            ', ' ORDER BY c.i
+        )
+        FROM unnest(upc.momentum_correlations()) WITH ORDINALITY AS c (correlation, i)
+    )
+);
+COMMENT ON FUNCTION upc._neighbour_part IS
+    'part of the query that makes curves: the probability that neighbouring starts fall into the same bucket, by how far apart they are';
+
+
+CREATE FUNCTION upc._summed_part()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(
+    $sql$
+    summed AS (
+        SELECT
+            w.symbol,
+            w.bucket,
+            w.minutes,
+            sum(w.pairs) AS pairs,
+            sum(w.weight * w.pairs)::double precision AS weight,
+            sum(w.weight * w.weight * w.pairs)::double precision AS squares,
+            %1$s
+        FROM weighted AS w
+        GROUP BY w.symbol, w.bucket, w.minutes
+        UNION ALL
+        SELECT
+            '*',
+            w.bucket,
+            w.minutes,
+            sum(w.pairs),
+            sum(w.weight * w.pairs)::double precision,
+            sum(w.weight * w.weight * w.pairs)::double precision,
+            %1$s
+        FROM weighted AS w
+        WHERE w.bucket = upc._baseline()
+        GROUP BY w.bucket, w.minutes
+    )
+    $sql$,
+    upc._threshold_sums()
+);
+COMMENT ON FUNCTION upc._summed_part IS
+    'part of the query that makes curves: weighted counts of all years, and those of the pool';
+
+
+CREATE FUNCTION upc._baseline_part()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(
+    $sql$
+    -- Each probability of a baseline as a fraction, and sums over them.
+    baseline AS MATERIALIZED (
+        SELECT
+            s.symbol,
+            s.minutes,
+            v.variance,
+            v.overlap_variance,
+            %1$s
+        FROM (
+            SELECT
+                w.symbol,
+                w.minutes,
+                sum(w.weight * w.pairs)::double precision AS weight,
+                %2$s
+            FROM weighted AS w
+            WHERE w.bucket = upc._baseline()
+            GROUP BY w.symbol, w.minutes
+        ) AS s
+        CROSS JOIN LATERAL (
+            SELECT
+                sum(p * (1 - p)) AS variance,
+                sum(p * (1 - p) * (4 * p * (1 - p)) ^ (1.0::double precision / 6))
+                    AS overlap_variance
+            FROM unnest(ARRAY[%3$s]) AS p
+        ) AS v
+    )
+    $sql$,
+    upc._per_threshold(
+        's.p%1$s / s.weight AS p%1$s, s.n%1$s / s.weight AS n%1$s',
+        thresholds => upc._compared_thresholds()
+    ),
+    upc._threshold_sums(),
+    upc._per_threshold(
+        's.p%1$s / s.weight, s.n%1$s / s.weight', thresholds => upc._compared_thresholds()
+    )
+);
+COMMENT ON FUNCTION upc._baseline_part IS
+    'part of the query that makes curves: the probabilities of each baseline as fractions, and sums over them';
+
+
+CREATE FUNCTION upc._curve_part()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(
+    $sql$
+    curve AS MATERIALIZED (
+        SELECT
+            s.symbol,
+            s.bucket,
+            s.minutes,
+            s.pairs AS sample_size,
+            ARRAY[%1$s] AS positive,
+            ARRAY[%2$s] AS negative,
+            s.weight * s.weight / s.squares AS weighted_size,
+            greatest(
+                1,
+                s.weight * s.weight / s.squares / (
+                    1 + 2 * CASE
+                        WHEN s.bucket = upc._baseline() THEN o.c1 + o.c2 + o.c3 + o.c4 + o.c5 + o.c6
+                        ELSE coalesce(
+                            o.c1 * g.g1 + o.c2 * g.g2 + o.c3 * g.g3
+                                + o.c4 * g.g4 + o.c5 * g.g5 + o.c6 * g.g6,
+                            0
+                        )
+                    END
+                )
+            ) AS effective_size,
+            %3$s AS distance,
+            b.variance,
+            b.overlap_variance
+        FROM summed AS s
+        JOIN overlap AS o USING (minutes)
+        LEFT JOIN neighbour AS g USING (symbol, bucket)
+        LEFT JOIN baseline AS b USING (symbol, minutes)
+    )
+    $sql$,
+    upc._per_threshold('(100 * s.p%s)::double precision / s.weight'),
+    upc._per_threshold('(100 * s.n%s)::double precision / s.weight'),
+    upc._per_threshold(
+        '(s.p%1$s / s.weight - b.p%1$s) * (s.p%1$s / s.weight - b.p%1$s) '
+        '+ (s.n%1$s / s.weight - b.n%1$s) * (s.n%1$s / s.weight - b.n%1$s)',
+        ' + ',
+        upc._compared_thresholds()
+    )
+);
+COMMENT ON FUNCTION upc._curve_part IS
+    'part of the query that makes curves: probabilities in percent, sizes, and the squared distance from the baseline';
+
+
+CREATE FUNCTION upc._shrinkage_part()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN $sql$
+    -- What a bucket is away from the baseline, squared, without what sampling explains. The
+    -- baseline's own sampling is in both.
+    excess AS (
+        SELECT
+            c.symbol,
+            c.bucket,
+            c.minutes,
+            c.effective_size AS size,
+            c.variance,
+            c.distance
+                - c.variance * (1 / c.weighted_size - last_value(1 / c.weighted_size) OVER s)
+                - c.overlap_variance * (
+                    1 / c.effective_size - 1 / c.weighted_size
+                    - last_value(1 / c.effective_size - 1 / c.weighted_size) OVER s
+                ) AS excess
+        FROM curve AS c
+        WHERE c.symbol <> '*'
+        WINDOW s AS (
+            PARTITION BY c.symbol, c.minutes
+            ORDER BY c.bucket
+            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+        )
+    ),
+    first_guess AS (
+        SELECT
+            e.*,
+            greatest(
+                0,
+                sum(e.size * e.excess) OVER s / nullif(sum(e.size * e.variance) OVER s, 0)
+            ) AS spread
+        FROM excess AS e
+        WHERE e.bucket <> upc._baseline()
+        WINDOW s AS (
+            PARTITION BY e.symbol, e.minutes
+            ORDER BY e.bucket
+            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+        )
+    ),
+    fitted AS (
+        SELECT
+            e.symbol,
+            e.minutes,
+            greatest(
+                0,
+                sum(e.excess / (1 / e.size + e.spread) ORDER BY e.bucket)
+                    / nullif(sum(e.variance / (1 / e.size + e.spread) ORDER BY e.bucket), 0)
+            ) AS spread
+        FROM first_guess AS e
+        GROUP BY e.symbol, e.minutes
+    )
+    $sql$;
+COMMENT ON FUNCTION upc._shrinkage_part IS
+    'part of the query that makes curves: how far the true probabilities of the buckets are spread around the baseline';
 
 
 -- The query that makes curves from counts, as text: for an indexed view, or to be executed.
@@ -33,255 +336,34 @@ COMMENT ON FUNCTION upc.fingerprint_name IS
 -- squared distances from the baseline, added up over all thresholds, have in excess of sampling, on
 -- average over the buckets: first with weights n, then with the better 1 / (1 / n + 1 / kappa). Where
 -- there is no excess, it is zero, and so is every shrinkage: the baseline answers.
---
--- Adding up each threshold in a column of its own is an order of magnitude faster than unnesting
--- the arrays; the 120 columns are written by the function.
 CREATE FUNCTION upc._curve_query(counts text, stride integer DEFAULT 1)
 RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-AS $fn$
-DECLARE
-    -- The thresholds between them tell the same again.
-    v_compared integer[] := '{1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 51}'::integer[];
-    v_correlations numeric[] := upc.momentum_correlations();
-    v_companies text;
-    v_sums text;
-    v_positive text;
-    v_negative text;
-    v_distance text;
-    v_rates text;
-    v_fractions text;
-BEGIN
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN concat_ws(
+    ',',
+    format('WITH weighted AS NOT MATERIALIZED (%s)', counts),
+    upc._overlap_part(stride),
+    upc._neighbour_part(),
+    upc._summed_part(),
+    upc._baseline_part(),
+    upc._curve_part(),
+    upc._shrinkage_part()
+) || $sql$
     SELECT
-        string_agg(
-            format(
-                'sum(w.weight * w.positive[%1$s]) AS p%1$s, sum(w.weight * w.negative[%1$s]) AS n%1$s',
-                k
-            ),
-            ', ' ORDER BY k
-        ),
-        string_agg(format('(100 * s.p%s)::double precision / s.weight', k), ', ' ORDER BY k),
-        string_agg(format('(100 * s.n%s)::double precision / s.weight', k), ', ' ORDER BY k),
-        string_agg(
-            format(
-                '(s.p%1$s / s.weight - b.p%1$s) * (s.p%1$s / s.weight - b.p%1$s) '
-                '+ (s.n%1$s / s.weight - b.n%1$s) * (s.n%1$s / s.weight - b.n%1$s)',
-                k
-            ),
-            ' + ' ORDER BY k
-        ) FILTER (WHERE k = ANY (v_compared)),
-        string_agg(
-            format('s.p%1$s / s.weight, s.n%1$s / s.weight', k), ', ' ORDER BY k
-        ) FILTER (WHERE k = ANY (v_compared)),
-        string_agg(
-            format('s.p%1$s / s.weight AS p%1$s, s.n%1$s / s.weight AS n%1$s', k), ', ' ORDER BY k
-        ) FILTER (WHERE k = ANY (v_compared))
-    INTO v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates
-    FROM generate_series(1, 60) AS k;
-
-    SELECT string_agg(
-        format(
-            'sum(s.size * upc._same_bucket_share(s.share, s.centre, %s, s.is_outer) ORDER BY s.year) '
-            '/ sum(s.size) AS g%s',
-            c.correlation, c.i
-        ),
-        ', ' ORDER BY c.i
-    )
-    INTO v_companies
-    FROM unnest(v_correlations) WITH ORDINALITY AS c (correlation, i);
-
-    RETURN format(
-        $sql$
-        WITH weighted AS NOT MATERIALIZED (%1$s),
-        -- Windows over t minutes that start k minutes apart have t - k minutes in common: their moves'
-        -- correlation is 1 - k / t, and that of the signs follows.
-        overlap AS MATERIALIZED (
-            SELECT
-                t AS minutes,
-                coalesce(sum(c.correlation) FILTER (WHERE k = 1), 0) AS c1,
-                coalesce(sum(c.correlation) FILTER (WHERE k = 2), 0) AS c2,
-                coalesce(sum(c.correlation) FILTER (WHERE k = 3), 0) AS c3,
-                coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 4 AND 14), 0) AS c4,
-                coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 15 AND 29), 0) AS c5,
-                coalesce(sum(c.correlation) FILTER (WHERE k BETWEEN 30 AND 59), 0) AS c6
-            FROM generate_series(1, 60) AS t
-            CROSS JOIN LATERAL generate_series(0, t, %9$s) AS k
-            CROSS JOIN LATERAL (
-                SELECT 2 / pi() * asin(1 - k::double precision / t) AS correlation
-            ) AS c
-            GROUP BY t
-        ),
-        start AS (
-            SELECT
-                w.symbol,
-                w.year,
-                w.bucket,
-                (w.weight * w.weight * w.pairs)::double precision AS size,
-                w.pairs::double precision / max(w.pairs) FILTER (WHERE w.bucket = upc._baseline()) OVER y AS share,
-                greatest(w.pairs, max(w.pairs) FILTER (WHERE w.bucket = 0) OVER y)::double precision
-                    / max(w.pairs) FILTER (WHERE w.bucket = upc._baseline()) OVER y AS centre,
-                abs(w.bucket) = 30 AS is_outer
-            FROM weighted AS w
-            -- Each start once: a backtest may not have counted the first minute.
-            WHERE w.minutes = (SELECT min(m.minutes) FROM weighted AS m)
-            WINDOW y AS (PARTITION BY w.symbol, w.year)
-        ),
-        neighbour AS (
-            SELECT s.symbol, s.bucket, %8$s
-            FROM start AS s
-            WHERE s.bucket <> upc._baseline()
-            GROUP BY s.symbol, s.bucket
-        ),
-        summed AS (
-            SELECT
-                w.symbol,
-                w.bucket,
-                w.minutes,
-                sum(w.pairs) AS pairs,
-                sum(w.weight * w.pairs)::double precision AS weight,
-                sum(w.weight * w.weight * w.pairs)::double precision AS squares,
-                %2$s
-            FROM weighted AS w
-            GROUP BY w.symbol, w.bucket, w.minutes
-            UNION ALL
-            SELECT
-                '*',
-                w.bucket,
-                w.minutes,
-                sum(w.pairs),
-                sum(w.weight * w.pairs)::double precision,
-                sum(w.weight * w.weight * w.pairs)::double precision,
-                %2$s
-            FROM weighted AS w
-            WHERE w.bucket = upc._baseline()
-            GROUP BY w.bucket, w.minutes
-        ),
-        -- Each probability of a baseline as a fraction, and sums over them.
-        baseline AS MATERIALIZED (
-            SELECT
-                s.symbol,
-                s.minutes,
-                v.variance,
-                v.overlap_variance,
-                %7$s
-            FROM (
-                SELECT
-                    w.symbol,
-                    w.minutes,
-                    sum(w.weight * w.pairs)::double precision AS weight,
-                    %2$s
-                FROM weighted AS w
-                WHERE w.bucket = upc._baseline()
-                GROUP BY w.symbol, w.minutes
-            ) AS s
-            CROSS JOIN LATERAL (
-                SELECT
-                    sum(p * (1 - p)) AS variance,
-                    sum(p * (1 - p) * (4 * p * (1 - p)) ^ (1.0::double precision / 6))
-                        AS overlap_variance
-                FROM unnest(ARRAY[%6$s]) AS p
-            ) AS v
-        ),
-        curve AS MATERIALIZED (
-            SELECT
-                s.symbol,
-                s.bucket,
-                s.minutes,
-                s.pairs AS sample_size,
-                ARRAY[%3$s] AS positive,
-                ARRAY[%4$s] AS negative,
-                s.weight * s.weight / s.squares AS weighted_size,
-                greatest(
-                    1,
-                    s.weight * s.weight / s.squares / (
-                        1 + 2 * CASE
-                            WHEN s.bucket = upc._baseline() THEN o.c1 + o.c2 + o.c3 + o.c4 + o.c5 + o.c6
-                            ELSE coalesce(
-                                o.c1 * g.g1 + o.c2 * g.g2 + o.c3 * g.g3
-                                    + o.c4 * g.g4 + o.c5 * g.g5 + o.c6 * g.g6,
-                                0
-                            )
-                        END
-                    )
-                ) AS effective_size,
-                %5$s AS distance,
-                b.variance,
-                b.overlap_variance
-            FROM summed AS s
-            JOIN overlap AS o USING (minutes)
-            LEFT JOIN neighbour AS g USING (symbol, bucket)
-            LEFT JOIN baseline AS b USING (symbol, minutes)
-        ),
-        -- What a bucket is away from the baseline, squared, without what sampling explains. The
-        -- baseline's own sampling is in both.
-        excess AS (
-            SELECT
-                c.symbol,
-                c.bucket,
-                c.minutes,
-                c.effective_size AS size,
-                c.variance,
-                c.distance
-                    - c.variance * (1 / c.weighted_size - last_value(1 / c.weighted_size) OVER s)
-                    - c.overlap_variance * (
-                        1 / c.effective_size - 1 / c.weighted_size
-                        - last_value(1 / c.effective_size - 1 / c.weighted_size) OVER s
-                    ) AS excess
-            FROM curve AS c
-            WHERE c.symbol <> '*'
-            WINDOW s AS (
-                PARTITION BY c.symbol, c.minutes
-                ORDER BY c.bucket
-                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-            )
-        ),
-        first_guess AS (
-            SELECT
-                e.*,
-                greatest(
-                    0,
-                    sum(e.size * e.excess) OVER s / nullif(sum(e.size * e.variance) OVER s, 0)
-                ) AS spread
-            FROM excess AS e
-            WHERE e.bucket <> upc._baseline()
-            WINDOW s AS (
-                PARTITION BY e.symbol, e.minutes
-                ORDER BY e.bucket
-                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-            )
-        ),
-        fitted AS (
-            SELECT
-                e.symbol,
-                e.minutes,
-                greatest(
-                    0,
-                    sum(e.excess / (1 / e.size + e.spread) ORDER BY e.bucket)
-                        / nullif(sum(e.variance / (1 / e.size + e.spread) ORDER BY e.bucket), 0)
-                ) AS spread
-            FROM first_guess AS e
-            GROUP BY e.symbol, e.minutes
-        )
-        SELECT
-            c.symbol,
-            c.bucket,
-            c.minutes,
-            c.sample_size,
-            c.positive,
-            c.negative,
-            c.weighted_size,
-            c.effective_size,
-            CASE
-                WHEN c.bucket = upc._baseline() THEN 1
-                ELSE coalesce(c.effective_size * f.spread / (1 + c.effective_size * f.spread), 0)
-            END AS shrinkage
-        FROM curve AS c
-        LEFT JOIN fitted AS f USING (symbol, minutes)
-        $sql$,
-        _curve_query.counts, v_sums, v_positive, v_negative, v_distance, v_fractions, v_rates,
-        v_companies, stride
-    );
-END
-$fn$;
+        c.symbol,
+        c.bucket,
+        c.minutes,
+        c.sample_size,
+        c.positive,
+        c.negative,
+        c.weighted_size,
+        c.effective_size,
+        CASE
+            WHEN c.bucket = upc._baseline() THEN 1
+            ELSE coalesce(c.effective_size * f.spread / (1 + c.effective_size * f.spread), 0)
+        END AS shrinkage
+    FROM curve AS c
+    LEFT JOIN fitted AS f USING (symbol, minutes)
+    $sql$;
 COMMENT ON FUNCTION upc._curve_query IS
     'the query, as text, that makes curves with their effective sizes and shrinkage from a query for counts per symbol, year, bucket and minutes with the weight of the year';

@@ -350,8 +350,7 @@ COMMENT ON FUNCTION upc._volatility_reading IS
 
 -- The reading of a question: a curve, and how moves of the price become places on it.
 --
--- question: one that makes sense, as _is_question has it.
--- Errors: UP002 symbol, UP006 no fingerprint, UP020 no forecast, UP021 nothing observed.
+-- Errors: those of compute_strikes.
 CREATE FUNCTION upc._question_reading(question upc._question)
 RETURNS upc._reading
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -367,6 +366,9 @@ DECLARE
     v_middle double precision;
     v_reading upc._reading;
 BEGIN
+    IF NOT upc._is_question(question) THEN
+        PERFORM upc._refuse_question(question);
+    END IF;
     -- Only the nearest cell of a minute knows no such time.
     IF v_ttc = 0 AND (v_is_linear OR question.model = 'volatility') THEN
         v_decided := question.price;

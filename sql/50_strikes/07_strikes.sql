@@ -56,10 +56,6 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 21
 AS $fn$
 DECLARE
-    v_question upc._question := upc._make_question(
-        price, momentum, symbol, ttc_seconds, step, levels, method, model, settlement, volatility,
-        observed, strikes, variances
-    );
     v_curve record;
     v_step double precision;
     v_nearest double precision;
@@ -67,7 +63,7 @@ DECLARE
     v_highest integer := levels;
     v_k integer;
     v_is_linear boolean := method = 'linear';
-    -- The common question takes the short way.
+    -- The common question takes the short way: it need not be put together.
     v_is_plain boolean := method = 'nearest' AND model = 'momentum' AND settlement = 'close';
     v_shift double precision := 0;
     v_decided double precision;
@@ -80,10 +76,12 @@ DECLARE
     v_spread double precision;
     v_reach double precision;
 BEGIN
-    IF NOT upc._is_question(v_question) THEN
-        PERFORM upc._refuse_question(v_question);
-    END IF;
-    IF v_is_plain THEN
+    IF v_is_plain AND upc._is_question(
+        upc._make_question(
+            price, momentum, symbol, ttc_seconds, step, levels, method, model, settlement,
+            volatility, observed, strikes, variances
+        )
+    ) THEN
         SELECT a.positive, a.negative, a.sample_size, a.fingerprint, a.move_edges AS edges,
             a.strike_step, a.effective_size, a.weighted_size
         INTO v_curve
@@ -92,7 +90,12 @@ BEGIN
             PERFORM upc._refuse_fingerprint(symbol);
         END IF;
     ELSE
-        v_curve := upc._question_reading(v_question);
+        v_curve := upc._question_reading(
+            upc._make_question(
+                price, momentum, symbol, ttc_seconds, step, levels, method, model, settlement,
+                volatility, observed, strikes, variances
+            )
+        );
         deviation := v_curve.deviation;
         v_shift := v_curve.shift;
         v_decided := v_curve.decided;
@@ -119,10 +122,7 @@ BEGIN
     v_scale := 0.02::double precision / (1 + v_independent + v_overlapping);
 
     FOR v_level IN v_lowest..v_highest LOOP
-        strike := (v_nearest + v_level) * v_step;
-        IF strikes IS NOT NULL THEN
-            strike := strikes[v_level];
-        END IF;
+        strike := coalesce(strikes[v_level], (v_nearest + v_level) * v_step);
         buffer := abs(price - strike);
         move_percent := 100 * buffer / price;
         IF v_is_plain THEN
