@@ -1,6 +1,6 @@
--- What counts are made by: how a made-up day is counted, and the constants. Not the text of the
--- functions: another comment must not have a history of years counted again. Whoever changes the
--- counting in a way that the day does not show raises the number in front.
+-- The name of the way in which moves are counted: a hash of how a made-up day is counted and of the
+-- constants. The text of the functions is not in it: another comment must not have a history of years
+-- counted again. A change of the counting that the day does not show raises the number in front.
 --
 -- The day has calm and wild hours, gaps, moves of exactly k × 0.05 %, and once more as prices of
 -- many digits, which are counted in another way. Nothing but whole numbers and divisions makes it,
@@ -28,7 +28,7 @@ RETURN ARRAY(
     ORDER BY p.n
 );
 COMMENT ON FUNCTION upc._probe_closes IS
-    'internal: the window of a made-up day that shows how moves are counted';
+    'the window of a made-up day that shows how moves are counted';
 
 
 CREATE FUNCTION upc._probe_counting()
@@ -67,17 +67,33 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._probe_counting IS
-    'internal: names what moves are counted by, from how a made-up day is counted and from the constants';
+    'the hash of how a made-up day is counted and of the constants';
 
 
--- Tried once an upgrade, and asked for by every build, look and status.
+-- Computed once per upgrade: every build, list and status asks for it.
 DO $do$
 BEGIN
     EXECUTE format(
-        'CREATE FUNCTION upc.counting_hash() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN %L',
+        'CREATE FUNCTION upc._counting_hash() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN %L',
         upc._probe_counting()
     );
 END
 $do$;
+COMMENT ON FUNCTION upc._counting_hash IS
+    'counting_hash as the upgrade computed it';
+
+
+-- The name of the formulas and constants by which moves are counted.
+--
+-- Returns 64 hexadecimal digits. Where a symbol was counted by others, its next build counts its
+-- whole history again.
+-- Errors: none.
+--
+-- Example:
+--   SELECT counting_hash() ~ '^[0-9a-f]{64}$';
+CREATE FUNCTION upc.counting_hash()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN upc._counting_hash();
 COMMENT ON FUNCTION upc.counting_hash IS
-    'names the formulas and constants that moves are counted by: another one, and the next build counts all again';
+    'the name of the formulas and constants by which moves are counted; where a symbol was counted by others, its next build counts all again';

@@ -1,5 +1,13 @@
 -- Curves from counts: the query that volatility and fingerprints share, part by part.
 
+-- The name of a fingerprint, which is also that of its view in analytics.
+--
+-- symbol: * is the pool of all symbols. bucket: momentum bucket in basis points, 99 for the baseline.
+-- Returns the symbol in lower case, and the bucket as C's %03d.
+-- Errors: none.
+--
+-- Example:
+--   SELECT fingerprint_name('BTC', -7) = 'btc_fingerprint_directional_momentum_-07';
 CREATE FUNCTION upc.fingerprint_name(symbol text, bucket integer)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -7,7 +15,8 @@ RETURN CASE fingerprint_name.symbol WHEN '*' THEN 'pooled' ELSE lower(fingerprin
     || '_fingerprint_directional_'
     || CASE
         WHEN fingerprint_name.bucket = upc._baseline() THEN 'baseline'
-        WHEN fingerprint_name.bucket < 0 THEN 'momentum_-' || lpad((-fingerprint_name.bucket)::text, 2, '0')
+        WHEN fingerprint_name.bucket < 0
+            THEN 'momentum_-' || lpad((-fingerprint_name.bucket)::text, 2, '0')
         ELSE 'momentum_' || lpad(fingerprint_name.bucket::text, 3, '0')
     END;
 COMMENT ON FUNCTION upc.fingerprint_name IS

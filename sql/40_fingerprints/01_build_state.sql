@@ -28,6 +28,14 @@ COMMENT ON FUNCTION upc._affected_starts IS
     'the places, in windows laid end to end, of the starting minutes whose pairs or momentum differ between two states of the closes';
 
 
+-- Bring the histogram of a symbol up to its candles for some UTC days.
+--
+-- days: all of one year. A day that was counted before is counted anew only where its candles
+-- changed: what they were is taken out, what they are is put in.
+-- Errors: none; a symbol that is not registered has no candles.
+--
+-- Example:
+--   SELECT count_days('BTC', '{2024-01-01}');
 CREATE FUNCTION upc.count_days(symbol text, days date[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -108,17 +116,31 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.count_days IS
-    'internal: brings the histogram of a symbol up to its candles for some UTC days of one year';
+    'brings the histogram of a symbol up to its candles for some UTC days of one year';
 
 
+-- The key of the advisory lock that a build of a symbol's fingerprints holds.
+--
+-- Errors: none.
+--
+-- Example:
+--   SELECT build_lock_key('BTC') <> build_lock_key('ETH');
 CREATE FUNCTION upc.build_lock_key(symbol text)
 RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN hashtextextended('pyupc fingerprint build of ' || build_lock_key.symbol, 0);
 COMMENT ON FUNCTION upc.build_lock_key IS
-    'the key of the advisory lock that whoever builds the fingerprints of a symbol holds';
+    'the key of the advisory lock that a build of a symbol''s fingerprints holds';
 
 
+-- The UTC days that a build of a symbol has to count, in pieces.
+--
+-- Returns a row per piece, at most half a year each; none where nothing changed since the last build.
+-- Each can be counted and committed on its own, in any order, and two at a time.
+-- Errors: none.
+--
+-- Example:
+--   SELECT count(*) FROM build_pieces('BTC');
 CREATE FUNCTION upc.build_pieces(symbol text)
 RETURNS TABLE (days date[])
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -138,6 +160,13 @@ COMMENT ON FUNCTION upc.build_pieces IS
     'the UTC days that a build of a symbol has to count, in pieces that can be counted and committed independently';
 
 
+-- Note that the histogram of a symbol is being changed.
+--
+-- Until complete_build the symbol has no curves in a refresh.
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT begin_build('BTC');
 CREATE FUNCTION upc.begin_build(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -151,9 +180,16 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.begin_build IS
-    'internal: notes that the histogram of a symbol is being changed; until complete_build the symbol has no curves in a refresh';
+    'notes that the histogram of a symbol is being changed; until complete_build the symbol has no curves in a refresh';
 
 
+-- Note that every piece of a build is in the histogram.
+--
+-- The next refresh publishes the symbol's curves.
+-- Errors: none.
+--
+-- Example:
+--   SELECT complete_build('BTC');
 CREATE FUNCTION upc.complete_build(symbol text)
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -163,7 +199,7 @@ BEGIN ATOMIC
     WHERE b.symbol = complete_build.symbol;
 END;
 COMMENT ON FUNCTION upc.complete_build IS
-    'internal: notes that every piece of a build is in the histogram';
+    'notes that every piece of a build is in the histogram';
 
 
 CREATE FUNCTION upc._is_counted_by_others(symbol text)
@@ -174,9 +210,16 @@ RETURN EXISTS (
     WHERE b.symbol = _is_counted_by_others.symbol AND b.counted_by <> upc.counting_hash()
 );
 COMMENT ON FUNCTION upc._is_counted_by_others IS
-    'whether the histogram of a symbol was counted by other formulas or constants than today''s';
+    'true where the histogram of a symbol was counted by other formulas or constants than today''s';
 
 
+-- Forget the counts of plain moves of a symbol.
+--
+-- The next build counts its whole history again; readers keep the curves until its refresh.
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT reset_counts('BTC');
 CREATE FUNCTION upc.reset_counts(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -198,6 +241,13 @@ COMMENT ON FUNCTION upc.reset_counts IS
     'forgets the counts of plain moves of a symbol, so that the next build counts its whole history again';
 
 
+-- Forget all counts of a symbol, those of standardised moves included.
+--
+-- The next build counts its whole history again; readers keep the curves until its refresh.
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT reset_fingerprints('BTC');
 CREATE FUNCTION upc.reset_fingerprints(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE

@@ -77,11 +77,11 @@ COMMENT ON COLUMN upc.fingerprint_curve.positive IS
 COMMENT ON COLUMN upc.fingerprint_curve.negative IS
     'element k: probability in percent of a move of at most minus the set''s k-th threshold';
 COMMENT ON COLUMN upc.fingerprint_curve.weighted_size IS
-    'how many starting minutes of equal weight tell as much as these of unequal years; NULL where it is imported';
+    'as how many starting minutes of equal weight these of unequal years count; NULL where it is imported';
 COMMENT ON COLUMN upc.fingerprint_curve.effective_size IS
-    'how many independent starting minutes tell as much about a probability of 50 percent: overlapping windows are not independent; NULL where it is imported';
+    'as how many independent starting minutes these count for a probability of 50 percent, since overlapping windows are not independent; NULL where it is imported';
 COMMENT ON COLUMN upc.fingerprint_curve.shrinkage IS
-    'how far the row is to be trusted beside the baseline, 0 (not at all) to 1; NULL where it is imported';
+    'the weight of the row beside the baseline, 0 (none) to 1; NULL where it is imported';
 COMMENT ON INDEX upc.fingerprint_curve_symbol_origin_bucket_minutes_key IS
     'the one probe of compute_strikes; also what lets the view be refreshed while it is read';
 
@@ -115,7 +115,7 @@ COMMENT ON COLUMN upc.fingerprint_set.thresholds IS 'thresholds of all its curve
 COMMENT ON COLUMN upc.fingerprint_set.made_at IS 'when the build was completed, or the set imported';
 COMMENT ON COLUMN upc.fingerprint_set.source IS 'what the set was made from';
 COMMENT ON COLUMN upc.fingerprint_set.is_in_use IS
-    'whether compute_strikes answers from it: the one that was asked for if it exists (built, unless told otherwise), else the other one';
+    'true where compute_strikes answers from it: the set that use_fingerprints chose, built by default; the other one where that does not exist';
 
 
 CREATE MATERIALIZED VIEW upc.fingerprint_grid
@@ -269,6 +269,13 @@ COMMENT ON FUNCTION upc._refresh_grid IS
     'publishes the symbols and which of their sets answer: grids and named views change together at commit';
 
 
+-- Publish the counts of all complete builds, and what was imported.
+--
+-- Curves, grids and named views change together when the transaction commits; readers never wait.
+-- Errors: none.
+--
+-- Example:
+--   SELECT refresh_fingerprints();
 CREATE FUNCTION upc.refresh_fingerprints()
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -285,4 +292,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.refresh_fingerprints IS
-    'publishes the histograms of all complete builds and what was imported: curves, grids and named views change together at commit';
+    'publishes the counts of all complete builds, and what was imported: curves, grids and named views change together at commit';

@@ -1,4 +1,4 @@
--- The named fingerprints: one view each, for psql and for whoever knew the predecessor's tables.
+-- The named fingerprints: one view each, for psql and for users of the predecessor's tables.
 
 CREATE VIEW upc.fingerprint_catalogue AS
 SELECT

@@ -1,4 +1,4 @@
--- What there is: the fingerprints one by one, and how far the build of each symbol is.
+-- Lists: the fingerprints one by one, and the state of each symbol's build.
 
 CREATE VIEW upc.fingerprint_state AS
 SELECT
@@ -21,10 +21,10 @@ SELECT
 FROM upc_data.symbol AS s
 LEFT JOIN upc_data.fingerprint_build AS b USING (symbol);
 COMMENT ON VIEW upc.fingerprint_state IS
-    'how far the build of each symbol''s fingerprints is';
+    'the state of each symbol''s build';
 COMMENT ON COLUMN upc.fingerprint_state.symbol IS 'symbol';
 COMMENT ON COLUMN upc.fingerprint_state.is_complete IS
-    'whether the last build was completed; a symbol without a complete build has no curves in the next refresh';
+    'true where the last build was completed; a symbol without a complete build has no curves in the next refresh';
 COMMENT ON COLUMN upc.fingerprint_state.days_counted IS 'UTC days in the histogram';
 COMMENT ON COLUMN upc.fingerprint_state.days_pending IS
     'UTC days whose candles changed since they were counted';
@@ -33,7 +33,7 @@ COMMENT ON COLUMN upc.fingerprint_state.started_at IS 'when the last build began
 COMMENT ON COLUMN upc.fingerprint_state.completed_at IS
     'when the last build was completed; NULL while it is not';
 COMMENT ON COLUMN upc.fingerprint_state.is_outdated IS
-    'whether the histogram was counted by other formulas or constants than today''s: the next build counts all again';
+    'true where the histogram was counted by other formulas or constants than today''s: the next build counts all again';
 
 
 CREATE VIEW upc.fingerprint_list AS
@@ -68,7 +68,7 @@ COMMENT ON COLUMN upc.fingerprint_list.bucket IS
     'momentum bucket, basis points; 99 is the baseline';
 COMMENT ON COLUMN upc.fingerprint_list.origin IS
     'built from candles, or imported; NULL where there is no curve';
-COMMENT ON COLUMN upc.fingerprint_list.is_in_use IS 'whether compute_strikes answers from it';
+COMMENT ON COLUMN upc.fingerprint_list.is_in_use IS 'true where compute_strikes answers from it';
 COMMENT ON COLUMN upc.fingerprint_list.minutes IS 'how many distances in minutes have a curve';
 COMMENT ON COLUMN upc.fingerprint_list.smallest_sample IS
     'starting minutes behind the distance that has the fewest, unweighted; NULL where imported';

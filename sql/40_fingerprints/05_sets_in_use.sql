@@ -53,7 +53,7 @@ COMMENT ON FUNCTION upc._require_set IS
 -- Errors: UP002 symbol, UP012 origin, UP013 a symbol without fingerprints of that origin.
 --
 -- Example:
---   SELECT upc.use_fingerprints('built', '{BTC}');
+--   SELECT use_fingerprints('built', '{BTC}');
 CREATE FUNCTION upc.use_fingerprints(origin text, symbols text[] DEFAULT NULL)
 RETURNS SETOF text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

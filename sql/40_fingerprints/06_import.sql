@@ -1,10 +1,13 @@
--- Import: fingerprints that somebody else computed, kept with every digit, beside the built ones.
+-- Import: fingerprints computed elsewhere, kept with every digit beside the built ones.
 
--- Begin to read a set of fingerprints: create the temporary tables pg_temp.staged_fingerprint and
--- pg_temp.staged_curve, which the caller fills by COPY, for the rest of the transaction. Buckets
+-- Begin to read a set of fingerprints: create the temporary tables that the caller fills by COPY.
+--
+-- They are pg_temp.staged_fingerprint and pg_temp.staged_curve, for the rest of the transaction. Buckets
 -- and minutes as in upc_data.imported_curve; the arrays go by ascending threshold.
--- Errors: UP002 for a symbol that is not registered.
--- Example: SELECT upc.begin_fingerprint_import('BTC');
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT begin_fingerprint_import('BTC');
 CREATE FUNCTION upc.begin_fingerprint_import(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -31,11 +34,9 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.begin_fingerprint_import IS
-    'Begin to read a set of fingerprints: create the temporary tables that the caller fills by COPY';
+    'begins to read a set of fingerprints: creates the temporary tables that the caller fills by COPY';
 
 
--- Whether the staged set is the imported one, to the last digit and to the order of columns and
--- rows.
 CREATE FUNCTION upc._is_imported(symbol text, thresholds numeric[])
 RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -69,12 +70,13 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._is_imported IS
-    'whether the staged set is the imported one, to the last digit and to the order of columns and rows';
+    'true where the staged set is the imported one, to the last digit and to the order of columns and rows';
 
 
--- Make the staged set the imported one of a symbol, in place of another if there is one, and
--- publish it. Where the same set is there already, nothing changes. compute_strikes goes on
--- answering from fingerprints built from candles if the symbol has them; see use_fingerprints.
+-- Make the staged set the imported one of a symbol and publish it, in place of another if there is one.
+--
+-- Where the same set is there already, nothing changes. compute_strikes goes on answering from
+-- fingerprints built from candles if the symbol has them; see use_fingerprints.
 --
 -- source: where the set comes from, in words. thresholds: percent, ascending, one for each element
 -- of the staged arrays.
@@ -82,11 +84,12 @@ COMMENT ON FUNCTION upc._is_imported IS
 -- gone or changed with their set; in_use, the origin that compute_strikes answers from now.
 -- Errors: UP002 symbol; 23514 for a number that is no probability, thresholds that do not ascend,
 -- arrays that do not fit them, or no curve at all.
+--
 -- Example:
---   SELECT upc.begin_fingerprint_import('BTC');
+--   SELECT begin_fingerprint_import('BTC');
 --   INSERT INTO staged_fingerprint VALUES (99, '{">= +0.05%", "<= -0.05%"}', '{15}');
 --   INSERT INTO staged_curve VALUES (99, 15, '{14.96}', '{14.59}');
---   SELECT is_changed FROM upc.import_fingerprints('BTC', 'by hand', '{0.05}');
+--   SELECT is_changed FROM import_fingerprints('BTC', 'by hand', '{0.05}');
 CREATE FUNCTION upc.import_fingerprints(
     symbol text,
     source text,
@@ -114,7 +117,7 @@ BEGIN
                 HINT = 'Pass the thresholds ascending, each once.';
     END IF;
 
-    -- Before anything is read or written: whoever refreshes now must not see the new thresholds
+    -- Before anything is read or written: a refresh that runs now must not see the new thresholds
     -- with the old curves.
     PERFORM upc._await_refresh();
 

@@ -3,16 +3,17 @@
 -- Compare the staged set, cell by cell, with the curves of a symbol and an origin.
 --
 -- thresholds: percent, ascending, one for each element of the staged arrays.
--- Returns one row a staged fingerprint, and one with bucket NULL for all: compared, the cells that
+-- Returns one row per staged fingerprint, and one with bucket NULL for all: compared, the cells that
 -- both have; differing, those of them whose numbers are not equal; missing, staged cells that the
 -- database lacks; largest and mean, the absolute difference over the cells compared in percentage
 -- points, NULL where there is none.
 -- Errors: UP002 symbol, UP012 origin, UP013 no fingerprints of that origin.
+--
 -- Example:
---   SELECT upc.begin_fingerprint_import('BTC');
+--   SELECT begin_fingerprint_import('BTC');
 --   INSERT INTO staged_fingerprint VALUES (99, '{">= +0.05%", "<= -0.05%"}', '{15}');
 --   INSERT INTO staged_curve VALUES (99, 15, '{14.96}', '{14.59}');
---   SELECT missing FROM upc.validate_fingerprints('BTC', 'built', '{0.05}');
+--   SELECT missing FROM validate_fingerprints('BTC', 'built', '{0.05}');
 CREATE FUNCTION upc.validate_fingerprints(symbol text, origin text, thresholds numeric[])
 RETURNS TABLE (
     bucket smallint,

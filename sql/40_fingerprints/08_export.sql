@@ -1,9 +1,14 @@
 -- Export: probabilities as the predecessor's files spell them.
 
--- A probability as a fingerprint file has it: rounded half up as in the named views, without the
--- zeros at its end but for one after the point. decimals: NULL keeps the shortest digits that name
--- the same double.
--- Example: SELECT upc.percent_text(51.8049, 2) = '51.8';
+-- A probability in percent as a fingerprint file has it.
+--
+-- decimals: NULL keeps the shortest digits that name the same double.
+-- Returns the number rounded half up as in the named views, without the zeros at its end but for one
+-- after the point.
+-- Errors: none.
+--
+-- Example:
+--   SELECT percent_text(51.8049, 2) = '51.8';
 CREATE FUNCTION upc.percent_text(probability double precision, decimals integer)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -1,5 +1,4 @@
--- Health of the fingerprints: whether what was counted is published, and was counted as it would be
--- today.
+-- Health of the fingerprints: is what was counted published, and counted as it would be today?
 
 CREATE FUNCTION upc._unpopulated_views()
 RETURNS text[]
@@ -17,16 +16,18 @@ RETURN ARRAY(
     ORDER BY c.relname
 );
 COMMENT ON FUNCTION upc._unpopulated_views IS
-    'the indexed views that nobody may read, as a restore that was not completed leaves them';
+    'the indexed views that cannot be read, as a restore that was not completed leaves them';
 
 
--- What is the matter with the fingerprints of a symbol; NULL if nothing is.
+-- The problem of a symbol's fingerprints: not published, or counted by other formulas than today's.
 --
--- is_red: nothing answers. A restore that was not completed leaves indexed views that nobody may
--- read, or that lack what the tables behind them hold.
+-- Returns problem, in words, NULL where there is none, and is_red, true where nothing answers. A restore
+-- that was not completed leaves indexed views that cannot be read, or that lack what the tables behind
+-- them hold.
+-- Errors: none.
 --
 -- Example:
---   SELECT f.problem IS NULL AS is_well FROM upc.fingerprint_problem('BTC') AS f;
+--   SELECT f.problem IS NULL AS is_well FROM fingerprint_problem('BTC') AS f;
 CREATE FUNCTION upc.fingerprint_problem(symbol text, OUT is_red boolean, OUT problem text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -88,4 +89,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.fingerprint_problem IS
-    'what is the matter with the fingerprints of a symbol: not published, or counted by other formulas than today''s; NULL if nothing is';
+    'the problem of a symbol''s fingerprints: not published, or counted by other formulas than today''s; NULL where there is none';

@@ -1,7 +1,8 @@
 -- The whole build of a symbol in one call.
 
--- Counts what is new or corrected in the candles of a symbol and refreshes the fingerprints. What was
--- counted by other formulas or constants is counted again.
+-- Count what is new or corrected in the candles of a symbol and refresh its fingerprints.
+--
+-- What was counted by other formulas or constants is counted again.
 --
 -- One transaction on one core: readers see the old fingerprints until it commits.
 -- Returns the number of UTC days counted; 0 means that nothing had changed.

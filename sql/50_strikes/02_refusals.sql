@@ -114,23 +114,6 @@ COMMENT ON FUNCTION upc._refuse_question IS
     'raises the error that says what makes no sense in a question for probabilities';
 
 
-CREATE FUNCTION upc._refuse_fingerprint(symbol text)
-RETURNS void
-LANGUAGE plpgsql STABLE PARALLEL SAFE
-AS $fn$
-BEGIN
-    PERFORM upc.require_symbol(symbol);
-    RAISE EXCEPTION 'no fingerprint answers for %', symbol
-        USING
-            ERRCODE = 'UP006',
-            DETAIL = 'Neither the symbol nor the pool of all symbols has one.',
-            HINT = 'Load candles and run "pyupc fingerprints build", or import fingerprints.';
-END
-$fn$;
-COMMENT ON FUNCTION upc._refuse_fingerprint IS
-    'raises the error that says that no fingerprint answers for a symbol';
-
-
 CREATE FUNCTION upc._refuse_forecast(symbol text)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE

@@ -1,4 +1,4 @@
--- Lookup: which cell of a fingerprint answers a question.
+-- Lookup: the cell of a fingerprint that answers a question.
 
 CREATE FUNCTION upc._seconds_to_hour(at timestamptz)
 RETURNS integer
@@ -19,17 +19,6 @@ LANGUAGE sql STABLE PARALLEL SAFE
 RETURN date_bin('1 hour', _next_hour.at, '2000-01-01 00:00:00+00') + interval '1 hour';
 COMMENT ON FUNCTION upc._next_hour IS
     'the next full hour; an hour later exactly on one';
-
-
-CREATE FUNCTION upc._asked_bucket(momentum double precision)
-RETURNS integer
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE
-    WHEN _asked_bucket.momentum IS NULL THEN upc._baseline()
-    ELSE least(98, greatest(-98, _asked_bucket.momentum))::integer
-END;
-COMMENT ON FUNCTION upc._asked_bucket IS
-    'the bucket that a momentum in basis points asks for: the nearest integer, half to even; NULL asks for the baseline, 99';
 
 
 -- The curve that answers a question, and the grid on which it is read: one probe of either index.

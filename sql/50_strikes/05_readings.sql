@@ -1,4 +1,4 @@
--- Readings: a curve as a question needs it, whatever the model, the method and what settles it.
+-- Readings: the curve that a question is read off, whatever its model, method and settlement.
 
 CREATE TYPE upc._reading AS (
     strike_step double precision,
@@ -18,7 +18,7 @@ CREATE TYPE upc._reading AS (
     deviation double precision
 );
 COMMENT ON TYPE upc._reading IS
-    'a curve and how moves of the price become places on it: s percent are (slope * s + shift) / unit; where decided is not NULL, nothing is open any more and no curve is needed; deviation: the forecast standard deviation of the move, percent';
+    'a curve, and how moves of the price are looked up on it: s percent at (slope * s + shift) / unit; where decided, a price, is not NULL, the outcome is known and no curve is needed; deviation: the forecast standard deviation of the move, percent';
 
 
 CREATE FUNCTION upc._volatility_edges()
@@ -348,7 +348,7 @@ COMMENT ON FUNCTION upc._volatility_reading IS
     'the curve that a question about moves in units of their forecast is read off, and that unit in percent';
 
 
--- The reading of a question: a curve, and how moves of the price become places on it.
+-- The reading of a question: a curve, and how moves of the price are looked up on it.
 --
 -- Errors: those of compute_strikes.
 CREATE FUNCTION upc._question_reading(question upc._question)
@@ -421,4 +421,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._question_reading IS
-    'the curve that a question is read off, whatever the model, the method and what settles it, and how moves become places on it';
+    'the curve that a question is read off, whatever the model, the method and what settles it, and how moves are looked up on it';

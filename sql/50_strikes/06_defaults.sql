@@ -1,5 +1,5 @@
--- Defaults: what a question is taken to ask where it leaves the model, the method or the settlement
--- out. SQL functions keep the predecessor's: NULL is what asks for these.
+-- Defaults of a question that leaves its model, its method or its settlement out. Left out of a call,
+-- an argument has the predecessor's value; NULL asks for these.
 
 CREATE FUNCTION upc._question_defaults(
     symbol text,
@@ -37,16 +37,17 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._has_volatility_curves IS
-    'whether a symbol has fingerprints of standardised moves';
+    'true where a symbol has fingerprints of standardised moves';
 
 
 -- A question with what it leaves out filled in, so that it can be answered.
 --
--- Arguments as in compute_strikes; what is NULL is filled in as by question_defaults. What was asked
--- for is kept; where only a default cannot be answered, momentum stands in for volatility, and the
--- close for the average, as in a tick.
+-- Arguments as in compute_strikes. A NULL becomes volatility, linear, and average for a symbol that Kalshi
+-- settles, else close. Arguments that were given stay; where a default cannot be answered, momentum
+-- stands in for volatility, and the close for the average, as in a tick.
 -- Returns the question, with the seconds to the close and what was seen of the last minute, and in
 -- stand_in what answers for what, NULL where nothing does. It refuses nothing: compute_strikes does.
+-- Errors: none.
 --
 -- Example:
 --   SELECT used_model, used_method FROM complete_question('ETH', model => 'momentum');
