@@ -35,6 +35,7 @@ from pyupc.exchange import history as exchange_module
 from pyupc.exchange.answer import Answer, judge
 from pyupc.exchange.history import Exchange
 from tests.support.hours import away_from_the_minute
+from tests.support.warm import COMMAND, Pyupc
 
 ROOT = Path(__file__).parents[2]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -852,9 +853,9 @@ def test_offsets_and_seconds(server: Coinbase, dsn: str) -> None:
 
 
 def start(*options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "pyupc", "candles", *options]
+    command = [*COMMAND, "candles", *options]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
+    return Pyupc(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

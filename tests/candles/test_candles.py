@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from hypothesis import strategies as st
 from pyupc.candles import files as candle_files
 from pyupc.cli import main
 from pyupc.database.connect import connect
+from tests.support.warm import COMMAND, Pyupc
 
 ROOT = Path(__file__).parents[2]
 HEADER = "timestamp,open,high,low,close,volume"
@@ -436,8 +436,8 @@ def test_settings_of_the_database_do_not_matter(
 
 
 def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "pyupc", "candles", "load", *arguments, "--symbol", "BTC"],
+    return Pyupc(
+        [*COMMAND, "candles", "load", *map(str, arguments), "--symbol", "BTC"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

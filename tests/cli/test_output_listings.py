@@ -23,7 +23,8 @@ from pyupc.database.connect import connect
 from tests.cli.test_output import LISTINGS
 from tests.support import backtesting, kalshi_server, legacy_files
 from tests.support.judging import log_tick
-from tests.support.market import REPOSITORY, on_terminal
+from tests.support.market import on_terminal
+from tests.support.warm import REPOSITORY
 
 Rows = list[dict[str, Any]]
 

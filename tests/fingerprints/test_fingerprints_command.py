@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -22,6 +21,7 @@ from click.testing import CliRunner, Result
 from pyupc.cli import main
 from pyupc.database.connect import connect
 from pyupc.fingerprints.pieces import Piece, Queue
+from tests.support.warm import COMMAND, Pyupc
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -37,8 +37,8 @@ def pyupc(*arguments: str) -> Result:
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "pyupc", "fingerprints", *arguments],
+    return Pyupc(
+        [*COMMAND, "fingerprints", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from pyupc.database.connect import connect
-from tests.support.market import REPOSITORY, fill, pyupc, rows
+from tests.support.market import fill, pyupc, rows
+from tests.support.warm import REPOSITORY
 
 Rows = dict[str, dict[str, Any]]
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.support.market import REPOSITORY, rows
+from tests.support.market import rows
+from tests.support.warm import COMMAND, REPOSITORY, Pyupc
 
 SECRET = "hunter2secret"
 
@@ -118,8 +118,8 @@ def notifying(dsn: str, folder: Path, *arguments: str) -> Iterator[Running]:
     """The command under way; killed at the end unless it has ended by then."""
     path = folder / f"notify-{len(list(folder.glob('notify-*')))}.log"
     with path.open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pyupc", "notify", *arguments],
+        process: subprocess.Popen[str] = Pyupc(
+            [*COMMAND, "notify", *arguments],
             env=environment(dsn),
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -28,6 +28,7 @@ from tests.notify.receivers import (
     receiving,
     until,
 )
+from tests.support import warm
 
 TERMINATE = (
     "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -43,14 +44,7 @@ def receiver() -> Iterator[Receiver]:
 
 def run(dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pyupc", "notify", *arguments],
-        env=environment(dsn),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = warm.run("notify", *arguments, env=environment(dsn))
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stderr + done.stdout
     return done

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,9 @@ from pyupc.errors import UsageProblem
 from pyupc.settings.rules import RULES, connection_options, seconds
 from tests.support.engine import Connection, scalar
 from tests.support.feed_servers import Exchange, serving
-from tests.support.market import REPOSITORY, start
+from tests.support.market import start
 from tests.support.settings_files import pyupc
+from tests.support.warm import REPOSITORY, run
 
 
 def setting(dsn: str, name: str, fallback: str = "none") -> Any:
@@ -37,14 +36,8 @@ def sqlstate(conn: Connection, query: str, *parameters: Any) -> str | None:
 
 
 def through_psql(query: str, *arguments: str | Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "pyupc", *arguments, "db", "psql", "-XAtc", query],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
+    done = run(*arguments, "db", "psql", "-XAtc", query)
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 

@@ -8,7 +8,6 @@ import os
 import pty
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pyupc.database.connect import connect
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.support.warm import COMMAND, REPOSITORY, Pyupc
 
 # Four days of candles, the last of them the one that a replay shows.
 SINCE = "2026-03-02 00:00+00"
@@ -43,8 +41,8 @@ def fill(dsn: str, symbols: tuple[str, ...] = SYMBOLS) -> None:
 
 def start(dsn: str, *arguments: str | Path) -> subprocess.Popen[str]:
     """`pyupc …` on that database, without a terminal."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "pyupc", *map(str, arguments)],
+    return Pyupc(
+        [*COMMAND, *map(str, arguments)],
         env={**os.environ, "PYUPC_DSN": dsn, "PYTHONPATH": str(REPOSITORY)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -97,13 +95,14 @@ def on_terminal(
     # Workers of a test run may carry a size of their own, which would win over the terminal's.
     inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     output = b""
-    with subprocess.Popen(
-        [sys.executable, "-m", "pyupc", *map(str, arguments)],
+    process: subprocess.Popen[bytes] = Pyupc(
+        [*COMMAND, *map(str, arguments)],
         env={**inherited, **environment},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-    ) as process:
+    )
+    with process:
         os.close(theirs)
         # Linux reports the end of a terminal as an error.
         with suppress(OSError):

@@ -24,6 +24,7 @@ import psycopg
 
 from pyupc.errors import PyupcError
 from tests.support.hours import far_close
+from tests.support.warm import REPOSITORY
 
 EXCHANGE = "made_up"
 SERIES = {"BTC": ("KXBTCD", 250, 97_000), "ETH": ("KXETHD", 20, 3_500)}
@@ -197,7 +198,6 @@ def feeding(
     markets: bool = False,
     more: Mapping[str, str] | None = None,
 ) -> Iterator[Feed]:
-    from tests.support.market import REPOSITORY
 
     closes = [str(far_close().minute)] if markets else []
     options = [dsn, str(path), ",".join(symbols), str(every), *closes]

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.support.market import REPOSITORY
+from tests.support.warm import COMMAND, REPOSITORY, Pyupc
 
 # That a price or quotes have grown old, that another model or settlement answers, or that they are
 # back: what follows from a fault, and no fault.
@@ -111,8 +110,8 @@ def ticking(
     arguments = ["tick", "--feed", "database", "--interval", str(interval), "--out", str(folder)]
     arguments += [part for symbol in symbols for part in ("--symbol", symbol)]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pyupc", *arguments, *options],
+        process: subprocess.Popen[bytes] = Pyupc(
+            [*COMMAND, *arguments, *options],
             env=environment(dsn, more),
             stdin=subprocess.DEVNULL,
             stdout=output,

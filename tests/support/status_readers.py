@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.support.processes import environment
+from tests.support.warm import run
 
 # A health check that hangs is as bad as one that lies.
 LIMIT_SECONDS = 15.0
@@ -44,15 +43,7 @@ class Light:
 
 def ask(dsn: str) -> tuple[int, dict[str, Any]]:
     """Exit code and document of `pyupc status`; where there is no database, what it says."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pyupc", "status", "--json"],
-        env=environment(dsn),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_SECONDS,
-        check=False,
-    )
+    done = run("status", "--json", env=environment(dsn), timeout=LIMIT_SECONDS)
     assert "Traceback" not in done.stderr
     assert done.returncode in (0, 1, 3), done.stderr
     if done.returncode == 3:

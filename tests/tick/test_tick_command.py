@@ -13,7 +13,6 @@ import pytest
 
 from pyupc.database.connect import connect
 from tests.support.market import (
-    REPOSITORY,
     SYMBOLS,
     WRITTEN,
     fill,
@@ -31,6 +30,7 @@ from tests.support.ticking import (
     ticking,
     until,
 )
+from tests.support.warm import REPOSITORY
 
 # A reader beside it, signals, and who may tick.
 

@@ -20,7 +20,8 @@ from psycopg.conninfo import make_conninfo
 from pyupc import __version__
 from pyupc.database.connect import connect
 from tests.support.cluster import Server
-from tests.support.market import REPOSITORY, going, pyupc, until
+from tests.support.market import going, pyupc, until
+from tests.support.warm import REPOSITORY
 from tests.web.serving import Served, events, serving
 
 

@@ -17,9 +17,10 @@ from playwright.sync_api import Browser
 
 from pyupc.database.connect import connect
 from tests.support.cluster import Server
-from tests.support.market import REPOSITORY, going, pyupc, read, rows, until
+from tests.support.market import going, pyupc, read, rows, until
 from tests.support.price_feed import Feed, feeding
 from tests.support.ticking import FROM
+from tests.support.warm import REPOSITORY
 from tests.web.browser import PHONE, WIDE, Visit, browsing, visiting
 from tests.web.serving import serving
 
