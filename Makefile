@@ -35,7 +35,8 @@ test: $(VENV)/installed-test
 test-all: $(VENV)/installed-test
 	@echo "==> all tests, half an hour or more on two cores, the slowest files first"
 	@echo "    on the first of: PYUPC_TEST_DSN, a Docker daemon, an embedded PostgreSQL"
-	@$(RUN_TESTS) $(PYTEST)
+	@echo "    each command from scratch; the quick tests fork theirs off a Python that has loaded pyupc"
+	@PYUPC_TEST_COLD=1 $(RUN_TESTS) $(PYTEST)
 
 docs: $(VENV)/installed-docs
 	@echo "==> the manual, strictly, into docs/site; to search in it: python3 -m http.server -d docs/site"
