@@ -1,8 +1,9 @@
--- Rights: who may read, and who may tick, feed and trade. Two roles without login, of the whole
--- server, carry them; a rebuild drops what was granted on functions and views, and grants it again.
+-- Rights: two roles without login, of the whole server, for readers and for ticks, feeds and trades.
+-- Their rights on each object are granted in 00_core/01_granting.sql; a rebuild drops those on
+-- functions and views, and grants them again.
 --
---   upc_reader    may read everything and change nothing.
---   upc_operator  may read everything, write what ticks, feeds, trades and builds write, and call
+--   upc_reader    reads everything and changes nothing.
+--   upc_operator  reads everything, writes what ticks, feeds, trades and builds write, and calls
 --                 every function.
 --
 -- upc_operator has all rights of its own instead of being a member of upc_reader: a membership
@@ -39,8 +40,11 @@ COMMENT ON FUNCTION upc._create_role IS
 
 -- Take from PUBLIC what lets everybody write to the database outside of our schemas: TEMPORARY and
 -- CREATE on the database, CREATE on the schema public and, for which it takes a superuser, the
--- functions that create or write large objects. What was taken is noted in the comment on upc_data,
--- so that the downgrade that ends with nothing of ours can give it back.
+-- functions that create or write large objects. The rights taken are noted in the comment on upc_data,
+-- so that the downgrade that ends with nothing of ours can give them back.
+--
+-- Example:
+--   SELECT upc.revoke_public_rights();
 CREATE FUNCTION upc.revoke_public_rights()
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -119,8 +123,12 @@ COMMENT ON FUNCTION upc.revoke_public_rights IS
 
 
 -- Create the two roles, take from PUBLIC what is not for everybody, and grant the roles their
--- rights. Every upgrade ends with it; a user who may not do all of it does what he may.
--- Example: SELECT upc.set_up_rights();
+-- rights. Every upgrade ends with it; a user without all of its privileges does a part of it.
+--
+-- reader, operator: names of the roles.
+--
+-- Example:
+--   SELECT upc.set_up_rights();
 CREATE FUNCTION upc.set_up_rights(
     reader text DEFAULT 'upc_reader',
     operator text DEFAULT 'upc_operator'

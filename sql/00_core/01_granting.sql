@@ -1,7 +1,12 @@
 -- Granting: the rights of upc_reader and upc_operator on every object of ours. The roles themselves:
 -- 99_rights.sql.
 
--- What upc_operator may do to tables beside reading them. Rows that are locked want UPDATE.
+-- Privileges of upc_operator on tables beside SELECT. Rows that are locked want UPDATE.
+--
+-- Returns a row per table of upc_data that it may write to.
+--
+-- Example:
+--   SELECT 'INSERT' = ANY (w.privileges) FROM upc.operator_writes() AS w WHERE w.name = 'price';
 CREATE FUNCTION upc.operator_writes(OUT name text, OUT privileges text[])
 RETURNS SETOF record
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -34,36 +39,26 @@ BEGIN ATOMIC
         ('write_probe', '{INSERT,UPDATE}');
 END;
 COMMENT ON FUNCTION upc.operator_writes IS
-    'what upc_operator may do to the tables of upc_data beside reading them';
+    'the privileges of upc_operator on the tables of upc_data beside reading them';
 
 
--- The rights on our schemas, tables, views and functions that are not as they should be: what the
--- two roles lack, and what PUBLIC or the reader have beyond theirs. The operator may have more.
--- Only of objects whose rights are the current user's to give; in upc and analytics only of what is
--- recorded as the engine's own.
-CREATE FUNCTION upc._rights_to_change(
-    reader text,
-    operator text,
-    OUT is_grant boolean,
-    OUT privilege text,
+-- Our schemas, and the relations and routines in them, whose rights are the current user's to give,
+-- with the rights that there are; in upc and analytics only what is recorded as the engine's own.
+-- trait: kind of the relation or volatility of the routine, as in the catalogues.
+CREATE FUNCTION upc._granted_objects(
     OUT kind text,
-    OUT object text,
-    OUT grantee text
+    OUT oid oid,
+    OUT schema text,
+    OUT name text,
+    OUT trait "char",
+    OUT acl aclitem[],
+    OUT identity text
 )
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    WITH role (oid, name) AS (
-        SELECT r.oid, r.rolname::text
-        FROM pg_roles AS r
-        WHERE r.rolname IN (_rights_to_change.reader, _rights_to_change.operator)
-
-        UNION ALL
-
-        SELECT 0, 'public'
-    ),
-    object (kind, classid, oid, schema, name, trait, owner, acl) AS (
+    WITH object (kind, classid, oid, schema, name, trait, owner, acl) AS (
         SELECT
             'SCHEMA', 'pg_namespace'::regclass, n.oid, NULL, n.nspname, NULL::"char", n.nspowner,
             coalesce(n.nspacl, acldefault('n', n.nspowner))
@@ -92,20 +87,50 @@ BEGIN ATOMIC
         FROM pg_proc AS p
         JOIN pg_namespace AS n ON n.oid = p.pronamespace
         WHERE n.nspname IN ('upc_data', 'upc', 'analytics')
-    ),
-    ours AS (
-        SELECT o.*, d.identity
-        FROM object AS o
-        CROSS JOIN LATERAL pg_identify_object(o.classid, o.oid, 0) AS d
-        WHERE pg_has_role(o.owner, 'USAGE')
-            AND (
-                o.schema IS NULL
-                OR o.schema = 'upc_data'
-                OR EXISTS (
-                    SELECT FROM upc_data.engine_object AS recorded
-                    WHERE recorded.identity = d.type || ' ' || d.identity
-                )
+    )
+    SELECT o.kind, o.oid, o.schema, o.name, o.trait, o.acl, d.identity
+    FROM object AS o
+    CROSS JOIN LATERAL pg_identify_object(o.classid, o.oid, 0) AS d
+    WHERE pg_has_role(o.owner, 'USAGE')
+        AND (
+            o.schema IS NULL
+            OR o.schema = 'upc_data'
+            OR EXISTS (
+                SELECT FROM upc_data.engine_object AS recorded
+                WHERE recorded.identity = d.type || ' ' || d.identity
             )
+        );
+END;
+COMMENT ON FUNCTION upc._granted_objects IS
+    'our schemas, relations and routines whose rights are the current user''s to give, with the rights that there are';
+
+
+-- Rights on our schemas, tables, views and functions that are not as they should be: those that the
+-- two roles lack, and those that PUBLIC or the reader have beyond theirs. The operator may have more.
+CREATE FUNCTION upc._rights_to_change(
+    reader text,
+    operator text,
+    OUT is_grant boolean,
+    OUT privilege text,
+    OUT kind text,
+    OUT object text,
+    OUT grantee text
+)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH role (oid, name) AS (
+        SELECT r.oid, r.rolname::text
+        FROM pg_roles AS r
+        WHERE r.rolname IN (_rights_to_change.reader, _rights_to_change.operator)
+
+        UNION ALL
+
+        SELECT 0, 'public'
+    ),
+    ours AS MATERIALIZED (
+        SELECT o.* FROM upc._granted_objects() AS o
     ),
     wanted AS (
         SELECT o.kind, o.identity, r.name AS grantee, w.privilege
@@ -170,8 +195,11 @@ COMMENT ON FUNCTION upc._rights_to_change IS
 -- Grant the two roles their rights on our schemas, tables, views and functions, as far as the roles
 -- exist, and take from PUBLIC what it has on them. Where all is as it should be, nothing is written.
 --
+-- reader, operator: names of the roles.
 -- Returns the number of rights that were granted or revoked.
--- Example: SELECT upc.grant_rights() = 0 AS is_complete;
+--
+-- Example:
+--   SELECT upc.grant_rights() = 0 AS is_complete;
 CREATE FUNCTION upc.grant_rights(
     reader text DEFAULT 'upc_reader',
     operator text DEFAULT 'upc_operator'

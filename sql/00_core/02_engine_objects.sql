@@ -1,9 +1,13 @@
--- What belongs to the engine. An upgrade drops the schemas upc and analytics only after it has
--- found that everything in them, and everything that depends on them, is recorded.
+-- Objects of the engine. An upgrade drops the schemas upc and analytics only after it has found that
+-- everything in them, and everything that depends on them, is recorded.
 
--- Every object in the schemas upc and analytics, or depending on one that is, without the
--- internal parts of such an object (row types, rules of views, indexes of constraints, TOAST).
--- `is_new`: the transaction that asks has created it.
+-- Every object in the schemas upc and analytics, or depending on one that is, without the internal
+-- parts of such an object (row types, rules of views, indexes of constraints, TOAST).
+--
+-- Returns a row per object. is_new: created by the transaction that asks.
+--
+-- Example:
+--   SELECT count(*) > 100 FROM upc.engine_object_candidates();
 CREATE FUNCTION upc.engine_object_candidates(OUT identity text, OUT is_new boolean)
 RETURNS SETOF record
 LANGUAGE sql
@@ -71,11 +75,14 @@ END;
 COMMENT ON FUNCTION upc.engine_object_candidates IS
     'Every object in the schemas upc and analytics, or depending on one that is';
 
+
 -- Record what this transaction has created in the schemas upc and analytics, or on top of them,
--- as the engine's own, forget what no longer exists, and grant the rights on it. Whatever creates
+-- as the engine's own, forget what no longer exists, and grant the rights on it. Code that creates
 -- views at run time calls it in the same transaction: an upgrade refuses to drop what is not
 -- recorded, and a reader could not read it.
--- Example: SELECT upc.record_engine_objects();
+--
+-- Example:
+--   SELECT upc.record_engine_objects();
 CREATE FUNCTION upc.record_engine_objects()
 RETURNS void
 LANGUAGE plpgsql

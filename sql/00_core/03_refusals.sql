@@ -1,5 +1,11 @@
 -- Refusals that several functions share: the errors of arguments that cannot be.
 
+-- Refuse a symbol that is not registered: the guard in front of everything that takes one.
+--
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT upc.require_symbol('BTC');
 CREATE FUNCTION upc.require_symbol(symbol text)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE

@@ -1,11 +1,10 @@
 -- Rules: the limits and switches that people set, each defined here and nowhere else.
 
--- Every rule that there is. The list between the marks is JSON, since the command line reads it too,
--- which has to check a config.toml without a database.
+-- All rules. The list between the marks is JSON, since the command line reads it too, which has to
+-- check a config.toml without a database.
 --
--- kind: interval, number or switch. The value lies from at_least to at_most; is_above: not at_least
--- itself.
--- An interval whose at_most is infinity may be 'infinity', too.
+-- Returns a row per rule. kind: interval, number or switch. The value lies from at_least to at_most;
+-- is_above: at_least itself excluded. An interval whose at_most is infinity may be 'infinity', too.
 --
 -- Example:
 --   SELECT d.fallback = '15 s' AS is_known FROM upc.rule_definitions() AS d WHERE d.name = 'fresh_for';
@@ -54,22 +53,22 @@ AS $fn$
     ORDER BY e.place
 $fn$;
 COMMENT ON FUNCTION upc.rule_definitions IS
-    'every rule that there is: its kind, its default, its bounds, its unit and what it means';
+    'all rules: kind, default, bounds, unit and meaning';
 
 
--- The default of a rule; NULL for a name that is none. A constant name is looked up while planning.
+-- Default of a rule; NULL for an unknown name. A constant name is looked up while planning.
 CREATE FUNCTION upc._rule_fallback(name text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (
     SELECT d.fallback FROM upc.rule_definitions() AS d WHERE d.name = _rule_fallback.name
 );
-COMMENT ON FUNCTION upc._rule_fallback IS 'the default of a rule; NULL for a name that is none';
+COMMENT ON FUNCTION upc._rule_fallback IS 'the default of a rule; NULL for an unknown name';
 
 
--- The value of a rule as it is stored: trimmed, numbers plain, switches on or off.
+-- Value of a rule as it is stored: trimmed, numbers plain, switches on or off.
 --
--- Errors: UP029 a name that is no rule; 22023 a value that the rule cannot have.
+-- Errors: UP029 unknown rule; 22023 a value outside of its bounds.
 --
 -- Example:
 --   SELECT upc._rule_text('stop_verify', 'yes') = 'on' AS is_switch;
@@ -146,4 +145,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._rule_text IS
-    'the value of a rule as it is stored; raises UP029 for a name that is none, 22023 for a value that it cannot have';
+    'the value of a rule as it is stored; raises UP029 for an unknown rule, 22023 for a value outside of its bounds';

@@ -1,5 +1,7 @@
 -- Rules in force: a setting, else the table, else the default; how they are set, and their list.
 
+-- Rule as upc_data.rule has it, or as a tick has cached it; NULL where it is not set.
+-- Errors: 22023 a value that has been broken there by hand.
 CREATE FUNCTION upc._stored_rule(name text)
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -8,7 +10,7 @@ DECLARE
     v_cached text := current_setting('upc.cached_rules', true);
     v_value text;
 BEGIN
-    -- In a tick they have been read, and checked.
+    -- A tick has read and checked them.
     IF v_cached = '{}' THEN
         RETURN NULL;
     ELSIF v_cached <> '' THEN
@@ -23,12 +25,12 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._stored_rule IS
-    'internal: a rule as upc_data.rule has it, NULL where it does not; raises 22023 if it has been broken there';
+    'a rule as upc_data.rule has it, NULL where it is not set; raises 22023 if it has been broken there';
 
 
--- Read all rules of the table at once and keep them to the end of the transaction, or until
+-- Read all rules of the table at once and cache them to the end of the transaction, or until
 -- upc.cached_rules is set to nothing. A tick asks for two dozen.
--- Errors: 22023 a value that its rule cannot have.
+-- Errors: 22023 a value outside of its rule's bounds.
 CREATE FUNCTION upc._cache_rules()
 RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -40,7 +42,7 @@ BEGIN
         RETURN set_config('upc.cached_rules', '{}', true);
     END IF;
 
-    -- A name of another pyupc's is nobody's business here.
+    -- Names of a newer pyupc are left alone.
     SELECT coalesce(json_object_agg(r.name, r.value ORDER BY r.name)::text, '{}')
     INTO v_rules
     FROM upc_data.rule AS r
@@ -54,13 +56,17 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._cache_rules IS
-    'internal: reads the rules of the table once for the rest of the transaction; raises 22023 if one has been broken there';
+    'reads the rules of the table once for the rest of the transaction; raises 22023 if one has been broken there';
 
 
--- A rule in force: the setting of the session, role or database (SET upc.name, ALTER DATABASE … SET
--- upc.name), else what upc_data.rule says, else its default.
+-- Rule in force: the setting of the session, role or database (SET upc.name, ALTER DATABASE … SET
+-- upc.name), else its value in upc_data.rule, else its default.
 --
 -- fallback: in place of the default.
+-- Errors: 22023 a value that has been broken in upc_data.rule by hand.
+--
+-- Example:
+--   SELECT upc.setting('fresh_for')::interval = '15 s';
 CREATE FUNCTION upc.setting(name text, fallback text DEFAULT NULL)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -71,15 +77,15 @@ RETURN coalesce(
     upc._rule_fallback(setting.name)
 );
 COMMENT ON FUNCTION upc.setting IS
-    'a rule in force: a setting of the session, role or database (SET upc.name, ALTER DATABASE … SET upc.name), else what upc_data.rule says, else the fallback, else its default';
+    'a rule in force: a setting of the session, role or database (SET upc.name, ALTER DATABASE … SET upc.name), else its value in upc_data.rule, else the fallback, else its default';
 
 
 -- Set a rule for everybody, in upc_data.rule. A running tick takes it at its next tick. A setting of
 -- the session, role or database of that name goes before it.
 --
 -- Returns the value as it is stored.
--- Errors: UP029 a name that is no rule; 22023 a value that the rule cannot have; 42501 for anybody
--- but the owner: who ticks must not be able to loosen what stops.
+-- Errors: UP029 unknown rule; 22023 a value outside of its bounds; 42501 for all but the owner: a role
+-- that ticks must not be able to loosen what stops.
 --
 -- Example:
 --   SELECT upc.set_rule('fresh_for', '10 s') = '10 s' AS is_set;
@@ -107,7 +113,7 @@ COMMENT ON FUNCTION upc.set_rule IS
 -- Take a rule out of upc_data.rule again.
 --
 -- Returns false where it was not set.
--- Errors: UP029 a name that is no rule; 42501 for anybody but the owner.
+-- Errors: UP029 unknown rule; 42501 for all but the owner.
 --
 -- Example:
 --   SELECT NOT upc.unset_rule('warn_for') AS was_not_set;
@@ -120,7 +126,7 @@ BEGIN
     IF FOUND THEN
         RETURN true;
     END IF;
-    -- What another pyupc has left there can be taken out; else the name has to be one.
+    -- A rule of another pyupc can be taken out, too; else the name has to be known.
     IF upc._rule_fallback(name) IS NULL THEN
         PERFORM upc._rule_text(name, NULL);
     END IF;
@@ -131,11 +137,11 @@ COMMENT ON FUNCTION upc.unset_rule IS
     'takes a rule out of upc_data.rule; returns false where it was not set';
 
 
--- Every rule with the value in force and where that comes from.
+-- All rules, each with the value in force and its source.
 --
 -- source: setting (of the session, role or database), table or default; set_by and set_at belong to
--- the table's. problem: what is wrong with the table's value, if it has been broken by hand, else with
--- the setting's: no tick can go by it.
+-- the table's. problem: the message about a value that was broken in the table by hand, else about the
+-- setting's: no tick can go by it.
 --
 -- Example:
 --   SELECT r.name, r.value, r.source FROM upc.rules() AS r;
@@ -209,4 +215,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.rules IS
-    'every rule with the value in force, where that comes from, and who set it and when where it is the table''s';
+    'all rules, each with the value in force and its source; the table''s with the role that set it and the time';

@@ -1,9 +1,10 @@
--- Candles: which numbers can be one, and the triggers that remember which days have to be counted
--- again.
+-- Candles: their bounds, and the triggers that note the days that have to be counted again.
 
 -- True if five numbers can be a candle: finite, prices above zero, the open and the close not
 -- outside of low and high. NULL where one of them is.
--- Example: SELECT NOT upc.is_candle(open => 9, high => 10, low => 8, close => 7, volume => 1);
+--
+-- Example:
+--   SELECT NOT upc.is_candle(open => 9, high => 10, low => 8, close => 7, volume => 1);
 CREATE FUNCTION upc.is_candle(
     open double precision,
     high double precision,
@@ -20,14 +21,17 @@ RETURN is_candle.low > 0
     AND is_candle.close >= is_candle.low AND is_candle.close <= is_candle.high
     AND is_candle.volume >= 0 AND is_candle.volume < 'Infinity';
 COMMENT ON FUNCTION upc.is_candle IS
-    'whether five numbers can be a candle; NULL where one of them is';
+    'true if five numbers can be a candle; NULL where one of them is';
 
 
--- The stored candles that cannot be, oldest first. Nothing stores one any more; they were there
--- before that was checked. A load of the right file replaces them; a DELETE of them makes gaps
--- that `pyupc candles backfill` fills.
+-- Stored candles that cannot be, oldest first. None is stored any more; they date from before that was
+-- checked. A load of the right file replaces them; a DELETE of them makes gaps that
+-- `pyupc candles backfill` fills.
+--
 -- Errors: UP002 symbol.
--- Example: SELECT count(*) = 0 FROM upc.impossible_candles('BTC');
+--
+-- Example:
+--   SELECT count(*) = 0 FROM upc.impossible_candles('BTC');
 CREATE FUNCTION upc.impossible_candles(symbol text)
 RETURNS SETOF upc_data.candle
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -93,7 +97,7 @@ BEGIN
     ) AS h
     HAVING count(*) > 0;
 
-    -- A forecast that saw it is computed again. Whoever is writing a forecast is not waited for.
+    -- A forecast that saw it is computed again. One that is being written is not waited for.
     DELETE FROM upc_data.volatility_state AS s
     WHERE s.symbol IN (
         SELECT k.symbol

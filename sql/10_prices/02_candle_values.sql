@@ -1,6 +1,6 @@
 -- Values of a candle file: the minute and the numbers that a text names.
 
--- The seconds that a UTC offset is ahead of UTC: +HH, +HHMM or +HH:MM.
+-- Seconds by which a UTC offset is ahead of UTC: +HH, +HHMM or +HH:MM.
 -- Example: SELECT upc._utc_offset_seconds('-03:30') = -12600;
 CREATE FUNCTION upc._utc_offset_seconds(utc_offset text)
 RETURNS integer
@@ -13,15 +13,16 @@ RETURN (left(_utc_offset_seconds.utc_offset, 1) || '1')::integer * (
     END
 );
 COMMENT ON FUNCTION upc._utc_offset_seconds IS
-    'The seconds that a UTC offset is ahead of UTC: +HH, +HHMM or +HH:MM';
+    'seconds by which a UTC offset is ahead of UTC: +HH, +HHMM or +HH:MM';
 
 
--- The minute that a text names, NULL if it names none. ISO 8601 from 1970 to 2099, on a minute,
--- with `T` or a blank, with `Z`, an offset or neither (UTC then); or epoch seconds of ten digits,
--- milliseconds of 13, microseconds of 16 or nanoseconds of 19, since other lengths might be dates
--- without separators.
--- Nothing here depends on DateStyle or TimeZone.
--- Example: SELECT upc.candle_minute('1704067200') = timestamptz '2024-01-01 00:00:00+00';
+-- Minute that a text names, NULL if it names none. ISO 8601 from 1970 to 2099, on a minute, with `T`
+-- or a blank, with `Z`, an offset or neither (UTC then); or epoch seconds of ten digits, milliseconds
+-- of 13, microseconds of 16 or nanoseconds of 19, since other lengths might be dates without
+-- separators. Nothing here depends on DateStyle or TimeZone.
+--
+-- Example:
+--   SELECT upc.candle_minute('1704067200') = timestamptz '2024-01-01 00:00:00+00';
 CREATE FUNCTION upc.candle_minute(value text)
 RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -79,10 +80,10 @@ RETURN CASE
         END
 END;
 COMMENT ON FUNCTION upc.candle_minute IS
-    'The minute that a text names, NULL if it names none';
+    'the minute that a text names, NULL if it names none';
 
 
--- The number that a text spells in decimal digits, NULL if it spells none. Words (NaN, infinity),
+-- Number that a text spells in decimal digits, NULL if it spells none. Words (NaN, infinity),
 -- hexadecimal digits and anything that could overflow are no numbers.
 -- Example: SELECT upc._candle_number('4.625e4') = 46250;
 CREATE FUNCTION upc._candle_number(value text)
@@ -91,10 +92,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     -- 60 digits and an exponent of two more stay far inside the range of a double.
     WHEN octet_length(_candle_number.value) > 60 THEN NULL
-    -- What nearly every number looks like is decided by the cheaper expression.
+    -- The cheaper expression decides nearly every number.
     WHEN _candle_number.value ~ '^[0-9]+(\.[0-9]+)?$'
         OR _candle_number.value ~ '^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([Ee][+-]?[0-9][0-9]?)?$'
     THEN _candle_number.value::double precision
 END;
 COMMENT ON FUNCTION upc._candle_number IS
-    'The number that a text spells in decimal digits, NULL if it spells none';
+    'the number that a text spells in decimal digits, NULL if it spells none';

@@ -1,9 +1,13 @@
 -- Lines of candle files: staged as they are by COPY, and judged here, before any is stored.
 
--- Begin to load candles: create the temporary table pg_temp.candle_line, which the caller fills
--- by COPY, for the rest of the transaction. `file` numbers the files; `problem` says why a line
--- is not six fields, else it is NULL. Errors: UP002 for a symbol that is not registered.
--- Example: SELECT upc.begin_candle_load('BTC');
+-- Begin to load candles: create the temporary table pg_temp.candle_line, which the caller fills by
+-- COPY, for the rest of the transaction.
+--
+-- file numbers the files; problem: the reason why a line is not six fields, else NULL.
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT upc.begin_candle_load('BTC');
 CREATE FUNCTION upc.begin_candle_load(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -50,13 +54,17 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.begin_candle_load IS
-    'Begin to load candles: create pg_temp.candle_line, which the caller fills by COPY';
+    'begins to load candles: creates pg_temp.candle_line, which the caller fills by COPY';
 
 
--- Mark the staged lines that are no candle, or that contradict each other, and return their
--- number. Of equal lines the first counts. `at` is the present: a candle may open one minute
--- later at most.
--- Example: SELECT upc.begin_candle_load('BTC'); SELECT upc.reject_candle_lines() = 0;
+-- Mark the staged lines that are no candle, or that contradict each other. Of equal lines the first
+-- counts.
+--
+-- at: the present; a candle may open one minute later at most.
+-- Returns the number of rejected lines.
+--
+-- Example:
+--   SELECT upc.begin_candle_load('BTC'); SELECT upc.reject_candle_lines() = 0;
 CREATE FUNCTION upc.reject_candle_lines(at timestamptz DEFAULT clock_timestamp())
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -117,10 +125,10 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.reject_candle_lines IS
-    'Mark the staged lines that are no candle, or contradict each other; return their number';
+    'marks the staged lines that are no candle, or contradict each other; returns their number';
 
 
--- Why a number is no price, NULL if it is one.
+-- Reason why a text is no price, NULL if it is one.
 -- Example: SELECT upc._price_problem('low', '-1') IS NOT NULL;
 CREATE FUNCTION upc._price_problem(name text, value text)
 RETURNS text
@@ -132,10 +140,10 @@ RETURN CASE
     WHEN upc._candle_number(_price_problem.value) <= 0
         THEN format('%s %s is not above zero', _price_problem.name, _price_problem.value)
 END;
-COMMENT ON FUNCTION upc._price_problem IS 'Why a number is no price, NULL if it is one';
+COMMENT ON FUNCTION upc._price_problem IS 'the reason why a text is no price, NULL if it is one';
 
 
--- Why the price that opens or closes a minute is not one of its prices, NULL if it may be.
+-- Reason why the price that opens or closes a minute is not one of its prices, NULL if it may be.
 -- Example: SELECT upc._outside_problem('open', '7', low => '8', high => '10') IS NOT NULL;
 CREATE FUNCTION upc._outside_problem(name text, value text, low text, high text)
 RETURNS text
@@ -150,11 +158,13 @@ RETURN CASE
     )
 END;
 COMMENT ON FUNCTION upc._outside_problem IS
-    'Why a price is not one between low and high, NULL if it is one';
+    'the reason why a price is not one between low and high, NULL if it is one';
 
 
--- The rejected lines with the reason, in the order of the files, at most `most` of them.
--- Example: SELECT upc.begin_candle_load('BTC'); SELECT * FROM upc.rejected_candle_lines();
+-- Rejected lines with the reason, in the order of the files, at most `most` of them.
+--
+-- Example:
+--   SELECT upc.begin_candle_load('BTC'); SELECT * FROM upc.rejected_candle_lines();
 CREATE FUNCTION upc.rejected_candle_lines(most integer DEFAULT 20)
 RETURNS TABLE (file integer, line bigint, reason text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -196,11 +206,12 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.rejected_candle_lines IS
-    'The rejected lines with the reason, in the order of the files';
+    'the rejected lines with the reason, in the order of the files';
 
 
--- The files of which more lines are numbers that cannot be a candle than lines that are one: the
--- columns are others than the header says, and what fits does so by chance.
+-- Files with more lines of numbers that cannot be a candle than lines that are one: their columns are
+-- not those of the header, and a line fits only by chance.
+--
 -- Example:
 --   SELECT upc.begin_candle_load('BTC');
 --   SELECT count(*) = 0 FROM upc.contradicted_candle_files();
@@ -223,4 +234,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.contradicted_candle_files IS
-    'The files with more lines that cannot be a candle than lines that are one';
+    'the files with more lines that cannot be a candle than lines that are one';

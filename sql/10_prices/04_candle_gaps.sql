@@ -1,9 +1,11 @@
 -- Gaps between stored candles: the minutes without one, and the exchanges that lack them too.
 
--- The holes in a symbol's stored candles: each pair of neighbours more than a minute apart of
--- which the later is not before `from_at` and the earlier not after `to_at`. So a hole between
--- that range and what is stored beyond it belongs to the range.
--- Example: SELECT * FROM upc.candle_gaps('BTC', '2023-03-24 00:00+00', '2023-03-24 23:59+00');
+-- Holes in a symbol's stored candles: each pair of neighbours more than a minute apart of which the
+-- later is not before `from_at` and the earlier not after `to_at`. So a hole between that range and
+-- the candles stored beyond it belongs to the range.
+--
+-- Example:
+--   SELECT * FROM upc.candle_gaps('BTC', '2023-03-24 00:00+00', '2023-03-24 23:59+00');
 CREATE FUNCTION upc.candle_gaps(
     symbol text,
     from_at timestamptz DEFAULT '-infinity',
@@ -45,17 +47,62 @@ BEGIN ATOMIC
     ORDER BY pair.next_at;
 END;
 COMMENT ON FUNCTION upc.candle_gaps IS
-    'The holes in a symbol''s stored candles: each pair of neighbours more than a minute apart';
+    'the holes in a symbol''s stored candles: each pair of neighbours more than a minute apart';
 
 
--- The minutes without a candle from `since` up to `until`, which is exclusive. A gap is one row, or
+-- Spans without a stored candle between two minutes, the later one exclusive.
+CREATE FUNCTION upc._empty_spans(
+    symbol text,
+    since timestamptz,
+    until timestamptz,
+    OUT gap_from timestamptz,
+    OUT gap_until timestamptz
+)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT pair.gap_from, pair.gap_until
+    FROM (
+        SELECT
+            c.opened_at + interval '1 minute' AS gap_from,
+            lead(c.opened_at, 1, _empty_spans.until) OVER (ORDER BY c.opened_at) AS gap_until
+        FROM upc_data.candle AS c
+        WHERE c.symbol = _empty_spans.symbol
+            AND c.opened_at >= _empty_spans.since
+            AND c.opened_at < _empty_spans.until
+
+        UNION ALL
+
+        -- Before the first one.
+        SELECT
+            _empty_spans.since,
+            coalesce(
+                (
+                    SELECT min(c.opened_at)
+                    FROM upc_data.candle AS c
+                    WHERE c.symbol = _empty_spans.symbol
+                        AND c.opened_at >= _empty_spans.since
+                        AND c.opened_at < _empty_spans.until
+                ),
+                _empty_spans.until
+            )
+    ) AS pair
+    WHERE pair.gap_from < pair.gap_until;
+END;
+COMMENT ON FUNCTION upc._empty_spans IS
+    'the spans without a stored candle between two minutes';
+
+
+-- Minutes without a candle from `since` up to `until`, which is exclusive. A gap is one row, or
 -- several where a part of it is known to be a hole of some exchange.
 --
 -- since, until: rounded up and down to the minute. NULL: from the first stored candle, to the last.
--- opened_from: opening time of the first missing candle; opened_until: of the first one after them.
--- exchanges: those that were asked for these minutes and have no candle; NULL if none was.
+-- Returns opened_from: opening time of the first missing candle; opened_until: of the first one after
+-- them; exchanges: those that were asked for these minutes and have no candle, NULL if none was.
 -- Errors: UP002 symbol.
--- Example: SELECT * FROM upc.missing_candles('BTC', '2023-03-24 10:00+00', '2023-03-24 15:00+00');
+--
+-- Example:
+--   SELECT * FROM upc.missing_candles('BTC', '2023-03-24 10:00+00', '2023-03-24 15:00+00');
 CREATE FUNCTION upc.missing_candles(
     symbol text,
     since timestamptz DEFAULT NULL,
@@ -93,33 +140,9 @@ BEGIN
     v_until := date_bin(v_minute, v_until, v_origin);
 
     RETURN QUERY
-    WITH gap AS (
-        SELECT pair.gap_from, pair.gap_until
-        FROM (
-            SELECT
-                c.opened_at + v_minute AS gap_from,
-                lead(c.opened_at, 1, v_until) OVER (ORDER BY c.opened_at) AS gap_until
-            FROM upc_data.candle AS c
-            WHERE c.symbol = missing_candles.symbol
-                AND c.opened_at >= v_since
-                AND c.opened_at < v_until
-
-            UNION ALL
-
-            SELECT
-                v_since,
-                coalesce(
-                    (
-                        SELECT min(c.opened_at)
-                        FROM upc_data.candle AS c
-                        WHERE c.symbol = missing_candles.symbol
-                            AND c.opened_at >= v_since
-                            AND c.opened_at < v_until
-                    ),
-                    v_until
-                )
-        ) AS pair
-        WHERE pair.gap_from < pair.gap_until
+    WITH gap AS MATERIALIZED (
+        SELECT g.gap_from, g.gap_until
+        FROM upc._empty_spans(missing_candles.symbol, v_since, v_until) AS g
     ),
     known AS (
         SELECT

@@ -19,10 +19,13 @@ COMMENT ON FUNCTION upc._lock_candle_holes IS
     'lets one session at a time change the known holes of a symbol at an exchange';
 
 
--- Remember that an exchange has no candles from `opened_from` up to `opened_until`. Holes that
--- touch or overlap become one.
+-- Record that an exchange has no candles from `opened_from` up to `opened_until`. Holes that touch or
+-- overlap become one.
+--
 -- Errors: UP002 symbol.
--- Example: SELECT upc.record_candle_hole(
+--
+-- Example:
+--   SELECT upc.record_candle_hole(
 --     'BTC', 'coinbase', '2023-03-24 12:40+00', '2023-03-24 14:00+00');
 CREATE FUNCTION upc.record_candle_hole(
     symbol text,
@@ -59,13 +62,16 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.record_candle_hole IS
-    'remembers that an exchange has no candles in a span of time';
+    'records that an exchange has no candles in a span of time';
 
 
--- Forget what is known of an exchange's holes from `opened_from` up to `opened_until`. A hole
--- that reaches beyond keeps what is outside.
+-- Forget the known holes of an exchange from `opened_from` up to `opened_until`. A hole that reaches
+-- beyond keeps its part outside.
+--
 -- Errors: UP002 symbol.
--- Example: SELECT upc.forget_candle_holes(
+--
+-- Example:
+--   SELECT upc.forget_candle_holes(
 --     'BTC', 'coinbase', '2023-03-24 12:40+00', '2023-03-24 14:00+00');
 CREATE FUNCTION upc.forget_candle_holes(
     symbol text,
@@ -106,4 +112,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.forget_candle_holes IS
-    'forgets what is known of an exchange''s holes in a span of time';
+    'forgets the known holes of an exchange in a span of time';

@@ -1,8 +1,12 @@
 -- Merging the staged lines of candle files into the stored candles.
 
--- Let one load of a symbol merge at a time, until the transaction ends. With `is_patient` false
--- it does not wait, and returns false if another load is at it.
--- Example: SELECT upc.lock_candle_load('BTC', is_patient => false);
+-- Let one load of a symbol merge at a time, until the transaction ends.
+--
+-- is_patient: false does not wait.
+-- Returns false if another load is at it.
+--
+-- Example:
+--   SELECT upc.lock_candle_load('BTC', is_patient => false);
 CREATE FUNCTION upc.lock_candle_load(symbol text, is_patient boolean DEFAULT true)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -19,33 +23,15 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.lock_candle_load IS
-    'Let one load of a symbol merge at a time, until the transaction ends';
+    'lets one load of a symbol merge at a time, until the transaction ends';
 
 
--- Write the staged lines that are new or differ from what is stored, and return what became of
--- the lines of each file; the row without a file is the sum. `unchanged` counts repeated lines
--- too. `gaps` and `missing_minutes` are those of upc.candle_gaps between the first candle and
--- the last, after the merge.
--- Example: SELECT upc.begin_candle_load('BTC'); SELECT added FROM upc.merge_candle_lines('BTC');
-CREATE FUNCTION upc.merge_candle_lines(symbol text)
-RETURNS TABLE (
-    file integer,
-    added bigint,
-    changed bigint,
-    unchanged bigint,
-    rejected bigint,
-    gaps bigint,
-    missing_minutes bigint,
-    first_at timestamptz,
-    last_at timestamptz
-)
+-- Count into pg_temp.candle_load what becomes of the staged lines, by file and in all.
+CREATE FUNCTION upc._count_candle_lines(symbol text)
+RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET work_mem = '64MB'
-SET jit = off
 AS $fn$
 BEGIN
-    PERFORM upc.lock_candle_load(merge_candle_lines.symbol);
-
     INSERT INTO pg_temp.candle_load (
         file, added, changed, unchanged, rejected, first_at, last_at
     )
@@ -69,24 +55,35 @@ BEGIN
                 AS is_changed
         FROM pg_temp.candle_line AS l
         LEFT JOIN upc_data.candle AS c
-            ON c.symbol = merge_candle_lines.symbol AND c.opened_at = l.opened_at
+            ON c.symbol = _count_candle_lines.symbol AND c.opened_at = l.opened_at
     ) AS line
     GROUP BY GROUPING SETS ((line.file), ());
+END
+$fn$;
+COMMENT ON FUNCTION upc._count_candle_lines IS
+    'counts into pg_temp.candle_load what becomes of the staged lines, by file and in all';
 
+
+-- Store the staged lines that are new or differ from what is stored.
+CREATE FUNCTION upc._store_candle_lines(symbol text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $fn$
+BEGIN
     -- Equal candles are not written again: each write makes a day's counts out of date.
     INSERT INTO upc_data.candle AS c (symbol, opened_at, open, high, low, close, volume)
     SELECT
-        merge_candle_lines.symbol,
+        _store_candle_lines.symbol,
         l.opened_at,
         l.open_price,
         l.high_price,
         l.low_price,
         l.close_price,
-        -- Whether a line says -0 or 0, the same bits are stored.
+        -- A line's -0 is stored with the bits of 0.
         l.amount + 0
     FROM pg_temp.candle_line AS l
     LEFT JOIN upc_data.candle AS stored
-        ON stored.symbol = merge_candle_lines.symbol AND stored.opened_at = l.opened_at
+        ON stored.symbol = _store_candle_lines.symbol AND stored.opened_at = l.opened_at
     WHERE NOT (l.is_rejected OR l.is_repeated)
         AND (stored.open, stored.high, stored.low, stored.close, stored.volume)
             IS DISTINCT FROM
@@ -102,6 +99,41 @@ BEGIN
         volume = excluded.volume
     WHERE (c.open, c.high, c.low, c.close, c.volume) IS DISTINCT FROM
         (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume);
+END
+$fn$;
+COMMENT ON FUNCTION upc._store_candle_lines IS
+    'stores the staged lines that are new or differ from what is stored';
+
+
+-- Write the staged lines that are new or differ from what is stored.
+--
+-- Returns the outcome of the lines of each file; the row without a file is the sum. unchanged counts
+-- repeated lines too. gaps and missing_minutes are those of upc.candle_gaps between the first candle
+-- and the last, after the merge.
+--
+-- Example:
+--   SELECT upc.begin_candle_load('BTC'); SELECT added FROM upc.merge_candle_lines('BTC');
+CREATE FUNCTION upc.merge_candle_lines(symbol text)
+RETURNS TABLE (
+    file integer,
+    added bigint,
+    changed bigint,
+    unchanged bigint,
+    rejected bigint,
+    gaps bigint,
+    missing_minutes bigint,
+    first_at timestamptz,
+    last_at timestamptz
+)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET work_mem = '64MB'
+SET jit = off
+AS $fn$
+BEGIN
+    PERFORM upc.lock_candle_load(merge_candle_lines.symbol);
+
+    PERFORM upc._count_candle_lines(merge_candle_lines.symbol);
+    PERFORM upc._store_candle_lines(merge_candle_lines.symbol);
 
     RETURN QUERY
     WITH gap AS MATERIALIZED (
@@ -134,4 +166,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.merge_candle_lines IS
-    'Write the staged lines that are new or differ, and return what became of each file''s';
+    'writes the staged lines that are new or differ; returns the outcome of the lines of each file';

@@ -4,8 +4,9 @@
 -- differ. All or none.
 --
 -- opened_at: opening minutes, each once. open, high, low, close: USD. volume: units of the symbol.
--- Returns how many are new or different.
+-- Returns the number of new or different ones.
 -- Errors: UP002 symbol; 23502 and 23514 where upc_data.candle refuses a candle.
+--
 -- Example:
 --   SELECT record_candles('BTC', '{2026-01-01 12:00+00}', '{9}', '{10}', '{8}', '{9}', '{1}') = 1;
 CREATE FUNCTION upc.record_candles(
@@ -27,7 +28,7 @@ BEGIN
     INSERT INTO upc_data.candle AS c (symbol, opened_at, open, high, low, close, volume)
     SELECT
         record_candles.symbol, n.opened_at, n.open, n.high, n.low, n.close,
-        -- Whether the exchange says -0 or 0, the same bits are stored.
+        -- An exchange's -0 is stored with the bits of 0.
         n.volume + 0
     FROM unnest(
         record_candles.opened_at, record_candles.open, record_candles.high, record_candles.low,
@@ -52,6 +53,10 @@ COMMENT ON FUNCTION upc.record_candles IS
     'stores candles of one minute that are new or differ, and returns their number';
 
 
+-- Key of the advisory lock that the feed of a symbol from an exchange holds.
+--
+-- Example:
+--   SELECT upc.feed_lock_key('BTC', 'coinbase') <> upc.feed_lock_key('ETH', 'coinbase');
 CREATE FUNCTION upc.feed_lock_key(symbol text, exchange text)
 RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -59,9 +64,13 @@ RETURN hashtextextended(
     'pyupc feed of ' || feed_lock_key.symbol || ' from ' || feed_lock_key.exchange, 0
 );
 COMMENT ON FUNCTION upc.feed_lock_key IS
-    'the key of the advisory lock that whoever feeds a symbol from an exchange holds';
+    'the key of the advisory lock that the feed of a symbol from an exchange holds';
 
 
+-- Key of the advisory lock that one feed of a symbol holds, the one that stores its candles.
+--
+-- Example:
+--   SELECT pg_try_advisory_xact_lock(upc.candle_lock_key('BTC'));
 CREATE FUNCTION upc.candle_lock_key(symbol text)
 RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -70,6 +79,10 @@ COMMENT ON FUNCTION upc.candle_lock_key IS
     'the key of the advisory lock that the one feed of a symbol holds that stores its candles';
 
 
+-- True while a process feeds a symbol from an exchange: its lock is held.
+--
+-- Example:
+--   SELECT NOT upc.is_fed('BTC', 'coinbase');
 CREATE FUNCTION upc.is_fed(symbol text, exchange text)
 RETURNS boolean
 LANGUAGE sql STABLE PARALLEL RESTRICTED
@@ -85,4 +98,4 @@ RETURN EXISTS (
           = upc.feed_lock_key(is_fed.symbol, is_fed.exchange)
 );
 COMMENT ON FUNCTION upc.is_fed IS
-    'whether a process feeds a symbol from an exchange: somebody holds its lock';
+    'true while a process feeds a symbol from an exchange: its lock is held';

@@ -253,9 +253,10 @@ COMMENT ON FUNCTION upc._logged_state IS
     'the state of the price that a live feed shows at an instant, by its age, by how long it has been the same, and by how far it is behind the last one that came in';
 
 
--- Whether prices came in after the one that is the newest by an instant, and yet carry a later time
--- than the instant: the clock by which it is the present has been put back. Prices that carry a time
--- to come because a clock was ahead once are older than that one; the order of transactions tells.
+-- Lead of the last price that came in over an instant: prices came in after the newest one by then,
+-- and yet carry a later time, since the clock by which it is the present has been put back. Prices
+-- with a time to come because a clock was ahead once are older than that one; the order of
+-- transactions tells. NULL where there is no lead.
 CREATE FUNCTION upc._price_lead(symbol text, exchange text, at timestamptz)
 RETURNS interval
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -288,4 +289,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._price_lead IS
-    'by how much the last price that came in is ahead of an instant; NULL where it is not';
+    'the lead of the last price that came in over an instant; NULL without one';

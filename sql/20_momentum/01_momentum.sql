@@ -1,8 +1,8 @@
--- Momentum: where the price comes from, in basis points, weighted over half an hour.
+-- Momentum: the moves of the last half hour, weighted, in basis points.
 
--- How far momentum looks back, and how much each of these moves weighs. Everything that depends on
--- them takes them from here; planning folds them into constants. Whoever changes them has every
--- history counted again by the next build.
+-- Distances over which momentum looks back, and the weights of these moves. Everything that depends
+-- on them takes them from here; planning folds them into constants. A change has every history counted
+-- again by the next build.
 
 CREATE FUNCTION upc._momentum_lags()
 RETURNS integer[]
@@ -67,6 +67,11 @@ COMMENT ON FUNCTION upc._momentum_bps IS
     'momentum in basis points from a price and the prices before it, at the six distances of upc._momentum_lags()';
 
 
+-- Momentum bucket, -30 to 30, of a momentum in basis points, rounded half to even. The outer buckets
+-- hold everything beyond; NULL has none.
+--
+-- Example:
+--   SELECT upc.momentum_bucket(6.5) = 6 AND upc.momentum_bucket(-45) = -30;
 CREATE FUNCTION upc.momentum_bucket(momentum double precision)
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

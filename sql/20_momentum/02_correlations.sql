@@ -1,9 +1,9 @@
--- What follows from the weights of momentum: how alike the momentum of neighbouring minutes is.
+-- Correlations of the momentum of neighbouring minutes, which follow from its weights.
 
--- How probable it is that a start a little later falls into the same momentum bucket.
+-- Probability that a start a little later falls into the same momentum bucket.
 --
 -- share: of all starting minutes in the bucket; centre: in bucket 0; correlation: of the momentum of
--- the two; is_outer: whether the bucket is open-ended. For normal momentum and a narrow bucket, the
+-- the two; is_outer: true for an open-ended bucket. For normal momentum and a narrow bucket, the
 -- density of both, divided by that of one, is a product of powers of the shares: the volatility need
 -- not be known. For an open-ended bucket the power approximates the tail of the bivariate normal
 -- distribution.
@@ -32,12 +32,13 @@ COMMENT ON FUNCTION upc._same_bucket_share IS
     'the probability that a start is in the same momentum bucket as an earlier one, from the bucket''s share of all starts, that of bucket 0, and the correlation of both momenta';
 
 
--- How alike the momentum of two minutes is that are 1, 2, 3, and on average 4 to 14, 15 to 29 and 30
--- to 59 minutes apart.
+-- Correlations of the momentum of two minutes that are 1, 2, 3, and on average 4 to 14, 15 to 29 and
+-- 30 to 59 minutes apart.
 --
 -- Momentum is a sum of the last 30 moves of a minute, each weighed by the weights of all distances
 -- that reach as far: a = 1, .7, .45, .25, 11 times .1, 15 times .05. Between two minutes of a random
 -- walk that are k apart its correlation is sum(a[j] a[j + k]) / sum(a[j]^2).
+--
 -- Example:
 --   SELECT upc.momentum_correlations() = '{0.679369, 0.434954, 0.270696, 0.164019, 0.070521, 0}';
 CREATE FUNCTION upc.momentum_correlations()

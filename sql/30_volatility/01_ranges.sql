@@ -1,4 +1,4 @@
--- Ranges: how far the price moved within each minute, which is what its volatility is forecast from.
+-- Ranges: the span of the price within each minute, from which its volatility is forecast.
 --
 -- A range is ln(high / low) in whole units of 1e-8, so that sums of ranges are exact: a day can be
 -- counted, taken back and counted again in any company. The window of a UTC day has 2,880 ranges,
@@ -68,7 +68,7 @@ COMMENT ON FUNCTION upc._range_window IS
     'the window of ranges of a UTC day as the candles are now, those opened in [since, until): 2,880 elements, -1 for a missing candle';
 
 
--- What a forecast is made from, for starting minutes of one UTC day.
+-- Features that a forecast is made from, for starting minutes of one UTC day.
 --
 -- ranges: the day's window. factors: of the minutes of the week, hundredths. weekday: 0 is Monday.
 -- minutes: which of the day's 1,440, by their number from 1.
@@ -141,4 +141,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._range_features IS
-    'what forecasts of volatility are made from, for starting minutes of one UTC day: the logarithms of the squared mean ranges of the last 5, 20, 60, 240 and 1440 minutes, plus 14';
+    'the features that forecasts of volatility are made from, for starting minutes of one UTC day: the logarithms of the squared mean ranges of the last 5, 20, 60, 240 and 1440 minutes, plus 14';

@@ -65,7 +65,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._week_factors IS
-    'how volatile each minute of the week is, in hundredths of the average minute: a factor for the hour of the week times one for the minute of the day, from the candles opened in [since, until)';
+    'the volatility of each minute of the week, in hundredths of the average minute: a factor for the hour of the week times one for the minute of the day, from the candles opened in [since, until)';
 
 
 CREATE FUNCTION upc._week_variances(factors smallint[])
@@ -185,7 +185,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._fit_samples IS
-    'what a fit of volatility sees of a UTC day: per starting minute and horizon in minutes the regressors, and the logarithm of the variance that came';
+    'the samples that a fit of volatility takes from a UTC day: per starting minute and horizon in minutes the regressors, and the logarithm of the variance that came';
 
 
 CREATE FUNCTION upc._coefficients_between(

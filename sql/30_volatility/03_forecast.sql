@@ -1,4 +1,4 @@
--- The forecast: how far the price is likely to move in the time left.
+-- The forecast: the likely size of the move in the time left.
 
 CREATE FUNCTION upc._forecast_of(
     coefficients double precision[],
@@ -112,7 +112,7 @@ RETURN (
     LIMIT 1
 );
 COMMENT ON FUNCTION upc._newest_close IS
-    'when the newest candle closed, by an instant and no more than five minutes before it; NULL without one; an instant of NULL asks for the newest of all';
+    'the instant at which the newest candle closed, by another and no more than five minutes before it; NULL without one; an instant of NULL asks for the newest of all';
 
 
 CREATE FUNCTION upc._known_variances(symbol text, at timestamptz DEFAULT NULL)
@@ -148,7 +148,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._known_variances IS
-    'the variances of forecast_variances as of the last close by an instant, kept or computed; NULL asks for the newest close';
+    'the variances of upc._forecast_variances as of the last close by an instant, cached or computed; NULL asks for the newest close';
 
 
 CREATE FUNCTION upc._cached_forecast(symbol text, at timestamptz DEFAULT NULL)
@@ -168,7 +168,7 @@ BEGIN
     END IF;
     v_variances := upc._forecast_variances(symbol, v_known_at);
 
-    -- Whoever else writes it writes the same: nobody waits.
+    -- Another writer writes the same: nobody waits.
     PERFORM FROM upc_data.volatility_state AS s
     WHERE s.symbol = _cached_forecast.symbol
     FOR UPDATE SKIP LOCKED;
@@ -182,15 +182,20 @@ BEGIN
     WHERE v_variances IS NOT NULL
     ON CONFLICT ON CONSTRAINT volatility_state_symbol_pkey
         DO UPDATE SET known_at = excluded.known_at, variances = excluded.variances
-        -- A build may have kept one of a newer fit. A replay goes back in time.
+        -- A build may have cached one of a newer fit. A replay goes back in time.
         WHERE s.known_at <> excluded.known_at;
     RETURN v_variances;
 END
 $fn$;
 COMMENT ON FUNCTION upc._cached_forecast IS
-    'the variances of known_variances, kept for those who ask next';
+    'the variances of upc._known_variances, cached for those who ask next';
 
 
+-- Variance of the move of the next seconds, from the variances of 1 to 60 minutes: straight lines
+-- between them, in proportion to time outside.
+--
+-- Example:
+--   SELECT upc.variance_until(array_fill(4.0::double precision, '{60}'), 30) = 2;
 CREATE FUNCTION upc.variance_until(variances double precision[], seconds double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -1,6 +1,11 @@
 -- Counting standardised moves: moves divided by the volatility that was forecast for the time until
 -- then. In these units a calm night and a wild afternoon look alike, and one curve serves both.
 
+-- The 60 thresholds of standardised moves, in standard deviations: 0 to 2.925, each 0.075 further,
+-- then 3 to 40.
+--
+-- Example:
+--   SELECT (upc.volatility_thresholds())[2] = 0.075;
 CREATE FUNCTION upc.volatility_thresholds()
 RETURNS double precision[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -147,8 +152,9 @@ COMMENT ON FUNCTION upc._range_windows IS
     'the windows of ranges of some UTC days as the candles are now, laid end to end';
 
 
--- What standardised moves are counted by, as upc._probe_counting has it for plain ones, and what their
--- forecast is fitted by. A fit reads candles, so that it is known by its text, without comments.
+-- Name of the formulas that standardised moves are counted by, as upc._probe_counting has it for plain
+-- ones, and of those that their forecast is fitted by. A fit reads candles, so that it is known by its
+-- text, without comments.
 CREATE FUNCTION upc._probe_volatility()
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -217,9 +223,11 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._probe_volatility IS
-    'internal: names what standardised moves are fitted and counted by';
+    'names the formulas that standardised moves are fitted and counted by';
 
 
+-- Name of the formulas and constants that standardised moves are fitted and counted by: under another
+-- one the next build does all again. Computed once, when the schema is built.
 DO $do$
 BEGIN
     EXECUTE format(
@@ -229,4 +237,4 @@ BEGIN
 END
 $do$;
 COMMENT ON FUNCTION upc.volatility_hash IS
-    'names the formulas and constants that standardised moves are fitted and counted by: another one, and the next build does all again';
+    'the name of the formulas and constants that standardised moves are fitted and counted by; under another one the next build does all again';

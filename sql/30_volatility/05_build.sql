@@ -31,6 +31,13 @@ COMMENT ON FUNCTION upc._reset_volatility IS
     'forgets all counts of standardised moves of a symbol, so that the next build counts its whole history again';
 
 
+-- Fit the forecast of a symbol's volatility if a month has gone by, a fitted candle has changed or the
+-- formulas are others, and forget the counts that stood on another fit: the first step of a build.
+--
+-- Returns false where there is too little to fit.
+--
+-- Example:
+--   SELECT NOT upc.prepare_volatility('ETH');
 CREATE FUNCTION upc.prepare_volatility(symbol text)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE
@@ -131,6 +138,12 @@ COMMENT ON FUNCTION upc._counted_volatility IS
     'those of some UTC days whose standardised moves were counted, and the windows that they were counted from, laid end to end';
 
 
+-- Bring the counts of standardised moves of a symbol up to its candles, for a piece of a build.
+--
+-- days: UTC days, all of one year, as volatility_pieces has them.
+--
+-- Example:
+--   SELECT upc.count_volatility_days('ETH', '{2024-01-01}');
 CREATE FUNCTION upc.count_volatility_days(symbol text, days date[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -209,9 +222,16 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.count_volatility_days IS
-    'internal: brings the counts of standardised moves of a symbol up to its candles for some UTC days of one year';
+    'brings the counts of standardised moves of a symbol up to its candles for some UTC days of one year';
 
 
+-- UTC days whose standardised moves a build of a symbol has to count, in pieces that can be counted and
+-- committed independently.
+--
+-- Returns a row per piece.
+--
+-- Example:
+--   SELECT count(*) = 0 FROM upc.volatility_pieces('ETH');
 CREATE FUNCTION upc.volatility_pieces(symbol text)
 RETURNS TABLE (days date[])
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -230,6 +250,10 @@ COMMENT ON FUNCTION upc.volatility_pieces IS
     'the UTC days whose standardised moves a build of a symbol has to count, in pieces that can be counted and committed independently';
 
 
+-- Number of UTC days of standardised moves that the next build of a symbol has to count at the most.
+--
+-- Example:
+--   SELECT upc.volatility_pending('ETH') = 0;
 CREATE FUNCTION upc.volatility_pending(symbol text)
 RETURNS integer
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -263,9 +287,13 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.volatility_pending IS
-    'how many UTC days of standardised moves the next build of a symbol has to count at the most';
+    'the number of UTC days of standardised moves that the next build of a symbol has to count at the most';
 
 
+-- Note that every piece of a build of standardised moves is counted, and cache the newest forecast.
+--
+-- Example:
+--   SELECT upc.complete_volatility('ETH');
 CREATE FUNCTION upc.complete_volatility(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -283,7 +311,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.complete_volatility IS
-    'internal: notes that every piece of a build of standardised moves is counted, and keeps the newest forecast';
+    'notes that every piece of a build of standardised moves is counted, and caches the newest forecast';
 
 
 CREATE FUNCTION upc._build_volatility(symbol text)
@@ -312,4 +340,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._build_volatility IS
-    'internal: brings fit and counts of the standardised moves of a symbol up to its candles; returns whether anything has changed';
+    'brings fit and counts of the standardised moves of a symbol up to its candles; returns whether anything has changed';

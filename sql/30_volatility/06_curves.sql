@@ -1,5 +1,5 @@
 -- Curves of standardised moves: like the fingerprints, one row per symbol, bucket and minute, and
--- refreshed together with them. Momentum tells little once volatility is taken out, so each bucket is
+-- refreshed together with them. Momentum adds little once volatility is taken out, so each bucket is
 -- shrunk towards the baseline as far as it is not backed.
 
 CREATE FUNCTION upc._blend_any(
@@ -46,7 +46,7 @@ BEGIN
 END
 $do$;
 COMMENT ON FUNCTION upc._blend IS
-    'element by element, what lies between two curves: the first at a share of 0, the other at 1';
+    'a curve between two others, element by element: the first at a share of 0, the other at 1';
 
 
 CREATE FUNCTION upc._volatility_name(symbol text, bucket integer)
@@ -72,7 +72,7 @@ RETURN 1 / (
     + (1 - _mixed_size.shrinkage) ^ 2 / _mixed_size.baseline_size
 );
 COMMENT ON FUNCTION upc._mixed_size IS
-    'how many independent starting minutes stand behind a bucket that is shrunk towards the baseline, a shrinkage of 1 being none';
+    'the number of independent starting minutes behind a bucket that is shrunk towards the baseline, a shrinkage of 1 being none';
 
 
 DO $do$

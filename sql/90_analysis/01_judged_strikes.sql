@@ -1,4 +1,4 @@
--- Judged strikes: the probabilities of live ticks, beside what happened.
+-- Judged strikes: the probabilities of live ticks, beside the outcomes of their contracts.
 
 CREATE VIEW analytics.judged_strike AS
 SELECT
@@ -81,27 +81,27 @@ COMMENT ON VIEW analytics.judged_strike IS
     'every strike of every live tick whose contract has closed and whose outcome is known; ask for a symbol and a span of ticked_at';
 COMMENT ON COLUMN analytics.judged_strike.symbol IS 'symbol';
 COMMENT ON COLUMN analytics.judged_strike.tick_id IS 'the tick in upc_data.tick';
-COMMENT ON COLUMN analytics.judged_strike.ticked_at IS 'when the tick was computed';
-COMMENT ON COLUMN analytics.judged_strike.closes_at IS 'when the contract closed';
+COMMENT ON COLUMN analytics.judged_strike.ticked_at IS 'time of the tick';
+COMMENT ON COLUMN analytics.judged_strike.closes_at IS 'close of the contract';
 COMMENT ON COLUMN analytics.judged_strike.event_ticker IS
     'the Kalshi event; NULL where the contract was of the next full hour';
 COMMENT ON COLUMN analytics.judged_strike.ttc_seconds IS 'whole seconds that were left to the close';
 COMMENT ON COLUMN analytics.judged_strike.model IS 'the model that the probability came from';
-COMMENT ON COLUMN analytics.judged_strike.method IS 'how it was read off the grid';
+COMMENT ON COLUMN analytics.judged_strike.method IS 'the method by which it was read off the grid';
 COMMENT ON COLUMN analytics.judged_strike.settlement IS
-    'what the contract was taken to be settled by: close or average';
+    'the settlement that was assumed: close or average';
 COMMENT ON COLUMN analytics.judged_strike.strike IS 'strike, USD';
 COMMENT ON COLUMN analytics.judged_strike.prob_above IS
     'probability in percent to close at or above the strike';
 COMMENT ON COLUMN analytics.judged_strike.yes_ask IS
-    'what yes cost, USD per contract, exact; NULL where no edge could be told';
-COMMENT ON COLUMN analytics.judged_strike.no_ask IS 'what no cost, like yes_ask';
+    'the ask of yes, USD per contract, exact; NULL where there was no edge';
+COMMENT ON COLUMN analytics.judged_strike.no_ask IS 'the ask of no, like yes_ask';
 COMMENT ON COLUMN analytics.judged_strike.outcome IS
-    'whether it closed at or above the strike: the result of the market, without an event what the last minute''s candle says';
+    'true if it closed at or above the strike: by the result of the market, without an event by the last minute''s candle';
 
 
--- The strikes of a symbol's live ticks whose contracts have closed and whose outcomes are known, of
--- the ticks from since on and before until.
+-- Strikes of a symbol's live ticks whose contracts have closed and whose outcomes are known, of the
+-- ticks from since on and before until.
 --
 -- Returns rows of analytics.judged_strike: a tick of 21 strikes is 21 rows.
 --
@@ -125,8 +125,8 @@ COMMENT ON FUNCTION upc.judged_strikes IS
     'the strikes of a symbol''s live ticks of a span whose contracts have closed and whose outcomes are known';
 
 
--- The contracts that live ticks of a span spoke of, that have closed, and whose outcomes are not
--- known: events without a single result, and full hours without their last candle.
+-- Closed contracts of a span's live ticks whose outcomes are not known: events without a single
+-- result, and full hours without their last candle.
 --
 -- Returns one row a close, oldest first; event_ticker is NULL where it was the next full hour.
 --
@@ -191,4 +191,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.unjudged_closes IS
-    'the closes that live ticks of a span spoke of, that are past, and whose outcomes are not known';
+    'the past closes of a span''s live ticks whose outcomes are not known';

@@ -1,4 +1,4 @@
--- Calibration: how often it happened what live ticks gave which probability.
+-- Calibration: the probabilities of live ticks, beside the frequencies of what they were for.
 
 -- Wilson's interval, which stays between 0 and 100 and does not shrink to nothing at either end.
 CREATE FUNCTION upc._share_interval(
@@ -14,7 +14,7 @@ BEGIN ATOMIC
         CASE WHEN a.p <= 0 THEN 0 ELSE 100 * (w.middle - w.half) END,
         CASE WHEN a.p >= 1 THEN 100 ELSE 100 * (w.middle + w.half) END
     FROM (
-        SELECT 1.959963984540054::double precision AS z, _share_interval.share / 100 AS p
+        SELECT upc._deviations_95() AS z, _share_interval.share / 100 AS p
     ) AS a
     CROSS JOIN LATERAL (
         SELECT
@@ -30,14 +30,72 @@ COMMENT ON FUNCTION upc._share_interval IS
     '95 percent interval, in percent, of a share in percent that was observed in so many independent questions';
 
 
--- How often it happened what a symbol's live ticks of a span gave which probability.
+-- Sums over the judged strikes of a symbol's live ticks, by model, close, band of time to the close
+-- and bin of probability. Probabilities are from 0 to 1.
+--
+-- In SQL and without settings, so that it becomes a part of the query that calls it.
+CREATE FUNCTION upc._calibration_cells(
+    symbol text,
+    since timestamptz,
+    until timestamptz,
+    OUT model text,
+    OUT method text,
+    OUT settlement text,
+    OUT closes_at timestamptz,
+    OUT band integer,
+    OUT bin integer,
+    OUT questions bigint,
+    OUT outcomes bigint,
+    OUT p double precision,
+    OUT squared_error double precision,
+    OUT log_loss double precision
+)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    WITH question AS (
+        SELECT
+            j.model,
+            j.method,
+            j.settlement,
+            j.closes_at,
+            width_bucket(j.ttc_seconds, '{60, 120, 300, 600, 900, 1800}'::integer[]) AS band,
+            least(19, floor(j.prob_above / 5))::integer AS bin,
+            j.prob_above / 100 AS p,
+            j.outcome::integer AS y
+        FROM upc.judged_strikes(
+            _calibration_cells.symbol, _calibration_cells.since, _calibration_cells.until
+        ) AS j
+    )
+    SELECT
+        q.model,
+        q.method,
+        q.settlement,
+        q.closes_at,
+        q.band,
+        q.bin,
+        count(*) AS questions,
+        sum(q.y) AS outcomes,
+        sum(q.p) AS p,
+        sum((q.p - q.y) * (q.p - q.y)) AS squared_error,
+        sum(-ln(least(0.9999, greatest(0.0001, 1 - abs(q.y - q.p))))) AS log_loss
+    FROM question AS q
+    GROUP BY q.model, q.method, q.settlement, q.closes_at, q.band, q.bin;
+END;
+COMMENT ON FUNCTION upc._calibration_cells IS
+    'sums over the judged strikes of a symbol''s live ticks, by model, close, band of time to the close and bin of probability';
+
+
+-- Frequencies with which the questions of a symbol's live ticks of a span came true, beside their
+-- probabilities.
 --
 -- Returns one row per model, method, settlement, band of time to the close and bin of probability.
 -- Rows without minutes are of all bands together, rows without bin of all bins. Probabilities,
 -- frequencies and calibration_error are in percent; brier_score and log_loss are of probabilities
 -- from 0 to 1, those of the logarithm clipped to 0.0001 … 0.9999. Ticks of one event see the same
--- outcomes: events says of how many the questions are, and the 95 percent interval of the frequency
--- takes all that a row has of one event for a single observation.
+-- outcomes: events is the number of events behind the questions, and the 95 percent interval of the
+-- frequency takes all questions of one event for a single observation.
+--
 -- Errors: UP002 symbol.
 --
 -- Example:
@@ -73,33 +131,8 @@ AS $fn$
 BEGIN
     PERFORM upc.require_symbol(symbol);
     RETURN QUERY
-    WITH question AS (
-        SELECT
-            j.model,
-            j.method,
-            j.settlement,
-            j.closes_at,
-            width_bucket(j.ttc_seconds, '{60, 120, 300, 600, 900, 1800}'::integer[]) AS band,
-            least(19, floor(j.prob_above / 5))::integer AS bin,
-            j.prob_above / 100 AS p,
-            j.outcome::integer AS y
-        FROM upc.judged_strikes(calibration.symbol, since, until) AS j
-    ),
-    cell AS MATERIALIZED (
-        SELECT
-            q.model,
-            q.method,
-            q.settlement,
-            q.closes_at,
-            q.band,
-            q.bin,
-            count(*) AS questions,
-            sum(q.y) AS outcomes,
-            sum(q.p) AS p,
-            sum((q.p - q.y) * (q.p - q.y)) AS squared_error,
-            sum(-ln(least(0.9999, greatest(0.0001, 1 - abs(q.y - q.p))))) AS log_loss
-        FROM question AS q
-        GROUP BY q.model, q.method, q.settlement, q.closes_at, q.band, q.bin
+    WITH cell AS MATERIALIZED (
+        SELECT c.* FROM upc._calibration_cells(calibration.symbol, since, until) AS c
     ),
     event AS (
         SELECT
@@ -127,7 +160,7 @@ BEGIN
             e.bin,
             sum(e.questions)::double precision AS questions,
             count(*) AS events,
-            -- What one is worth if it weighs as much as its share of the questions.
+            -- Worth of one that weighs as much as its share of the questions.
             (sum(e.questions) ^ 2 / sum(e.questions ^ 2))::double precision AS independent,
             sum(e.p) AS p,
             sum(e.outcomes)::double precision AS outcomes,
@@ -165,7 +198,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.calibration IS
-    'how often it happened what a symbol''s live ticks of a span gave which probability, by model, time to the close and bin of probability, and together';
+    'the frequencies with which the questions of a symbol''s live ticks of a span came true, by model, time to the close and bin of probability, and together';
 
 
 CREATE VIEW analytics.calibration AS
@@ -191,12 +224,12 @@ FROM upc_data.symbol AS s
 CROSS JOIN LATERAL upc.calibration(s.symbol) AS c
 WHERE c.minutes_from IS NOT NULL AND c.bin IS NOT NULL;
 COMMENT ON VIEW analytics.calibration IS
-    'how often it happened what live ticks gave which probability; of a span of time: upc.calibration';
+    'the frequencies with which the questions of live ticks came true, by probability; of a span of time: upc.calibration';
 COMMENT ON COLUMN analytics.calibration.symbol IS 'symbol';
 COMMENT ON COLUMN analytics.calibration.model IS 'the model that the probabilities came from';
-COMMENT ON COLUMN analytics.calibration.method IS 'how they were read off the grid';
+COMMENT ON COLUMN analytics.calibration.method IS 'the method by which they were read off the grid';
 COMMENT ON COLUMN analytics.calibration.settlement IS
-    'what the contracts were taken to be settled by: close or average';
+    'the settlement that was assumed: close or average';
 COMMENT ON COLUMN analytics.calibration.minutes_from IS
     'time to the close, minutes: from this on';
 COMMENT ON COLUMN analytics.calibration.minutes_to IS
@@ -211,7 +244,7 @@ COMMENT ON COLUMN analytics.calibration.events IS
 COMMENT ON COLUMN analytics.calibration.mean_probability IS
     'mean of the probabilities to close at or above the strike, percent';
 COMMENT ON COLUMN analytics.calibration.observed_frequency IS
-    'how many of the questions closed at or above the strike, percent';
+    'share of the questions that closed at or above the strike, percent';
 COMMENT ON COLUMN analytics.calibration.frequency_low IS
     'lower end of the 95 percent interval of observed_frequency, percent; an event counts as one observation';
 COMMENT ON COLUMN analytics.calibration.frequency_high IS 'its upper end, percent';

@@ -1,11 +1,12 @@
--- Documents for readers of the last tick: what `pyupc serve` answers about now, as JSON texts.
+-- Documents for readers, of the last tick: the answers of `pyupc serve` about now, as JSON texts.
 
--- The documents of the last tick, of a symbol or of all that have been ticked.
+-- Documents of the last tick, of a symbol or of all that have been ticked.
 --
--- Returns one row a symbol. age_seconds is how long ago the tick was, state what follows from that
--- alone: fresh, warn, stale or halted. price_age_seconds is how old the price was for the tick.
--- interval_seconds is how far apart its ticks are due, NULL
--- where nobody says so. The documents are as the tick left them, however old they are.
+-- Returns a row per symbol. age_seconds: age of the tick; state: that of its age alone, fresh, warn,
+-- stale or halted. price_age_seconds: age of the price at the tick. interval_seconds: time from one
+-- tick to the next, NULL where it is not known. The documents are as the tick left them, however old
+-- they are.
+--
 -- Errors: UP002 symbol.
 --
 -- Example:
@@ -62,11 +63,14 @@ COMMENT ON FUNCTION upc.latest_documents IS
     'the documents of the last tick of each symbol as JSON texts, with their age in seconds and the state that follows from it';
 
 
--- The documents of those symbols whose newest tick is another one than the caller has.
+-- Documents of those symbols whose newest tick is another one than the caller has.
 --
--- tick_ids: the number that is known of each of the symbols, 0 for none. Returns a row for each that
--- has changed, as latest_documents does; state is that of the tick, limits are those of
--- upc._state_limits.
+-- tick_ids: number of the tick that the caller has of each of the symbols, 0 for none.
+-- Returns a row for each that has changed, as latest_documents does; state is that of the tick; limits
+-- are the seconds up to which it is fresh, warn and stale.
+--
+-- Example:
+--   SELECT count(*) = 1 FROM changed_documents('{BTC}', '{0}');
 CREATE FUNCTION upc.changed_documents(symbols text[], tick_ids bigint[])
 RETURNS TABLE (
     ticked_symbol text,
@@ -103,13 +107,14 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.changed_documents IS
-    'the newest documents of the symbols whose tick is not the one that is known, as JSON texts';
+    'the newest documents of the symbols whose tick is not the caller''s, as JSON texts';
 
 
--- The last tick of a symbol, as of `at`: what price, momentum and time to the close are told from.
+-- Last tick of a symbol, as of `at`, as price, momentum and time to the close are shown.
 --
--- state is the worse one of the tick's and of what its age makes of it. shown_at is the instant on
--- the clock of the market, which a replay has of its own.
+-- state: the worse one of the tick's and of what its age makes of it. price and momentum are NULL
+-- where is_shown is false, from halted on. shown_at: the instant on the clock of the market, which a
+-- replay has of its own.
 -- Errors: UP002 symbol, UP023 nothing has ticked it.
 CREATE FUNCTION upc._last_tick(
     symbol text,
@@ -123,6 +128,7 @@ CREATE FUNCTION upc._last_tick(
     OUT event_ticker text,
     OUT closes_at timestamptz,
     OUT state text,
+    OUT is_shown boolean,
     OUT shown_at timestamptz,
     OUT valid_until text
 )
@@ -148,14 +154,17 @@ BEGIN
     v_age := at - v_tick.ticked_at;
     tick_id := v_tick.tick_id;
     feed := v_tick.feed;
-    price := v_tick.price;
     priced_at := v_tick.priced_at;
-    momentum := v_tick.momentum;
     fingerprint := v_tick.fingerprint;
     event_ticker := v_tick.event_ticker;
     closes_at := v_tick.closes_at;
     -- On a clock that has been put back the tick is no less old for being ahead.
     state := upc._worse_state(v_tick.state, upc.freshness(greatest(v_age, -v_age)));
+    is_shown := upc._is_shown('reading', state);
+    IF is_shown THEN
+        price := v_tick.price;
+        momentum := v_tick.momentum;
+    END IF;
     shown_at := v_tick.market_at + v_age;
     valid_until := upc.valid_until(v_tick.ticked_at);
 END
@@ -164,9 +173,10 @@ COMMENT ON FUNCTION upc._last_tick IS
     'the last tick of a symbol, the state that follows from it and its age, and the instant of the market that is shown now';
 
 
--- The price of a symbol as JSON: null from halted on.
+-- Price of a symbol as JSON: null from halted on.
 --
--- age_seconds: of the price, not of the tick. Errors: UP002 symbol, UP023 nothing has ticked it.
+-- age_seconds: of the price, not of the tick.
+-- Errors: UP002 symbol, UP023 nothing has ticked it.
 --
 -- Example:
 --   SELECT price_document('BTC');
@@ -176,7 +186,7 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT json_build_object(
         'symbol', price_document.symbol,
-        'price', CASE WHEN upc._is_shown('reading', t.state) THEN t.price END,
+        'price', t.price,
         'age_seconds',
         round(extract(epoch FROM t.shown_at - t.priced_at), 3),
         'priced_at', upc._iso_utc(t.priced_at),
@@ -193,7 +203,7 @@ COMMENT ON FUNCTION upc.price_document IS
     'the price of a symbol''s last tick as JSON, USD; null from halted on';
 
 
--- The time to the close as JSON: whole seconds, which go on counting down between ticks and without
+-- Time to the close as JSON: whole seconds, which go on counting down between ticks and without
 -- them; never below 0.
 --
 -- Errors: UP002 symbol, UP023 nothing has ticked it.
@@ -243,11 +253,9 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT json_build_object(
         'symbol', momentum_document.symbol,
-        'momentum_bps', CASE WHEN upc._is_shown('reading', t.state) THEN t.momentum END,
-        'weighted_score', CASE WHEN upc._is_shown('reading', t.state) THEN t.momentum / 100 END,
-        'deltas', CASE
-            WHEN upc._is_shown('reading', t.state) THEN d.strike_table #> '{momentum,deltas}'
-        END,
+        'momentum_bps', t.momentum,
+        'weighted_score', t.momentum / 100,
+        'deltas', CASE WHEN t.is_shown THEN d.strike_table #> '{momentum,deltas}' END,
         'fingerprint', t.fingerprint,
         'state', t.state,
         'feed', t.feed,
@@ -263,7 +271,7 @@ COMMENT ON FUNCTION upc.momentum_document IS
     'momentum of a symbol''s last tick and its six deltas as JSON; null where it is not known, and from halted on';
 
 
--- The registered symbols as JSON, each with its last tick if there is one.
+-- Registered symbols as JSON, each with its last tick if there is one.
 --
 -- Example:
 --   SELECT symbols_document();

@@ -1,10 +1,10 @@
 -- Documents for readers beyond the last tick: strikes, fingerprints and calibration, as JSON texts.
 
--- The strikes around a price as JSON: compute_strikes with its arguments around it.
+-- Strikes around a price as JSON: compute_strikes with its arguments around it.
 --
 -- Arguments and errors: those of compute_strikes; a method, model or settlement of NULL is filled in as
--- by complete_question, and stand_in says what answers for what. Probabilities in percent, at full
--- precision.
+-- by complete_question, and stand_in is the reason where another model answers. Probabilities in
+-- percent, at full precision.
 --
 -- Example:
 --   SELECT strikes_document(97250, 7, ttc_seconds => 900);
@@ -60,10 +60,10 @@ BEGIN ATOMIC
     ) AS s;
 END;
 COMMENT ON FUNCTION upc.strikes_document IS
-    'compute_strikes as JSON, with what was asked around it';
+    'compute_strikes as JSON, with its arguments around it';
 
 
--- The list of fingerprints as JSON: rows of upc.fingerprint_list, of all symbols.
+-- List of fingerprints as JSON: rows of upc.fingerprint_list, of all symbols.
 --
 -- Example:
 --   SELECT json_array_length(fingerprints_document()::json -> 'fingerprints') >= 125;
@@ -77,10 +77,123 @@ BEGIN ATOMIC
     FROM upc.fingerprint_list AS f;
 END;
 COMMENT ON FUNCTION upc.fingerprints_document IS
-    'every fingerprint of the catalogue with how much stands behind it, as JSON';
+    'every fingerprint of the catalogue with the number of minutes behind it, as JSON';
 
 
--- A fingerprint as JSON, as a matrix of 60 minutes by 120 moves, of the set in use.
+-- Name of a fingerprint of plain moves, or of standardised ones.
+-- Errors: UP024 the catalogue has no such fingerprint.
+CREATE FUNCTION upc._require_fingerprint(symbol text, bucket integer, is_plain boolean)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_fingerprint text;
+BEGIN
+    SELECT f.fingerprint
+    INTO v_fingerprint
+    FROM (
+        SELECT p.fingerprint, p.symbol, p.bucket
+        FROM upc.fingerprint_catalogue AS p
+        WHERE is_plain
+        UNION ALL
+        SELECT z.fingerprint, z.symbol, z.bucket
+        FROM upc.volatility_catalogue AS z
+        WHERE NOT is_plain
+    ) AS f
+    WHERE f.symbol = _require_fingerprint.symbol AND f.bucket = _require_fingerprint.bucket;
+    IF v_fingerprint IS NULL THEN
+        RAISE EXCEPTION 'there is no fingerprint of % for the bucket %', symbol, bucket
+            USING
+                ERRCODE = 'UP024',
+                DETAIL = 'Fingerprints are of a momentum bucket or, for 99, of all minutes.',
+                HINT = 'SELECT symbol, bucket FROM upc.fingerprint_list';
+    END IF;
+    RETURN v_fingerprint;
+END
+$fn$;
+COMMENT ON FUNCTION upc._require_fingerprint IS
+    'the name of a fingerprint of plain or standardised moves; raises UP024 without one in the catalogue';
+
+
+-- Matrix of a fingerprint, with the names of its columns and the size of each of its rows.
+--
+-- origin and thresholds: of the set; moves: those of the columns in one direction, ascending.
+CREATE FUNCTION upc._fingerprint_matrix(
+    symbol text,
+    bucket integer,
+    is_plain boolean,
+    origin text,
+    thresholds double precision[],
+    moves numeric[],
+    OUT columns text[],
+    OUT matrix json,
+    OUT sample_sizes json
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    WITH move AS MATERIALIZED (
+        SELECT
+            row_number() OVER (ORDER BY w.sign, w.sign * t.move) AS place,
+            w.sign,
+            format(
+                '%s_%s',
+                CASE w.sign WHEN 1 THEN 'pos' ELSE 'neg' END,
+                replace(
+                    to_char(t.move, CASE WHEN is_plain THEN 'FM0.00' ELSE 'FM90.000' END),
+                    '.',
+                    '_'
+                )
+            ) AS name,
+            CASE
+                WHEN is_plain THEN array_position(thresholds, t.move::double precision)
+                ELSE t.k
+            END AS threshold
+        FROM (VALUES (-1), (1)) AS w (sign)
+        CROSS JOIN unnest(moves) WITH ORDINALITY AS t (move, k)
+    ),
+    curve AS (
+        SELECT p.minutes, p.sample_size, p.positive, p.negative
+        FROM upc.fingerprint_curve AS p
+        WHERE is_plain
+          AND p.symbol = _fingerprint_matrix.symbol
+          AND p.origin = _fingerprint_matrix.origin
+          AND p.bucket = _fingerprint_matrix.bucket
+        UNION ALL
+        SELECT z.minutes, z.sample_size, z.positive, z.negative
+        FROM upc.volatility_curve AS z
+        WHERE NOT is_plain
+          AND z.symbol = _fingerprint_matrix.symbol
+          AND z.bucket = _fingerprint_matrix.bucket
+    ),
+    line AS (
+        SELECT
+            n.minutes,
+            max(c.sample_size) AS sample_size,
+            json_agg(
+                round(
+                    (CASE m.sign WHEN 1 THEN c.positive ELSE c.negative END)[m.threshold]::numeric, 2
+                )
+                ORDER BY m.place
+            ) AS probabilities
+        FROM generate_series(1, 60) AS n (minutes)
+        CROSS JOIN move AS m
+        LEFT JOIN curve AS c ON c.minutes = n.minutes
+        GROUP BY n.minutes
+    )
+    SELECT
+        (SELECT array_agg(m.name ORDER BY m.place) FROM move AS m),
+        json_agg(l.probabilities ORDER BY l.minutes),
+        json_agg(l.sample_size ORDER BY l.minutes)
+    INTO columns, matrix, sample_sizes
+    FROM line AS l;
+END
+$fn$;
+COMMENT ON FUNCTION upc._fingerprint_matrix IS
+    'the matrix of a fingerprint, 60 minutes by 120 moves, as JSON, with the names of its columns and the size of each of its rows';
+
+
+-- Fingerprint as JSON, as a matrix of 60 minutes by 120 moves, of the set in use.
 --
 -- bucket: momentum bucket in basis points, 99 is the baseline. Row m of the matrix is m minutes to
 -- the close; its columns are first the moves down, largest first, then those up: probabilities in
@@ -104,9 +217,7 @@ DECLARE
     v_fingerprint text;
     v_set record;
     v_moves numeric[];
-    v_names text[];
-    v_matrix json;
-    v_samples json;
+    v_matrix record;
 BEGIN
     IF symbol IS DISTINCT FROM '*' THEN
         PERFORM upc.require_symbol(symbol);
@@ -114,25 +225,7 @@ BEGIN
     IF NOT coalesce(model IN ('momentum', 'baseline', 'shrunk', 'volatility'), false) THEN
         PERFORM upc._refuse_question(upc._make_question(1, symbol => symbol, model => model));
     END IF;
-    SELECT f.fingerprint
-    INTO v_fingerprint
-    FROM (
-        SELECT p.fingerprint, p.symbol, p.bucket
-        FROM upc.fingerprint_catalogue AS p
-        WHERE v_is_plain
-        UNION ALL
-        SELECT z.fingerprint, z.symbol, z.bucket
-        FROM upc.volatility_catalogue AS z
-        WHERE NOT v_is_plain
-    ) AS f
-    WHERE f.symbol = fingerprint_document.symbol AND f.bucket = fingerprint_document.bucket;
-    IF v_fingerprint IS NULL THEN
-        RAISE EXCEPTION 'there is no fingerprint of % for the bucket %', symbol, bucket
-            USING
-                ERRCODE = 'UP024',
-                DETAIL = 'Fingerprints are of a momentum bucket or, for 99, of all minutes.',
-                HINT = 'SELECT symbol, bucket FROM upc.fingerprint_list';
-    END IF;
+    v_fingerprint := upc._require_fingerprint(symbol, bucket, v_is_plain);
     IF v_is_plain THEN
         SELECT s.origin, s.thresholds, s.made_at
         INTO v_set
@@ -149,61 +242,11 @@ BEGIN
         v_moves := v_set.thresholds::numeric[];
     END IF;
 
-    WITH move AS MATERIALIZED (
-        SELECT
-            row_number() OVER (ORDER BY w.sign, w.sign * t.move) AS place,
-            w.sign,
-            format(
-                '%s_%s',
-                CASE w.sign WHEN 1 THEN 'pos' ELSE 'neg' END,
-                replace(
-                    to_char(t.move, CASE WHEN v_is_plain THEN 'FM0.00' ELSE 'FM90.000' END),
-                    '.',
-                    '_'
-                )
-            ) AS name,
-            CASE
-                WHEN v_is_plain THEN array_position(v_set.thresholds, t.move::double precision)
-                ELSE t.k
-            END AS threshold
-        FROM (VALUES (-1), (1)) AS w (sign)
-        CROSS JOIN unnest(v_moves) WITH ORDINALITY AS t (move, k)
-    ),
-    curve AS (
-        SELECT p.minutes, p.sample_size, p.positive, p.negative
-        FROM upc.fingerprint_curve AS p
-        WHERE v_is_plain
-          AND p.symbol = fingerprint_document.symbol
-          AND p.origin = v_set.origin
-          AND p.bucket = fingerprint_document.bucket
-        UNION ALL
-        SELECT z.minutes, z.sample_size, z.positive, z.negative
-        FROM upc.volatility_curve AS z
-        WHERE NOT v_is_plain
-          AND z.symbol = fingerprint_document.symbol
-          AND z.bucket = fingerprint_document.bucket
-    ),
-    line AS (
-        SELECT
-            n.minutes,
-            max(c.sample_size) AS sample_size,
-            json_agg(
-                round(
-                    (CASE m.sign WHEN 1 THEN c.positive ELSE c.negative END)[m.threshold]::numeric, 2
-                )
-                ORDER BY m.place
-            ) AS probabilities
-        FROM generate_series(1, 60) AS n (minutes)
-        CROSS JOIN move AS m
-        LEFT JOIN curve AS c ON c.minutes = n.minutes
-        GROUP BY n.minutes
-    )
-    SELECT
-        (SELECT array_agg(m.name ORDER BY m.place) FROM move AS m),
-        json_agg(l.probabilities ORDER BY l.minutes),
-        json_agg(l.sample_size ORDER BY l.minutes)
-    INTO v_names, v_matrix, v_samples
-    FROM line AS l;
+    SELECT m.*
+    INTO v_matrix
+    FROM upc._fingerprint_matrix(
+        symbol, bucket, v_is_plain, v_set.origin, v_set.thresholds, v_moves
+    ) AS m;
     RETURN json_build_object(
         'fingerprint', v_fingerprint,
         'symbol', symbol,
@@ -211,7 +254,7 @@ BEGIN
         'origin', v_set.origin,
         'made_at', upc._iso_utc(v_set.made_at),
         'minutes', ARRAY(SELECT generate_series(1, 60)),
-        'columns', v_names,
+        'columns', v_matrix.columns,
         'moves', ARRAY(
             SELECT round(w.sign * t.move, CASE WHEN v_is_plain THEN 2 ELSE 3 END)
             FROM (VALUES (-1), (1)) AS w (sign)
@@ -219,8 +262,8 @@ BEGIN
             ORDER BY w.sign, w.sign * t.move
         ),
         'unit', CASE WHEN v_is_plain THEN 'percent' ELSE 'deviations' END,
-        'matrix', v_matrix,
-        'sample_sizes', v_samples
+        'matrix', v_matrix.matrix,
+        'sample_sizes', v_matrix.sample_sizes
     )::text;
 END
 $fn$;
@@ -228,8 +271,8 @@ COMMENT ON FUNCTION upc.fingerprint_document IS
     'a fingerprint as JSON: 60 minutes to the close by 120 moves, probabilities in percent';
 
 
--- The calibration of a symbol's live ticks as JSON: rows of upc.calibration, and how many closes of
--- the span have no known outcome.
+-- Calibration of a symbol's live ticks as JSON: rows of upc.calibration, and the number of closes of the
+-- span without a known outcome.
 --
 -- Errors: UP002 symbol.
 --
@@ -274,4 +317,4 @@ BEGIN ATOMIC
     )::text;
 END;
 COMMENT ON FUNCTION upc.calibration_document IS
-    'how often it happened what a symbol''s live ticks gave which probability, as JSON';
+    'the calibration of a symbol''s live ticks, as JSON';

@@ -1,6 +1,6 @@
--- Legacy documents: what the consumers of the predecessor ask for, in its keys and units.
+-- Legacy documents, for the consumers of the predecessor, in its keys and units.
 
--- How far the price has moved over an hour, three hours and a day, in percent.
+-- Moves of the price over an hour, three hours and a day, in percent.
 --
 -- price: USD at that instant. Returns NULL where the price then is not known.
 CREATE FUNCTION upc._price_changes(
@@ -47,7 +47,7 @@ BEGIN ATOMIC
     FROM upc._last_tick(legacy_price_changes.symbol, legacy_price_changes.at) AS t
     CROSS JOIN LATERAL upc._price_changes(
         legacy_price_changes.symbol,
-        CASE WHEN upc._is_shown('reading', t.state) THEN t.price END,
+        t.price,
         t.shown_at
     ) AS c;
 END;
@@ -57,9 +57,9 @@ COMMENT ON FUNCTION upc.legacy_price_changes IS
 
 -- Path /core: price, time, momentum with its deltas, and moves of the price, in percent.
 --
--- latest_db_price is what a contract of the newest trade cost, USD. The scores of volatility are null
--- and the list of markets is empty, as nothing of ours is theirs. Errors: UP002 symbol, UP023 nothing
--- has ticked it.
+-- latest_db_price: USD per contract of the newest trade. The scores of volatility are null and the list
+-- of markets is empty, since nothing here corresponds to them.
+-- Errors: UP002 symbol, UP023 nothing has ticked it.
 --
 -- Example:
 --   SELECT legacy_core('BTC');
@@ -81,7 +81,7 @@ BEGIN ATOMIC
         END,
         'ttc_seconds', (upc.ttc_document(legacy_core.symbol, legacy_core.at)::json)
             -> 'ttc_seconds',
-        'btc_price', p.price,
+        'btc_price', t.price,
         'latest_db_price', (
             SELECT r.buy_price
             FROM upc_data.trade AS r
@@ -97,7 +97,7 @@ BEGIN ATOMIC
         'delta_15m', m.momentum #> '{deltas,delta_15m}',
         'delta_30m', m.momentum #> '{deltas,delta_30m}',
         'weighted_momentum_score', m.momentum -> 'weighted_score',
-        'status', CASE WHEN upc._is_shown('reading', t.state) THEN 'online' ELSE 'offline' END,
+        'status', CASE WHEN t.is_shown THEN 'online' ELSE 'offline' END,
         'volScore', NULL,
         'volSpike', NULL,
         'change1h', c.change_1h,
@@ -109,12 +109,9 @@ BEGIN ATOMIC
     )::text
     FROM upc._last_tick(legacy_core.symbol, legacy_core.at) AS t
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN upc._is_shown('reading', t.state) THEN t.price END AS price
-    ) AS p
-    CROSS JOIN LATERAL (
         SELECT upc.momentum_document(legacy_core.symbol, legacy_core.at)::json AS momentum
     ) AS m
-    CROSS JOIN LATERAL upc._price_changes(legacy_core.symbol, p.price, t.shown_at) AS c;
+    CROSS JOIN LATERAL upc._price_changes(legacy_core.symbol, t.price, t.shown_at) AS c;
 END;
 COMMENT ON FUNCTION upc.legacy_core IS
     'the predecessor''s /core as JSON: price, time to the close, momentum and moves in percent';
@@ -122,8 +119,8 @@ COMMENT ON FUNCTION upc.legacy_core IS
 
 -- Path /api/current_fingerprint: the fingerprint of the last tick, by the name of its file.
 --
--- The bucket is null where momentum is not known, and from halted on. Errors: UP002 symbol, UP023
--- nothing has ticked it.
+-- The bucket is null where momentum is not known, and from halted on.
+-- Errors: UP002 symbol, UP023 nothing has ticked it.
 --
 -- Example:
 --   SELECT legacy_fingerprint('BTC');
@@ -151,11 +148,7 @@ BEGIN ATOMIC
     )::text
     FROM upc._last_tick(legacy_fingerprint.symbol, legacy_fingerprint.at) AS t
     JOIN upc_data.document AS d ON d.symbol = legacy_fingerprint.symbol
-    CROSS JOIN LATERAL (
-        SELECT CASE
-            WHEN upc._is_shown('reading', t.state) THEN upc.momentum_bucket(t.momentum)
-        END AS bucket
-    ) AS b;
+    CROSS JOIN LATERAL (SELECT upc.momentum_bucket(t.momentum) AS bucket) AS b;
 END;
 COMMENT ON FUNCTION upc.legacy_fingerprint IS
     'the predecessor''s /api/current_fingerprint as JSON: bucket and file of the last tick';
@@ -163,9 +156,10 @@ COMMENT ON FUNCTION upc.legacy_fingerprint IS
 
 -- Path /kalshi_market_snapshot, and SYMBOL_market_snapshot.json: all markets of the last tick's event.
 --
--- Asks are whole cents, rounded up, and bids whole cents, rounded down; what nobody offers, and what
--- does not trade, is null. floor_strike is the number in the ticker. From halted on, of the tick or of
--- the quotes, there is no market. Errors: UP002 symbol, UP023 nothing has ticked it.
+-- Asks are whole cents, rounded up, and bids whole cents, rounded down; null without an offer and for a
+-- market that does not trade. floor_strike: the number in the ticker. From halted on, of the tick or of
+-- the quotes, there is no market.
+-- Errors: UP002 symbol, UP023 nothing has ticked it.
 --
 -- Example:
 --   SELECT market_snapshot('BTC');

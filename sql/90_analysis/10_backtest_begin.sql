@@ -9,46 +9,25 @@ BEGIN
     RAISE EXCEPTION '%', problem USING ERRCODE = 'UP022', DETAIL = detail, HINT = hint;
 END
 $fn$;
-COMMENT ON FUNCTION upc._refuse_backtest IS 'raises UP022: a backtest that cannot be';
+COMMENT ON FUNCTION upc._refuse_backtest IS 'raises UP022';
 
 
--- Begin a backtest: keep its settings, with what was left out filled in.
---
--- NULL train_from: the first candle; train_to and test_from: 1 January of the year of the last
--- candle, or where that leaves nothing to train on the day that two thirds of the candles come
--- before; test_to: the end of the candles. NULL step: the symbol's own.
--- models: model:method with the models and methods of compute_strikes, or gaussian. minutes: times
--- to the close, 1 to 60. close_minute: of the hour, at which contracts close.
--- Returns its number.
--- Errors: UP002 symbol, UP022 settings that make no sense.
---
--- Example:
---   SELECT begin_backtest('BTC', test_from => '2024-01-01 13:00+00') > 0 AS is_begun;
-CREATE FUNCTION upc.begin_backtest(
-    symbol text,
-    train_from timestamptz DEFAULT NULL,
-    train_to timestamptz DEFAULT NULL,
-    test_from timestamptz DEFAULT NULL,
-    test_to timestamptz DEFAULT NULL,
-    models text[] DEFAULT '{baseline:nearest, momentum:nearest, momentum:linear, gaussian, volatility:linear}',
-    minutes integer[] DEFAULT '{2, 5, 10, 15, 30, 45, 60}',
-    step double precision DEFAULT NULL,
-    levels integer DEFAULT 10,
-    settlement text DEFAULT 'close',
-    close_minute integer DEFAULT 0,
-    version text DEFAULT ''
+-- Refuse the settings of a backtest that cannot be: models, minutes, strikes, settlement.
+-- Errors: UP022.
+CREATE FUNCTION upc._require_backtest_settings(
+    models text[],
+    minutes integer[],
+    step double precision,
+    levels integer,
+    settlement text,
+    close_minute integer
 )
-RETURNS bigint
-LANGUAGE plpgsql VOLATILE
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_first timestamptz;
-    v_end timestamptz;
-    v_cut timestamptz;
     v_model text;
-    v_id bigint;
 BEGIN
-    PERFORM upc.require_symbol(symbol);
     FOREACH v_model IN ARRAY coalesce(models, '{}') LOOP
         IF NOT coalesce(
             v_model = 'gaussian'
@@ -63,32 +42,61 @@ BEGIN
         END IF;
     END LOOP;
     IF coalesce(cardinality(models), 0) = 0 THEN
-        PERFORM upc._refuse_backtest('no model to test', 'At least one is needed.', 'For example volatility:linear.');
+        PERFORM upc._refuse_backtest(
+            'no model to test', 'At least one is needed.', 'For example volatility:linear.'
+        );
     END IF;
-    IF coalesce(cardinality(minutes), 0) = 0 OR NOT coalesce(1 <= ALL (minutes) AND 60 >= ALL (minutes), false) THEN
+    IF coalesce(cardinality(minutes), 0) = 0
+        OR NOT coalesce(1 <= ALL (minutes) AND 60 >= ALL (minutes), false)
+    THEN
         PERFORM upc._refuse_backtest(
             'times to the close must be 1 to 60 minutes',
             'They are whole minutes before the contracts close.', 'For example 2, 5, 15 and 60.'
         );
     END IF;
-    IF NOT coalesce(step > 0 AND step < 'Infinity', true) OR NOT coalesce(levels BETWEEN 0 AND 500, false) THEN
+    IF NOT coalesce(step > 0 AND step < 'Infinity', true)
+        OR NOT coalesce(levels BETWEEN 0 AND 500, false)
+    THEN
         PERFORM upc._refuse_backtest(
             'there are no such strikes', 'The step is a positive number, levels are 0 to 500.',
             'Leave them out for the symbol''s step and 10 levels.'
         );
     END IF;
-    IF NOT coalesce(settlement IN ('close', 'average'), false) OR NOT coalesce(close_minute BETWEEN 0 AND 59, false) THEN
+    IF NOT coalesce(settlement IN ('close', 'average'), false)
+        OR NOT coalesce(close_minute BETWEEN 0 AND 59, false)
+    THEN
         PERFORM upc._refuse_backtest(
             'contracts cannot settle like that',
             'The settlement is close or average; the minute of the hour is 0 to 59.',
             'Leave them out for the close at the full hour.'
         );
     END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc._require_backtest_settings IS
+    'raises UP022 unless a backtest can have these models, minutes, strikes and settlement';
 
+
+-- Spans of a backtest, with defaults filled in, and cut to the stored candles.
+-- Errors: UP022 without candles, or where the test does not come after the training.
+CREATE FUNCTION upc._backtest_spans(
+    symbol text,
+    INOUT train_from timestamptz,
+    INOUT train_to timestamptz,
+    INOUT test_from timestamptz,
+    INOUT test_to timestamptz
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_first timestamptz;
+    v_end timestamptz;
+    v_cut timestamptz;
+BEGIN
     SELECT min(c.opened_at), max(c.opened_at) + interval '1 minute'
     INTO v_first, v_end
     FROM upc_data.candle AS c
-    WHERE c.symbol = begin_backtest.symbol;
+    WHERE c.symbol = _backtest_spans.symbol;
     IF v_first IS NULL THEN
         PERFORM upc._refuse_backtest(
             format('there is no candle of %s', symbol),
@@ -116,11 +124,11 @@ BEGIN
     END IF;
     IF NOT EXISTS (
         SELECT FROM upc_data.candle AS c
-        WHERE c.symbol = begin_backtest.symbol
+        WHERE c.symbol = _backtest_spans.symbol
           AND c.opened_at >= train_from AND c.opened_at < train_to
     ) OR NOT EXISTS (
         SELECT FROM upc_data.candle AS c
-        WHERE c.symbol = begin_backtest.symbol AND c.opened_at >= test_from AND c.opened_at < test_to
+        WHERE c.symbol = _backtest_spans.symbol AND c.opened_at >= test_from AND c.opened_at < test_to
     ) THEN
         PERFORM upc._refuse_backtest(
             'there are no candles in one of the spans',
@@ -132,13 +140,59 @@ BEGIN
     -- Where there are no candles there is nothing to do.
     train_from := greatest(train_from, v_first);
     test_to := least(test_to, v_end);
+END
+$fn$;
+COMMENT ON FUNCTION upc._backtest_spans IS
+    'the spans of a backtest, with defaults filled in, and cut to the stored candles';
+
+
+-- Begin a backtest: store its settings, with defaults filled in.
+--
+-- NULL train_from: the first candle; train_to and test_from: 1 January of the year of the last
+-- candle, or where that leaves nothing to train on the day that two thirds of the candles come
+-- before; test_to: the end of the candles. NULL step: the symbol's own.
+-- models: model:method with the models and methods of compute_strikes, or gaussian. minutes: times
+-- to the close, 1 to 60. close_minute: of the hour, at which contracts close.
+-- Returns its number.
+-- Errors: UP002 symbol, UP022 settings that cannot be.
+--
+-- Example:
+--   SELECT begin_backtest('BTC', test_from => '2024-01-01 13:00+00') > 0 AS is_begun;
+CREATE FUNCTION upc.begin_backtest(
+    symbol text,
+    train_from timestamptz DEFAULT NULL,
+    train_to timestamptz DEFAULT NULL,
+    test_from timestamptz DEFAULT NULL,
+    test_to timestamptz DEFAULT NULL,
+    models text[] DEFAULT '{baseline:nearest, momentum:nearest, momentum:linear, gaussian, volatility:linear}',
+    minutes integer[] DEFAULT '{2, 5, 10, 15, 30, 45, 60}',
+    step double precision DEFAULT NULL,
+    levels integer DEFAULT 10,
+    settlement text DEFAULT 'close',
+    close_minute integer DEFAULT 0,
+    version text DEFAULT ''
+)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_span record;
+    v_id bigint;
+BEGIN
+    PERFORM upc.require_symbol(symbol);
+    PERFORM upc._require_backtest_settings(
+        models, minutes, step, levels, settlement, close_minute
+    );
+    SELECT s.*
+    INTO v_span
+    FROM upc._backtest_spans(symbol, train_from, train_to, test_from, test_to) AS s;
+
     INSERT INTO upc_data.backtest AS b (
         symbol, train_from, train_to, test_from, test_to, models, minutes, step, levels,
         settlement, close_minute, version, started_at
     )
     SELECT
-        s.symbol, begin_backtest.train_from, begin_backtest.train_to, begin_backtest.test_from,
-        begin_backtest.test_to,
+        s.symbol, v_span.train_from, v_span.train_to, v_span.test_from, v_span.test_to,
         ARRAY(
             SELECT m.model FROM unnest(begin_backtest.models) WITH ORDINALITY AS m (model, i)
             GROUP BY m.model ORDER BY min(m.i)
@@ -154,4 +208,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.begin_backtest IS
-    'begins a backtest: keeps its settings, with what was left out filled in; returns its number';
+    'begins a backtest: stores its settings, with defaults filled in; returns its number';

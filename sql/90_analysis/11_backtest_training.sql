@@ -54,7 +54,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._fit_backtest IS
-    'internal: fits the forecast of volatility, and the edges of the regimes, on the training span';
+    'fits the forecast of volatility, and the edges of the regimes, on the training span';
 
 
 CREATE FUNCTION upc._count_backtest(
@@ -83,7 +83,7 @@ DECLARE
 BEGIN
     SELECT b.* INTO v_test FROM upc_data.backtest AS b
     WHERE b.symbol = _count_backtest.symbol AND b.backtest_id = _count_backtest.backtest_id;
-    -- What is trained on looks at nothing outside of its span.
+    -- The training looks at nothing outside of its span.
     v_since := CASE WHEN is_test THEN '-infinity' ELSE v_test.train_from END;
     v_until := CASE WHEN is_test THEN v_test.test_to ELSE v_test.train_to END;
     -- The average of the last minute asks about a time that lies between two minutes. Of the first
@@ -140,4 +140,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._count_backtest IS
-    'internal: counts the moves of some UTC days, all of one year, of a backtest''s training or test span';
+    'counts the moves of some UTC days, all of one year, of a backtest''s training or test span';

@@ -1,5 +1,5 @@
--- Questions of a backtest, and what came of them: for every close and time before it the price, what
--- was known then, and how the contract was settled.
+-- Questions of a backtest: for every close and time before it the price then, the momentum and the
+-- volatility that were known, and the price that settles the contract.
 
 CREATE TYPE upc.backtest_question AS (
     closes_at timestamptz,
@@ -151,4 +151,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._backtest_questions IS
-    'internal: what a backtest asks about the contracts that close on some UTC days; those without a price then or at the close are left out';
+    'the questions of a backtest about the contracts that close on some UTC days; those without a price then or at the close are left out';

@@ -1,5 +1,15 @@
 -- Curves of a backtest, as its models read them.
 
+-- Share of the variance of the last minute that the mean of its 60 prices has, one per second: what
+-- is open of a contract that settles by the average, a minute before its close.
+CREATE FUNCTION upc._average_share()
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 61 * 121 / 21600.0::double precision;
+COMMENT ON FUNCTION upc._average_share IS
+    'the share of the variance of the last minute that the mean of its 60 prices has, one per second';
+
+
 CREATE FUNCTION upc._backtest_counts(moves text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -18,7 +28,86 @@ RETURN format(
     _backtest_counts.moves
 );
 COMMENT ON FUNCTION upc._backtest_counts IS
-    'internal: the query for the counts of a backtest that upc._curve_query takes';
+    'the query for the counts of a backtest that upc._curve_query takes';
+
+
+-- Query parts for the curves of a backtest: test, its row; curve, the curves by moves, bucket and
+-- minutes; bucket_curve, those that answer for each bucket; shrunk, those that each model reads there.
+-- $1 and $2 are symbol and number of the backtest.
+CREATE FUNCTION upc._backtest_curves()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(
+    $sql$
+    test AS (
+        SELECT b.* FROM upc_data.backtest AS b WHERE b.symbol = $1 AND b.backtest_id = $2
+    ),
+    plain AS MATERIALIZED (%1$s),
+    standardised AS MATERIALIZED (%2$s),
+    curve AS MATERIALIZED (
+        SELECT 'plain' AS moves, p.bucket::integer AS bucket, p.minutes::integer AS minutes,
+            p.positive, p.negative, p.shrinkage
+        FROM plain AS p WHERE p.symbol <> '*'
+        UNION ALL
+        SELECT 'standardised', s.bucket, s.minutes, s.positive, s.negative, s.shrinkage
+        FROM standardised AS s WHERE s.symbol <> '*'
+    ),
+    -- The nearest bucket that there is, the one nearer to zero on a tie, as in the grid. A
+    -- bucket of standardised moves that nothing was seen of is as the baseline.
+    bucket_key AS MATERIALIZED (
+        SELECT DISTINCT ON (m.moves, m.minutes, b.bucket)
+            m.moves, m.minutes, b.bucket AS asked, m.bucket
+        FROM (SELECT generate_series(-30, 30) UNION ALL SELECT upc._baseline()) AS b (bucket)
+        CROSS JOIN (SELECT c.moves, c.minutes, c.bucket FROM curve AS c) AS m
+        ORDER BY m.moves, m.minutes, b.bucket,
+            CASE m.moves
+                WHEN 'standardised' THEN m.bucket NOT IN (b.bucket, upc._baseline())
+                ELSE (b.bucket = upc._baseline()) <> (m.bucket = upc._baseline())
+            END,
+            abs(m.bucket - b.bucket), abs(m.bucket)
+    ),
+    bucket_curve AS (
+        SELECT k.asked, c.*
+        FROM bucket_key AS k
+        JOIN curve AS c USING (moves, minutes, bucket)
+    ),
+    asked AS (
+        SELECT
+            m AS model,
+            split_part(m, ':', 1) AS kind,
+            split_part(m, ':', 2) = 'linear' AS is_linear
+        FROM test, unnest(test.models) AS m
+        WHERE m <> 'gaussian'
+    ),
+    shrunk AS (
+        SELECT
+            a.model,
+            a.kind = 'volatility' AS is_standardised,
+            a.is_linear,
+            c.asked AS bucket,
+            c.minutes,
+            CASE a.kind
+                WHEN 'momentum' THEN c.positive
+                WHEN 'baseline' THEN b.positive
+                ELSE upc._blend(b.positive, c.positive, coalesce(c.shrinkage, 1))
+            END AS positive,
+            CASE a.kind
+                WHEN 'momentum' THEN c.negative
+                WHEN 'baseline' THEN b.negative
+                ELSE upc._blend(b.negative, c.negative, coalesce(c.shrinkage, 1))
+            END AS negative
+        FROM asked AS a
+        JOIN bucket_curve AS c
+            ON c.moves = CASE a.kind WHEN 'volatility' THEN 'standardised' ELSE 'plain' END
+        JOIN curve AS b
+            ON b.moves = c.moves AND b.minutes = c.minutes AND b.bucket = upc._baseline()
+    )
+    $sql$,
+    upc._curve_query(upc._backtest_counts('plain')),
+    upc._curve_query(upc._backtest_counts('standardised'), 2)
+);
+COMMENT ON FUNCTION upc._backtest_curves IS
+    'query parts for the curves of a backtest, by model and the bucket that is asked for';
 
 
 CREATE FUNCTION upc._backtest_readings(symbol text, backtest_id bigint)
@@ -38,86 +127,26 @@ SET work_mem = '64MB'
 SET jit = off
 AS $fn$
 DECLARE
-    v_plain double precision[] := ARRAY(SELECT k::double precision / 20 FROM generate_series(0, 59) AS k ORDER BY k);
+    v_plain double precision[] := ARRAY(
+        SELECT k::double precision / 20 FROM generate_series(0, 59) AS k ORDER BY k
+    );
 BEGIN
     FOR
         model, bucket, minutes, positive, negative, thresholds, edges, is_linear, is_standardised
     IN EXECUTE format(
         $sql$
-        WITH test AS (
-            SELECT b.* FROM upc_data.backtest AS b WHERE b.symbol = $1 AND b.backtest_id = $2
-        ),
-        plain AS MATERIALIZED (%1$s),
-        standardised AS MATERIALIZED (%2$s),
-        curve AS MATERIALIZED (
-            SELECT 'plain' AS moves, p.bucket::integer AS bucket, p.minutes::integer AS minutes,
-                p.positive, p.negative, p.shrinkage
-            FROM plain AS p WHERE p.symbol <> '*'
-            UNION ALL
-            SELECT 'standardised', s.bucket, s.minutes, s.positive, s.negative, s.shrinkage
-            FROM standardised AS s WHERE s.symbol <> '*'
-        ),
-        -- The nearest bucket that there is, the one nearer to zero on a tie, as in the grid. A
-        -- bucket of standardised moves that nothing was seen of is as the baseline.
-        bucket_key AS MATERIALIZED (
-            SELECT DISTINCT ON (m.moves, m.minutes, b.bucket)
-                m.moves, m.minutes, b.bucket AS asked, m.bucket
-            FROM (SELECT generate_series(-30, 30) UNION ALL SELECT upc._baseline()) AS b (bucket)
-            CROSS JOIN (SELECT c.moves, c.minutes, c.bucket FROM curve AS c) AS m
-            ORDER BY m.moves, m.minutes, b.bucket,
-                CASE m.moves
-                    WHEN 'standardised' THEN m.bucket NOT IN (b.bucket, upc._baseline())
-                    ELSE (b.bucket = upc._baseline()) <> (m.bucket = upc._baseline())
-                END,
-                abs(m.bucket - b.bucket), abs(m.bucket)
-        ),
-        bucket_curve AS (
-            SELECT k.asked, c.*
-            FROM bucket_key AS k
-            JOIN curve AS c USING (moves, minutes, bucket)
-        ),
-        asked AS (
-            SELECT
-                m AS model,
-                split_part(m, ':', 1) AS kind,
-                split_part(m, ':', 2) = 'linear' AS is_linear
-            FROM test, unnest(test.models) AS m
-            WHERE m <> 'gaussian'
-        ),
-        shrunk AS (
-            SELECT
-                a.model,
-                a.kind = 'volatility' AS is_standardised,
-                a.is_linear,
-                c.asked AS bucket,
-                c.minutes,
-                CASE a.kind
-                    WHEN 'momentum' THEN c.positive
-                    WHEN 'baseline' THEN b.positive
-                    ELSE upc._blend(b.positive, c.positive, coalesce(c.shrinkage, 1))
-                END AS positive,
-                CASE a.kind
-                    WHEN 'momentum' THEN c.negative
-                    WHEN 'baseline' THEN b.negative
-                    ELSE upc._blend(b.negative, c.negative, coalesce(c.shrinkage, 1))
-                END AS negative
-            FROM asked AS a
-            JOIN bucket_curve AS c
-                ON c.moves = CASE a.kind WHEN 'volatility' THEN 'standardised' ELSE 'plain' END
-            JOIN curve AS b
-                ON b.moves = c.moves AND b.minutes = c.minutes AND b.bucket = upc._baseline()
-        ),
+        WITH %1$s,
         -- Of the average of the last minute 39.5 seconds less are open than until its end.
         timed AS (
             SELECT
                 s.model, s.is_standardised, s.is_linear, s.bucket, t.minutes,
                 CASE WHEN test.settlement = 'average' AND s.is_linear AND t.minutes > 1
-                    THEN upc._blend(e.positive, s.positive, 61 * 121 / 21600.0)
+                    THEN upc._blend(e.positive, s.positive, upc._average_share())
                     WHEN test.settlement = 'average' THEN e.positive
                     ELSE s.positive
                 END AS positive,
                 CASE WHEN test.settlement = 'average' AND s.is_linear AND t.minutes > 1
-                    THEN upc._blend(e.negative, s.negative, 61 * 121 / 21600.0)
+                    THEN upc._blend(e.negative, s.negative, upc._average_share())
                     WHEN test.settlement = 'average' THEN e.negative
                     ELSE s.negative
                 END AS negative
@@ -148,8 +177,7 @@ BEGIN
         FROM timed AS t
         CROSS JOIN LATERAL (SELECT t.is_linear OR t.is_standardised AS is_met) AS w
         $sql$,
-        upc._curve_query(upc._backtest_counts('plain')),
-        upc._curve_query(upc._backtest_counts('standardised'), 2)
+        upc._backtest_curves()
     )
     USING symbol, backtest_id, v_plain,
         ARRAY(
@@ -162,4 +190,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._backtest_readings IS
-    'internal: the curves that a backtest''s models read, by momentum bucket (99: baseline) and minutes to the close, as compute_strikes would read them';
+    'the curves that a backtest''s models read, by momentum bucket (99: baseline) and minutes to the close, as compute_strikes would read them';

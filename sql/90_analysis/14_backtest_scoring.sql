@@ -25,6 +25,114 @@ COMMENT ON FUNCTION upc._normal_tail IS
     'the probability, 0 to 1, that a standard normal number is above some deviations (Numerical Recipes, erfcc)';
 
 
+-- Answers of a backtest's models about every strike of the contracts that close on some UTC days:
+-- probabilities from 0 to 1 to close at or above it, with what happened. regime: quarter of the
+-- deviations of the hour before, from 1.
+--
+-- curve_models: how many of the models read a curve; the Gaussian reads none.
+-- In SQL and without settings, so that it becomes a part of the query that calls it.
+CREATE FUNCTION upc._model_answers(
+    test upc_data.backtest,
+    first_day date,
+    last_day date,
+    curve_models integer,
+    OUT model text,
+    OUT closes_at timestamptz,
+    OUT minutes integer,
+    OUT distance smallint,
+    OUT regime integer,
+    OUT outcome boolean,
+    OUT probability double precision
+)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    WITH reading AS MATERIALIZED (
+        SELECT r.*
+        FROM upc._backtest_readings((_model_answers.test).symbol, (_model_answers.test).backtest_id) AS r
+    ),
+    question AS MATERIALIZED (
+        SELECT
+            q.*,
+            (_model_answers.test).step AS step,
+            (_model_answers.test).settlement = 'average' AS is_average,
+            round(q.price / (_model_answers.test).step) AS nearest,
+            -- How much of the last minute's variance is open.
+            CASE (_model_answers.test).settlement
+                WHEN 'average' THEN upc._average_share()
+                ELSE 1
+            END AS open_share,
+            width_bucket(q.hour_deviation, (_model_answers.test).regime_edges) + 1 AS regime
+        FROM upc._backtest_questions(
+            (_model_answers.test).symbol, (_model_answers.test).backtest_id,
+            _model_answers.first_day, _model_answers.last_day
+        ) AS q
+        -- What one model cannot answer is asked of none.
+        WHERE q.hour_deviation IS NOT NULL
+          AND ((_model_answers.test).factors IS NULL OR q.variance IS NOT NULL)
+          AND (
+              _model_answers.curve_models = 0
+              OR (q.minutes, q.bucket) IN (
+                  SELECT r.minutes, r.bucket
+                  FROM reading AS r
+                  GROUP BY r.minutes, r.bucket
+                  HAVING count(*) = _model_answers.curve_models
+              )
+          )
+    ),
+    strike AS (
+        SELECT
+            q.*,
+            (q.nearest + k) * q.step AS strike,
+            abs(k)::smallint AS distance
+        FROM question AS q
+        CROSS JOIN generate_series(-(_model_answers.test).levels, (_model_answers.test).levels) AS k
+        WHERE q.nearest + k > 0
+    )
+    SELECT
+        r.model,
+        q.closes_at, q.minutes, q.distance, q.regime,
+        q.settled >= q.strike AS outcome,
+        0.01 * CASE WHEN q.strike > q.price
+            THEN upc._curve_value(r.positive, r.thresholds, p.place, m.move, r.is_linear)
+            ELSE 100 - upc._curve_value(r.negative, r.thresholds, p.place, m.move, r.is_linear)
+        END AS probability
+    FROM strike AS q
+    JOIN reading AS r
+        ON r.minutes = q.minutes
+        AND r.bucket = q.bucket
+    CROSS JOIN LATERAL (
+        SELECT
+            abs(q.price - q.strike) / q.price / CASE
+                WHEN r.is_standardised
+                THEN sqrt(q.earlier_variance + q.open_share * (q.variance - q.earlier_variance))
+                -- Below a minute the first one's curve, by the square root of time.
+                WHEN r.is_linear AND q.is_average AND q.minutes = 1
+                THEN 0.01 * sqrt(q.open_share)
+                ELSE 0.01
+            END AS move
+        OFFSET 0
+    ) AS m
+    CROSS JOIN LATERAL (
+        SELECT upc._threshold_index(r.thresholds, r.edges, m.move, r.is_linear) AS place
+        OFFSET 0
+    ) AS p
+
+    UNION ALL
+
+    SELECT
+        'gaussian', q.closes_at, q.minutes, q.distance, q.regime, q.settled >= q.strike,
+        upc._normal_tail(
+            ln(q.strike / q.price)
+            / sqrt(greatest(q.squared_move, 1e-14) * (q.minutes - 1 + q.open_share))
+        )
+    FROM strike AS q
+    WHERE 'gaussian' = ANY ((_model_answers.test).models);
+END;
+COMMENT ON FUNCTION upc._model_answers IS
+    'answers of a backtest''s models about every strike of the contracts that close on some UTC days, with what happened';
+
+
 CREATE FUNCTION upc._score_backtest(symbol text, backtest_id bigint, first_day date, last_day date)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -44,81 +152,7 @@ BEGIN
         symbol, backtest_id, model, dimension, part, day, bin, questions, outcomes, probability,
         squared_probability, squared_error, log_loss
     )
-    WITH reading AS MATERIALIZED (
-        SELECT r.* FROM upc._backtest_readings(symbol, backtest_id) AS r
-    ),
-    question AS MATERIALIZED (
-        SELECT
-            q.*,
-            round(q.price / v_test.step) AS nearest,
-            -- How much of the variance until a minute before the close, and until it, is open.
-            CASE v_test.settlement WHEN 'average' THEN 61 * 121 / 21600.0::double precision ELSE 1 END AS open_share,
-            width_bucket(q.hour_deviation, v_test.regime_edges) + 1 AS regime
-        FROM upc._backtest_questions(symbol, backtest_id, first_day, last_day) AS q
-        -- What one model cannot answer is asked of none.
-        WHERE q.hour_deviation IS NOT NULL
-          AND (v_test.factors IS NULL OR q.variance IS NOT NULL)
-          AND (
-              v_models = 0
-              OR (q.minutes, q.bucket) IN (
-                  SELECT r.minutes, r.bucket
-                  FROM reading AS r
-                  GROUP BY r.minutes, r.bucket
-                  HAVING count(*) = v_models
-              )
-          )
-    ),
-    strike AS (
-        SELECT
-            q.*,
-            (q.nearest + k) * v_test.step AS strike,
-            abs(k)::smallint AS distance
-        FROM question AS q
-        CROSS JOIN generate_series(-v_test.levels, v_test.levels) AS k
-        WHERE q.nearest + k > 0
-    ),
-    answer AS (
-        SELECT
-            r.model,
-            q.closes_at, q.minutes, q.distance, q.regime,
-            q.settled >= q.strike AS outcome,
-            0.01 * CASE WHEN q.strike > q.price
-                THEN upc._curve_value(r.positive, r.thresholds, p.place, m.move, r.is_linear)
-                ELSE 100 - upc._curve_value(r.negative, r.thresholds, p.place, m.move, r.is_linear)
-            END AS probability
-        FROM strike AS q
-        JOIN reading AS r
-            ON r.minutes = q.minutes
-            AND r.bucket = q.bucket
-        CROSS JOIN LATERAL (
-            SELECT
-                abs(q.price - q.strike) / q.price / CASE
-                    WHEN r.is_standardised
-                    THEN sqrt(q.earlier_variance + q.open_share * (q.variance - q.earlier_variance))
-                    -- Below a minute the first one's curve, by the square root of time.
-                    WHEN r.is_linear AND v_test.settlement = 'average' AND q.minutes = 1
-                    THEN 0.01 * sqrt(q.open_share)
-                    ELSE 0.01
-                END AS move
-            OFFSET 0
-        ) AS m
-        CROSS JOIN LATERAL (
-            SELECT upc._threshold_index(r.thresholds, r.edges, m.move, r.is_linear) AS place
-            OFFSET 0
-        ) AS p
-
-        UNION ALL
-
-        SELECT
-            'gaussian', q.closes_at, q.minutes, q.distance, q.regime, q.settled >= q.strike,
-            upc._normal_tail(
-                ln(q.strike / q.price)
-                / sqrt(greatest(q.squared_move, 1e-14) * (q.minutes - 1 + q.open_share))
-            )
-        FROM strike AS q
-        WHERE 'gaussian' = ANY (v_test.models)
-    ),
-    scored AS (
+    WITH scored AS (
         SELECT
             a.model,
             (a.closes_at AT TIME ZONE 'UTC')::date AS day,
@@ -132,7 +166,7 @@ BEGIN
             -ln(least(0.9999, greatest(0.0001,
                 CASE WHEN a.outcome THEN a.probability ELSE 1 - a.probability END
             ))) AS log_loss
-        FROM answer AS a
+        FROM upc._model_answers(v_test, first_day, last_day, v_models) AS a
     ),
     summed AS (
         SELECT
@@ -171,4 +205,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._score_backtest IS
-    'internal: asks every model of a backtest about the contracts that close on some UTC days, and keeps the sums';
+    'asks every model of a backtest about the contracts that close on some UTC days, and keeps the sums';

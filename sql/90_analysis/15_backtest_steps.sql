@@ -44,9 +44,17 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._backtest_plan IS
-    'internal: the steps of a backtest with their UTC days';
+    'the steps of a backtest with their UTC days';
 
 
+-- Steps of a backtest, in their order: fit, train, test, complete; those of one stage may run at the same
+-- time.
+--
+-- Returns a row per step. days: how many UTC days of candles it covers.
+-- Errors: UP022 no such backtest.
+--
+-- Example:
+--   SELECT array_agg(DISTINCT s.stage) = '{complete,fit,test,train}' FROM backtest_steps('BTC', 1) AS s;
 CREATE FUNCTION upc.backtest_steps(symbol text, backtest_id bigint)
 RETURNS TABLE (step integer, stage text, days integer)
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -59,8 +67,14 @@ COMMENT ON FUNCTION upc.backtest_steps IS
     'the steps of a backtest, in their order: fit, train, test, complete; those of one stage may be run at the same time';
 
 
--- Run one step of a backtest, in the order of backtest_steps; nothing, if it was run before.
+-- Run one step of a backtest, in the order of backtest_steps; a step that was run before is left out.
+--
 -- Errors: UP022 no such backtest or step, one that comes too early, or too little to train on.
+--
+-- Example:
+--   SELECT begin_backtest('BTC', test_from => '2024-01-01 13:00+00', models => '{gaussian}');
+--   SELECT run_backtest_step(b.symbol, b.backtest_id, 1) FROM backtest_list AS b
+--   ORDER BY b.backtest_id DESC LIMIT 1;
 CREATE FUNCTION upc.run_backtest_step(symbol text, backtest_id bigint, step integer)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -75,7 +89,7 @@ BEGIN
     FROM upc._backtest_plan(symbol, backtest_id) AS p
     WHERE p.step = run_backtest_step.step;
 
-    -- Whoever runs the same step at the same time waits, and finds that it is done.
+    -- Another one that runs the same step at the same time waits, and finds that it is done.
     PERFORM pg_advisory_xact_lock(
         hashtextextended(format('pyupc backtest %s step %s', backtest_id, step), 0)
     );

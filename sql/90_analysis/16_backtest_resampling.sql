@@ -1,5 +1,11 @@
 -- Resampling: how much the scores of a backtest depend on which days there were.
 
+-- Refuse a backtest that a symbol does not have, or that is not complete.
+--
+-- Errors: UP002 symbol, UP022 no such backtest, or not complete.
+--
+-- Example:
+--   SELECT require_backtest('BTC', 1);
 CREATE FUNCTION upc.require_backtest(symbol text, backtest_id bigint)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -180,50 +186,25 @@ COMMENT ON FUNCTION upc._resampled_sums IS
     'sums over as many days as there are, drawn with replacement: the bootstrap';
 
 
--- The scores of each resample of the days, for every model and part of a dimension.
+-- Sums of a dimension's scores, by day and by block, as upc._resampled_sums takes them: a block is a
+-- part and one of the models, in the order of both.
 --
--- has_bins: whether calibration errors are wanted, which take most of the time.
-CREATE FUNCTION upc._backtest_resampled(
+-- width: how many of a block's sums: questions, squared error and log loss, then the excess of
+-- probability over outcomes in each of the 20 bins.
+CREATE FUNCTION upc._daily_scores(
     symbol text,
     backtest_id bigint,
     dimension text,
-    resamples integer,
-    seed bigint,
-    has_bins boolean
+    models text[],
+    parts smallint[],
+    width integer
 )
-RETURNS TABLE (
-    resample integer,
-    model text,
-    part smallint,
-    brier double precision,
-    log_loss double precision,
-    calibration_error double precision
-)
+RETURNS double precision[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
-SET work_mem = '64MB'
-SET max_parallel_workers_per_gather = 0
 AS $fn$
 DECLARE
-    v_width constant integer := CASE WHEN has_bins THEN 23 ELSE 3 END;
-    v_models text[];
-    v_parts smallint[];
     v_daily double precision[];
 BEGIN
-    IF resamples = 0 THEN
-        RETURN;
-    END IF;
-    SELECT b.models
-    INTO v_models
-    FROM upc_data.backtest AS b
-    WHERE b.symbol = _backtest_resampled.symbol
-      AND b.backtest_id = _backtest_resampled.backtest_id;
-    SELECT array_agg(DISTINCT s.part ORDER BY s.part)
-    INTO v_parts
-    FROM upc_data.backtest_score AS s
-    WHERE s.symbol = _backtest_resampled.symbol
-      AND s.backtest_id = _backtest_resampled.backtest_id
-      AND s.dimension = _backtest_resampled.dimension;
-
     WITH score AS (
         SELECT
             s.day,
@@ -235,9 +216,9 @@ BEGIN
             s.log_loss,
             s.probability - s.outcomes AS excess
         FROM upc_data.backtest_score AS s
-        WHERE s.symbol = _backtest_resampled.symbol
-          AND s.backtest_id = _backtest_resampled.backtest_id
-          AND s.dimension = _backtest_resampled.dimension
+        WHERE s.symbol = _daily_scores.symbol
+          AND s.backtest_id = _daily_scores.backtest_id
+          AND s.dimension = _daily_scores.dimension
     ),
     total AS (
         SELECT
@@ -264,27 +245,79 @@ BEGIN
         -- Of all dimensions the same: a day without a question of a part is drawn as well.
         SELECT DISTINCT s.day
         FROM upc_data.backtest_score AS s
-        WHERE s.symbol = _backtest_resampled.symbol
-          AND s.backtest_id = _backtest_resampled.backtest_id
+        WHERE s.symbol = _daily_scores.symbol
+          AND s.backtest_id = _daily_scores.backtest_id
           AND s.dimension = 'all'
     ),
     row_of_day AS (
         SELECT
             d.day,
             array_agg(
-                coalesce(t.sums[:v_width], array_fill(0::double precision, ARRAY[v_width]))
+                coalesce(t.sums[:width], array_fill(0::double precision, ARRAY[width]))
                 ORDER BY p.place, m.place
             ) AS sums
         FROM day AS d
-        CROSS JOIN unnest(v_parts) WITH ORDINALITY AS p(part, place)
-        CROSS JOIN unnest(v_models) WITH ORDINALITY AS m(model, place)
+        CROSS JOIN unnest(parts) WITH ORDINALITY AS p(part, place)
+        CROSS JOIN unnest(models) WITH ORDINALITY AS m(model, place)
         LEFT JOIN total AS t ON t.day = d.day AND t.part = p.part AND t.model = m.model
         GROUP BY d.day
     )
     SELECT array_agg(r.sums ORDER BY r.day)
     INTO v_daily
     FROM row_of_day AS r;
+    RETURN v_daily;
+END
+$fn$;
+COMMENT ON FUNCTION upc._daily_scores IS
+    'sums of a dimension''s scores by day, part and model, as upc._resampled_sums takes them';
 
+
+-- Scores of each resample of the days, for every model and part of a dimension.
+--
+-- has_bins: true for calibration errors, too, which take most of the time.
+CREATE FUNCTION upc._backtest_resampled(
+    symbol text,
+    backtest_id bigint,
+    dimension text,
+    resamples integer,
+    seed bigint,
+    has_bins boolean
+)
+RETURNS TABLE (
+    resample integer,
+    model text,
+    part smallint,
+    brier double precision,
+    log_loss double precision,
+    calibration_error double precision
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET work_mem = '64MB'
+SET max_parallel_workers_per_gather = 0
+AS $fn$
+DECLARE
+    v_models text[];
+    v_parts smallint[];
+    v_daily double precision[];
+BEGIN
+    IF resamples = 0 THEN
+        RETURN;
+    END IF;
+    SELECT b.models
+    INTO v_models
+    FROM upc_data.backtest AS b
+    WHERE b.symbol = _backtest_resampled.symbol
+      AND b.backtest_id = _backtest_resampled.backtest_id;
+    SELECT array_agg(DISTINCT s.part ORDER BY s.part)
+    INTO v_parts
+    FROM upc_data.backtest_score AS s
+    WHERE s.symbol = _backtest_resampled.symbol
+      AND s.backtest_id = _backtest_resampled.backtest_id
+      AND s.dimension = _backtest_resampled.dimension;
+
+    v_daily := upc._daily_scores(
+        symbol, backtest_id, dimension, v_models, v_parts, CASE WHEN has_bins THEN 23 ELSE 3 END
+    );
     RETURN QUERY
     SELECT
         r.resample,

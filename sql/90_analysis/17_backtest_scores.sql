@@ -1,20 +1,77 @@
 -- Scores and reliability of a backtest, with intervals.
 
--- The scores of a backtest, a row a model and part, with 95 % intervals.
+-- Mean scores of a backtest, by model and part of a dimension.
+--
+-- In SQL and without settings, so that it becomes a part of the query that calls it.
+CREATE FUNCTION upc._mean_scores(
+    symbol text,
+    backtest_id bigint,
+    dimension text,
+    OUT model text,
+    OUT part smallint,
+    OUT questions bigint,
+    OUT base_rate double precision,
+    OUT brier double precision,
+    OUT log_loss double precision,
+    OUT calibration_error double precision,
+    OUT resolution double precision,
+    OUT sharpness double precision
+)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    WITH bin AS (
+        SELECT
+            s.model,
+            s.part,
+            sum(s.questions) AS questions,
+            sum(s.outcomes)::double precision AS outcomes,
+            sum(s.probability) AS probability,
+            sum(s.squared_probability) AS squared_probability,
+            sum(s.squared_error) AS squared_error,
+            sum(s.log_loss) AS log_loss
+        FROM upc_data.backtest_score AS s
+        WHERE s.symbol = _mean_scores.symbol
+          AND s.backtest_id = _mean_scores.backtest_id
+          AND s.dimension = _mean_scores.dimension
+        GROUP BY s.model, s.part, s.bin
+    )
+    SELECT
+        b.model,
+        b.part,
+        sum(b.questions)::bigint AS questions,
+        sum(b.outcomes) / sum(b.questions) AS base_rate,
+        sum(b.squared_error) / sum(b.questions) AS brier,
+        sum(b.log_loss) / sum(b.questions) AS log_loss,
+        100 * sum(abs(b.probability - b.outcomes)) / sum(b.questions) AS calibration_error,
+        -- The mean square of the shares less the square of their mean.
+        sum(b.outcomes ^ 2 / b.questions) / sum(b.questions)
+            - (sum(b.outcomes) / sum(b.questions)) ^ 2 AS resolution,
+        sum(b.squared_probability) / sum(b.questions)
+            - (sum(b.probability) / sum(b.questions)) ^ 2 AS sharpness
+    FROM bin AS b
+    GROUP BY b.model, b.part;
+END;
+COMMENT ON FUNCTION upc._mean_scores IS
+    'mean scores of a backtest, by model and part of a dimension';
+
+
+-- Scores of a backtest, a row per model and part, with 95 % intervals.
 --
 -- dimension: all, minutes (to the close), distance (of the strike), hour (of the close, UTC) or
 -- regime (of volatility). resamples, seed: of the intervals. Whole days are drawn with
 -- replacement, the same ones for all models; without resamples the intervals are NULL.
--- base_rate: share of questions that came true, percent. brier: mean squared error. log_loss:
--- natural logarithm. calibration_error: how far the 20 bins are from what came true, percentage
--- points, weighted by questions. resolution: of Murphy's decomposition over the bins, how far what
--- came true in the bins is from the base rate. sharpness: the variance of the probabilities; of a
--- calibrated model it is the resolution.
+-- Returns base_rate: share of questions that came true, percent. brier: mean squared error. log_loss:
+-- natural logarithm. calibration_error: distance of the 20 bins from the shares that came true,
+-- percentage points, weighted by questions. resolution: of Murphy's decomposition over the bins, the
+-- distance of the shares in the bins from the base rate. sharpness: variance of the probabilities; of
+-- a calibrated model it is the resolution.
 -- A resample errs by chance as the days have before, which adds to the calibration error: its
 -- interval is the spread of the resamples around their median, laid around the error itself.
 -- Errors: UP002 symbol, UP022 no such backtest, dimension, resamples or seed.
 --
--- Example: SELECT model, log_loss, log_loss_low, log_loss_high FROM backtest_scores('BTC', 1);
+-- Example:
+--   SELECT model, log_loss, log_loss_low, log_loss_high FROM backtest_scores('BTC', 1);
 CREATE FUNCTION upc.backtest_scores(
     symbol text,
     backtest_id bigint,
@@ -47,38 +104,11 @@ BEGIN
     PERFORM upc.require_backtest(symbol, backtest_id);
     PERFORM upc._require_resampling(dimension, resamples, seed);
     RETURN QUERY
-    WITH bin AS (
-        SELECT
-            s.model,
-            s.part,
-            sum(s.questions) AS questions,
-            sum(s.outcomes)::double precision AS outcomes,
-            sum(s.probability) AS probability,
-            sum(s.squared_probability) AS squared_probability,
-            sum(s.squared_error) AS squared_error,
-            sum(s.log_loss) AS log_loss
-        FROM upc_data.backtest_score AS s
-        WHERE s.symbol = backtest_scores.symbol
-          AND s.backtest_id = backtest_scores.backtest_id
-          AND s.dimension = backtest_scores.dimension
-        GROUP BY s.model, s.part, s.bin
-    ),
-    score AS (
-        SELECT
-            b.model,
-            b.part,
-            sum(b.questions)::bigint AS questions,
-            sum(b.outcomes) / sum(b.questions) AS base_rate,
-            sum(b.squared_error) / sum(b.questions) AS brier,
-            sum(b.log_loss) / sum(b.questions) AS log_loss,
-            100 * sum(abs(b.probability - b.outcomes)) / sum(b.questions) AS calibration_error,
-            -- The mean square of the shares less the square of their mean.
-            sum(b.outcomes ^ 2 / b.questions) / sum(b.questions)
-                - (sum(b.outcomes) / sum(b.questions)) ^ 2 AS resolution,
-            sum(b.squared_probability) / sum(b.questions)
-                - (sum(b.probability) / sum(b.questions)) ^ 2 AS sharpness
-        FROM bin AS b
-        GROUP BY b.model, b.part
+    WITH score AS (
+        SELECT m.*
+        FROM upc._mean_scores(
+            backtest_scores.symbol, backtest_scores.backtest_id, backtest_scores.dimension
+        ) AS m
     ),
     spread AS (
         SELECT
@@ -117,16 +147,17 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.backtest_scores IS
-    'the scores of a backtest, a row a model and part, with 95 % intervals';
+    'the scores of a backtest, a row per model and part, with 95 % intervals';
 
 
--- The reliability of a backtest: a row a model and bin of probability, with 95 % intervals.
+-- Reliability of a backtest: a row per model and bin of probability, with 95 % intervals.
 --
 -- probability: the mean of those in the bin, percent. observed: share that came true, percent.
 -- resamples, seed: as in backtest_scores. Bins without a question are left out.
 -- Errors: UP002 symbol, UP022 no such backtest, resamples or seed.
 --
--- Example: SELECT model, probability, observed FROM backtest_reliability('BTC', 1);
+-- Example:
+--   SELECT model, probability, observed FROM backtest_reliability('BTC', 1);
 CREATE FUNCTION upc.backtest_reliability(
     symbol text,
     backtest_id bigint,
@@ -218,4 +249,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.backtest_reliability IS
-    'the reliability of a backtest: a row a model and bin of probability, with 95 % intervals';
+    'the reliability of a backtest: a row per model and bin of probability, with 95 % intervals';

@@ -1,6 +1,6 @@
 -- Verdict of a backtest: its best model against each other one.
 
--- The verdict of a backtest: the model with the lowest log loss of all questions against each other
+-- Verdict of a backtest: the model with the lowest log loss of all questions against each other
 -- one, overall and by the minutes to the close.
 --
 -- minutes: NULL is overall. difference: of the log losses, the model's less the opponent's; below

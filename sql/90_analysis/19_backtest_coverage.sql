@@ -1,11 +1,11 @@
--- Coverage of a backtest: how much the intervals of the training promise of the test. They are for
--- what a probability was in the training span, and another year is another year.
+-- Coverage of a backtest: the intervals of its training that hold in its test. They are for a
+-- probability of the training span, and another year is another year.
 
--- Of the cells of the trained curves, how many intervals hold what came in the test span.
+-- Number of intervals of the trained curves that hold the shares of the test span.
 --
 -- A cell is a threshold, upward or downward, of a momentum bucket (or the baseline) and a time to
 -- the close, if at least five independent moves are expected on either side of it.
--- Returns a row for plain and for standardised moves: cells, how many of their intervals hold the
+-- Returns a row for plain and for standardised moves: cells, the number of their intervals that hold the
 -- share of the test span, and that as a percentage.
 --
 -- Example:
@@ -76,4 +76,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.backtest_coverage IS
-    'of the cells of a backtest''s trained curves, how many 95 percent intervals hold what came in the test span';
+    'the number of 95 percent intervals of a backtest''s trained curves that hold the shares of the test span';

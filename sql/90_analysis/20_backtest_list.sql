@@ -47,20 +47,20 @@ COMMENT ON COLUMN upc.backtest_list.train_to IS
 COMMENT ON COLUMN upc.backtest_list.test_from IS 'contracts that close before it are not tested';
 COMMENT ON COLUMN upc.backtest_list.test_to IS
     'contracts that close at it or later are not tested';
-COMMENT ON COLUMN upc.backtest_list.models IS 'what was tested: model:method, or gaussian';
+COMMENT ON COLUMN upc.backtest_list.models IS 'models that were tested: model:method, or gaussian';
 COMMENT ON COLUMN upc.backtest_list.minutes IS
     'times to the close at which was asked, minutes';
 COMMENT ON COLUMN upc.backtest_list.step IS 'USD between two strikes';
 COMMENT ON COLUMN upc.backtest_list.levels IS
     'strikes below and above the one nearest to the price';
 COMMENT ON COLUMN upc.backtest_list.settlement IS
-    'what decides: close, the last price; average, the mean of the last minute';
+    'settlement: close, the last price; average, the mean of the last minute';
 COMMENT ON COLUMN upc.backtest_list.close_minute IS
     'minute of the hour at which contracts close';
 COMMENT ON COLUMN upc.backtest_list.version IS 'version of pyupc that computed it';
-COMMENT ON COLUMN upc.backtest_list.started_at IS 'when it was begun';
+COMMENT ON COLUMN upc.backtest_list.started_at IS 'time of its beginning';
 COMMENT ON COLUMN upc.backtest_list.completed_at IS
-    'when its last score was stored; NULL while it is not complete';
+    'time of its last score; NULL while it is not complete';
 COMMENT ON COLUMN upc.backtest_list.days IS 'UTC days with a question; NULL until it is complete';
 COMMENT ON COLUMN upc.backtest_list.questions IS
     'questions that each model answered; NULL until it is complete';
@@ -69,11 +69,12 @@ COMMENT ON COLUMN upc.backtest_list.best_model IS
 COMMENT ON COLUMN upc.backtest_list.best_log_loss IS 'its log loss';
 
 
--- Delete a backtest with all that it was trained on and all its scores, complete or not.
+-- Delete a backtest with its counts and scores, complete or not.
 --
 -- Errors: UP002 symbol, UP022 no such backtest.
 --
--- Example: SELECT delete_backtest('BTC', 1);
+-- Example:
+--   SELECT delete_backtest('BTC', 1);
 CREATE FUNCTION upc.delete_backtest(symbol text, backtest_id bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -87,4 +88,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.delete_backtest IS
-    'deletes a backtest with all that it was trained on and all its scores';
+    'deletes a backtest with its counts and scores';

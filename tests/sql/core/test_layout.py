@@ -29,31 +29,11 @@ FUNCTION = re.compile(
 LAST = "99_rights.sql"
 
 LONG = {
-    "upc._backtest_readings",
-    "upc._backtest_resampled",
     "upc._curve_query",
-    "upc._plain_reading",
-    "upc._question_reading",
-    "upc._refuse_question",
-    "upc._rights_to_change",
-    "upc._score_backtest",
     "upc._strike_documents",
-    "upc._supervise",
-    "upc.active_trades",
-    "upc.backtest_scores",
-    "upc.begin_backtest",
-    "upc.calibration",
-    "upc.close_trade",
     "upc.compute_strikes",
     "upc.document_keys",
-    "upc.edge_outcomes",
-    "upc.fingerprint_document",
-    "upc.load_market",
-    "upc.merge_candle_lines",
-    "upc.missing_candles",
-    "upc.open_trade",
     "upc.status",
-    "upc.strike_table",
     "upc.tick",
 }
 
@@ -161,7 +141,7 @@ def test_internal_functions_are_called_by_sql_alone() -> None:
 
 
 def test_few_functions_are_long() -> None:
-    """None but these have more than a hundred lines, from CREATE to the end of the body."""
+    """Six at most have more than a hundred lines, from CREATE to the end of the body."""
     long = {
         match[1]
         for file in sql_files()
@@ -169,3 +149,4 @@ def test_few_functions_are_long() -> None:
         if match[0].count("\n") + 1 > 100
     }
     assert long <= LONG
+    assert len(LONG) <= 6

@@ -1,5 +1,10 @@
 -- States of freshness: fresh, warn, stale, halted; how old a price may be, and what is shown in which state.
 
+-- State of a price or quote by its age: fresh, warn, stale or halted, by the rules fresh_for, warn_for
+-- and stale_for. An unknown age is halted.
+--
+-- Example:
+--   SELECT upc.freshness('20 seconds') = 'warn';
 CREATE FUNCTION upc.freshness(age interval)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -39,7 +44,7 @@ COMMENT ON FUNCTION upc._price_state IS
     'the state of a logged price by its age and by how long it has been the same: stale from upc.frozen_after (30 s) on';
 
 
--- Kinds of keys that are not always told: true for as long as a key of the kind is.
+-- True while a key of that kind is shown in that state.
 --
 -- kind: as in document_keys. state: freshness of the price, the quotes or the document, whichever
 -- the caller means; `paused` is the state of quotes whose market is paused.
@@ -55,7 +60,7 @@ RETURN CASE _is_shown.kind
     ELSE true
 END;
 COMMENT ON FUNCTION upc._is_shown IS
-    'whether a key of that kind is told in that state: differences to warn, quotes and probabilities to stale';
+    'true while a key of that kind is shown in that state: differences to warn, quotes and probabilities to stale';
 
 
 -- Limits of freshness that are in force, in seconds: how old what is fresh, warn and stale may be.
@@ -71,10 +76,15 @@ COMMENT ON FUNCTION upc._state_limits IS
     'the settings upc.fresh_for, upc.warn_for and upc.stale_for, in seconds';
 
 
--- Instant from which on a document is too old to be what it says.
+-- Instant at which a document ceases to be fresh, ISO 8601 as in the JSON documents.
+--
+-- at: instant of the document.
+--
+-- Example:
+--   SELECT upc.valid_until('2024-01-01 12:00+00') = '2024-01-01T12:00:15.000000+00:00';
 CREATE FUNCTION upc.valid_until(at timestamptz)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN upc._iso_utc(valid_until.at + upc.setting('fresh_for')::interval);
 COMMENT ON FUNCTION upc.valid_until IS
-    'when a document of that instant ceases to be fresh, as it stands in the JSON documents';
+    'the instant at which a document ceases to be fresh, as it stands in the JSON documents';
