@@ -43,8 +43,18 @@ class Block:
         return f"{self.page.name}:{self.line}"
 
     def command_lines(self) -> list[str]:
-        """What is typed: the lines behind a prompt."""
-        return [line[2:] for line in self.text.splitlines() if line.startswith("$ ")]
+        """The lines that are typed, behind a prompt."""
+        return [line for line, _ in self.steps()]
+
+    def steps(self) -> list[tuple[str, list[str]]]:
+        """Each of them with the lines that it prints, where the block shows them."""
+        steps: list[tuple[str, list[str]]] = []
+        for line in self.text.splitlines():
+            if line.startswith("$ "):
+                steps.append((line[2:], []))
+            elif steps:
+                steps[-1][1].append(line)
+        return steps
 
 
 def blocks(page: Path, language: str | None = None) -> list[Block]:

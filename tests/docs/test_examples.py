@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import gzip
+import json
 import random
 import re
 import shlex
@@ -119,6 +120,23 @@ FINGERPRINT = (
 )
 
 
+def event() -> str:
+    """An event under way with one market, as Kalshi answers."""
+    closes_at = datetime.now(UTC) + timedelta(hours=1)
+    market = {
+        "ticker": "KXBTCD-25JUL2615-T118499.99",
+        "strike_type": "greater",
+        "status": "active",
+        "floor_strike": 118499.99,
+        "close_time": f"{closes_at:%Y-%m-%dT%H:%M:%SZ}",
+        "volume_fp": "100.00",
+        "yes_ask_dollars": "0.8500",
+        "no_ask_dollars": "0.1600",
+    }
+    name = {"event_ticker": "KXBTCD-25JUL2615", "series_ticker": "KXBTCD", "title": "Bitcoin price"}
+    return json.dumps({"event": {**name, "markets": [market]}})
+
+
 @dataclass(frozen=True)
 class Desk:
     """A database with candles and fingerprints, and a folder with the files of the examples."""
@@ -126,28 +144,32 @@ class Desk:
     dsn: str
     folder: Path
 
-    def run(self, line: str) -> None:
-        """Each command of the line, without what the shell does around it."""
+    def run(self, line: str) -> str:
+        """What each command of the line prints, without what the shell does around it."""
+        printed = ""
         for words in simple_commands(line):
             if words[0] == "pyupc":
-                self._pyupc(words[1:], line)
+                printed += self._pyupc(words[1:], line)
             elif words[0] == "diff":
                 subprocess.run(words, cwd=self.folder, check=True)
             else:
                 assert words[0] in OTHERS or ">" in line, line
+        return printed
 
-    def _pyupc(self, arguments: list[str], line: str) -> None:
+    def _pyupc(self, arguments: list[str], line: str) -> str:
         with chdir(self.folder):
             done = CliRunner().invoke(main, arguments, env={"PYUPC_DSN": self.dsn})
         # `||` says what follows a status that is not green.
         allowed = {0, 1} if "||" in line or arguments[0] == "doctor" else {0}
         assert done.exit_code in allowed, f"{line}\n{done.output}\n{done.stderr}"
+        return done.stdout
 
 
 @pytest.fixture(scope="module")
 def desk(module_btc_market: str, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     folder = tmp_path_factory.mktemp("desk")
     (folder / "btc_2024.csv.gz").write_bytes(gzip.compress(candles().encode()))
+    (folder / "event.json").write_text(event())
     (folder / "symbol_fingerprints").mkdir()
     for kind in ("baseline", "momentum_-01", "momentum_000", "momentum_001"):
         file = folder / "symbol_fingerprints" / f"btc_fingerprint_directional_{kind}.csv"
@@ -158,8 +180,9 @@ def desk(module_btc_market: str, tmp_path_factory: pytest.TempPathFactory) -> De
 @pytest.mark.parametrize("block", [b for b in RUN if b.language == "console"], ids=str)
 def test_commands_run(desk: Desk, block: Block) -> None:
     assert block.command_lines()
-    for line in block.command_lines():
-        desk.run(line)
+    for line, expected in block.steps():
+        printed = desk.run(line).splitlines()
+        assert [each for each in expected if each not in printed] == [], line
 
 
 @pytest.mark.parametrize("block", [b for b in RUN if b.language == "sql"], ids=str)
