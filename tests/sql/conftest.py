@@ -7,13 +7,20 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.databases import Databases
-from tests.support.engine import Connection, open_db
+from tests.support.engine import Connection, build, open_db, put
 
 
 @pytest.fixture(scope="module")
-def module_dsn(databases: Databases) -> Iterator[str]:
-    """A database of the module's own at the newest schema, as its DSN."""
+def module_dsn(databases: Databases, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of the module's own at the newest schema, as its DSN.
+
+    It has the candles that the module calls BUILT, by symbol, and fingerprints of them.
+    """
     with databases.clone("empty") as dsn:
+        with open_db(dsn) as connection:
+            for symbol, candles in getattr(request.module, "BUILT", {}).items():
+                put(connection, symbol, candles)
+                build(connection, symbol)
         yield dsn
 
 

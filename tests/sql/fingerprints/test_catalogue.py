@@ -30,18 +30,7 @@ BTC = walk(50, "2025-12-31T12:00", 2000)
 ETH = walk(51, "2026-01-05", 45, price=2500)
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        for symbol, candles in (("BTC", BTC), ("ETH", ETH)):
-            put(connection, symbol, candles)
-            build(connection, symbol)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, built: str) -> Connection:
-    return conn
+BUILT = {"BTC": BTC, "ETH": ETH}
 
 
 def view_names(conn: Connection) -> set[str]:

@@ -34,18 +34,7 @@ FOUND = coded(
 View = list[tuple[Any, ...]]
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        for symbol, candles in (("BTC", BTC), ("ETH", ETH)):
-            put(connection, symbol, candles)
-            build(connection, symbol)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, built: str) -> Connection:
-    return conn
+BUILT = {"BTC": BTC, "ETH": ETH}
 
 
 def two_decimals(number: str) -> Decimal:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.support.engine import Connection, build, instant, open_db, put, scalar, walk
+from tests.support.engine import Connection, instant, scalar, walk
 from tests.support.trading import refused, set_to, taker_fee
 
 Row = dict[str, Any]
@@ -28,17 +28,7 @@ PRICE = 97_562.5
 STRIKES = range(97_000, 98_001, 250)
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        put(connection, "BTC", walk(170, "2026-03-02", 600, price=97_000))
-        build(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, built: str) -> Connection:
-    return conn
+BUILT = {"BTC": walk(170, "2026-03-02", 600, price=97_000)}
 
 
 def table(conn: Connection, query: str, parameters: Any = None) -> list[Row]:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.support.engine import Connection, build, instant, open_db, put, scalar, walk
+from tests.support.engine import Connection, instant, open_db, scalar, walk
 
 Row = dict[str, Any]
 Log = list[tuple[str, datetime, float, datetime | None]]  # exchange, received, price, exchange's
@@ -26,17 +26,7 @@ MISSING = (90, 91, 120, 200, 240)
 LAGS = {1: 0.30, 2: 0.25, 3: 0.20, 4: 0.15, 15: 0.05, 30: 0.05}
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        put(connection, "BTC", HISTORY)
-        build(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, built: str) -> Connection:
-    return conn
+BUILT = {"BTC": HISTORY}
 
 
 def seconds(number: float) -> timedelta:
@@ -568,10 +558,10 @@ def test_candles_of_no_symbol_are_refused(conn: Connection) -> None:
     assert caught.value.sqlstate == "UP002"
 
 
-def test_who_feeds_holds_a_lock(conn: Connection, built: str) -> None:
+def test_who_feeds_holds_a_lock(conn: Connection, module_dsn: str) -> None:
     query = "SELECT upc.is_fed('BTC', 'coinbase')"
     assert scalar(conn, query) is False
-    with open_db(built) as other:
+    with open_db(module_dsn) as other:
         lock = "SELECT pg_try_advisory_lock(upc.feed_lock_key('BTC', 'coinbase'))"
         assert scalar(other, lock) is True
         assert scalar(conn, query) is True

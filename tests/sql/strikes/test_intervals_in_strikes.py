@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.engine import Connection, build, open_db, put
+from tests.support.engine import Connection
 from tests.support.imported import coded, import_set
 from tests.support.readings import (
     METHODS,
@@ -29,17 +29,7 @@ MOMENTA = (None, 1.2, -17.0)
 TIMES = (60, 93, 1800, 2745, 3600)
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        put(connection, "BTC", HISTORY)
-        build(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, built: str) -> Connection:
-    return conn
+BUILT = {"BTC": HISTORY}
 
 
 def asked(conn: Connection, momentum: float | None, ttc: int, **arguments: Any) -> list[Row]:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.support import reference
-from tests.support.engine import Candles, Connection, build, instant, open_db, put, scalar
+from tests.support.engine import Candles, Connection, build, instant, put, scalar
 from tests.support.nearest import NAMES, Expected
 from tests.support.readings import (
     METHODS,
@@ -39,17 +39,7 @@ STRIKES = PRICE * (1 + np.linspace(-0.034, 0.034, 69))
 MOVES = 100 * np.abs(STRIKES - PRICE) / PRICE
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        put(connection, "BTC", HISTORY)
-        build(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, built: str) -> Connection:
-    return conn
+BUILT = {"BTC": HISTORY}
 
 
 def asked(conn: Connection, momentum: float | None, ttc: int, **arguments: Any) -> list[Row]:

@@ -12,7 +12,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from tests.support.engine import Connection, build, instant, open_db, put, scalar
+from tests.support.engine import Connection, instant, put, scalar
 from tests.support.readings import METHODS, MODELS, SETTLEMENTS, Row, column, lively, strikes, table
 
 DAYS = 3
@@ -26,17 +26,7 @@ STEP, LEVELS = 25.0, 7
 NEAR = 1e-9
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        put(connection, "BTC", HISTORY)
-        build(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, built: str) -> Connection:
-    return conn
+BUILT = {"BTC": HISTORY}
 
 
 def shown(at: datetime) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.engine import Connection, build, open_db, put, walk
+from tests.support.engine import Connection, put, walk
 
 NOT_PRICES = [None, math.nan, math.inf, -math.inf, 0.0, -0.0, -97_250.0]
 NOT_MOMENTA = [math.nan, math.inf, -math.inf]
@@ -41,12 +41,7 @@ STRIKES = [
 PROBABILITY = [*BOTH, *(("UP001", {"strike": value}) for value in NOT_PRICES)]
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        put(connection, "BTC", walk(80, "2026-01-05", 300))
-        build(connection)
-    return module_dsn
+BUILT = {"BTC": walk(80, "2026-01-05", 300)}
 
 
 def call(conn: Connection, function: str, arguments: dict[str, Any]) -> int:
@@ -69,20 +64,20 @@ def assert_refused(
         assert sentence.endswith(".")
 
 
-@pytest.mark.usefixtures("built")
+@pytest.mark.usefixtures("module_dsn")
 @pytest.mark.parametrize(("sqlstate", "wrong"), STRIKES)
 def test_compute_strikes(conn: Connection, sqlstate: str, wrong: dict[str, Any]) -> None:
     assert_refused(conn, "compute_strikes", {"price": 97_250, **wrong}, sqlstate)
 
 
-@pytest.mark.usefixtures("built")
+@pytest.mark.usefixtures("module_dsn")
 @pytest.mark.parametrize(("sqlstate", "wrong"), PROBABILITY)
 def test_probability(conn: Connection, sqlstate: str, wrong: dict[str, Any]) -> None:
     arguments = {"price": 97_250, "strike": 97_500, **wrong}
     assert_refused(conn, "probability", arguments, sqlstate)
 
 
-@pytest.mark.usefixtures("built")
+@pytest.mark.usefixtures("module_dsn")
 def test_the_outermost_values_are_answered(conn: Connection) -> None:
     for arguments, count in (
         ({"price": 97_250, "levels": 0}, 1),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from tests.support.engine import Connection, build, open_db, put, scalar, walk
+from tests.support.engine import Connection, open_db, scalar, walk
 
 INDEX = "fingerprint_curve_symbol_origin_bucket_minutes_key"
 QUESTIONS = [
@@ -36,13 +36,8 @@ def scans(conn: Connection) -> Scans:
     return Scans(*map(int, row))
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    """Nothing here has ever been analyzed, as right after an upgrade and a first build."""
-    with open_db(module_dsn) as connection:
-        put(connection, "BTC", walk(90, "2026-01-05", 2000))
-        build(connection)
-    return module_dsn
+# Nothing here has ever been analyzed, as right after an upgrade and a first build.
+BUILT = {"BTC": walk(90, "2026-01-05", 2000)}
 
 
 def assert_one_probe(session: Connection, question: str) -> None:
@@ -56,23 +51,23 @@ def assert_one_probe(session: Connection, question: str) -> None:
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_one_probe(built: str, question: str) -> None:
-    with open_db(built) as session:
+def test_one_probe(module_dsn: str, question: str) -> None:
+    with open_db(module_dsn) as session:
         assert scalar(session, "SELECT count(*) FROM pg_stats WHERE schemaname = 'upc'") == 0
         assert_one_probe(session, question)
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_one_probe_with_statistics(built: str, question: str) -> None:
+def test_one_probe_with_statistics(module_dsn: str, question: str) -> None:
     """Comes second: what has been analyzed stays so."""
-    with open_db(built) as session:
+    with open_db(module_dsn) as session:
         session.execute("ANALYZE")
         assert_one_probe(session, question)
 
 
-def test_the_counter_counts(built: str) -> None:
+def test_the_counter_counts(module_dsn: str) -> None:
     """A look at the view as a whole shows where it would show."""
-    with open_db(built) as session:
+    with open_db(module_dsn) as session:
         before = scans(session)
         scalar(session, "SELECT count(positive) FROM upc.fingerprint_curve")
         scalar(session, "SELECT count(*) FROM upc.fingerprint_curve WHERE symbol = 'none'")

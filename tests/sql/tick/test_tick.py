@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.engine import Candles, Connection, build, instant, open_db, put, scalar, walk
+from tests.support.engine import Candles, Connection, instant, scalar, walk
 
 CLOSES = walk(110, "2026-03-02", 300)
 HISTORY = Candles(
@@ -21,17 +21,7 @@ SHOWN = instant("2026-03-02T04:20:50")  # the last of five hours, 20 minutes in
 Row = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        put(connection, "BTC", HISTORY)
-        build(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, built: str) -> Connection:
-    return conn
+BUILT = {"BTC": HISTORY}
 
 
 def table(conn: Connection, query: str, parameters: Any = None) -> list[Row]:

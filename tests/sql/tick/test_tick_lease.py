@@ -16,17 +16,7 @@ TICK = "SELECT tick_id FROM upc.tick('BTC', 'simulated', holder => %s, lease => 
 LONG = timedelta(minutes=5)
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        put(connection, "BTC", walk(120, "2026-03-02", 200))
-        build(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, built: str) -> Connection:
-    return conn
+BUILT = {"BTC": walk(120, "2026-03-02", 200)}
 
 
 def tick(conn: Connection, holder: str | None, lease: timedelta = LONG) -> int:

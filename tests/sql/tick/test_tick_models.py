@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.support.engine import Connection, build, instant, open_db, put, scalar
+from tests.support.engine import Connection, instant, open_db, scalar
 from tests.support.readings import METHODS, MODELS, SETTLEMENTS, Row, lively, strikes, table
 
 HISTORY = lively(180, "2026-03-02", 4 * 1440)
@@ -22,17 +22,7 @@ NOW = DAY + timedelta(hours=14, minutes=20, seconds=50)
 HOUR = DAY + timedelta(hours=15)
 
 
-@pytest.fixture(scope="module")
-def built(module_dsn: str) -> str:
-    with open_db(module_dsn) as connection:
-        put(connection, "BTC", HISTORY)
-        build(connection)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(conn: Connection, built: str) -> Connection:
-    return conn
+BUILT = {"BTC": HISTORY}
 
 
 def tick(conn: Connection, at: datetime = NOW, **arguments: Any) -> Row:
@@ -367,11 +357,11 @@ def locked(dsn: str) -> Iterator[None]:
         other.rollback()
 
 
-def test_a_tick_waits_for_nobody(built: str, conn: Connection) -> None:
-    with open_db(built) as other:
+def test_a_tick_waits_for_nobody(module_dsn: str, conn: Connection) -> None:
+    with open_db(module_dsn) as other:
         other.execute("SELECT upc._cached_forecast('BTC', %s)", (NOW,))
         before = kept(other)
-        with locked(built):
+        with locked(module_dsn):
             conn.execute("SET LOCAL lock_timeout = '2s'")
             for minutes, model in product((0, 1), ("momentum", "volatility")):
                 at = NOW + timedelta(minutes=minutes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -29,19 +28,7 @@ END = instant("2026-03-05T16:40")
 MIDDLE = "2026-03-04T12:00"
 
 
-@pytest.fixture(scope="module")
-def built_dsn(module_dsn: str) -> str:
-    with open_db(module_dsn) as conn:
-        put(conn, "BTC", HISTORY)
-        build(conn)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(built_dsn: str) -> Iterator[Connection]:
-    with open_db(built_dsn, autocommit=False) as connection:
-        yield connection
-        connection.rollback()
+BUILT = {"BTC": HISTORY}
 
 
 def expected(conn: Connection, candles: Candles, at: str) -> volatility_reference.Floats | None:
@@ -273,8 +260,8 @@ def test_what_it_was_not_made_from_leaves_it_alone(conn: Connection, change: str
     assert kept(conn) == before
 
 
-def test_nobody_waits_for_whoever_keeps_one(built_dsn: str, conn: Connection) -> None:
-    with open_db(built_dsn, autocommit=False) as other:
+def test_nobody_waits_for_whoever_keeps_one(module_dsn: str, conn: Connection) -> None:
+    with open_db(module_dsn, autocommit=False) as other:
         other.execute("SELECT FROM upc_data.volatility_state FOR UPDATE")
         conn.execute("SET LOCAL lock_timeout = '1s'")
         put(conn, "BTC", lively(92, "2026-03-05T16:40", 1))

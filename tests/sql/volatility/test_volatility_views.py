@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
 from tests.support import reference
-from tests.support.engine import Connection, build, open_db, put, scalar
+from tests.support.engine import Connection, scalar
 from tests.support.volatile import lively, stored_counts
 
 HISTORY = lively(120, "2026-03-02", 3 * 1440)
 BUCKETS = [*range(-30, 31), 99]
 
 
-@pytest.fixture(scope="module")
-def built_dsn(module_dsn: str) -> str:
-    with open_db(module_dsn) as conn:
-        put(conn, "BTC", HISTORY)
-        build(conn)
-    return module_dsn
-
-
-@pytest.fixture
-def conn(built_dsn: str) -> Iterator[Connection]:
-    with open_db(built_dsn, autocommit=False) as connection:
-        yield connection
-        connection.rollback()
+BUILT = {"BTC": HISTORY}
 
 
 def name(symbol: str, bucket: int) -> str:
