@@ -38,7 +38,7 @@ RETURN (
     -- The bins of 2000 × later price / price, which is 2000 + k at a move of exactly k × 0.05 %.
     -- Between whole prices up to `highest` a move that is not exactly k × 0.05 % is at least
     -- 1 / highest away from it, and below 2^38 the quotient in double precision is wrong by less
-    -- than 1e-12; half of that distance therefore tells "exactly" from "nearly" without doubt.
+    -- than 1e-12; half of that distance therefore separates "exactly" from "nearly" without doubt.
     -- Bin 0: k <= -59; 1 to 59: up to and including k = -58 … 0 from below; 60: no move;
     -- 61 to 119: from 0, 1, … 58 upward; 120: k >= 59; 121: not a number.
     SELECT array_agg(b.edge ORDER BY b.edge)

@@ -271,7 +271,7 @@ CREATE FUNCTION upc._shrinkage_part()
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN $sql$
-    -- What a bucket is away from the baseline, squared, without what sampling explains. The
+    -- The squared distance of a bucket from the baseline, less what sampling explains. The
     -- baseline's own sampling is in both.
     excess AS (
         SELECT

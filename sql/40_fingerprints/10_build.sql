@@ -2,7 +2,7 @@
 
 -- Count what is new or corrected in the candles of a symbol and refresh its fingerprints.
 --
--- What was counted by other formulas or constants is counted again.
+-- Counts by other formulas or constants are replaced.
 --
 -- One transaction on one core: readers see the old fingerprints until it commits.
 -- Returns the number of UTC days counted; 0 means that nothing had changed.

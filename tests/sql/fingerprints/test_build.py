@@ -37,7 +37,7 @@ cuts = st.lists(st.integers(1, SIZE - 1), max_size=4, unique=True).map(sorted)
 
 
 def built_at_once(conn: Connection, candles: Candles) -> list[list[tuple[str]]]:
-    """What a build of a whole history leaves behind; nothing of it stays."""
+    """The state after a build of a whole history; nothing of it stays."""
     with conn.transaction(force_rollback=True):
         put(conn, "BTC", candles)
         build(conn)

@@ -112,7 +112,7 @@ def test_a_live_candle_during_a_build_is_counted_by_the_next(
 
 
 def test_readers_do_not_wait(fresh_db: str, own: Connection) -> None:
-    """What they see while a build is not committed is the state before it."""
+    """They see the state before a build until it is committed."""
     put(own, "BTC", HISTORY)
     build(own)
     before = stored_curves(own)

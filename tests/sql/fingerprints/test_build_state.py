@@ -1,4 +1,4 @@
-"""What is there to see after a build, after half a build, and after the candles have gone."""
+"""The state after a build, after half a build, and after the candles have gone."""
 
 from __future__ import annotations
 

@@ -83,11 +83,14 @@ def built(databases: Databases, lively_dsn: str) -> Iterator[str]:
 
 
 def judged(conn: Connection) -> tuple[str, str | None, str]:
-    """What doctor says of the fingerprints, and the light of the symbol for that reason."""
+    """The finding of doctor about the fingerprints, and the problem in the symbol's status."""
     finding = lease.fingerprints(conn, lease.status(conn, "BTC"))
-    query = "SELECT f.problem IS NOT NULL AND f.problem = ANY (s.problems) FROM"
-    is_said = scalar(conn, f"{query} upc.fingerprint_problem('BTC') AS f, upc.status('BTC') AS s")
-    return finding.state, finding.repair, "said" if is_said else "-"
+    is_reported = scalar(
+        conn,
+        "SELECT f.problem IS NOT NULL AND f.problem = ANY (s.problems) "
+        "FROM upc.fingerprint_problem('BTC') AS f, upc.status('BTC') AS s",
+    )
+    return finding.state, finding.repair, "reported" if is_reported else "-"
 
 
 REPAIR = "pyupc fingerprints build --symbol BTC"
@@ -119,7 +122,7 @@ def test_other_weights_and_distances(
         live = "SELECT momentum FROM upc.momentum('BTC', '2026-03-02 12:00+00')"
         assert scalar(conn, live) == pytest.approx(momentum[1440 + 719], abs=1e-9)
         assert stored_histogram(conn).keys() == before.keys()
-        assert judged(conn) == ("fail", REPAIR, "said")
+        assert judged(conn) == ("fail", REPAIR, "reported")
         if by == "sql":
             assert build(conn) == 3
     if by == "command":
@@ -155,7 +158,7 @@ def test_standardised_moves_alone(
     engine.change(file, (old, new))
     upgrade(built)
     with open_db(built) as conn:
-        assert judged(conn) == ("fail", REPAIR, "said")
+        assert judged(conn) == ("fail", REPAIR, "reported")
     assert build_all(built, (), Silent()).days == 0
     with open_db(built) as conn:
         after = everything_standardised(conn)

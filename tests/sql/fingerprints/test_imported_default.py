@@ -64,7 +64,7 @@ def test_a_build_completed_later(conn: Connection, chosen: str | None, answering
 def test_a_build_under_way_leaves_the_imported_set_to_answer(conn: Connection) -> None:
     build_and_import(conn)
     conn.execute("SELECT upc.begin_build('BTC')")
-    # Whoever refreshes now finds the build incomplete.
+    # A refresh now finds the build incomplete.
     conn.execute("SELECT upc.refresh_fingerprints()")
     assert_in_use(conn, "imported", "built")
     conn.execute("SELECT upc.complete_build('BTC')")

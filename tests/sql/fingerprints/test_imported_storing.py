@@ -1,4 +1,4 @@
-"""What an import keeps, replaces and refuses."""
+"""Imports: the digits kept, the set replaced, the files refused."""
 
 from __future__ import annotations
 

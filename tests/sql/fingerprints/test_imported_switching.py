@@ -79,7 +79,7 @@ def test_the_two_sets_cannot_be_confused() -> None:
 
 @dataclass
 class Reader:
-    """Asks again and again until told to stop; once more after that."""
+    """Asks again and again until it is stopped, and once more after that."""
 
     ask: Callable[[int], str]  # the origin that the answer is wholly of
     seen: list[str] = field(default_factory=list)

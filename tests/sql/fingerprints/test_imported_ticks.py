@@ -25,8 +25,8 @@ LEVEL = 40_000.0
 # earlier prices are the level, and a price of 4 USD more is a basis point more.
 BLOCK = 33
 STEPS = range(-40, 40)
-# What a replay shows in turn, basis points above the step; just no halves, where the bucket hangs
-# on the last bit.
+# The prices that a replay shows in turn, basis points above the step; just no halves, where the
+# bucket hangs on the last bit.
 QUARTERS = {"opens": 0.25, "lows": 0.0, "highs": 0.75, "closes": 0.4}
 SHOWN = {0: "opens", 14: "opens", 15: "lows", 29: "lows", 30: "highs", 44: "highs", 45: "closes"}
 

@@ -167,7 +167,7 @@ def test_all_change_together_on_commit(fresh_db: str, own: Connection) -> None:
 
 
 def unrecorded(conn: Connection) -> list[tuple[Any, ...]]:
-    """What the next upgrade would take for somebody else's, and refuse."""
+    """The objects that the next upgrade would take for a user's, and refuse to drop."""
     return conn.execute(
         "SELECT c.identity FROM upc.engine_object_candidates() AS c "
         "EXCEPT SELECT o.identity FROM upc_data.engine_object AS o"

@@ -77,7 +77,7 @@ def test_one_symbol_that_is_refused_keeps_the_others_from_changing(conn: Connect
     assert_in_use(conn, "built", "built")
 
 
-# What the views say of it.
+# The set in use, by the views.
 
 
 def test_the_sets(conn: Connection) -> None:

@@ -1,4 +1,4 @@
-"""What a restore leaves that was not completed, and how it is repaired."""
+"""The state after a restore that was not completed, and its repair."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def repaired(dsn: str, by: str) -> None:
 
 
 def judged(conn: Connection) -> tuple[str, str]:
-    """What doctor says of BTC's fingerprints, and the light of its status."""
+    """The finding of doctor about BTC's fingerprints, and the light of its status."""
     found = lease.status(conn, "BTC")
     return lease.fingerprints(conn, found).state, found["light"]
 

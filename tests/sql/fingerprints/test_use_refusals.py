@@ -1,4 +1,4 @@
-"""What use_fingerprints refuses: each error has a SQLSTATE of its own, a detail and a hint."""
+"""Refusals of use_fingerprints: each error has a SQLSTATE of its own, a detail and a hint."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def correlation(p: float, shared: float) -> float:
 
 
 def design_effect(p: float, minutes: int) -> float:
-    """How often each start counts less than if it were independent, where every minute is one."""
+    """Number of starts, one per minute, that count as one independent start."""
     return 1 + 2 * sum(correlation(p, 1 - k / minutes) for k in range(1, minutes))
 
 

@@ -170,7 +170,7 @@ def test_strikes_are_the_same_lookup(conn: Connection, built: reference.Curves) 
 
 
 def test_the_named_view_has_the_answers(conn: Connection, built: reference.Curves) -> None:
-    """What `probability` answers, rounded, stands in the view of the fingerprint it names."""
+    """The answer of `probability`, rounded, stands in the view of the fingerprint it names."""
     strikes, momenta, times = questions(200)
     for strike, momentum, ttc in zip(strikes, momenta, times, strict=True):
         [(positive, negative, _, move, _, name)] = conn.execute(

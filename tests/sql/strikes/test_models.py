@@ -205,7 +205,7 @@ def test_without_a_forecast(conn: Connection) -> None:
         assert scalar(conn, "SELECT upc.volatility()") is None
         for method in METHODS:
             assert refusal(conn, model="volatility", ttc_seconds=600, method=method) == "UP020"
-        # Who brings a volatility needs no forecast, and nothing moves in no time.
+        # A volatility that is given needs no forecast, and nothing moves in no time.
         assert len(strikes(conn, model="volatility", ttc_seconds=600, volatility=0.3)) == 21
         assert len(strikes(conn, model="volatility", ttc_seconds=0)) == 21
 

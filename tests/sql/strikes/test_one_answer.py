@@ -1,4 +1,4 @@
-"""One question has one answer, whoever is asked: compute_strikes, a tick, a backtest, the rest."""
+"""One question has one answer, in compute_strikes, a tick, a backtest and the rest."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def test_a_backtest(conn: Connection, settlement: str) -> None:
 
 @pytest.mark.parametrize("ttc", [5000, 3600, 630, 120, 90, 61])
 def test_a_volatility_is_of_the_whole_time_left(conn: Connection, ttc: int) -> None:
-    """What is open of it for the average is a share by the forecast, or in proportion to time."""
+    """The part of it that is open for the average: by the forecast, or in proportion to time."""
     variances = np.array(scalar(conn, "SELECT upc._known_variances('BTC')"))
     times = np.arange(61) * 60.0
 

@@ -1,4 +1,4 @@
-"""What the questions refuse: each error has a SQLSTATE of its own, a detail and a hint."""
+"""Refused questions: each error has a SQLSTATE of its own, a detail and a hint."""
 
 from __future__ import annotations
 
@@ -125,3 +125,20 @@ def test_a_wrong_question_is_refused_as_such_without_fingerprints(
     db: Connection, sqlstate: str, wrong: dict[str, Any]
 ) -> None:
     assert_refused(db, "compute_strikes", {"price": 97_250, **wrong}, sqlstate)
+
+
+@pytest.mark.parametrize("method", ["nearest", "linear"])
+@pytest.mark.parametrize(("symbol", "sqlstate"), [("ETH", "UP020"), ("XYZ", "UP002")])
+def test_a_volatility_without_curves(
+    conn: Connection, symbol: str, sqlstate: str, method: str
+) -> None:
+    """The forecast is given, but nothing was counted that it could be looked up on."""
+    arguments = {
+        "price": 3500.0,
+        "symbol": symbol,
+        "ttc_seconds": 930,
+        "method": method,
+        "model": "volatility",
+        "volatility": 0.3,
+    }
+    assert_refused(conn, "compute_strikes", arguments, sqlstate)

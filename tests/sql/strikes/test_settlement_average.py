@@ -141,7 +141,7 @@ def test_before_the_last_minute_nothing_has_been_seen(conn: Connection) -> None:
     )
 
 
-# What has been seen
+# The part that has been seen
 
 
 def log(
@@ -178,7 +178,7 @@ def test_observed_with_gaps(conn: Connection) -> None:
 
 
 def test_observed_of_one_exchange(conn: Connection) -> None:
-    """The one that was heard last."""
+    """The exchange with the newest price answers."""
     log(conn, {-1: 100, 13: 110, 27: 115, 38: 120}, "one")
     log(conn, {-1: 500, 13: 600, 27: 650, 39: 700}, "two")
     log(conn, {39.5: 9}, "one", symbol="ETH")

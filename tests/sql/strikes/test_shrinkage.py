@@ -44,7 +44,7 @@ Sizes = dict[tuple[int, int], tuple[float, float]]
 
 
 def curves(conn: Connection, candles: Candles) -> Curves:
-    """What a build makes of them; nothing of it stays."""
+    """The curves that a build makes of them; nothing of it stays."""
     with conn.transaction(force_rollback=True):
         put(conn, "BTC", candles)
         build(conn)
@@ -141,7 +141,7 @@ def test_the_rule(conn: Connection, trend: float) -> None:
 
 
 def test_where_nothing_moves(conn: Connection) -> None:
-    """All probabilities are 0 or 100: there is nothing to be told apart."""
+    """All probabilities are 0 or 100: no two buckets differ."""
     since = minute("2025-05-01")
     found = curves(conn, flat(range(since, since + 200), [40_000.0] * 200))
     assert found[0, 15].shrinkage == 0

@@ -1,4 +1,4 @@
-"""What one question costs: one probe of the index of the curves, and no table read as a whole."""
+"""The cost of a question: one probe of the index of the curves, and no table read as a whole."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Scans:
 
 
 def scans(conn: Connection) -> Scans:
-    """What has been counted so far; this session's own counts have to be handed in first."""
+    """The counts so far; this session's own counts have to be handed in first."""
     conn.execute("SELECT pg_stat_force_next_flush()")
     [row] = conn.execute(
         "SELECT (SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s), "
