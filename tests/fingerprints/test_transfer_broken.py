@@ -1,18 +1,22 @@
-"""Folders that are no whole set: names, files that cannot be read, numbers that rise."""
+"""Imports that are refused: broken files, folders and tables, and servers that do not answer.
+
+Each fault is a row of a table in transfer_faults; here is what holds for all of them: the command
+ends with its exit code and names what is wrong, and neither the database nor the folder changes.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from click.testing import Result
+from psycopg.conninfo import make_conninfo
 
-from pyupc.fingerprints.transfer.csv_file import LARGEST_BYTES
+from pyupc.database.connect import connect
+from tests.fingerprints.transfer_faults import FAULTS, TABLES, VICTIM, VICTIM_TABLE
 from tests.support.databases import Databases
 from tests.support.legacy_files import (
     BASELINE,
@@ -20,8 +24,11 @@ from tests.support.legacy_files import (
     MINUTES,
     as_floats,
     document,
+    done,
     dump,
+    execute,
     file_name,
+    make_tables,
     numbers,
     percent,
     refused,
@@ -31,17 +38,16 @@ from tests.support.legacy_files import (
     state,
     stored,
     text,
-    titles,
     write,
 )
+from tests.support.market import rows
 
-VICTIM = file_name(1)
+NEGATIVE_TABLE = file_name(-1).removesuffix(".csv")
 
 
 @pytest.fixture(scope="module")
 def full_and_bare(
-    databases: Databases,
-    tmp_path_factory: pytest.TempPathFactory,
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, str]]:
     """One that has a good set, and one that has none."""
     good = write(tmp_path_factory.mktemp("good"), spell=shifted)
@@ -51,67 +57,71 @@ def full_and_bare(
     ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYUPC_DSN", full)
-            assert run("import", good).exit_code == 0
+            done("import", good)
         assert stored(full) == as_floats(numbers(good))
         yield full, bare
 
 
 @pytest.fixture
+def full(full_and_bare: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The database with a good set, which is there afterwards as it was."""
+    monkeypatch.setenv("PYUPC_DSN", full_and_bare[0])
+    before = dump(full_and_bare[0])
+    yield full_and_bare[0]
+    assert dump(full_and_bare[0]) == before
+
+
+@pytest.fixture
 def stays(full_and_bare: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Refuse an import and a validation of a folder with these words, and change nothing."""
+    commands = ([["import"], ["import", "--strict", "--json"], ["validate"]], [["import"]])
 
     def check(folder: Path, code: int, *named: str, options: tuple[str, ...] = ()) -> None:
         files = state(folder.parent)
-        for dsn in full_and_bare:
+        for dsn, each in zip(full_and_bare, commands, strict=True):
             monkeypatch.setenv("PYUPC_DSN", dsn)
             before = dump(dsn)
-            for command in ("import", "validate"):
-                refused(run(command, folder, *options), code, *named)
+            for arguments in each:
+                result = run(*arguments, folder, *options)
+                refused(result, code, *named)
+                fits_a_terminal(result)
             assert dump(dsn) == before
         assert state(folder.parent) == files
 
     return check
 
 
-# Names
+def fits_a_terminal(result: Result) -> None:
+    """Nothing on stderr steers a terminal, or fills it."""
+    assert all(line.isprintable() for line in result.stderr.splitlines())
+    assert len(result.stderr) < 600
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "btc_fingerprint_directional_momentum_5.csv",
-        "btc_fingerprint_directional_momentum_01.csv",
-        "btc_fingerprint_directional_momentum_-1.csv",
-        "btc_fingerprint_directional_momentum_-001.csv",
-        "btc_fingerprint_directional_momentum_-00.csv",
-        "btc_fingerprint_directional_momentum_0.csv",
-        "btc_fingerprint_directional_momentum_099.csv",
-        "btc_fingerprint_directional_momentum_-99.csv",
-        "btc_fingerprint_directional_momentum_1e1.csv",
-        "btc_fingerprint_directional_momentum_nan.csv",
-        "btc_fingerprint_directional_momentum_.csv",
-        "btc_fingerprint_directional_momentum_005 (1).csv",
-        "btc_fingerprint_directional_momentum_005 .csv",
-        "btc_fingerprint_directional_momentum_005.csv.bak",
-        "btc_fingerprint_directional_momentum_005.txt",
-        "btc_fingerprint_directional_momentum_005",
-        "btc_fingerprint_directional_momentum_005.CSV",
-        "btc_fingerprint_directional_momentum_005.csv.gz",
-        "BTC_FINGERPRINT_DIRECTIONAL_MOMENTUM_005.csv",
-        "Btc_fingerprint_directional_momentum_005.csv",
-        "btc_fingerprint_directional_Baseline.csv",
-        "btc_fingerprint_momentum_005.csv",
-        "_fingerprint_directional_momentum_005.csv",
-        "eth_fingerprint_directional_momentum_005.csv",
-        "pooled_fingerprint_directional_baseline.csv",
-        "summary.csv",
-        ",.csv",
-    ],
-)
-def test_a_file_of_another_name(stays: Callable[..., None], tmp_path: Path, name: str) -> None:
+# Folders
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_broken_folder(stays: Callable[..., None], tmp_path: Path, name: str) -> None:
+    fault = FAULTS[name]
     folder = write(tmp_path / "in")
-    (folder / name).write_text(text(5))
-    stays(folder, 1, name, options=("--symbol", "BTC"))
+    fault.spoil(folder)
+    named = (each.replace("{folder}", str(folder)) for each in fault.named)
+    stays(folder / fault.below, fault.code, *named, options=fault.options)
+
+
+def test_every_broken_file_is_named_up_to_twenty(full: str, tmp_path: Path) -> None:
+    buckets = (*range(-15, 16), 99)
+    folder = write(tmp_path / "in", buckets=buckets)
+    for count, listed in ((3, 3), (25, 20)):
+        for bucket in buckets[:count]:
+            (folder / file_name(bucket)).write_text("")
+        result = run("import", folder)
+        refused(result, 1)
+        lines = result.stderr.splitlines()[:-2]
+        for name in sorted(file_name(bucket) for bucket in buckets[:count])[:listed]:
+            assert any(line.startswith(f"{name}:") for line in lines)
+        assert len(lines) == listed + (count > listed)
 
 
 def test_a_name_cannot_steer_the_terminal(stays: Callable[..., None], tmp_path: Path) -> None:
@@ -137,121 +147,6 @@ def test_a_name_need_not_be_text(stays: Callable[..., None], tmp_path: Path) -> 
     assert (process.returncode, printed) == (1, "")
     assert "btc_fingerprint_" in said
     assert [line.partition(":")[0] for line in said.splitlines()] == ["pyupc", "hint"]
-
-
-def test_files_of_two_symbols(stays: Callable[..., None], tmp_path: Path) -> None:
-    folder = write(write(tmp_path / "in"), symbol="ETH")
-    stays(folder, 2, "BTC", "ETH")
-    stays(folder, 1, file_name(BASELINE, "ETH"), options=("--symbol", "BTC"))
-    stays(folder, 1, file_name(BASELINE), options=("--symbol", "ETH"))
-
-
-def test_files_of_another_symbol(stays: Callable[..., None], tmp_path: Path) -> None:
-    stays(write(tmp_path / "in"), 1, file_name(BASELINE), "BTC", "ETH", options=("--symbol", "ETH"))
-
-
-def test_an_unknown_symbol(stays: Callable[..., None], tmp_path: Path) -> None:
-    stays(write(tmp_path / "in", symbol="DOGE"), 1, "DOGE", options=("--symbol", "DOGE"))
-    stays(tmp_path / "in", 1, "DOGE")
-
-
-def test_no_baseline(stays: Callable[..., None], tmp_path: Path) -> None:
-    stays(write(tmp_path / "in", buckets=range(-2, 3)), 1, file_name(BASELINE))
-
-
-def test_one_file_with_other_thresholds(stays: Callable[..., None], tmp_path: Path) -> None:
-    folder = write(tmp_path / "in")
-    other = titles(["0.00", "0.05", "0.15", "0.20"])
-    (folder / VICTIM).write_text(text(1, header=other))
-    stays(folder, 1, VICTIM, "column >= +0.10%")
-
-
-def test_one_file_with_other_minutes(stays: Callable[..., None], tmp_path: Path) -> None:
-    folder = write(tmp_path / "in")
-    (folder / VICTIM).write_text(text(1, minutes=(*MINUTES[:-1], 60)))
-    stays(folder, 1, VICTIM, f"row {MINUTES[-1]}m TTC")
-
-
-# What is no folder of files
-
-
-def test_an_empty_folder(stays: Callable[..., None], tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    stays(tmp_path / "in", 1, str(tmp_path / "in"))
-    (tmp_path / "in" / ".btc_fingerprint_directional_baseline.csv").write_text(text())
-    (tmp_path / "in" / "README.md").write_text("words")
-    stays(tmp_path / "in", 1, str(tmp_path / "in"))
-
-
-def test_no_folder(stays: Callable[..., None], tmp_path: Path) -> None:
-    stays(tmp_path / "in", 1, str(tmp_path / "in"))
-    (tmp_path / "in").symlink_to(tmp_path / "gone")
-    stays(tmp_path / "in", 1, str(tmp_path / "in"))
-
-
-@pytest.mark.parametrize("below", ["", "below"])
-def test_a_file_instead_of_a_folder(stays: Callable[..., None], tmp_path: Path, below: str) -> None:
-    (tmp_path / "in").write_text(text())
-    stays(tmp_path / "in" / below, 1, str(tmp_path / "in"))
-
-
-# What is no file, or cannot be read
-
-
-def pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def bound_socket(path: Path) -> None:
-    # The whole path may be longer than an address of a socket.
-    with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as server:
-        server.bind(path.name)
-
-
-def too_large(path: Path) -> None:
-    path.touch()
-    os.truncate(path, LARGEST_BYTES + 1)
-
-
-def sparse_terabyte(path: Path) -> None:
-    path.touch()
-    os.truncate(path, 2**40)
-
-
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize(
-    "make",
-    [
-        Path.mkdir,
-        pipe,
-        bound_socket,
-        too_large,
-        sparse_terabyte,
-        lambda path: path.symlink_to("gone"),
-        lambda path: path.symlink_to(path.name),
-        lambda path: path.symlink_to("/dev/zero"),
-        lambda path: path.symlink_to("."),
-    ],
-    ids=[
-        "folder",
-        "named-pipe",
-        "socket",
-        "too-large",
-        "sparse-terabyte",
-        "dangling-link",
-        "link-to-itself",
-        "link-to-a-device",
-        "link-to-a-folder",
-    ],
-)
-@pytest.mark.parametrize("name", [VICTIM, "summary.csv"])
-def test_what_is_no_file(
-    stays: Callable[..., None], tmp_path: Path, make: Callable[[Path], Any], name: str
-) -> None:
-    folder = write(tmp_path / "in")
-    (folder / name).unlink(missing_ok=True)
-    make(folder / name)
-    stays(folder, 1, name)
 
 
 def test_a_link_to_a_file_is_read(
@@ -378,3 +273,138 @@ def test_twenty_warnings_are_shown(
     count = len(BUCKETS) * (len(MINUTES) - 1) * 2
     assert str(count - 20) in lines[20]
     assert document("import", folder)["warnings"] == count
+
+
+# Tables
+
+
+@pytest.fixture(scope="module")
+def their_database(databases: Databases) -> Iterator[str]:
+    with databases.new() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("legacy"))
+
+
+@pytest.fixture
+def theirs(their_database: str, legacy: Path) -> Iterator[str]:
+    """Another database, with the tables of the folder in the schema analytics."""
+    make_tables(their_database, legacy)
+    yield their_database
+    execute(their_database, "DROP SCHEMA analytics CASCADE")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_broken_table(full: str, theirs: str, name: str) -> None:
+    statements, named = TABLES[name]
+    execute(theirs, *statements.format(f"analytics.{VICTIM_TABLE}").split(";"))
+    for command in ("import", "validate"):
+        result = run(command, "--from-dsn", theirs, "--symbol", "BTC")
+        refused(result, 1, VICTIM_TABLE, *named)
+        fits_a_terminal(result)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "btc_fingerprint_directional_momentum_5",
+        "btc_fingerprint_directional_momentum_-00",
+        "btc_fingerprint_directional_momentum_005_old",
+        "BTC_fingerprint_directional_momentum_005",
+        "btc_fingerprint_directional_Momentum_005",
+    ],
+)
+def test_a_table_of_another_name(full: str, theirs: str, name: str) -> None:
+    execute(theirs, f'CREATE TABLE analytics."{name}" AS TABLE analytics.{VICTIM_TABLE}')
+    refused(run("import", "--from-dsn", theirs), 1, name)
+
+
+def test_no_baseline_table(full: str, theirs: str) -> None:
+    execute(theirs, "DROP TABLE analytics.btc_fingerprint_directional_baseline")
+    refused(run("import", "--from-dsn", theirs), 1, "btc_fingerprint_directional_baseline")
+
+
+def test_every_broken_table_is_named(full: str, theirs: str) -> None:
+    execute(
+        theirs, f"DELETE FROM analytics.{VICTIM_TABLE}", f'DELETE FROM analytics."{NEGATIVE_TABLE}"'
+    )
+    result = run("import", "--from-dsn", theirs)
+    refused(result, 1)
+    lines = result.stderr.splitlines()[:-2]
+    assert [line.partition(":")[0] for line in lines] == [NEGATIVE_TABLE, VICTIM_TABLE]
+
+
+def test_no_tables(full: str, theirs: str) -> None:
+    for options in (["--schema", "nothing"], ["--symbol", "ETH"], ["--symbol", "DOGE"]):
+        refused(run("import", "--from-dsn", theirs, *options), 1, options[1])
+    execute(theirs, "CREATE TABLE analytics.doge_fingerprint_directional_baseline (x text)")
+    refused(run("import", "--from-dsn", theirs, "--symbol", "DOGE"), 1)
+
+
+def test_nothing_is_written_there(full: str, theirs: str) -> None:
+    execute(
+        theirs,
+        "CREATE TABLE analytics.log (at timestamptz)",
+        """
+        CREATE FUNCTION analytics.noted(text) RETURNS text LANGUAGE sql VOLATILE
+        AS 'INSERT INTO analytics.log VALUES (now()); SELECT $1'
+        """,
+        f"ALTER TABLE analytics.{VICTIM_TABLE} RENAME TO kept",
+        f"""
+        CREATE VIEW analytics.{VICTIM_TABLE} AS
+        SELECT analytics.noted(time_to_close) AS time_to_close, pos_0_00, neg_0_00
+        FROM analytics.kept
+        """,
+    )
+    refused(run("import", "--from-dsn", theirs), 1)
+    assert rows(theirs, "TABLE analytics.log") == []
+
+
+# The server
+
+
+def test_a_dead_server(full: str) -> None:
+    for command in ("import", "validate"):
+        refused(run(command, "--from-dsn", "host=127.0.0.1 port=1"), 3, "--from-dsn")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "code"),
+    [
+        ("password=hunter2 nonsense", 2),
+        ("postgresql://me:hunter2@[::1", 2),
+        ("host=/nowhere dbname=x password='hunter2'", 3),
+        ("postgresql://me:hunter2@127.0.0.1:1/x", 3),
+        ("postgresql://127.0.0.1:1/x?user=me&password=hunter2", 3),
+    ],
+)
+def test_a_password_is_not_shown_where_nobody_answers(full: str, dsn: str, code: int) -> None:
+    for command in ("import", "validate"):
+        result = run(command, "--from-dsn", dsn)
+        refused(result, code)
+        assert "hunter2" not in result.output
+
+
+def test_tables_that_may_not_be_read(
+    full: str, theirs: str, server_dsn: str, name_prefix: str
+) -> None:
+    role = f"{name_prefix}_reader"
+    execute(server_dsn, f"CREATE ROLE {role} LOGIN PASSWORD 'hunter2'")
+    try:
+        dsn = make_conninfo(theirs, user=role, password="hunter2")
+        try:
+            connect(dsn).close()
+        except Exception:
+            pytest.skip("the server lets no other role in")
+        result = run("import", "--from-dsn", dsn)
+        refused(result, 1)
+        execute(theirs, f"GRANT USAGE ON SCHEMA analytics TO {role}")
+        result = run("import", "--from-dsn", dsn)
+        refused(result, 1, "btc_fingerprint_directional")
+        assert "hunter2" not in result.output
+    finally:
+        execute(theirs, f"DROP OWNED BY {role}")
+        execute(server_dsn, f"DROP ROLE {role}")
