@@ -61,7 +61,7 @@ def shown(path: Path) -> str:
 def opened(path: Path, on_read: OnRead) -> Iterator[Stream]:
     """The decompressed bytes, never all of them in memory.
 
-    What the file begins with counts, not what it is called. `on_read` is told of bytes as they
+    The first bytes decide on the format, not the name. `on_read` gets the number of bytes as they
     are read from the disk.
     """
     try:
@@ -120,7 +120,7 @@ def read(path: Path, stream: Stream, size: int) -> bytes:
 
 
 class _CountedFile(io.FileIO):
-    """A file that tells how many bytes each read has taken from it."""
+    """A file that reports how many bytes each read has taken from it."""
 
     def __init__(self, path: Path, on_read: OnRead) -> None:
         super().__init__(path)

@@ -43,7 +43,7 @@ def size_of(path: Path) -> int:
 def read_blocks(path: Path, on_read: OnRead) -> Iterator[Block]:
     """All lines of a file in blocks, with newlines between them.
 
-    `on_read` is told of bytes as they are read from the disk, before they are decompressed.
+    `on_read` gets the number of bytes read from the disk, before they are decompressed.
     """
     with opened(path, on_read) as stream:
         first, rest = 1, b""
@@ -55,7 +55,7 @@ def read_blocks(path: Path, on_read: OnRead) -> Iterator[Block]:
                 yield Block(first, _decoded(path, first, complete))
                 first += complete.count(b"\n") + 1
             if len(rest) > LONGEST_LINE_BYTES:
-                # Binary data may be without a newline, and says more about itself.
+                # Binary data may be without a newline, and has a message of its own.
                 _decoded(path, first, rest[:LONGEST_LINE_BYTES], is_complete=False)
                 raise PyupcError(f"{shown(path)}:{first}: the line does not end", TEXT_HINT)
         if rest:

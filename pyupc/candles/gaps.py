@@ -68,7 +68,7 @@ class Gap:
         return Span((self.opened_from - EPOCH) // MINUTE, (self.opened_until - EPOCH) // MINUTE)
 
     def is_open_to(self, exchange: str) -> bool:
-        """Whether the exchange may have the candles."""
+        """True if the exchange may have the candles."""
         return exchange not in self.exchanges
 
     def as_json(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class Watcher(Protocol):
-    """What a load tells while it is going on."""
+    """The progress of a load while it is going on."""
 
     def on_read(self, count: int) -> None:
         """So many more bytes were taken from the files."""
@@ -46,7 +46,7 @@ class RejectedLine:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the lines of a file, or of all files.
+    """Counts of what became of the lines of a file, or of all files.
 
     `unchanged` counts lines that repeat another one too. `gaps` are pairs of neighbouring stored
     candles more than a minute apart, from the stored candle before the first one that was loaded
@@ -115,7 +115,7 @@ def load(
             if rejected == staged:
                 raise PyupcError(
                     "nothing was loaded: there is no good line",
-                    "the messages above say what is wrong with the lines",
+                    "see the messages above for what is wrong with the lines",
                 )
             _refuse_contradictions(conn, paths)
         _wait_for_turn(conn, symbol, watcher.on_wait)
@@ -162,12 +162,12 @@ def _refuse_contradictions(conn: Connection, paths: Sequence[Path]) -> None:
         raise PyupcError(
             f"nothing was loaded: on most lines of {shown(paths[file])} the open or close is"
             " outside of low to high",
-            "the columns are not what they are called: say what they are with --columns",
+            "the header names the wrong columns: name them with --columns",
         )
 
 
 def _wait_for_turn(conn: Connection, symbol: str, on_wait: Callable[[], None]) -> None:
-    """Merge one load of a symbol at a time; say so if that takes a while."""
+    """Merge one load of a symbol at a time; report a wait that takes a while."""
     attempt = "SELECT upc.lock_candle_load(%s, is_patient => false)"
     deadline = time.monotonic() + PATIENCE_SECONDS
     while _row(conn, attempt, [symbol]) == (False,):

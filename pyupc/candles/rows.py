@@ -1,4 +1,4 @@
-"""Lines of CSV as rows of `pg_temp.candle_line`. Whether a row is a candle is judged in SQL."""
+"""Lines of CSV as rows of `pg_temp.candle_line`. SQL judges which of them are candles."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _EXCHANGED = str.maketrans(",.", ".,")
 
 @dataclass(frozen=True)
 class Reading:
-    """The columns that all files have if the user says so, and the symbol that they are of."""
+    """The symbol of all files, and their columns, if the user has named them."""
 
     symbol: str
     columns: tuple[str, ...] | None = None
@@ -42,7 +42,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class _Form:
-    """How the fields of a line are cut and picked; `delimiter` is that of the escaped text."""
+    """Cutting and picking the fields of a line; `delimiter` is that of the escaped text."""
 
     delimiter: str
     width: int

@@ -15,7 +15,7 @@ from pyupc.errors import PyupcError
 
 DATABASE = "pyupc_demo"
 
-# The comment on the database: that it is the demo's, and what its history is made from.
+# Begins the comment on the database, before what its history is made from.
 _MARK = "pyupc demo: "
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -24,8 +24,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 def open_database(source: Source) -> tuple[str, bool]:
     """The demo's database on the embedded server, and whether it is new.
 
-    One with another history is dropped first, unless somebody is connected to it. A database of
-    that name that the demo has not made is refused.
+    One with another history is dropped first, unless it is in use. A database of that
+    name that the demo has not made is refused.
     """
     mark = _MARK + json.dumps(source.identity(), sort_keys=True)
     with connect(embedded.database_uri("postgres"), application_name="pyupc demo") as conn:
@@ -55,7 +55,7 @@ def _drop(conn: Connection, comment: str | None) -> None:
         conn.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(DATABASE)))
     except psycopg.errors.ObjectInUse as error:
         raise PyupcError(
-            "a demo with another history is running, or somebody is connected to its database",
+            "a demo with another history is running, or its database is in use",
             "end it first",
         ) from error
 

@@ -30,7 +30,7 @@ class Candle(NamedTuple):
 
 @dataclass(frozen=True)
 class Quote:
-    """The price of the last trade and its time; None where the exchange does not say."""
+    """The price of the last trade and its time; None where the exchange sends none."""
 
     price: float | None
     at: datetime | None

@@ -24,12 +24,12 @@ QUOTES = ("USD", "USDT", "USDC")
 """Other dollars, for an exchange that does not list the symbol's own pair."""
 
 DEFAULT_PAGE_SIZE = 300
-"""Candles a request where ccxt does not say how many an exchange gives."""
+"""Candles per request where ccxt does not know how many an exchange gives."""
 
 
 @dataclass
 class _Heard:
-    """What the newest request of a task has brought."""
+    """The response to the newest request of a task."""
 
     response: Response | None = None
     document: Any = None
@@ -81,7 +81,7 @@ class Client:
 
     @property
     def page_size(self) -> int:
-        """How many candles a request brings at most."""
+        """The most candles that a request brings."""
         features = self._ccxt.features or {}
         limit = ((features.get("spot") or {}).get("fetchOHLCV") or {}).get("limit")
         return int(limit or DEFAULT_PAGE_SIZE)

@@ -19,7 +19,7 @@ _APPLICATION = "pyupc fingerprints build"
 
 
 class Progress(Protocol):
-    """What somebody who watches is told, in days."""
+    """The progress of a build while it is going on, in days."""
 
     def start(self, days: int) -> None: ...
     def advance(self, symbol: str, days: int) -> None: ...
@@ -39,8 +39,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Build:
-    """`fingerprints` counts those of all symbols that have curves, and the pool's. `is_shared`
-    tells whether two connections shared the work of a symbol."""
+    """`fingerprints` counts those of all symbols that have curves, and the pool's; `is_shared`:
+    two connections shared the work of a symbol."""
 
     results: tuple[Result, ...]
     fingerprints: int
@@ -56,7 +56,7 @@ def build(dsn: str, symbols: Sequence[str], progress: Progress, *, is_reset: boo
     """Count what is new or corrected in the candles, then publish all curves at once.
 
     No symbols: all that are registered. Raises PyupcError, before anything is counted, if one of
-    them is being built by somebody else. A build that was interrupted is taken up again.
+    them is being built by another process. A build that was interrupted is taken up again.
     """
     since = time.monotonic()
     with ExitStack() as stack:
@@ -132,7 +132,7 @@ def _plans(
             control.execute("SELECT upc.reset_fingerprints(%s)", [symbol])
         elif symbol in outdated:
             control.execute("SELECT upc.reset_counts(%s)", [symbol])
-    # Somebody else may have counted some of it before the lock was taken.
+    # Another process may have counted some of it before the lock was taken.
     return small, [plan(control, symbol) for symbol in large]
 
 
@@ -141,7 +141,7 @@ def _lock(control: Connection, symbol: str) -> None:
     query = "SELECT pg_try_advisory_lock(upc.build_lock_key(%s))"
     if control.execute(query, [symbol]).fetchone() != (True,):
         raise PyupcError(
-            f"the fingerprints of {symbol} are being built by somebody else",
+            f"the fingerprints of {symbol} are being built by another process",
             'wait until it is done; "pyupc fingerprints list" shows how far it is',
         )
 

@@ -37,7 +37,7 @@ def fingerprints(conn: Connection, symbols: tuple[str, ...]) -> list[dict[str, A
 
 
 def states(conn: Connection, symbols: tuple[str, ...]) -> list[dict[str, Any]]:
-    """How far the build of each symbol is."""
+    """The state of each symbol's build."""
     for symbol in symbols:
         conn.execute("SELECT upc.require_symbol(%s)", [symbol])
     with conn.cursor(row_factory=dict_row) as cursor:

@@ -1,4 +1,4 @@
-"""The work of a build: which days of which symbols, and which worker takes what next."""
+"""The work of a build: days of symbols in pieces, and the queue that workers take them from."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Piece:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a symbol's build has to do. `is_outdated` marks counts of other formulas, which are
-    forgotten first; `is_published` that the curves hold what was counted."""
+    """The work of a symbol's build. `is_outdated`: counts are of other formulas, and forgotten
+    first; `is_published`: the curves hold what was counted."""
 
     symbol: str
     pieces: tuple[Piece, ...]
@@ -74,7 +74,7 @@ class Plan:
 
 
 def plan(conn: Connection, symbol: str) -> Plan:
-    """What is to be counted for a symbol, and whether its last build was completed."""
+    """The days to be counted for a symbol, and the state of its last build."""
     rows = conn.execute("SELECT p.days FROM upc.build_pieces(%s) AS p", [symbol]).fetchall()
     done = conn.execute(
         "SELECT s.is_complete, upc.volatility_pending(s.symbol), s.is_outdated,"
@@ -88,7 +88,7 @@ def plan(conn: Connection, symbol: str) -> Plan:
 
 
 def standardised_pieces(conn: Connection, symbol: str) -> list[Piece]:
-    """What is to be counted of a symbol's standardised moves, once their forecast is fitted."""
+    """The days of standardised moves to be counted, once their forecast is fitted."""
     rows = conn.execute(
         "SELECT p.days FROM upc.volatility_pieces(%s) AS p"
         " WHERE EXISTS (SELECT FROM upc_data.volatility_fit AS f WHERE f.symbol = %s)",

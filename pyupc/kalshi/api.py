@@ -14,8 +14,8 @@ fixed_point_migration, pagination, rate_limits), as it stood in the autumn of 20
 - A filter `status=open` finds markets whose `status` is `active`. The next hour's event may not be
   open until the last one closes. A filter of /markets by time of close goes with no status.
 - A list has up to 200 events or 1,000 markets a page, and a `cursor` until the last page.
-- A request costs 10 tokens, of which a basic account has 200 a second; nothing is said about those
-  without a key. Too many are answered by 429, without Retry-After.
+- A request costs 10 tokens, of which a basic account has 200 per second; the documentation has no
+  figure for those without a key. Too many are answered by 429, without Retry-After.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class Kalshi:
     async def next_event(self, series: str, now: datetime) -> Upcoming | None:
         """The event of the series that closes first after `now`, within an hour; None without one.
 
-        The open events are a short list; one that is not open yet, or that does not tell its date,
-        is found by the close of its markets.
+        The open events are a short list; one that is not open yet, or that has no date, is found
+        by the close of its markets.
         """
         query = {"series_ticker": series, "status": "open", "limit": EVENTS_A_PAGE}
         found = [

@@ -37,7 +37,7 @@ Document = dict[str, Any]
 
 
 class KalshiError(PyupcError):
-    """Kalshi does not answer as it should; `status` is that of HTTP, if it came to one."""
+    """Kalshi does not answer as it should; `status` is the HTTP status, if there is one."""
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
@@ -138,7 +138,7 @@ class KalshiHttp:
             raise KalshiError(reason) from error
 
     def _measure(self, headers: httpx.Headers, sent_at: datetime) -> None:
-        """What a cache has kept for a while was dated before we asked."""
+        """Take Kalshi's clock, unless a cache has kept the answer for a while."""
         if "date" in headers and headers.get("age", "0") == "0":
             self.skew.measure(headers["date"], sent_at, self._now())
 
@@ -149,7 +149,7 @@ def _by_status(code: int) -> KalshiError:
 
 
 def _by_cause(error: BaseException) -> str:
-    """Why there is no answer, from the first of its causes that says so."""
+    """The reason why there is no answer, from the first of the causes that has one."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, BaseExceptionGroup):

@@ -29,7 +29,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a file; `is_stored` is false if a newer reading is stored already."""
+    """The event of a file; `is_stored` is false if a newer reading is stored already."""
 
     file: Path
     symbol: str
@@ -47,14 +47,14 @@ def as_text(at: datetime) -> str:
 
 
 def load(conn: Connection, paths: Sequence[Path], symbol: str | None) -> list[Loaded]:
-    """Load the files in their order. Without a symbol their series say whose events they are."""
+    """Load the files in their order. Without a symbol each event's series decides."""
     with conn.transaction():
         in_utc(conn)
         return [_load(conn, path, symbol) for path in paths]
 
 
 def in_utc(conn: Connection) -> None:
-    """Until the transaction ends, times without an offset are UTC, and all are told in ISO 8601."""
+    """Until the transaction ends, read times without an offset as UTC; write all in ISO 8601."""
     conn.execute(
         """
         SELECT
@@ -98,7 +98,7 @@ def read_document(path: Path) -> str:
 
 
 def _require_json(path: Path, text: str) -> None:
-    """PostgreSQL would refuse it as well, but not tell where."""
+    """Refuse other text with its line: PostgreSQL would refuse it as well, but not say where."""
     try:
         json.loads(text, parse_float=str, parse_int=str, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:

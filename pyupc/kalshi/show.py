@@ -48,7 +48,7 @@ class Current:
 
 
 def current_events(conn: Connection, symbols: Sequence[str]) -> list[Current]:
-    """Of the symbols named, or of all; a symbol without an event has None for its values."""
+    """The events of these symbols, or of all; None for the values of a symbol without one."""
     with conn.transaction():
         in_utc(conn)
         for symbol in symbols:

@@ -10,13 +10,13 @@ PRICES = ROLES[1:5]
 SKIP = "-"
 
 HINT = (
-    f"the first line names the columns: {','.join(ROLES)}; or say what they are with --columns,"
+    f"the first line names the columns: {','.join(ROLES)}; or name them with --columns,"
     f" for example --columns time,open,high,low,close,volume,{SKIP}"
 )
 
 
 class Unrecognised(Exception):
-    """What is missing or ambiguous, in the words of a message; `line` is the line, from 1."""
+    """A column is missing or ambiguous; `message` names it, `line` is the line, from 1."""
 
     def __init__(self, message: str, line: int = 1) -> None:
         super().__init__(message)

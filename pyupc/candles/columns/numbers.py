@@ -19,7 +19,7 @@ from pyupc.candles.columns.volume import volume
 # Widest range of a minute, of its low.
 WIDEST = 1.5
 
-# Neighbouring candles further apart say nothing about each other.
+# Neighbouring candles further apart prove nothing about each other.
 NEAR_MINUTES = 10
 
 # Standard deviations of a coin's throws; one wrong reading in some millions.
@@ -35,7 +35,7 @@ STEP_BITS = 16
 def read(sample: Sample, candidates: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
     """The columns of timestamp, open, high, low, close and volume. Raises Doubt."""
     if sample.count < 2:
-        raise Doubt("a line alone does not say what they are")
+        raise Doubt("one line is too few to recognise them by")
     time = _time(sample, candidates["timestamp"])
     opened, high, low, close = _prices(sample, time, candidates)
     picks = (time, opened, high, low, close)
@@ -74,7 +74,7 @@ def _prices(
         return orders[0][0], high, low, orders[0][1]
     sign = order(sample, time, first, second)
     if sign == 0:
-        raise Doubt("the open cannot be told from the close")
+        raise Doubt("open and close cannot be told apart")
     opened, close = (first, second) if sign > 0 else (second, first)
     return opened, high, low, close
 

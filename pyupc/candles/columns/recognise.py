@@ -60,7 +60,7 @@ def _by_numbers(table: Table, candidates: dict[str, list[int]], problem: str) ->
 
 
 def _refuse_contradiction(table: Table, picks: Sequence[int]) -> None:
-    """Names of columns are believed, unless the numbers say that two of them are exchanged."""
+    """Believe the names of columns, unless the numbers prove that two of them are exchanged."""
     kept = [row for row in table.rows if not any(is_nothing(row[pick]) for pick in picks)]
     sample = Sample(kept, len(table.first))
     if numbers.order(sample, picks[0], picks[1], picks[4]) < 0:

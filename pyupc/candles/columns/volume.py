@@ -1,4 +1,4 @@
-"""The column of the volume where no name says it: by the turnover, else by a known shape."""
+"""The column of the volume where no name gives it: by the turnover, else by a known shape."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def is_turnover(sample: Sample, picks: Sequence[int], amount: int, turnover: int
 
 
 def _by_shape(sample: Sample, picks: Sequence[int]) -> int:
-    """The volume where nothing but the order of all columns says that it is one."""
+    """The volume by nothing but the order of all columns, which has to be a known one."""
     letters = dict(zip(picks, "tohlc", strict=True))
     rest = [column for column in range(sample.width) if column not in letters]
     whole = {c for c in rest if all(x.is_integer() for x in sample.numbers(c) or (0.5,))}
@@ -105,4 +105,4 @@ def _by_shape(sample: Sample, picks: Sequence[int]) -> int:
         is_known = shape in PLAIN or (shape in COUNTED and whole == {*rest} - {column})
         if is_known and column not in whole:
             return column
-    raise Doubt("nothing says which column is the volume in units of the symbol")
+    raise Doubt("no column is certain to be the volume in units of the symbol")

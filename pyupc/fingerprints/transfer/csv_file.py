@@ -1,4 +1,4 @@
-"""The predecessor's CSV format: what `parse` takes, `render` gives back byte for byte.
+"""The predecessor's CSV format: `render` gives back byte for byte a file that `parse` takes.
 
 The first line names the columns: nothing, then `>= +0.05%` and `<= -0.05%` for each threshold.
 Each further line is a row: its name (`7m TTC`), then percentages as pandas writes them. Columns and
@@ -63,7 +63,7 @@ def render(fingerprint: Fingerprint) -> bytes:
 
 
 def _has_exponents(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether tiny numbers have one: not where all numbers have the same decimals."""
+    """True if tiny numbers have exponents: not where all numbers have the same decimals."""
     are_tiny = {_TINY.fullmatch(number) is not None for row in rows for number in row}
     if True not in are_tiny:
         return False
@@ -84,7 +84,7 @@ def _without_exponent(number: str) -> str:
 
 
 def _column(title: str) -> tuple[bool, Decimal]:
-    """Whether it counts moves upward, and the threshold; raises NotAName."""
+    """The direction (true for upward) and the threshold of a column; raises NotAName."""
     match = _COLUMN.fullmatch(title)
     if match is None:
         raise NotAName(f"{title[:40]!r} is not the name of a column such as '>= +0.05%'")

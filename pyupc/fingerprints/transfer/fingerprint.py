@@ -41,7 +41,7 @@ class Problem:
 
 
 class Refused(PyupcError):
-    """A source that cannot be taken; `problems` says why, one of each file at least."""
+    """A source that cannot be taken; `problems` holds one of each bad file at least."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ def columns_of(thresholds: Iterable[str]) -> tuple[str, ...]:
 
 
 def bad_number(text: str) -> str | None:
-    """Why a text is no probability in percent, None if it is one."""
+    """The reason why a text is no probability in percent, None if it is one."""
     if _NUMBER.fullmatch(text):
         return None if Decimal(text) <= HIGHEST else f"{text} is not between 0 and 100"
     try:

@@ -29,7 +29,7 @@ OnFile = Callable[[int, int], None]
 def read_folder(folder: Path, symbol: str | None, on_file: OnFile) -> FingerprintSet:
     """The set in the CSV files of a folder; Refused if any of them is not right.
 
-    Without a symbol it is the one in the names of the files. `on_file` is told how many files are
+    Without a symbol it is the one in the names of the files. `on_file` gets how many files are
     done, and how many there are. Hidden files, and others that have nothing to do with
     fingerprints, are passed over.
     """
@@ -67,7 +67,7 @@ def _candidates(folder: Path) -> list[Path]:
     except OSError as error:
         raise PyupcError(
             f"{folder} cannot be read: {error.strerror or error}",
-            "have the right to read it granted, or name another folder",
+            "grant read permission, or name another folder",
         ) from error
     return [
         path
@@ -104,7 +104,7 @@ def _buckets(
 def _content(path: Path) -> bytes:
     """Refused for what cannot be read, or is so large that it can be no fingerprint."""
     try:
-        # Opening a named pipe would wait for somebody to write into it.
+        # Opening a named pipe would wait for a writer.
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise Refused([Problem(path.name, "is not a file")])
@@ -166,7 +166,7 @@ def _changed(folder: Path, files: Mapping[str, bytes]) -> list[str]:
 def _write(folder: Path, files: Mapping[str, bytes], on_file: OnFile) -> None:
     """First all of them aside, then into place; what was in their place goes back on failure."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    # In the same file system, hidden, so that whoever lists CSV files passes it over. It has its
+    # In the same file system, hidden, so that lists of CSV files do not show it. It has its
     # name before it is there, so that an interrupt at any moment finds it.
     aside = folder / f".pyupc-export-{secrets.token_hex(4)}"
     try:
@@ -187,7 +187,7 @@ def _write(folder: Path, files: Mapping[str, bytes], on_file: OnFile) -> None:
 
 
 def _write_through(path: Path, content: bytes) -> None:
-    """To the disk: whoever has the copy may delete the original."""
+    """Write to the disk itself: the original may be deleted as soon as the copy is there."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()
@@ -219,7 +219,7 @@ def _move(aside: Path, folder: Path, names: Iterable[str]) -> None:
 
 
 def _put_back(aside: Path, replaced: Path, folder: Path, names: Iterable[str]) -> None:
-    """What is where says how far it came: an interrupt may come between any two steps."""
+    """Undo by what lies where: an interrupt may come between any two steps."""
     for name in names:
         with suppress(OSError):
             if os.path.lexists(replaced / name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 BASELINE = 99
-# A bucket beyond could not be told from the baseline's number.
+# A bucket beyond could be mistaken for the baseline's number.
 WIDEST_BUCKET = 98
 LONGEST_MINUTES = 1440
 

@@ -1,4 +1,4 @@
-"""The sets in the database: stored, compared with another one, read back, chosen."""
+"""Sets in the database: stored, compared with another one, read back, chosen."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def validate_set(conn: Connection, found: FingerprintSet, origin: str) -> list[C
 @contextmanager
 def _staged(conn: Connection, found: FingerprintSet) -> Iterator[None]:
     """A transaction in which the set is staged."""
-    # Each statement has to see what whoever came before this one has committed.
+    # Each statement has to see what the import before this one has committed.
     conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     with conn.transaction():
         conn.execute("SELECT upc.begin_fingerprint_import(%s)", [found.symbol])

@@ -59,7 +59,7 @@ def read_tables(
 
 @contextmanager
 def _read_only(dsn: str) -> Iterator[Connection]:
-    """One transaction that cannot write. Errors of the server say whose they are."""
+    """One transaction that cannot write. Errors of the server are marked as that server's."""
     try:
         with closing(connect(dsn, autocommit=False, application_name=_APPLICATION)) as conn:
             conn.read_only = True
@@ -119,7 +119,7 @@ def _tables(conn: Connection, schema: str, symbol: str | None) -> dict[str, tupl
     if len(symbols) > 1:
         raise UsageProblem(
             f"the schema {schema} has fingerprints of {', '.join(symbols)}",
-            f"say which: --symbol {symbols[0]}",
+            f"name one, for example --symbol {symbols[0]}",
         )
     if not named:
         whose = f"fingerprints of {symbol}" if symbol else "fingerprints"
@@ -211,7 +211,7 @@ def _thresholds(names: Sequence[str], table: str) -> dict[tuple[str, Decimal], s
 
 
 def _number(table: str, row: str, column: str, text: str | None) -> str:
-    """The number as pandas writes it: numeric(5,2) says 14.00 where a file says 14.0."""
+    """The number as pandas writes it: numeric(5,2) gives 14.00 where a file has 14.0."""
     if text is None:
         raise Refused([Problem(table, "the number is missing (NULL)", row, column)])
     try:
