@@ -87,6 +87,22 @@ def code_identity(conn: psycopg.Connection[Any]) -> int:
     return 0 if row is None else int(row[0])
 
 
+def mismatch(found: str | None) -> SchemaOutOfDate | None:
+    """The problem with tables of that revision, None if they are this program's."""
+    if found is None:
+        return SchemaOutOfDate("the database has no pyupc schema", UPGRADE_HINT)
+    if found > HEAD:
+        return SchemaOutOfDate(
+            f"the database's schema is at revision {found}, newer than this pyupc's {HEAD}",
+            UPDATE_HINT,
+        )
+    if found < HEAD:
+        return SchemaOutOfDate(
+            f"the database's schema is at revision {found}, this pyupc needs {HEAD}", UPGRADE_HINT
+        )
+    return None
+
+
 def check(conn: psycopg.Connection[Any], *, code: bool = True) -> None:
     """Raise SchemaOutOfDate unless the database is the one that this program was written for.
 
@@ -104,18 +120,9 @@ def check(conn: psycopg.Connection[Any], *, code: bool = True) -> None:
         FROM upc_data.alembic_version AS v
         """,
     )
-    if row is None:
-        raise SchemaOutOfDate("the database has no pyupc schema", UPGRADE_HINT)
-    found, *comments = row
-    if found > HEAD:
-        raise SchemaOutOfDate(
-            f"the database's schema is at revision {found}, newer than this pyupc's {HEAD}",
-            UPDATE_HINT,
-        )
-    if found < HEAD:
-        raise SchemaOutOfDate(
-            f"the database's schema is at revision {found}, this pyupc needs {HEAD}", UPGRADE_HINT
-        )
+    found, *comments = row or (None,)
+    if (problem := mismatch(found)) is not None:
+        raise problem
     hashes = {read_hash(comment) for comment in comments}
     if None in hashes:
         raise SchemaOutOfDate("the database has pyupc's tables without its functions", UPGRADE_HINT)

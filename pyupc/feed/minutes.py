@@ -12,9 +12,10 @@ from pyupc.exchange.answer import Answer, Candle
 from pyupc.exchange.live import Exchange
 from pyupc.exchange.problems import ExchangeProblem
 from pyupc.feed.report import Report
-from pyupc.feed.store import Lost, Store
+from pyupc.feed.store import Store
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM
+from pyupc.runtime.connection import ConnectionLost
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -79,7 +80,7 @@ class Minutes:
             except ExchangeProblem as problem:
                 self._report.failed(self._subject, problem.reason)
                 await self._sleep(backoff.failed(is_limited=problem.is_limit))
-            except Lost:
+            except ConnectionLost:
                 await self._sleep(self._times.pause)
             except PyupcError as problem:
                 # They would be refused once more; the next ones may not be.

@@ -22,10 +22,11 @@ from pyupc.feed.builds import build_hourly
 from pyupc.feed.minutes import Minutes
 from pyupc.feed.prices import Flow, Prices
 from pyupc.feed.report import Report
-from pyupc.feed.store import SUBJECT, Lost, Store
+from pyupc.feed.store import SUBJECT, Store
 from pyupc.runtime.async_stop import signals, until
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock
+from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.server_clock import Skew
 from pyupc.runtime.stop import INTERRUPTED
 
@@ -116,7 +117,7 @@ class _Run:
                 await store.take(symbols)
             except Busy as problem:
                 self._report.failed(SUBJECT, problem.message)
-            except Lost:
+            except ConnectionLost:
                 pass
             else:
                 self._report.works(SUBJECT)

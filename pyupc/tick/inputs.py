@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from pyupc.errors import Busy, PyupcError
 from pyupc.runtime.clock import SYSTEM, Clock
-from pyupc.runtime.connection import Lost
+from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.stop import Waiting
 from pyupc.tick.feeder import Feeder
 from pyupc.tick.job import Job
@@ -48,7 +48,7 @@ def wait_for_prices(
             if stop.wait(_LOOK_SECONDS):
                 return False
             continue
-        except Lost as error:
+        except ConnectionLost as error:
             raise error.problem from error
         report.back()
         if len(priced) == len(symbols):

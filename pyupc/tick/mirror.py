@@ -77,7 +77,7 @@ class Mirror:
         self._aging.explain(dict.fromkeys(symbols, reason))
 
     def look(self, symbols: Sequence[str]) -> None:
-        """Write what has changed. Raises Lost, or PyupcError for any other refusal."""
+        """Write what has changed. Raises ConnectionLost, or PyupcError for any other refusal."""
         asked_at = self._aging.now()
         known = {symbol: self._known.get(symbol, 0) for symbol in symbols}
         for found in self._session.published(known):

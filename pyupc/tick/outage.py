@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
-from pyupc.runtime.connection import Link
+from pyupc.runtime.connection import WatchedConnection
 from pyupc.runtime.stop import Waiting
 from pyupc.tick.report import Report
 
@@ -32,7 +32,7 @@ def patiently(work: Callable[[], T], stop: Waiting, report: Report) -> T | None:
             return None
 
 
-def reconnect(link: Link, stop: Waiting, meanwhile: Callable[[], None]) -> bool:
+def reconnect(connection: WatchedConnection, stop: Waiting, meanwhile: Callable[[], None]) -> bool:
     """Try until the database answers, `meanwhile` after each failure; false if a signal came first.
 
     Raises SchemaOutOfDate if it comes back with another schema.
@@ -40,7 +40,7 @@ def reconnect(link: Link, stop: Waiting, meanwhile: Callable[[], None]) -> bool:
     pause = _FIRST_PAUSE_SECONDS
     while not stop.wait(pause * random.uniform(1 - _JITTER, 1 + _JITTER)):
         try:
-            link.open(code=False)
+            connection.open(code=False)
         except SchemaOutOfDate:
             raise
         except PyupcError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
 from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.clocks import Clocks
-from pyupc.runtime.connection import HeldByAnother, Lost
+from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.stop import Stop, Waiting
 from pyupc.runtime.systemd import Notifier
 from pyupc.tick import layout
@@ -22,7 +22,7 @@ from pyupc.tick.outage import patiently, reconnect
 from pyupc.tick.replay import Replay
 from pyupc.tick.report import Report, View
 from pyupc.tick.rules import Rules
-from pyupc.tick.session import Question, Session, Tick
+from pyupc.tick.session import HeldByAnother, Session, Tick, TickArguments
 from pyupc.tick.stale_documents import Aging, Keeper
 from pyupc.tick.standby import Standby
 
@@ -64,7 +64,7 @@ def _opened(session: Session, job: Job, stop: Waiting) -> Rules | None:
         session.open(code=True)
         try:
             return session.document_rules()
-        except Lost as error:
+        except ConnectionLost as error:
             raise error.problem from error
 
     if job.count is not None:
@@ -145,7 +145,7 @@ class _Run:
     def _symbols(self) -> tuple[str, ...]:
         try:
             symbols = self._job.symbols or self._session.symbols()
-        except Lost as error:
+        except ConnectionLost as error:
             # Before the first round there is nothing to wait for yet.
             raise error.problem from error
         if not symbols:
@@ -197,7 +197,7 @@ class _Run:
         for k in self._rounds:
             try:
                 failing = self._round(symbols, k, may_refuse)
-            except Lost as error:
+            except ConnectionLost as error:
                 self._rounds.lose()
                 self._wait_for_the_database(error.problem, symbols)
                 continue
@@ -209,7 +209,7 @@ class _Run:
             may_refuse = may_refuse and busy is not None and has_to_tick
             try:
                 self._after(symbols, failing, feeder)
-            except Lost as error:
+            except ConnectionLost as error:
                 self._wait_for_the_database(error.problem, symbols)
         if may_refuse and busy is not None and self._stop.received is None:
             # All rounds are over, and what the first one ought to have shown is still not known.
@@ -241,7 +241,7 @@ class _Run:
         began = self._clock.monotonic()
         born = self._aging.now()
         last = self._ticked_at.get(symbol)
-        question = Question(
+        arguments = TickArguments(
             symbol,
             job.feed,
             job.holder,
@@ -255,7 +255,7 @@ class _Run:
             job.model,
             job.settlement,
         )
-        tick = self._session.tick(question)
+        tick = self._session.tick(arguments)
         self._ticked_at[symbol] = began
         seconds = self._clock.monotonic() - began
         if seconds > job.lease.total_seconds():

@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pyupc.errors import PyupcError
-from pyupc.runtime.connection import Link, Lost
+from pyupc.runtime.connection import ConnectionLost, Row, WatchedConnection
 from pyupc.tick.rules import Rules
+
+APPLICATION_NAME = "pyupc tick"
+
+_HELD_BY_ANOTHER = "UP009"
 
 _TICK = """
     SELECT
@@ -70,7 +74,7 @@ class Tick(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Question:
+class TickArguments:
     """The arguments of upc.tick. `since_last` is None before the first tick of a symbol."""
 
     symbol: str
@@ -117,8 +121,24 @@ class Published(NamedTuple):
         return {name: getattr(self, name) for name in self._fields[6:]}
 
 
-class Session(Link):
-    """The connection of `pyupc tick`."""
+class HeldByAnother(PyupcError):
+    """Another process ticks the symbol."""
+
+
+class Session(WatchedConnection):
+    """The connection of `pyupc tick`, used by its main thread."""
+
+    def __init__(self, dsn: str, limit: float) -> None:
+        super().__init__(dsn, APPLICATION_NAME, limit)
+
+    def fetch(self, query: str, parameters: Any = None) -> list[Row]:
+        """The same, with HeldByAnother among the refusals."""
+        try:
+            return super().fetch(query, parameters)
+        except PyupcError as problem:
+            if problem.sqlstate == _HELD_BY_ANOTHER:
+                raise HeldByAnother(problem.message, problem.hint) from problem
+            raise
 
     def symbols(self) -> tuple[str, ...]:
         """Every registered symbol."""
@@ -154,9 +174,9 @@ class Session(Link):
         start: datetime = self.fetch(query, (symbol, at))[0][0]
         return start
 
-    def tick(self, question: Question) -> Tick:
+    def tick(self, arguments: TickArguments) -> Tick:
         """One tick, committed: the statement is a transaction."""
-        return Tick(*self.fetch(_TICK, vars(question))[0])
+        return Tick(*self.fetch(_TICK, vars(arguments))[0])
 
     def leases(self, symbols: Sequence[str]) -> list[Lease]:
         """Those that there are."""
@@ -201,7 +221,7 @@ class Session(Link):
         """Give the right to tick back. If that fails it ends by itself a little later."""
         query = "SELECT upc.release_lease(symbol => %s::text, holder => %s::text)"
         if self.is_open:
-            with suppress(Lost, PyupcError):
+            with suppress(ConnectionLost, PyupcError):
                 for symbol in symbols:
                     self.fetch(query, (symbol, holder))
 

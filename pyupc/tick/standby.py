@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pyupc.errors import Busy
 from pyupc.runtime.clock import SYSTEM, Clock
-from pyupc.runtime.connection import Lost
+from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.stop import Waiting
 from pyupc.runtime.systemd import Notifier
 from pyupc.tick.health import Health
@@ -122,7 +122,7 @@ class Standby:
                 if self._stop.wait(LOOK_SECONDS):
                     return None
                 continue
-            except Lost as error:
+            except ConnectionLost as error:
                 watch.interrupt()
                 self._mirror.lost(symbols, error.problem)
                 self._report.lost(error.problem)

@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pyupc.database import schema, session
 from pyupc.database.connect import CONNECT_TIMEOUT_SECONDS, connect, with_search_path
 from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
+from pyupc.runtime.connection import watchful
 from pyupc.sql_errors import translate
 
 APPLICATION_NAME = "pyupc serve"
@@ -28,6 +29,8 @@ WAIT_SECONDS = 2.0
 # A failed connection is given up at once; the next request tries again.
 RECONNECT_SECONDS = 1.0
 IDLE_SECONDS = 300.0
+# Without a word from its host a connection is given up.
+SILENT_SECONDS = 5.0
 
 Row = tuple[Any, ...]
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -40,24 +43,16 @@ _LIMITS = {
     "idle_in_transaction_session_timeout": "5s",
 }
 
-# A server that has gone without a word is noticed.
-_WATCHFUL = {
-    "keepalives_idle": 2,
-    "keepalives_interval": 1,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 5000,
-}
-
 
 def reading(dsn: str) -> str:
     """The connection string of a session that can only read, whatever the user's options say."""
-    parameters = conninfo_to_dict(with_search_path(dsn))
+    parameters = conninfo_to_dict(
+        watchful(with_search_path(dsn), SILENT_SECONDS, CONNECT_TIMEOUT_SECONDS)
+    )
     ours = " ".join(f"-c {name}={value}" for name, value in _LIMITS.items())
     return make_conninfo(
         "",
         **{
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            **_WATCHFUL,
             **parameters,
             "application_name": APPLICATION_NAME,
             "client_encoding": "UTF8",
@@ -139,7 +134,7 @@ class Database:
             found = rows[0][0] if rows else None
         except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
             found = None
-        self.outdated = None if found == schema.HEAD else _outdated(found)
+        self.outdated = schema.mismatch(found)
 
     async def _in_time(
         self, query: str, parameters: Sequence[Any] = (), seconds: float = QUICK_SECONDS
@@ -196,14 +191,4 @@ def _give_up(task: asyncio.Task[list[Row]]) -> None:
 def _no_answer() -> DatabaseUnreachable:
     return DatabaseUnreachable(
         "the database does not answer in time", "it is waited for: try again in a moment"
-    )
-
-
-def _outdated(found: str | None) -> SchemaOutOfDate:
-    if found is None:
-        return SchemaOutOfDate("the database has no pyupc schema", schema.UPGRADE_HINT)
-    hint = schema.UPDATE_HINT if found > schema.HEAD else schema.UPGRADE_HINT
-    return SchemaOutOfDate(
-        f"the database's schema is at revision {found}, this pyupc serves {schema.HEAD}",
-        f"{hint}; then start pyupc serve again",
     )

@@ -16,7 +16,8 @@ from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
 from pyupc.exchange.answer import Candle
 from pyupc.feed.report import Report
 from pyupc.feed.run import Job, _Run
-from pyupc.feed.store import Lost, Store
+from pyupc.feed.store import Store
+from pyupc.runtime.connection import ConnectionLost
 from tests.support.feed_parts import (
     NOON,
     PAIR,
@@ -74,7 +75,7 @@ def test_a_lost_connection_is_made_again(fresh_db: str, caplog: pytest.LogCaptur
             cut(fresh_db)
             # A price that cannot be written now is dropped; a candle is not forgotten.
             assert not await store.price("BTC", 1, None, NOON)
-            with pytest.raises(Lost):
+            with pytest.raises(ConnectionLost):
                 await store.candles("BTC", [Candle(5, 1, 1, 1, 1, 1)])
             await until(lambda: is_fed(fresh_db))
             assert await store.price("BTC", 2, None, NOON)
@@ -94,7 +95,7 @@ def test_a_lock_is_waited_out(fresh_db: str, caplog: pytest.LogCaptureFixture) -
                 conn.execute("LOCK TABLE upc_data.price, upc_data.candle")
                 for _ in range(3):
                     assert not await store.price("BTC", 1, None, NOON)
-                with pytest.raises(Lost):
+                with pytest.raises(ConnectionLost):
                     await store.candles("BTC", candles)
                 # It is the same session, which goes on having the right to feed.
                 assert is_fed(fresh_db)
@@ -178,8 +179,8 @@ def test_a_server_that_hangs_is_given_up(fresh_db: str) -> None:
         assert await store.price("BTC", 1, None, NOON)
         # Without the server's own limit, as if it did not answer at all.
         await store._ask("SELECT set_config('statement_timeout', '0', false)")
-        store._limit = -1.8
-        with pytest.raises(Lost):
+        store._connection._inner.patience = 0.2
+        with pytest.raises(ConnectionLost):
             await store._ask("SELECT pg_sleep(20)")
         await store.close()
 

@@ -116,18 +116,18 @@ def test_a_file_that_cannot_be_written_does_not_stop_it(market: str, tmp_path: P
 
 def test_a_tick_that_waits_for_a_lock_gives_up(market: str) -> None:
     from pyupc.errors import DatabaseUnreachable, PyupcError
-    from pyupc.tick.session import Question, Session
+    from pyupc.tick.session import Session, TickArguments
 
     session = Session(market, 0.2)
     session.open(code=False)
     lease = timedelta(seconds=3)
-    question = Question("BTC", "simulated", "me", lease, lease, None, timedelta(0), 1)
+    arguments = TickArguments("BTC", "simulated", "me", lease, lease, None, timedelta(0), 1)
     with connect(market, autocommit=False) as conn:
         conn.execute("LOCK TABLE upc_data.tick_lease")
         with pytest.raises(PyupcError) as caught:
-            session.tick(question)
+            session.tick(arguments)
         assert not isinstance(caught.value, DatabaseUnreachable)
-    assert session.tick(question).tick_id > 0
+    assert session.tick(arguments).tick_id > 0
     session.release(["BTC"], "me")
     session.close()
     assert count(market, "tick_lease") == 0
