@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from pyupc.errors import Busy, DatabaseUnreachable, PyupcError
-from pyupc.feed.report import Report
 from pyupc.fingerprints.build import build
 from pyupc.fingerprints.progress import Silent
 from pyupc.runtime.clock import SYSTEM, Clock
+from pyupc.runtime.outage import Outages
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -27,7 +27,7 @@ AGAIN_AFTER = timedelta(minutes=1)
 async def build_hourly(
     dsn: str,
     symbols: Sequence[str],
-    report: Report,
+    outages: Outages,
     stop: asyncio.Event,
     clock: Clock = SYSTEM,
 ) -> None:
@@ -35,7 +35,7 @@ async def build_hourly(
     while True:
         now = datetime.fromtimestamp(clock.wall(), UTC)
         await clock.sleep((next_build(now) - now).total_seconds())
-        while not await build_once(dsn, symbols, report, stop):
+        while not await build_once(dsn, symbols, outages, stop):
             await clock.sleep(AGAIN_AFTER.total_seconds())
 
 
@@ -45,7 +45,9 @@ def next_build(now: datetime) -> datetime:
     return at if now < at else at + HOUR
 
 
-async def build_once(dsn: str, symbols: Sequence[str], report: Report, stop: asyncio.Event) -> bool:
+async def build_once(
+    dsn: str, symbols: Sequence[str], outages: Outages, stop: asyncio.Event
+) -> bool:
     """Count the new candles and publish the fingerprints; what fails is reported.
 
     False if the database was lost or busy: a moment later it may do.
@@ -55,12 +57,12 @@ async def build_once(dsn: str, symbols: Sequence[str], report: Report, stop: asy
     except _Stopped:
         return True
     except PyupcError as problem:
-        report.failed(SUBJECT, problem.message)
+        outages.failed(SUBJECT, problem.message)
         return not isinstance(problem, Busy | DatabaseUnreachable)
     except Exception as error:
-        report.failed(SUBJECT, " ".join(str(error).split()) or type(error).__name__)
+        outages.failed(SUBJECT, " ".join(str(error).split()) or type(error).__name__)
         return True
-    report.works(SUBJECT)
+    outages.works(SUBJECT)
     logger.info("%s: %d days counted in %.1f s", SUBJECT, done.days, done.seconds)
     return True
 

@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from pyupc.errors import PyupcError
-from pyupc.feed.report import Report
 from pyupc.kalshi.api import HOUR, Kalshi, Reading, Upcoming
 from pyupc.kalshi.http import KalshiError, utc_now
 from pyupc.runtime.async_stop import Stopped, answer, pause
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock
+from pyupc.runtime.outage import Outages
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -53,7 +53,7 @@ async def follow_event(
     symbol: str,
     series: str,
     store: Store,
-    report: Report,
+    outages: Outages,
     stop: asyncio.Event,
     now: Callable[[], datetime] = utc_now,
     interval: float = 1.0,
@@ -75,7 +75,7 @@ async def follow_event(
         symbol,
         series,
         store,
-        report,
+        outages,
         stop,
         now,
         interval,
@@ -91,7 +91,7 @@ class _Follower:
     symbol: str
     series: str
     store: Store
-    report: Report
+    outages: Outages
     stop: asyncio.Event
     now: Callable[[], datetime]
     interval: float
@@ -138,12 +138,12 @@ class _Follower:
         except KalshiError as error:
             if error.status == _NOT_FOUND:
                 self._event = None
-            self.report.failed(self._subject, error.message)
+            self.outages.failed(self._subject, error.message)
             return self.backoff.failed(is_limited=error.status == _TOO_MANY)
         except PyupcError as error:
-            self.report.failed(self._subject, error.message)
+            self.outages.failed(self._subject, error.message)
             return self.backoff.failed()
-        self.report.works(self._subject)
+        self.outages.works(self._subject)
         self.backoff.succeeded()
         return None
 
@@ -151,7 +151,7 @@ class _Follower:
         self.backoff.succeeded()
         if self._clock() < self._eager_until:
             return self.interval
-        self.report.failed(self._subject, NO_EVENT)
+        self.outages.failed(self._subject, NO_EVENT)
         return self.times.look_again
 
     async def _roll_over(self) -> None:

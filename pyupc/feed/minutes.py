@@ -11,11 +11,11 @@ from pyupc.errors import PyupcError
 from pyupc.exchange.answer import Answer, Candle
 from pyupc.exchange.live import Exchange
 from pyupc.exchange.problems import ExchangeProblem
-from pyupc.feed.report import Report
 from pyupc.feed.store import Store
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM
 from pyupc.runtime.connection import ConnectionLost
+from pyupc.runtime.outage import Outages
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -52,7 +52,7 @@ class Minutes:
         symbol: str,
         pair: str,
         store: Store,
-        report: Report,
+        outages: Outages,
         *,
         times: Times | None = None,
         now: Callable[[], datetime] | None = None,
@@ -62,7 +62,7 @@ class Minutes:
         self._symbol = symbol
         self._pair = pair
         self._store = store
-        self._report = report
+        self._outages = outages
         self._times = times or Times()
         self._now = now or exchange.now
         self._sleep = sleep
@@ -78,13 +78,13 @@ class Minutes:
             try:
                 await self._minute()
             except ExchangeProblem as problem:
-                self._report.failed(self._subject, problem.reason)
+                self._outages.failed(self._subject, problem.reason)
                 await self._sleep(backoff.failed(is_limited=problem.is_limit))
             except ConnectionLost:
                 await self._sleep(self._times.pause)
             except PyupcError as problem:
                 # They would be refused once more; the next ones may not be.
-                self._report.failed(self._subject, problem.message)
+                self._outages.failed(self._subject, problem.message)
                 await self._sleep(self._until(self._newest() + 2 * MINUTE))
             else:
                 backoff.succeeded()
@@ -100,11 +100,11 @@ class Minutes:
         while newest not in await self._fill(newest):
             if self._now() >= deadline:
                 if minute_of(newest) not in self._refused:
-                    self._report.failed(self._subject, NO_CANDLE)
+                    self._outages.failed(self._subject, NO_CANDLE)
                 break
             await self._sleep(self._times.pause)
         else:
-            self._report.works(self._subject)
+            self._outages.works(self._subject)
         await self._sleep(self._until(newest + 2 * MINUTE))
 
     async def _fill(self, newest: datetime) -> set[datetime]:

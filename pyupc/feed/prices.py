@@ -10,10 +10,10 @@ from pyupc.errors import PyupcError
 from pyupc.exchange.answer import Quote
 from pyupc.exchange.live import Exchange
 from pyupc.exchange.problems import ExchangeProblem
-from pyupc.feed.report import Report
 from pyupc.feed.store import Store
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock
+from pyupc.runtime.outage import Outages
 
 NO_PRICE = "it does not say a price"
 SILENT = "it is silent while requests bring newer prices"
@@ -47,7 +47,7 @@ class Prices:
         symbol: str,
         pair: str,
         store: Store,
-        report: Report,
+        outages: Outages,
         flow: Flow,
         *,
         times: Times | None = None,
@@ -57,7 +57,7 @@ class Prices:
         self._symbol = symbol
         self._pair = pair
         self._store = store
-        self._report = report
+        self._outages = outages
         self._flow = flow
         self._times = times or Times()
         self._clock = clock
@@ -81,11 +81,11 @@ class Prices:
             try:
                 quote = await self._exchange.watch(self._pair)
             except ExchangeProblem as problem:
-                self._report.failed(self._socket, problem.reason)
+                self._outages.failed(self._socket, problem.reason)
                 await self._clock.sleep(backoff.failed(is_limited=problem.is_limit))
                 continue
             backoff.succeeded()
-            self._report.works(self._socket)
+            self._outages.works(self._socket)
             self._listened = self._now()
             self._told = quote
             if await self._take(quote):
@@ -105,7 +105,7 @@ class Prices:
             try:
                 quote = await self._exchange.ask(self._pair)
             except ExchangeProblem as problem:
-                self._report.failed(self._subject, problem.reason)
+                self._outages.failed(self._subject, problem.reason)
                 await self._clock.sleep(backoff.failed(is_limited=problem.is_limit))
                 continue
             backoff.succeeded()
@@ -116,15 +116,15 @@ class Prices:
     async def _take(self, quote: Quote) -> bool:
         """Log it, if it is a price; whether it was one."""
         if quote.price is None:
-            self._report.failed(self._subject, NO_PRICE)
+            self._outages.failed(self._subject, NO_PRICE)
             return False
         received_at = datetime.fromtimestamp(self._clock.wall(), UTC)
         try:
             is_logged = await self._store.price(self._symbol, quote.price, quote.at, received_at)
         except PyupcError as problem:
-            self._report.failed(self._subject, problem.message)
+            self._outages.failed(self._subject, problem.message)
             return True
-        self._report.works(self._subject)
+        self._outages.works(self._subject)
         if is_logged:
             self._flow.logged += 1
             self._flow.price = quote.price
@@ -139,6 +139,6 @@ class Prices:
             and quote.price is not None
             and (self._told is None or quote.price != self._told.price)
         ):
-            self._report.failed(self._socket, SILENT)
+            self._outages.failed(self._socket, SILENT)
             self._listened = self._now()
             await self._exchange.disconnect()

@@ -16,11 +16,11 @@ from datetime import datetime
 from typing import Protocol
 
 from pyupc.errors import PyupcError
-from pyupc.feed.report import Report
 from pyupc.kalshi.api import Kalshi, Upcoming
 from pyupc.kalshi.http import KalshiError, utc_now
 from pyupc.runtime.async_stop import Stopped, answer, pause
 from pyupc.runtime.clock import SYSTEM, Clock
+from pyupc.runtime.outage import Outages
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -56,7 +56,7 @@ async def follow_results(
     client: Kalshi,
     symbol: str,
     store: Store,
-    report: Report,
+    outages: Outages,
     stop: asyncio.Event,
     now: Callable[[], datetime] = utc_now,
     *,
@@ -67,7 +67,7 @@ async def follow_results(
 
     It goes on until `stop`. A write under way is finished before it stops, a request is not.
     """
-    await _Results(client, symbol, store, report, stop, now, times or Times(), clock).run()
+    await _Results(client, symbol, store, outages, stop, now, times or Times(), clock).run()
 
 
 @dataclass
@@ -75,7 +75,7 @@ class _Results:
     client: Kalshi
     symbol: str
     store: Store
-    report: Report
+    outages: Outages
     stop: asyncio.Event
     now: Callable[[], datetime]
     times: Times
@@ -113,9 +113,9 @@ class _Results:
         try:
             found = await self.store.unsettled(self.symbol, self.now())
         except PyupcError as error:
-            self.report.failed(self._subject, error.message)
+            self.outages.failed(self._subject, error.message)
             return []
-        self.report.works(self._subject)
+        self.outages.works(self._subject)
         events = [Upcoming(*each) for each in found]
         self._due = {each.ticker: self._due.get(each.ticker, -math.inf) for each in events}
         self._told &= set(self._due)

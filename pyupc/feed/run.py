@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -21,14 +20,13 @@ from pyupc.exchange.problems import ExchangeProblem
 from pyupc.feed.builds import build_hourly
 from pyupc.feed.minutes import Minutes
 from pyupc.feed.prices import Flow, Prices
-from pyupc.feed.report import Report
 from pyupc.feed.store import SUBJECT, Store
 from pyupc.runtime.async_stop import signals, until
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import ConnectionLost
+from pyupc.runtime.outage import Outages
 from pyupc.runtime.server_clock import Skew
-from pyupc.runtime.stop import INTERRUPTED
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -71,7 +69,7 @@ def run(job: Job) -> int:
 class _Run:
     def __init__(self, job: Job, clock: Clock = SYSTEM) -> None:
         self._job = job
-        self._report = Report(clock.monotonic)
+        self._outages = Outages("pyupc.feed", clock.monotonic)
         self._clock = clock
         self._flows: dict[str, Flow] = {}
         self._skews: dict[str, Skew] = {}
@@ -79,16 +77,16 @@ class _Run:
 
     async def run(self) -> int:
         job = self._job
-        with signals(self._stop, job.is_attached) as received:
+        with signals(self._stop, is_attached=job.is_attached) as received:
             async with AsyncExitStack() as stack:
                 exchange = Exchange(job.exchange, job.url)
                 stack.push_async_callback(_close, exchange)
                 self._skews[exchange.name] = exchange.skew
                 self._see_to_broken_websockets(exchange)
-                store = Store(job.dsn, exchange.name, self._report, clock=self._clock)
+                store = Store(job.dsn, exchange.name, self._outages, clock=self._clock)
                 stack.push_async_callback(store.close)
                 if (begun := await self._begin(store)) is None:
-                    return INTERRUPTED if signal.SIGINT in received else 0
+                    return received.exit_code
                 registered, symbols = begun
                 work: list[Coroutine[Any, Any, object]] = []
                 if job.has_kalshi:
@@ -96,12 +94,12 @@ class _Run:
                     work += await self._markets(stack, store, series)
                 if job.is_building:
                     work.append(
-                        build_hourly(job.dsn, symbols, self._report, self._stop, self._clock)
+                        build_hourly(job.dsn, symbols, self._outages, self._stop, self._clock)
                     )
                 pairs = {name: registered[name][0] for name in symbols}
                 work += [store.keep(), self._tell(), self._trade(exchange, store, pairs)]
-                await until(self._stop, work, job.seconds)
-        return INTERRUPTED if signal.SIGINT in received else 0
+                await until(self._stop, work, seconds=job.seconds)
+        return received.exit_code
 
     async def _begin(self, store: Store) -> tuple[Registered, list[str]] | None:
         """What is registered, and what of it is fed from now on; None if a signal came first.
@@ -116,11 +114,11 @@ class _Run:
                 symbols = _chosen(self._job.symbols, registered)
                 await store.take(symbols)
             except Busy as problem:
-                self._report.failed(SUBJECT, problem.message)
+                self._outages.failed(SUBJECT, problem.message)
             except ConnectionLost:
                 pass
             else:
-                self._report.works(SUBJECT)
+                self._outages.works(SUBJECT)
                 return registered, symbols
             if await self._clock.wait(backoff.failed(), self._stop):
                 return None
@@ -138,8 +136,8 @@ class _Run:
         for symbol, name in series.items():
             if name is not None:
                 work += [
-                    follow_event(client, symbol, name, store, self._report, self._stop),
-                    follow_results(client, symbol, store, self._report, self._stop),
+                    follow_event(client, symbol, name, store, self._outages, self._stop),
+                    follow_results(client, symbol, store, self._outages, self._stop),
                 ]
         return work
 
@@ -158,10 +156,10 @@ class _Run:
                         pair,
                     )
                 # Candles first: momentum needs them, and prices come through the websocket.
-                group.create_task(Minutes(exchange, symbol, pair, store, self._report).run())
+                group.create_task(Minutes(exchange, symbol, pair, store, self._outages).run())
             for symbol, pair in pairs.items():
                 flow = self._flows[symbol] = Flow()
-                prices = Prices(exchange, symbol, pair, store, self._report, flow)
+                prices = Prices(exchange, symbol, pair, store, self._outages, flow)
                 group.create_task(prices.run())
 
     async def _pairs(self, exchange: Exchange, wanted: dict[str, str | None]) -> dict[str, str]:
@@ -170,10 +168,10 @@ class _Run:
             try:
                 pairs = await exchange.pairs(wanted)
             except ExchangeProblem as problem:
-                self._report.failed(exchange.name, problem.reason)
+                self._outages.failed(exchange.name, problem.reason)
                 await self._clock.sleep(backoff.failed(is_limited=problem.is_limit))
             else:
-                self._report.works(exchange.name)
+                self._outages.works(exchange.name)
                 return pairs
 
     async def _tell(self) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from pyupc.errors import Busy, DatabaseUnreachable, PyupcError, SchemaOutOfDate
 from pyupc.exchange.answer import Candle
 from pyupc.feed import statements
-from pyupc.feed.report import Report
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import Connection, ConnectionLost, Row
+from pyupc.runtime.outage import Outages
 from pyupc.runtime.threaded_connection import ThreadedConnection
 
 APPLICATION_NAME = "pyupc feed"
@@ -38,13 +38,13 @@ class Store:
         self,
         dsn: str,
         exchange: str,
-        report: Report,
+        outages: Outages,
         *,
         limit: float = STATEMENT_SECONDS,
         clock: Clock = SYSTEM,
     ) -> None:
         self._exchange = exchange
-        self._report = report
+        self._outages = outages
         self._clock = clock
         self._symbols: Sequence[str] = ()
         self._led: set[str] = set()
@@ -139,11 +139,11 @@ class Store:
                 except SchemaOutOfDate:
                     raise
                 except PyupcError as problem:
-                    self._report.failed(SUBJECT, problem.message)
+                    self._outages.failed(SUBJECT, problem.message)
                     pause = backoff.failed()
             self._busy.clear()
             backoff.succeeded()
-            self._report.works(SUBJECT)
+            self._outages.works(SUBJECT)
 
     async def close(self) -> None:
         await self._connection.close()
@@ -169,16 +169,16 @@ class Store:
         try:
             rows = await self._connection.fetch(query, parameters)
         except ConnectionLost as error:
-            self._report.failed(SUBJECT, error.problem.message)
+            self._outages.failed(SUBJECT, error.problem.message)
             raise
         except Busy as problem:
             self._busy.add(query)
-            self._report.failed(SUBJECT, problem.message)
+            self._outages.failed(SUBJECT, problem.message)
             raise ConnectionLost(problem) from problem
         if query in self._busy:
             self._busy.discard(query)
             if not self._busy:
-                self._report.works(SUBJECT)
+                self._outages.works(SUBJECT)
         return rows
 
 

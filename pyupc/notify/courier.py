@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 
 from pyupc.errors import PyupcError, SchemaOutOfDate
 from pyupc.notify import outbox
-from pyupc.notify.health import Health
 from pyupc.notify.link import Link
 from pyupc.notify.message import Announcement, Message
 from pyupc.notify.target import NotSent, Target
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock
+from pyupc.runtime.outage import Outages
 
 logger = logging.getLogger("pyupc.notify")
 
@@ -39,14 +39,14 @@ class Courier:
         target: Target,
         kinds: Sequence[str],
         link: Link,
-        health: Health,
+        outages: Outages,
         stop: asyncio.Event,
         clock: Clock = SYSTEM,
     ) -> None:
         self.target = target
         self._kinds = kinds
         self._link = link
-        self._health = health
+        self._outages = outages
         self._stop = stop
         self._clock = clock
         self._backoff = Backoff()
@@ -101,9 +101,9 @@ class Courier:
             except SchemaOutOfDate:
                 raise
             except PyupcError as problem:
-                self._health.failed(OUTBOX, problem.message)
+                self._outages.failed(OUTBOX, problem.message)
                 return
-            self._health.works(OUTBOX)
+            self._outages.works(OUTBOX)
             is_done = len(found) < outbox.BATCH
 
     async def _pass_on(self, each: Announcement) -> None:
@@ -130,14 +130,14 @@ class Courier:
         work = _apart(lambda: self.target.send(message))
         done, _ = await asyncio.wait({work}, timeout=SEND_SECONDS)
         if not done:
-            self._health.failed(shown, f"sending takes more than {SEND_SECONDS:g} s")
+            self._outages.failed(shown, f"sending takes more than {SEND_SECONDS:g} s")
         try:
             await work
         except NotSent as error:
-            self._health.failed(shown, error.reason)
+            self._outages.failed(shown, error.reason)
             raise
         self._backoff.succeeded()
-        self._health.works(shown)
+        self._outages.works(shown)
         logger.info("sent to %s: %s", shown, message.name)
 
 

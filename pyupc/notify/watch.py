@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pyupc.errors import PyupcError, SchemaOutOfDate
 from pyupc.notify import outbox
 from pyupc.notify.courier import OUTBOX, Courier
-from pyupc.notify.health import Health
 from pyupc.notify.link import Link
 from pyupc.notify.message import own
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock
+from pyupc.runtime.outage import Outages
 
 DATABASE = "database"
 
@@ -30,13 +30,13 @@ class Watch:
         self,
         link: Link,
         couriers: Sequence[Courier],
-        health: Health,
+        outages: Outages,
         stop: asyncio.Event,
         clock: Clock = SYSTEM,
     ) -> None:
         self._link = link
         self._couriers = couriers
-        self._health = health
+        self._outages = outages
         self._stop = stop
         self._clock = clock
 
@@ -51,11 +51,11 @@ class Watch:
             except SchemaOutOfDate:
                 raise
             except PyupcError as problem:
-                self._health.failed(DATABASE, problem.message)
+                self._outages.failed(DATABASE, problem.message)
                 await self._clock.wait(min(LONGEST_PAUSE, backoff.failed()), self._stop)
             else:
                 backoff.succeeded()
-                self._health.works(DATABASE)
+                self._outages.works(DATABASE)
                 await self._clock.wait(ROUND_SECONDS, self._link.is_lost, self._stop)
 
     def _look(self, conn: outbox.Connection) -> None:
@@ -82,8 +82,14 @@ class Watch:
             await self._clock.wait(_LOOK_SECONDS, self._stop)
 
     def _failing(self) -> tuple[float, str] | None:
-        found = [self._health.failing(subject) for subject in (DATABASE, OUTBOX)]
-        return max((each for each in found if each is not None), default=None)
+        """For how many seconds, and why."""
+        failing = self._outages.failing()
+        found = [
+            (self._outages.seconds(subject), failing[subject])
+            for subject in (DATABASE, OUTBOX)
+            if subject in failing
+        ]
+        return max(found, default=None)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.wall(), UTC)

@@ -1,16 +1,16 @@
-"""SIGTERM, Ctrl-C, or the end of standard input: they end the feed's tasks and their waiting."""
+"""SIGTERM, Ctrl-C, or the end of standard input: they end tasks, and what these wait for."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pyupc.runtime.clock import SYSTEM, Clock
+from pyupc.runtime.stop import SIGNALS, Received
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ async def pause(stop: asyncio.Event, seconds: float, clock: Clock = SYSTEM) -> N
 
 
 async def answer(stop: asyncio.Event, request: Coroutine[Any, Any, T]) -> T:
-    """What the request answers; it is given up, with Stopped, when it is time to stop."""
+    """The answer to the request; it is given up, with Stopped, when it is time to stop."""
     asked = asyncio.create_task(request)
     stopped = asyncio.create_task(stop.wait())
     try:
@@ -41,12 +41,20 @@ async def answer(stop: asyncio.Event, request: Coroutine[Any, Any, T]) -> T:
 
 
 async def until(
-    stop: asyncio.Event, work: Sequence[Coroutine[Any, Any, object]], seconds: float | None
+    stop: asyncio.Event,
+    work: Sequence[Coroutine[Any, Any, object]],
+    *,
+    seconds: float | None = None,
+    ending: Callable[[], None] = lambda: None,
+    grace: float = 0.0,
 ) -> None:
-    """Work until `stop` is set or the seconds are over; raises what any part of it raises."""
+    """Work until `stop` is set or the seconds are over; raises what any part of it raises.
+
+    Then `ending` is called, and what is under way has `grace` seconds to end by itself.
+    """
+    loop = asyncio.get_running_loop()
     tasks = {asyncio.ensure_future(each) for each in work}
     waiter = asyncio.ensure_future(stop.wait())
-    loop = asyncio.get_running_loop()
     deadline = None if seconds is None else loop.time() + seconds
     try:
         while not stop.is_set():
@@ -62,6 +70,9 @@ async def until(
                     raise _innermost(error)
     finally:
         stop.set()
+        ending()
+        if grace and tasks:
+            await asyncio.wait(tasks, timeout=grace)
         for task in tasks:
             task.cancel()
         await asyncio.gather(waiter, *tasks, return_exceptions=True)
@@ -74,17 +85,17 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 @contextmanager
-def signals(stop: asyncio.Event, is_attached: bool) -> Iterator[set[int]]:
-    """Signals set `stop`, and are in the set that this gives; a second Ctrl-C interrupts."""
+def signals(stop: asyncio.Event, *, is_attached: bool = False) -> Iterator[Received]:
+    """Signals set `stop`; a second Ctrl-C interrupts."""
     loop = asyncio.get_running_loop()
-    received: set[int] = set()
+    received = Received()
 
     def receive(number: int) -> None:
-        received.add(number)
+        received.take(number)
         stop.set()
         loop.remove_signal_handler(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         loop.add_signal_handler(number, receive, number)
     if is_attached:
         loop.add_reader(sys.stdin, lambda: None if os.read(0, 512) else stop.set())
@@ -93,5 +104,5 @@ def signals(stop: asyncio.Event, is_attached: bool) -> Iterator[set[int]]:
     finally:
         if is_attached:
             loop.remove_reader(sys.stdin)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             loop.remove_signal_handler(number)

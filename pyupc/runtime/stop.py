@@ -7,12 +7,13 @@ import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Protocol
 
 INTERRUPTED = 130
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Waiting(Protocol):
@@ -25,18 +26,28 @@ class Waiting(Protocol):
         ...
 
 
-class Stop:
-    """Inside `with`, the signals only make `wait` return; a second Ctrl-C interrupts at once."""
+@dataclass
+class Received:
+    """The signal that asked for the end, if one did."""
 
-    def __init__(self) -> None:
-        self.received: int | None = None
+    received: int | None = None
 
     @property
     def exit_code(self) -> int:
         return INTERRUPTED if self.received == signal.SIGINT else 0
 
+    def take(self, number: int) -> None:
+        """A second Ctrl-C interrupts."""
+        if number == signal.SIGINT and self.received == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = number
+
+
+class Stop(Received):
+    """Inside `with`, the signals only make `wait` return; a second Ctrl-C interrupts at once."""
+
     def wait(self, seconds: float) -> bool:
-        """Sleep so long, or until there is a signal; whether to stop."""
+        """Sleep so long, or until there is a signal; true if it is time to stop."""
         if self.received is None:
             # The handler in C writes to the pipe, so a signal that comes just before the sleep
             # ends it as well.
@@ -50,7 +61,7 @@ class Stop:
         os.set_blocking(self._pipe, False)
         os.set_blocking(self._wakeup, False)
         self._previous_wakeup = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
-        self._previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
 
     def __exit__(
@@ -66,9 +77,7 @@ class Stop:
         os.close(self._wakeup)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self.received == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = number
+        self.take(number)
 
 
 class Hanging(Exception):

@@ -15,7 +15,7 @@ pytest.importorskip("ccxt", reason="needs the extra feeds")
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
 from pyupc.feed.builds import build_once, next_build
-from pyupc.feed.report import Report
+from pyupc.runtime.outage import Outages
 from tests.support.feed_parts import (
     run,
 )
@@ -49,7 +49,7 @@ def test_a_build_counts_what_is_new(fresh_db: str, caplog: pytest.LogCaptureFixt
     assert before > 0
 
     async def main() -> list[str]:
-        report = Report(time.monotonic)
+        report = Outages("pyupc.feed", time.monotonic)
         await build_once(fresh_db, ["BTC"], report, asyncio.Event())
         assert rows(fresh_db, pending) == [(0, counted + 1)]
         # Somebody else is at it: said, and no reason to end.
@@ -73,7 +73,7 @@ def test_a_build_ends_when_the_feed_does(fresh_db: str) -> None:
         )
 
     async def main() -> dict[str, str]:
-        report = Report(time.monotonic)
+        report = Outages("pyupc.feed", time.monotonic)
         stop = asyncio.Event()
         stop.set()
         await build_once(fresh_db, ["BTC"], report, stop)

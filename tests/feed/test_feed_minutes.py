@@ -17,8 +17,8 @@ from pyupc.exchange.answer import Candle
 from pyupc.exchange.live import Exchange
 from pyupc.feed.minutes import Minutes
 from pyupc.feed.minutes import Times as MinuteTimes
-from pyupc.feed.report import Report
 from pyupc.feed.store import Store
+from pyupc.runtime.outage import Outages
 from tests.support import feed_servers
 from tests.support.feed_parts import (
     NOON,
@@ -66,9 +66,9 @@ class Clock:
         await asyncio.sleep(0)
 
 
-async def follow(dsn: str, server: feed_servers.Exchange, at: datetime, until: datetime) -> Report:
+async def follow(dsn: str, server: feed_servers.Exchange, at: datetime, until: datetime) -> Outages:
     """Candles from one instant to another."""
-    report = Report(time.monotonic)
+    report = Outages("pyupc.feed", time.monotonic)
     clock = Clock(at, until)
     async with opened(server) as exchange, storing(dsn, report) as store:
         minutes = Minutes(exchange, "BTC", PAIR, store, report, now=clock.now, sleep=clock.sleep)
@@ -215,7 +215,7 @@ def test_an_exchange_or_a_database_that_fails_is_asked_again(
     server.status = 500
 
     async def main() -> None:
-        report = Report(time.monotonic)
+        report = Outages("pyupc.feed", time.monotonic)
         async with opened_despite(server) as exchange, storing(fresh_db, report) as store:
             times = MinuteTimes(pause=0.05)
             with running(Minutes(exchange, "BTC", PAIR, store, report, times=times).run()):
@@ -242,7 +242,7 @@ def test_one_feed_stores_the_candles_of_a_symbol(
     """The other one, of another exchange, begins when the first has ended."""
 
     async def main() -> None:
-        report = Report(time.monotonic)
+        report = Outages("pyupc.feed", time.monotonic)
         first = Store(fresh_db, "kraken", report)
         await first.open()
         assert await first.leads("BTC")

@@ -15,7 +15,7 @@ pytest.importorskip("ccxt", reason="needs the extra feeds")
 
 from pyupc.feed.prices import Flow, Prices
 from pyupc.feed.prices import Times as PriceTimes
-from pyupc.feed.report import Report
+from pyupc.runtime.outage import Outages
 from tests.support import feed_servers
 from tests.support.feed_parts import (
     PAIR,
@@ -52,8 +52,8 @@ def logged(dsn: str) -> list[tuple[float, datetime, datetime]]:
 @asynccontextmanager
 async def pricing(
     dsn: str, server: feed_servers.Exchange, times: PriceTimes = QUICK
-) -> AsyncIterator[Report]:
-    report = Report(time.monotonic)
+) -> AsyncIterator[Outages]:
+    report = Outages("pyupc.feed", time.monotonic)
     async with opened(server) as exchange, storing(dsn, report) as store:
         with running(Prices(exchange, "BTC", PAIR, store, report, Flow(), times=times).run()):
             yield report

@@ -14,10 +14,10 @@ import pytest
 
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
-from pyupc.feed.report import Report
 from pyupc.feed.results import Times, follow_results
 from pyupc.feed.store import Store
 from pyupc.kalshi.api import Kalshi
+from pyupc.runtime.outage import Outages
 from tests.support.kalshi_scene import GOOD, HOUR, NOON, Scene, Told, hour, play, run
 from tests.support.kalshi_server import Exchange, Listed, Reply, Request, Server, said
 from tests.support.market import rows
@@ -228,7 +228,7 @@ def test_the_end_waits_for_nothing(told: Told, times: Times) -> None:
 
 async def settle(dsn: str, server: Server, now: datetime, until: Callable[[], object]) -> None:
     """A feed of its own, as after a start, until the condition holds."""
-    report = Report(time.monotonic)
+    report = Outages("pyupc.feed", time.monotonic)
     store = Store(dsn, "coinbase", report)
     await store.open()
     stop = asyncio.Event()

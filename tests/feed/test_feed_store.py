@@ -14,10 +14,10 @@ pytest.importorskip("ccxt", reason="needs the extra feeds")
 from pyupc.database.connect import connect
 from pyupc.errors import DatabaseUnreachable, PyupcError, SchemaOutOfDate
 from pyupc.exchange.answer import Candle
-from pyupc.feed.report import Report
 from pyupc.feed.run import Job, _Run
 from pyupc.feed.store import Store
 from pyupc.runtime.connection import ConnectionLost
+from pyupc.runtime.outage import Outages
 from tests.support.feed_parts import (
     NOON,
     PAIR,
@@ -112,7 +112,7 @@ def test_a_feed_that_begins_waits_out_a_lock(fresh_db: str) -> None:
     hasty = make_conninfo(fresh_db, options="-c lock_timeout=50ms")
 
     async def main() -> None:
-        store = Store(hasty, "coinbase", Report(time.monotonic))
+        store = Store(hasty, "coinbase", Outages("pyupc.feed", time.monotonic))
         with connect(fresh_db, autocommit=False) as conn:
             conn.execute("LOCK TABLE upc_data.symbol")
             beginning = asyncio.create_task(_Run(Job(hasty, symbols=("ETH",)))._begin(store))
@@ -163,12 +163,12 @@ def test_a_database_of_another_schema_ends_it(fresh_db: str, empty_db: str) -> N
     run(main())
     for dsn, error in ((empty_db, SchemaOutOfDate), ("host=/nowhere", DatabaseUnreachable)):
         with pytest.raises(error):
-            run(Store(dsn, "coinbase", Report(time.monotonic)).open())
+            run(Store(dsn, "coinbase", Outages("pyupc.feed", time.monotonic)).open())
 
 
 def test_a_server_that_hangs_is_given_up(fresh_db: str) -> None:
     async def main() -> None:
-        report = Report(time.monotonic)
+        report = Outages("pyupc.feed", time.monotonic)
         store = Store(fresh_db, "coinbase", report, limit=0.2)
         await store.open()
         with connect(fresh_db, autocommit=False) as conn:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pyupc.exchange.live import Exchange
-from pyupc.feed.report import Report
 from pyupc.feed.store import Store
+from pyupc.runtime.outage import Outages
 from tests.support import feed_servers
 from tests.support.market import rows
 
@@ -35,8 +35,8 @@ async def opened(server: feed_servers.Exchange) -> AsyncIterator[Exchange]:
 
 
 @asynccontextmanager
-async def storing(dsn: str, report: Report | None = None) -> AsyncIterator[Store]:
-    store = Store(dsn, "coinbase", report or Report(time.monotonic))
+async def storing(dsn: str, report: Outages | None = None) -> AsyncIterator[Store]:
+    store = Store(dsn, "coinbase", report or Outages("pyupc.feed", time.monotonic))
     await store.open()
     keeper = asyncio.ensure_future(store.keep())
     try:

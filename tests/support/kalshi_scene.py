@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from pyupc.feed.events import Times, follow_event
-from pyupc.feed.report import Report
 from pyupc.feed.results import Times as ResultTimes
 from pyupc.feed.results import follow_results
 from pyupc.kalshi.api import Kalshi
 from pyupc.runtime.backoff import Backoff
+from pyupc.runtime.outage import Outages
 from tests.support.kalshi_server import Exchange, Listed, Server, market
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -57,7 +57,7 @@ class Told:
         caplog.set_level(logging.WARNING, "pyupc.feed")
         self._caplog = caplog
         self.at = 0.0
-        self.report = Report(lambda: self.at)
+        self.report = Outages("pyupc.feed", lambda: self.at)
 
     def lines(self) -> list[tuple[str, str]]:
         found = [(r.levelname, r.getMessage()) for r in self._caplog.records]
@@ -126,7 +126,7 @@ class Scene:
     server: Server
     exchange: Exchange
     clock: Clock
-    report: Report
+    report: Outages
     backoff: Backoff
     store: Stored = field(default_factory=Stored)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
