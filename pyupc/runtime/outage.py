@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pyupc.errors import Busy, PyupcError
+
 REMINDER_SECONDS = 300.0
 
 # What comes and goes every second would fill the log: no more lines than this between reminders.
@@ -65,6 +67,21 @@ class Outage:
             self._lines.append(at)
         logging.getLogger(self.log).error("%s", text)
         self._logged, self._logged_at = self.reason, at
+
+
+class DatabaseOutage:
+    """The same for a database that is waited for."""
+
+    def __init__(self, log: str, now: Callable[[], float]) -> None:
+        self._outage = Outage(log, now, "", "the database is back")
+
+    def lost(self, problem: PyupcError) -> None:
+        state = "busy" if isinstance(problem, Busy) else "lost"
+        self._outage.begun = f"the database is {state}, waiting for it"
+        self._outage.failed(problem.message)
+
+    def back(self) -> None:
+        self._outage.works()
 
 
 @dataclass

@@ -16,7 +16,7 @@ from typing import IO
 
 from pyupc.errors import Busy, PyupcError
 from pyupc.runtime.backoff import Backoff
-from pyupc.tick.maintenance import Trouble
+from pyupc.runtime.outage import Outage
 
 logger = logging.getLogger("pyupc.tick")
 
@@ -82,9 +82,13 @@ class Feeder:
         self._due = now()
         self._backoff = Backoff()
         self._children: list[_Child] = []
-        self._told = ""
-        self._trouble = Trouble(
-            "nobody knows which symbols are fed", "which symbols are fed is known again"
+        self._logged = ""
+        self._outage = Outage(
+            logger.name,
+            now,
+            "which symbols are fed is not known",
+            "which symbols are fed is known again",
+            each_reason=True,
         )
         self.refusal: PyupcError | None = None
         """Why the last process that ended did so, if it said why."""
@@ -101,9 +105,9 @@ class Feeder:
         try:
             unfed = self._unfed()
         except Busy as problem:
-            self._trouble.failed(problem)
+            self._outage.failed(problem.message)
             return
-        self._trouble.works()
+        self._outage.works()
         if names := [symbol for symbol in unfed if symbol not in fed]:
             self._children.append(self._start(names))
 
@@ -149,6 +153,6 @@ class Feeder:
         if words is not None:
             self.refusal = PyupcError(words, child.last_words.get("hint"))
         text = f"the feed has ended with exit code {code}: {words or 'it does not say why'}"
-        if text != self._told:
+        if text != self._logged:
             logger.error("%s; it is started again", text)
-            self._told = text
+            self._logged = text

@@ -30,9 +30,9 @@ class Job:
 
     `replay_from` and `speed` are for the feed replay, `seed` is for simulated. A feed that is an
     exchange has `patience` seconds to bring a first price. With `standby` the right to tick is
-    waited for. Status and upkeep come so many seconds apart. `method`, `model` and `settlement` are
-    those of compute_strikes; None takes the symbol's default. `legacy_layout`: the files also go by
-    the predecessor's names.
+    waited for. Statuses and deletions come so many seconds apart. `method`, `model` and
+    `settlement` are those of compute_strikes; None takes the symbol's default. `legacy_layout`: the
+    files also go by the predecessor's names.
     """
 
     dsn: str = field(repr=False)
@@ -47,7 +47,7 @@ class Job:
     standby: bool = False
     patience: float = 15.0
     status_seconds: float = 2.0
-    upkeep_seconds: float = 60.0
+    retention_seconds: float = 60.0
     method: str | None = None
     model: str | None = None
     settlement: str | None = None

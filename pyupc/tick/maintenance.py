@@ -1,13 +1,14 @@
-"""Between two rounds: rows that are older than they are kept are deleted, a batch at a time, and
-it is seen to that the tables are still those that this program knows."""
+"""Maintenance between two rounds: old rows are deleted, a batch at a time, and the
+schema's revision is checked."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pyupc.errors import Busy, PyupcError
+from pyupc.runtime.outage import Outage
 
 logger = logging.getLogger("pyupc.tick")
 
@@ -16,27 +17,8 @@ REVISION_SECONDS = 5.0
 
 
 @dataclass
-class Trouble:
-    """Logged once for each reason in a row, and once when it is over."""
-
-    begun: str
-    over: str
-    _reason: str | None = None
-
-    def failed(self, problem: PyupcError) -> None:
-        if problem.message != self._reason:
-            logger.error("%s: %s", self.begun, problem.message)
-        self._reason = problem.message
-
-    def works(self) -> None:
-        if self._reason is not None:
-            logger.warning("%s", self.over)
-        self._reason = None
-
-
-@dataclass
 class Revision:
-    """An upgrade under a running process leaves its statements valid, so that it has to look.
+    """A check for an upgrade under a running process, which leaves its statements valid.
 
     `check` names the functions as they were built last, or raises SchemaOutOfDate.
     """
@@ -44,14 +26,16 @@ class Revision:
     check: Callable[[], int]
     now: Callable[[], float]
     _built: int | None = None
-    _trouble: Trouble = field(
-        default_factory=lambda: Trouble(
-            "the schema's revision cannot be read", "the schema's revision can be read again"
-        )
-    )
 
     def __post_init__(self) -> None:
         self._due = self.now()
+        self._outage = Outage(
+            logger.name,
+            self.now,
+            "the schema's revision cannot be read",
+            "the schema's revision can be read again",
+            each_reason=True,
+        )
 
     def tend(self) -> bool:
         """True if they have been built anew since the last time."""
@@ -61,32 +45,34 @@ class Revision:
         try:
             built = self.check()
         except Busy as problem:
-            self._trouble.failed(problem)
+            self._outage.failed(problem.message)
             return False
-        self._trouble.works()
+        self._outage.works()
         is_new = self._built not in (None, built)
         if is_new:
-            logger.warning("the database's functions have been rebuilt: the new ones tick now")
+            logger.warning("the database's functions have been rebuilt: ticks use the new ones")
         self._built = built
         return is_new
 
 
 @dataclass
-class Upkeep:
-    """`delete` removes a batch and says how many rows it was; it comes once in `every` seconds."""
+class Retention:
+    """Deletion of old rows every `every` seconds; `delete` removes a batch and returns its size."""
 
     delete: Callable[[], int]
     every: float
     interval: float
     now: Callable[[], float]
-    _trouble: Trouble = field(
-        default_factory=lambda: Trouble(
-            "old rows cannot be deleted", "old rows can be deleted again"
-        )
-    )
 
     def __post_init__(self) -> None:
         self._due = self.now() + self.every
+        self._outage = Outage(
+            logger.name,
+            self.now,
+            "old rows cannot be deleted",
+            "old rows can be deleted again",
+            each_reason=True,
+        )
 
     def tend(self, left: float) -> None:
         """After a round, with so many seconds left until the next. A failure is only logged."""
@@ -96,8 +82,8 @@ class Upkeep:
         try:
             rows = self.delete()
         except PyupcError as error:
-            self._trouble.failed(error)
+            self._outage.failed(error.message)
         else:
-            self._trouble.works()
+            self._outage.works()
             if rows:
                 logger.info("%d old rows deleted", rows)

@@ -1,4 +1,4 @@
-"""What the loop tells: a log line a minute, and one whenever something changes."""
+"""The log of the loop: a line a minute, and one whenever something changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pyupc.errors import Busy, PyupcError
+from pyupc.errors import PyupcError
+from pyupc.runtime.outage import DatabaseOutage, Outage
 from pyupc.tick.session import Tick
 
 logger = logging.getLogger("pyupc.tick")
@@ -24,9 +25,11 @@ STEADY_SECONDS = 10.0
 Kinds = tuple[str | None, str | None]
 """A model and a settlement."""
 
+_KINDS = (("forecast", "model"), ("settlement", "settlement"))
+
 _QUOTED = re.compile(r"\"[^\"]*\"")
 
-# What is worth a line among warnings.
+# Announcements that are warnings.
 _LOUD = frozenset({"stop", "halted"})
 
 
@@ -60,21 +63,23 @@ class Report:
     failures: int = 0
     _states: dict[str, str] = field(default_factory=dict)
     _prices: dict[str, float] = field(default_factory=dict)
-    _stand_ins: dict[str, str] = field(default_factory=dict)
+    _replaced: dict[str, str] = field(default_factory=dict)
     _minute: Durations = field(default_factory=Durations)
     _minute_ticks: int = 0
     _minute_missed: int = 0
     _minute_failures: int = 0
     # The newest ones only, so that a process that runs for months does not grow.
     _newest: list[float] = field(default_factory=list)
-    _file_problem: str | None = None
     _files_failed: int = 0
     _is_unlocked: bool = False
-    _lost_at: float | None = None
     _slow_at: float | None = None
 
     def __post_init__(self) -> None:
         self._minute_since = self.now()
+        self._database = DatabaseOutage(logger.name, self.now)
+        self._files = Outage(
+            logger.name, self.now, "a file cannot be written", "files can be written again"
+        )
 
     @property
     def states(self) -> dict[str, str]:
@@ -95,28 +100,28 @@ class Report:
             logger.info("%s %s at %.2f (%s)", symbol, change, tick.price, self.feed)
             self._states[symbol] = tick.state
         if tick.announced is not None:
-            _tell(symbol, tick.announced)
+            _log(symbol, tick.announced)
         self._pace(symbol, seconds)
 
     def answered(self, symbol: str, asked: Kinds, used: Kinds) -> None:
-        """Told when another model or settlement answers than was asked for, and when it ends."""
-        answers = " and ".join(
-            f"{found} answers for {wanted}"
-            for wanted, found in zip(asked, used, strict=True)
+        """A line when another model or settlement is used than was asked for, and when it ends."""
+        replaced = "; ".join(
+            f"no {wanted} {missing}; using {kind} {found}"
+            for (missing, kind), wanted, found in zip(_KINDS, asked, used, strict=True)
             if None not in (found, wanted) and found != wanted
         )
-        if answers and self._stand_ins.get(symbol) != answers:
-            logger.warning("%s: %s, which cannot be told right now", symbol, answers)
-        elif not answers and self._stand_ins.get(symbol):
-            logger.warning("%s: %s can be told again", symbol, " and ".join(filter(None, asked)))
-        self._stand_ins[symbol] = answers
+        if replaced and self._replaced.get(symbol) != replaced:
+            logger.warning("%s: %s", symbol, replaced)
+        elif not replaced and self._replaced.get(symbol):
+            logger.warning("%s: using %s again", symbol, " and ".join(filter(None, asked)))
+        self._replaced[symbol] = replaced
 
     def _pace(self, symbol: str, seconds: float) -> None:
-        """Ticks that take longer than the interval make rounds be missed."""
+        """A line when ticks begin to take longer than the interval, and when they no longer do."""
         if seconds > max(self.interval, SLOW_SECONDS):
             if self._slow_at is None:
                 logger.warning(
-                    "a tick of %s took %.1f s, longer than the interval: rounds are missed",
+                    "a tick of %s took %.1f s, longer than the interval: ticks skipped",
                     symbol,
                     seconds,
                 )
@@ -126,9 +131,9 @@ class Report:
             self._slow_at = None
 
     def failed(self, symbol: str, problem: PyupcError) -> None:
-        """Told once for each reason in a row, not every second.
+        """A line for each reason in a row, not every second.
 
-        What stands in quotation marks is no other reason: a full disk is told with the name of
+        Text in quotation marks makes no other reason: a full disk is reported with the name of
         whatever file has no room this time.
         """
         self.failures += 1
@@ -140,15 +145,11 @@ class Report:
 
     def files(self, problem: str | None, failed: int) -> None:
         """The state of the files after a round: what is the matter, and failures so far."""
-        if problem is not None and self._file_problem is None:
-            logger.error("a file cannot be written: %s", problem)
-        elif problem is None and self._file_problem is not None:
-            logger.warning(
-                "files can be written again; %d writes failed", failed - self._files_failed
-            )
-        if problem is None:
+        if problem is not None:
+            self._files.failed(problem)
+        else:
+            self._files.works(f"; {failed - self._files_failed} writes failed")
             self._files_failed = failed
-        self._file_problem = problem
 
     def unlocked(self, problem: str | None) -> None:
         """Once: ticks go on, and another process may put an older one over them for a moment."""
@@ -158,15 +159,10 @@ class Report:
 
     def lost(self, problem: PyupcError) -> None:
         """Once, until it is back."""
-        if self._lost_at is None:
-            self._lost_at = self.now()
-            state = "busy" if isinstance(problem, Busy) else "lost"
-            logger.error("the database is %s, waiting for it: %s", state, problem.message)
+        self._database.lost(problem)
 
     def back(self) -> None:
-        if self._lost_at is not None:
-            logger.warning("the database is back after %.1f s", self.now() - self._lost_at)
-            self._lost_at = None
+        self._database.back()
 
     def waits(self, holders: Mapping[str, str]) -> None:
         """Once, when a standby begins to wait."""
@@ -224,11 +220,11 @@ class Report:
         )
 
     def _trouble(self) -> str:
-        return f"; {self._file_problem}" if self._file_problem else ""
+        return f"; {self._files.reason}" if self._files.reason else ""
 
 
-def _tell(symbol: str, announced: str) -> None:
-    """What a tick has announced, a line each; the fields go along for a log that has fields."""
+def _log(symbol: str, announced: str) -> None:
+    """A line for each announcement of a tick; the fields go along for a log that has fields."""
     for each in json.loads(announced):
         logger.log(
             logging.WARNING if each["kind"] in _LOUD else logging.INFO,

@@ -16,9 +16,9 @@ from pyupc.tick.files import Folder
 from pyupc.tick.health import Health
 from pyupc.tick.job import STORED, Job, Outcome
 from pyupc.tick.loop import Rounds
-from pyupc.tick.maintenance import Revision, Upkeep
+from pyupc.tick.maintenance import Retention, Revision
 from pyupc.tick.mirror import Mirror, Publisher
-from pyupc.tick.outage import patiently, reconnect
+from pyupc.tick.reconnect import patiently, reconnect
 from pyupc.tick.replay import Replay
 from pyupc.tick.report import Report, View
 from pyupc.tick.rules import Rules
@@ -97,8 +97,8 @@ class _Run:
         self._aging = aging
         self._publisher = Publisher(session, folder, aging, with_snapshot=job.legacy_layout)
         self._clocks = Clocks(clock.monotonic, clock.wall)
-        self._upkeep = Upkeep(
-            session.delete_expired, job.upkeep_seconds, job.interval, clock.monotonic
+        self._retention = Retention(
+            session.delete_expired, job.retention_seconds, job.interval, clock.monotonic
         )
         self._revision = Revision(session.check, clock.monotonic)
         self._replay = Replay(job, session)
@@ -296,7 +296,7 @@ class _Run:
             feeder.tend()
         if self._revision.tend():
             self._aging.rules = self._session.document_rules()
-        self._upkeep.tend(self._rounds.left())
+        self._retention.tend(self._rounds.left())
 
     @property
     def _has_to_tick(self) -> bool:

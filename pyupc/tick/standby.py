@@ -16,7 +16,7 @@ from pyupc.tick.health import Health
 from pyupc.tick.job import LATE_SECONDS
 from pyupc.tick.maintenance import Revision
 from pyupc.tick.mirror import Mirror
-from pyupc.tick.outage import reconnect
+from pyupc.tick.reconnect import reconnect
 from pyupc.tick.report import Report
 from pyupc.tick.session import Lease, Session
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import psycopg
 
-from pyupc.errors import Busy, PyupcError
+from pyupc.errors import PyupcError
+from pyupc.runtime.outage import DatabaseOutage
 from pyupc.sql_errors import translate
 from pyupc.tick.rules import Rules
 from pyupc.web.channel import Channel, Tick
@@ -52,6 +53,7 @@ class Hub:
         self._news: set[str] = set()
         self._heard = asyncio.Event()
         self._problem: str | None = None
+        self._outage = DatabaseOutage(logger.name, now)
         self._rules: Rules | None = None
         self._is_deaf = False
         self._is_closing = False
@@ -214,13 +216,11 @@ class Hub:
                 self._on_tick(newest.age_seconds)
 
     def _tell(self, problem: PyupcError | None) -> None:
-        text = None if problem is None else problem.message
-        if text is not None and self._problem is None:
-            state = "busy" if isinstance(problem, Busy) else "lost"
-            logger.error("the database is %s, waiting for it: %s", state, text)
-        if text is None and self._problem is not None:
-            logger.info("the database is back")
-        self._problem = text
+        if problem is None:
+            self._outage.back()
+        else:
+            self._outage.lost(problem)
+        self._problem = None if problem is None else problem.message
 
     def _tell_deaf(self, error: psycopg.Error | OSError) -> None:
         """Once: ticks are found without notifications, too, only later."""

@@ -18,7 +18,9 @@ from types import FrameType
 import uvicorn
 
 from pyupc.errors import Busy, PyupcError
-from pyupc.runtime.stop import INTERRUPTED
+from pyupc.runtime.clock import SYSTEM
+from pyupc.runtime.outage import DatabaseOutage
+from pyupc.runtime.stop import Received
 from pyupc.web.app import create_app
 from pyupc.web.database import check
 from pyupc.web.protocol import Impatient
@@ -58,7 +60,7 @@ def run(settings: Settings, listening: Callable[[str], None], *, is_attached: bo
         server.run([listener])
     if server.has_failed:
         return 1
-    return INTERRUPTED if server.received == signal.SIGINT else 0
+    return Received(server.received).exit_code
 
 
 class _Server(uvicorn.Server):
@@ -107,17 +109,14 @@ class _Server(uvicorn.Server):
 
 def _wait_for(dsn: str) -> None:
     """Check the database; one that is busy is waited for."""
-    is_logged = False
+    outage = DatabaseOutage(logger.name, SYSTEM.monotonic)
     while True:
         try:
             check(dsn)
         except Busy as problem:
-            if not is_logged:
-                logger.error("the database is busy, waiting for it: %s", problem.message)
-            is_logged = True
+            outage.lost(problem)
         else:
-            if is_logged:
-                logger.warning("the database is back")
+            outage.back()
             return
         time.sleep(RETRY_SECONDS)
 

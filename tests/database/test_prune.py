@@ -12,7 +12,7 @@ import pytest
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
 from pyupc.tick.job import Job
-from pyupc.tick.maintenance import Upkeep
+from pyupc.tick.maintenance import Retention
 from pyupc.tick.run import run
 from tests.support.market import fill, pyupc, rows
 
@@ -103,7 +103,9 @@ def test_a_setting_that_makes_no_sense_is_refused(fresh_db: str, tmp_path: Path)
 def test_a_tick_deletes_a_batch_at_a_time(fresh_db: str, tmp_path: Path) -> None:
     fill(fresh_db, ("BTC",))
     crowd(fresh_db, 20)
-    job = Job(fresh_db, "simulated", tmp_path, ("BTC",), interval=0.1, count=15, upkeep_seconds=0.3)
+    job = Job(
+        fresh_db, "simulated", tmp_path, ("BTC",), interval=0.1, count=15, retention_seconds=0.3
+    )
     assert run(job).exit_code == 0
     left = counts(fresh_db)
     assert left == {"price": 40, "tick": 40 + 15, "announcement": 40}
@@ -147,11 +149,11 @@ class _Deleting:
     calls: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.upkeep = Upkeep(self._delete, 60.0, 1.0, lambda: self.time)
+        self.retention = Retention(self._delete, 60.0, 1.0, lambda: self.time)
 
     def round(self, left: float = 0.9) -> None:
         self.time += 1
-        self.upkeep.tend(left)
+        self.retention.tend(left)
 
     def _delete(self) -> int:
         self.calls.append(self.time)
