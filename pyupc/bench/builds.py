@@ -11,7 +11,7 @@ from pyupc.bench.scratch import Plan, simulate
 from pyupc.database.connect import connect
 from pyupc.fingerprints.build import Build
 from pyupc.fingerprints.build import build as build_fingerprints
-from pyupc.fingerprints.progress import Silent
+from pyupc.runtime.progress import Progress
 
 # Starting minutes that the plain loop is timed on.
 _SAMPLE = 20_000
@@ -102,7 +102,7 @@ def day(plan: Plan, done: Build) -> Iterator[Row]:
             simulate(conn, "BTC", last, last + timedelta(days=1))
             last += timedelta(days=1)
             began = time.perf_counter()
-            build_fingerprints(plan.dsn, ["BTC"], Silent())
+            build_fingerprints(plan.dsn, ["BTC"], Progress())
             times.append(time.perf_counter() - began)
     yield Row(
         "day",

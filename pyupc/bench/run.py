@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from pyupc.bench.scratch import Plan, fill, scratch_database
 from pyupc.database import migrate
 from pyupc.errors import DatabaseUnreachable, PyupcError
 from pyupc.fingerprints.build import build
-from pyupc.fingerprints.progress import Silent
+from pyupc.runtime.packages import require
+from pyupc.runtime.progress import Progress
 from pyupc.sql_errors import one_line, translate
 
 # In this order: every refresh leaves dead rows on disk, and every symbol adds 62 views.
@@ -36,8 +36,8 @@ def run(server: str, plan: Plan, names: tuple[str, ...], say: Say) -> Iterator[R
         with _timed(say, "candles"):
             fill(plan)
         with _timed(say, "fingerprints"):
-            done = build(dsn, ["BTC"], Silent())
-            build(dsn, ["ETH"], Silent())
+            done = build(dsn, ["BTC"], Progress())
+            build(dsn, ["ETH"], Progress())
         measurements: dict[str, Callable[[], Iterator[Row]]] = {
             "build": lambda: builds.build(plan, done),
             "day": lambda: builds.day(plan, done),
@@ -88,6 +88,4 @@ def _timed(say: Say, name: str) -> Iterator[None]:
 
 
 def _require_numpy() -> None:
-    missing = [name for name in ("numpy", "scipy") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise PyupcError(f"{' and '.join(missing)} missing", "pip install 'pyupc[bench]'")
+    require(("numpy", "scipy"), "bench", "the bench")

@@ -121,7 +121,7 @@ def simulate(conn: Connection, symbol: str, since: datetime, until: datetime) ->
 
 def _load(dsn: str, path: Path) -> None:
     from pyupc.candles.load import load
-    from pyupc.cli.candle_progress import watching
+    from pyupc.candles.progress import watching
 
     with connect(dsn) as conn, watching(path.stat().st_size) as watcher:
         found = load(conn, "BTC", [path], watcher).total.new

@@ -83,9 +83,9 @@ def command(
     _refuse_mixtures(ctx, is_list=is_list, show=show, delete=delete)
     if out is not None:
         from pyupc.analysis.plots.files import prepare_folder
-        from pyupc.analysis.plots.packages import require_packages
+        from pyupc.runtime.packages import require
 
-        require_packages()
+        require(("matplotlib",), "plots", "drawing")
         prepare_folder(out)
 
     from pyupc.database import schema
@@ -132,12 +132,12 @@ def _refuse_mixtures(
 
 
 def _run(dsn: str, symbols: Sequence[str], settings: Settings) -> list[tuple[str, int]]:
-    from pyupc.analysis.backtest.progress import for_stderr
     from pyupc.analysis.backtest.run import run
+    from pyupc.runtime.progress import progress
 
     try:
-        with for_stderr() as progress:
-            return run(dsn, symbols, settings, progress)
+        with progress("beginning", "days", has_end=True) as shown:
+            return run(dsn, symbols, settings, shown)
     except KeyboardInterrupt:
         click.echo("what was not complete is deleted", err=True)
         raise
@@ -153,7 +153,7 @@ def _read(
 ) -> list[Report]:
     from pyupc.analysis.backtest.scores import DIMENSIONS as EVERY
     from pyupc.analysis.backtest.scores import read
-    from pyupc.cli.transfer_progress import working
+    from pyupc.runtime.progress import working
 
     wanted = EVERY if is_whole else tuple(dict.fromkeys(("all", DIMENSIONS[by or "ttc"])))
     with working("drawing the days anew"):

@@ -10,9 +10,9 @@ import click
 
 from pyupc.cli.options import examples, symbols
 from pyupc.cli.output import Output, output_options, print_rows
-from pyupc.cli.report import printable
 from pyupc.cli.span import bounds, refuse_reversed
 from pyupc.errors import PyupcError, UsageProblem
+from pyupc.runtime.printable import printable
 
 Row = dict[str, Any]
 
@@ -71,9 +71,9 @@ def command(
 
     from pyupc.analysis.calibration.read import Reader
     from pyupc.candles.load import registered_symbols
-    from pyupc.cli.transfer_progress import telling
     from pyupc.database import schema
     from pyupc.database.connect import connect
+    from pyupc.runtime.progress import working
 
     rows: list[Row] = []
     unjudged = 0
@@ -81,7 +81,7 @@ def command(
         schema.check(conn)
         reader = Reader(conn, since, until)
         read = reader.edges if edges else reader.scores
-        with telling("looking up outcomes") as tell:
+        with working("looking up outcomes") as tell:
             for symbol in symbols or registered_symbols(conn):
                 tell(f"{printable(symbol)}: looking up outcomes")
                 rows += read(symbol)
@@ -93,9 +93,9 @@ def command(
 
 
 def _prepare(plot: Path) -> None:
-    from pyupc.analysis.plots.packages import require_packages
+    from pyupc.runtime.packages import require
 
-    require_packages()
+    require(("matplotlib",), "plots", "drawing")
     if not plot.parent.is_dir():
         raise PyupcError(f"there is no folder {plot.parent}", "create it first")
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pyupc.cli.columns import print_columns
-from pyupc.cli.report import printable
+from pyupc.runtime.printable import printable
 
 Row = dict[str, Any]
 

@@ -14,10 +14,9 @@ from pyupc.cli.output import Output, output_options, print_rows
 from pyupc.cli.span import bounds, refuse_reversed
 from pyupc.errors import PyupcError
 from pyupc.exchange.names import DEFAULT_EXCHANGE
+from pyupc.runtime.progress import Progress, progress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from pyupc.candles.backfill import Summary, Tally
     from pyupc.candles.gaps import Gap
     from pyupc.candles.load import Connection
@@ -236,20 +235,16 @@ def _print_gaps(found: dict[str, list[Gap]]) -> None:
 class _Watcher:
     """Moves a bar by the minutes that are done, and writes lines above it."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
         self._problems = 0
+        self.say = bar.say
 
     def on_plan(self, symbol: str, minutes: int) -> None:
-        for task in self._progress.task_ids:
-            self._progress.remove_task(task)
-        self._task = self._progress.add_task(symbol, total=minutes, rate="")
+        self._bar.start(minutes, symbol)
 
     def on_minutes(self, count: int) -> None:
-        self._progress.advance(self._task, count)
-        task = self._progress.tasks[0]
-        if task.elapsed:
-            self._progress.update(self._task, rate=f"{task.completed / task.elapsed:,.0f}/s")
+        self._bar.advance(count)
 
     def on_problems(self, problems: Sequence[str]) -> None:
         for problem in problems:
@@ -259,30 +254,13 @@ class _Watcher:
             elif self._problems == SHOWN_PROBLEMS + 1:
                 self.say("more are refused, and counted only")
 
-    def say(self, text: str) -> None:
-        from pyupc.cli.report import printable
-
-        console = self._progress.console
-        console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
-
 
 @contextmanager
 def _watching() -> Iterator[_Watcher]:
     """A bar on a terminal; elsewhere only what has to be said."""
-    from rich import progress
-    from rich.console import Console
 
-    console = Console(stderr=True)
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn("candles, {task.fields[rate]}"),
-        progress.TimeElapsedColumn(),
-        progress.TextColumn("left"),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    def rate(candles: float) -> str:
+        return f"at {candles:,.0f}/s"
+
+    with progress("asking", "candles", rate=rate, has_end=True) as bar:
         yield _Watcher(bar)

@@ -89,7 +89,7 @@ def load(
     """
     from pyupc.candles.files import size_of
     from pyupc.candles.load import load as load_files
-    from pyupc.cli.candle_progress import watching
+    from pyupc.candles.progress import watching
     from pyupc.database import schema
     from pyupc.database.connect import connect
 

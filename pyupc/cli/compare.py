@@ -12,9 +12,9 @@ import click
 from pyupc.cli.columns import print_columns
 from pyupc.cli.fingerprint_source import read
 from pyupc.cli.options import examples, json_output, one_symbol
-from pyupc.cli.report import printable
-from pyupc.cli.transfer_progress import counting
 from pyupc.errors import PyupcError
+from pyupc.runtime.printable import printable
+from pyupc.runtime.progress import counting
 
 if TYPE_CHECKING:
     from pyupc.bench.compare.run import Comparison
@@ -63,9 +63,9 @@ def command(folder: Path | None, count: int, symbol: str | None, seed: int, as_j
     scipy what its tree comes upon first. Differences are in percentage points. Needs the extra
     `compare`.
     """
-    from pyupc.bench.compare.packages import require_packages
+    from pyupc.runtime.packages import require
 
-    require_packages()
+    require(("pandas", "scipy"), "compare", "the predecessor's calculation")
 
     from pyupc.bench.compare.run import Source, run
     from pyupc.database import schema

@@ -14,8 +14,8 @@ import click
 from pyupc.cli.columns import print_columns
 from pyupc.cli.options import NegativeNumbers, examples, json_output
 from pyupc.cli.output import Output, output_options, print_rows
-from pyupc.cli.report import printable
 from pyupc.errors import PyupcError, UsageProblem
+from pyupc.runtime.printable import printable
 
 if TYPE_CHECKING:
     from pyupc.database.rules import Connection

@@ -129,14 +129,15 @@ def _page(
     dsn: str, is_wanted: bool | None, port: int | None, is_legacy: bool
 ) -> Iterator[str | None]:
     """The address of the page while it is served; None if it is not to be, or cannot."""
-    from pyupc.web.packages import missing, require_packages
+    from pyupc.runtime.packages import missing, require
+    from pyupc.web.settings import PACKAGES
 
-    if is_wanted is False or (is_wanted is None and port is None and missing()):
+    if is_wanted is False or (is_wanted is None and port is None and missing(PACKAGES)):
         if is_wanted is None:
             click.echo("hint: pip install 'pyupc[web]' shows it in a browser, too", err=True)
         yield None
         return
-    require_packages()
+    require(PACKAGES, "web", "the page")
     from pyupc.web.child_server import serving_beside
 
     began = time.monotonic()
@@ -184,13 +185,12 @@ def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int |
 
 def _set_up(source: Source) -> tuple[str, Source]:
     """The database, and the source with those of its symbols that there are."""
-    from pyupc.cli.candle_progress import watching
+    from pyupc.candles.progress import watching
     from pyupc.database import migrate, schema
     from pyupc.demo.database import DATABASE, open_database
     from pyupc.demo.sources import Live
     from pyupc.embedded import default_home
-    from pyupc.fingerprints.build import build
-    from pyupc.fingerprints.progress import for_stderr
+    from pyupc.fingerprints.build import build, build_progress
 
     if source.feed == SIMULATED:
         click.echo("The prices of this demo are simulated: made up, not a market's.", err=True)
@@ -210,7 +210,7 @@ def _set_up(source: Source) -> tuple[str, Source]:
         added = source.fill(dsn, watching)
         kind = "simulated candles" if source.feed == SIMULATED else "candles"
         done.append(f"{added:,} {kind} of {names} added")
-    with _step("fingerprints", is_shown=False) as done, for_stderr() as progress:
+    with _step("fingerprints", is_shown=False) as done, build_progress() as progress:
         built = build(dsn, source.symbols, progress)
         pairs = sum(result.pairs_in_all for result in built.results)
         done.append(

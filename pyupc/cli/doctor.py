@@ -11,8 +11,8 @@ import click
 
 from pyupc.cli.options import examples, symbols
 from pyupc.cli.output import Output, output_options, print_rows
-from pyupc.cli.report import printable
 from pyupc.exchange.names import DEFAULT_EXCHANGE
+from pyupc.runtime.printable import printable
 
 if TYPE_CHECKING:
     from pyupc.health.doctor.finding import Finding

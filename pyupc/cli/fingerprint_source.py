@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from pyupc.cli.options import one_symbol
-from pyupc.cli.report import printable
-from pyupc.cli.transfer_progress import counting
 from pyupc.errors import UsageProblem
+from pyupc.runtime.printable import printable
+from pyupc.runtime.progress import counting
 
 if TYPE_CHECKING:
     from pyupc.fingerprints.transfer.fingerprint import FingerprintSet, Problem
@@ -62,7 +62,7 @@ def read(
     if (folder is None) == (from_dsn is None):
         raise UsageProblem("name a folder, or a server with --from-dsn", "see --help")
     try:
-        with counting("reading") as on_file:
+        with counting("reading", "fingerprints") as on_file:
             if folder is not None:
                 from pyupc.fingerprints.transfer.folder import read_folder
 

@@ -12,9 +12,9 @@ import click
 
 from pyupc.cli.fingerprint_source import FOLDER, connected, read, say, source
 from pyupc.cli.options import examples, json_output, one_symbol, symbols
-from pyupc.cli.report import printable
-from pyupc.cli.transfer_progress import counting, working
 from pyupc.errors import PyupcError, UsageProblem
+from pyupc.runtime.printable import printable
+from pyupc.runtime.progress import counting, working
 
 if TYPE_CHECKING:
     from pyupc.fingerprints.transfer.store import Connection
@@ -125,7 +125,7 @@ def export(
             )
         read = store.imported_set if chosen == "imported" else store.built_set
         fingerprints = read(conn, symbol)
-    with counting("writing") as on_file:
+    with counting("writing", "fingerprints") as on_file:
         written = write_folder(folder, symbol, fingerprints, on_file, is_forced=force)
     if as_json:
         document = {

@@ -13,8 +13,8 @@ from pyupc.cli.columns import print_columns
 from pyupc.cli.fingerprint_source import connected, read, source
 from pyupc.cli.options import examples
 from pyupc.cli.output import Output, output_options, print_rows
-from pyupc.cli.transfer_progress import working
 from pyupc.errors import PyupcError
+from pyupc.runtime.progress import working
 
 if TYPE_CHECKING:
     from pyupc.fingerprints.transfer.fingerprint import FingerprintSet

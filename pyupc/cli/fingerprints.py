@@ -60,13 +60,13 @@ def build(symbols: tuple[str, ...], rebuild: bool, output: Output) -> None:
     from pyupc.database import schema
     from pyupc.database.connect import connect, resolve_dsn
     from pyupc.fingerprints.build import build as build_fingerprints
-    from pyupc.fingerprints.progress import for_stderr
+    from pyupc.fingerprints.build import build_progress
 
     dsn = resolve_dsn()
     with connect(dsn) as conn:
         schema.check(conn)
     try:
-        with for_stderr() as progress:
+        with build_progress() as progress:
             done = build_fingerprints(dsn, symbols, progress, is_reset=rebuild)
     except KeyboardInterrupt:
         click.echo("what was counted is kept: the next build goes on from there", err=True)

@@ -14,7 +14,7 @@ import click
 from pyupc.cli.columns import print_columns
 from pyupc.cli.options import examples, one_symbol, symbols
 from pyupc.cli.output import Output, output_options, print_rows
-from pyupc.cli.report import printable
+from pyupc.runtime.printable import printable
 
 if TYPE_CHECKING:
     from pyupc.kalshi.load import Loaded

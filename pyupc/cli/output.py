@@ -18,7 +18,7 @@ import click
 from click.core import ParameterSource
 
 from pyupc.cli.columns import aligned
-from pyupc.cli.report import printable
+from pyupc.runtime.printable import printable
 
 Row = Mapping[str, Any]
 Format = Literal["json", "nl", "csv", "table"]

@@ -33,14 +33,14 @@ def command(batch: int, output: Output) -> None:
     left. The rules keep_prices (30 days) and keep_ticks (90 days, announcements too) say how long;
     'infinity' keeps all: pyupc config set keep_ticks '1 year'.
     """
-    from pyupc.cli.transfer_progress import telling
     from pyupc.database import schema
     from pyupc.database.connect import connect
     from pyupc.database.prune import prune
+    from pyupc.runtime.progress import working
 
     with connect(application_name="pyupc db prune") as conn:
         schema.check(conn)
-        with telling("deleting what is older than it is kept") as tell:
+        with working("deleting what is older than it is kept") as tell:
             deleted = prune(conn, batch, lambda done: tell(_sentence(done)))
     if output.is_json:
         import json

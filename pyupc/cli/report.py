@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 import traceback
 from typing import Any
@@ -14,11 +13,10 @@ import click
 from pyupc.cli.logs import logs_are_json
 from pyupc.errors import PyupcError, UsageProblem
 from pyupc.json_log import json_line
+from pyupc.runtime.printable import printable
 from pyupc.settings.options import origin
 
 INTERRUPTED = 130
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class _Interrupted(PyupcError):
@@ -62,11 +60,6 @@ def show(problem: PyupcError, cause: BaseException | None = None) -> None:
     click.echo(f"pyupc: {printable(message)}", err=True)
     if hint:
         click.echo(f"hint: {printable(hint)}", err=True)
-
-
-def printable(text: str) -> str:
-    """What stands in a file, or in its name, must not steer the terminal."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _problem(error: BaseException) -> PyupcError:

@@ -120,9 +120,10 @@ def command(
     /openapi.json describes the API; /live, /ready and /metrics are for those who keep it running.
     A database that is lost is waited for. It speaks HTTP: for TLS put a proxy in front of it.
     """
-    from pyupc.web.packages import require_packages
+    from pyupc.runtime.packages import require
+    from pyupc.web.settings import PACKAGES
 
-    require_packages()
+    require(PACKAGES, "web", "the page")
     if token_file is None and not is_loopback(host):
         raise UsageProblem(
             f"{host} can be reached by other machines, which takes a token",

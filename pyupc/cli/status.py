@@ -11,7 +11,7 @@ import click
 from pyupc.cli.columns import aligned
 from pyupc.cli.options import examples, symbols
 from pyupc.cli.output import Output, output_options, print_rows
-from pyupc.cli.report import printable
+from pyupc.runtime.printable import printable
 
 if TYPE_CHECKING:
     from pyupc.health.status.ask import Status

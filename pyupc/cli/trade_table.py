@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from pyupc.cli.columns import print_columns
-from pyupc.cli.report import printable
+from pyupc.runtime.printable import printable
 
 Row = dict[str, Any]
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 from pyupc.errors import Busy, DatabaseUnreachable, PyupcError
 from pyupc.fingerprints.build import build
-from pyupc.fingerprints.progress import Silent
 from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.outage import Outages
+from pyupc.runtime.progress import Progress
 
 logger = logging.getLogger("pyupc.feed")
 
@@ -71,10 +71,10 @@ class _Stopped(Exception):
     """It is time to end; what was counted is kept."""
 
 
-class _Stoppable(Silent):
+class _Stoppable(Progress):
     def __init__(self, stop: asyncio.Event) -> None:
         self._stop = stop
 
-    def advance(self, symbol: str, days: int) -> None:
+    def advance(self, count: int, text: str | None = None) -> None:
         if self._stop.is_set():
             raise _Stopped

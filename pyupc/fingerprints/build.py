@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Protocol
 
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
 from pyupc.fingerprints import workers
 from pyupc.fingerprints.pieces import Connection, Piece, Plan, plan, standardised_pieces
+from pyupc.runtime.progress import Progress, progress
 
 CONNECTIONS = 2
 
 _APPLICATION = "pyupc fingerprints build"
 
-
-class Progress(Protocol):
-    """The progress of a build while it is going on, in days."""
-
-    def start(self, days: int) -> None: ...
-    def advance(self, symbol: str, days: int) -> None: ...
-    def refresh(self) -> None: ...
+# A day has 1,440 starting minutes, each with 60 later ones.
+_PAIRS_A_DAY = 1440 * 60
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ class Build:
         return sum(result.days for result in self.results)
 
 
-def build(dsn: str, symbols: Sequence[str], progress: Progress, *, is_reset: bool = False) -> Build:
+def build(dsn: str, symbols: Sequence[str], shown: Progress, *, is_reset: bool = False) -> Build:
     """Count what is new or corrected in the candles, then publish all curves at once.
 
     No symbols: all that are registered. Raises PyupcError, before anything is counted, if one of
@@ -63,7 +58,7 @@ def build(dsn: str, symbols: Sequence[str], progress: Progress, *, is_reset: boo
         control, *counters = (stack.enter_context(_connection(dsn)) for _ in range(1 + CONNECTIONS))
         names = _registered(control, symbols)
         small, large = _plans(control, names, is_reset=is_reset)
-        progress.start(
+        shown.start(
             sum(len(piece.days) for piece in (*small, *_pieces(large)))
             + sum(each.standardised_days for each in large)
         )
@@ -71,7 +66,7 @@ def build(dsn: str, symbols: Sequence[str], progress: Progress, *, is_reset: boo
 
         def done(piece: Piece, days: int) -> None:
             counted[piece.symbol] += days
-            progress.advance(piece.symbol, len(piece.days))
+            shown.advance(len(piece.days), f"counting {piece.symbol}")
 
         # Small builds refresh, and a refresh leaves out symbols whose build is not complete.
         workers.count(counters, small, done)
@@ -83,13 +78,22 @@ def build(dsn: str, symbols: Sequence[str], progress: Progress, *, is_reset: boo
                 piece for each in large for piece in standardised_pieces(control, each.symbol)
             ]
             workers.count(counters, standardised, done)
-            progress.refresh()
+            shown.describe("publishing the curves")
             _complete(control, large)
         results = tuple(_result(control, name, counted[name]) for name in names)
         there = control.execute(
             "SELECT count(*) FROM upc.fingerprint_list AS f WHERE f.origin = 'built'"
         ).fetchone()
     return Build(results, there[0] if there else 0, bool(large), time.monotonic() - since)
+
+
+def build_progress() -> AbstractContextManager[Progress]:
+    """A bar of days, with the pairs counted a second."""
+
+    def rate(days: float) -> str:
+        return f"at {days * _PAIRS_A_DAY / 1e6:.1f} M pairs/s"
+
+    return progress("counting", "days", rate=rate, has_end=True)
 
 
 def _connection(dsn: str) -> Connection:

@@ -9,10 +9,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyupc.errors import PyupcError, UsageProblem
+from pyupc.errors import UsageProblem
 from pyupc.notify.message import Message
+from pyupc.runtime.packages import require
 
-INSTALL_HINT = "pip install 'pyupc[notify]'"
 SERVICES_HINT = "see https://github.com/caronc/apprise for the URLs of all services"
 
 LONGEST_REASON = 160
@@ -96,10 +96,9 @@ def _printable(text: str) -> str:
 
 
 def _import() -> Any:
-    try:
-        import apprise
-    except ImportError:
-        raise PyupcError("messages need apprise", INSTALL_HINT) from None
+    require(("apprise",), "notify", "sending messages")
+    import apprise
+
     logger = logging.getLogger("apprise")
     if not any(isinstance(each, _Warnings) for each in logger.handlers):
         logger.addHandler(_Warnings())

@@ -7,6 +7,9 @@ import socket
 from dataclasses import dataclass, field
 from functools import cache
 
+PACKAGES = ("fastapi", "uvicorn", "psycopg_pool", "limits", "prometheus_client", "sse_starlette")
+"""All that the server is made with; required before its modules are imported."""
+
 HOST = "127.0.0.1"
 PORT = 8765
 RATE = 100

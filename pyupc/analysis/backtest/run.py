@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 import psycopg
 
@@ -14,10 +13,18 @@ from pyupc import __version__
 from pyupc.analysis.backtest.steps import Connection, Step, run_steps, steps_of
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
+from pyupc.runtime.progress import Progress
 
 CONNECTIONS = 2
 
 _APPLICATION = "pyupc backtest"
+
+_STAGES = {
+    "fit": "fitting",
+    "train": "training",
+    "test": "testing",
+    "complete": "completing",
+}
 
 
 @dataclass(frozen=True)
@@ -36,14 +43,6 @@ class Settings:
     close_minute: int
 
 
-class Progress(Protocol):
-    """What somebody who watches is told, in days."""
-
-    def start(self, days: int) -> None: ...
-    def begin(self, step: Step) -> None: ...
-    def advance(self, step: Step) -> None: ...
-
-
 def run(
     dsn: str, symbols: Sequence[str], settings: Settings, progress: Progress
 ) -> list[tuple[str, int]]:
@@ -60,11 +59,20 @@ def run(
             steps = [steps_of(control, *each) for each in begun]
             progress.start(sum(step.days for each in steps for step in each))
             for each in steps:
-                run_steps(workers, each, progress.begin, progress.advance)
+                run_steps(
+                    workers,
+                    each,
+                    begun=lambda step: progress.describe(_description(step)),
+                    done=lambda step: progress.advance(step.days),
+                )
         except BaseException:
             _delete_unfinished(dsn, begun)
             raise
     return begun
+
+
+def _description(step: Step) -> str:
+    return f"{_STAGES.get(step.stage, step.stage)} {step.symbol}"
 
 
 def _connection(dsn: str) -> Connection:

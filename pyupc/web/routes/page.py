@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import importlib.util
 import os
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,6 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from pyupc.web.guard import cookie_of
-from pyupc.web.packages import charts_folder
 from pyupc.web.parameters import Shared
 from pyupc.web.problems import Problem
 
@@ -28,6 +28,16 @@ SESSION_SECONDS = 30 * 86_400
 
 def static_folder() -> Path:
     return Path(str(files("pyupc.web") / "static"))
+
+
+def charts_folder() -> Path | None:
+    """The ECharts that NiceGUI ships; it is read, and never imported."""
+    found = importlib.util.find_spec("nicegui")
+    for root in (found.submodule_search_locations if found else None) or ():
+        folder = Path(root) / "elements" / "echart" / "dist"
+        if (folder / "index.js").is_file():
+            return folder
+    return None
 
 
 class Files(StaticFiles):

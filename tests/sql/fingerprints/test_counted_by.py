@@ -12,8 +12,8 @@ import pytest
 from pyupc.database import schema
 from pyupc.database.migrate import downgrade, upgrade
 from pyupc.fingerprints.build import build as build_all
-from pyupc.fingerprints.progress import Silent
 from pyupc.health.doctor import lease
+from pyupc.runtime.progress import Progress
 from pyupc.shipped import folder
 from tests.support import reference
 from tests.support.databases import Databases
@@ -126,7 +126,7 @@ def test_other_weights_and_distances(
         if by == "sql":
             assert build(conn) == 3
     if by == "command":
-        assert build_all(built, (), Silent()).days == 3
+        assert build_all(built, (), Progress()).days == 3
     with open_db(built) as conn:
         assert_up_to_date(conn, CANDLES)
         assert judged(conn) == ("ok", None, "-")
@@ -135,7 +135,7 @@ def test_other_weights_and_distances(
         conn.execute("SELECT upc.reset_fingerprints('BTC')")
         assert build(conn) == 3
         assert (everything(conn), everything_standardised(conn)) == all_of_it
-    assert build_all(built, (), Silent()).days == 0
+    assert build_all(built, (), Progress()).days == 0
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_standardised_moves_alone(
     upgrade(built)
     with open_db(built) as conn:
         assert judged(conn) == ("fail", REPAIR, "reported")
-    assert build_all(built, (), Silent()).days == 0
+    assert build_all(built, (), Progress()).days == 0
     with open_db(built) as conn:
         after = everything_standardised(conn)
         assert everything(conn) == plain
@@ -184,7 +184,7 @@ def test_other_words_count_nothing_again(built: str, engine: Engine) -> None:
     upgrade(built)
     with open_db(built) as conn:
         assert judged(conn) == ("ok", None, "-")
-    assert build_all(built, (), Silent()).days == 0
+    assert build_all(built, (), Progress()).days == 0
 
 
 def test_what_was_counted_before_it_was_noted(built: str) -> None:
@@ -192,7 +192,7 @@ def test_what_was_counted_before_it_was_noted(built: str) -> None:
         before = everything(conn), everything_standardised(conn)
     downgrade(built, "0010")
     upgrade(built)
-    assert build_all(built, (), Silent()).days == 0
+    assert build_all(built, (), Progress()).days == 0
     with open_db(built) as conn:
         assert (everything(conn), everything_standardised(conn)) == before
         assert judged(conn) == ("ok", None, "-")

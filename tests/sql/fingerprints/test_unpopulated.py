@@ -10,8 +10,8 @@ import pytest
 from pyupc.database import obstacles, rebuild
 from pyupc.database.migrate import upgrade
 from pyupc.fingerprints.build import build as build_all
-from pyupc.fingerprints.progress import Silent
 from pyupc.health.doctor import lease, server
+from pyupc.runtime.progress import Progress
 from pyupc.sql_errors import translate
 from tests.support.databases import Databases
 from tests.support.engine import Connection, build, everything, open_db, put, scalar
@@ -48,7 +48,7 @@ def repaired(dsn: str, by: str) -> None:
         with open_db(dsn) as conn:
             assert build(conn) == 0
     else:
-        assert build_all(dsn, ("BTC",), Silent()).days == 0
+        assert build_all(dsn, ("BTC",), Progress()).days == 0
 
 
 def judged(conn: Connection) -> tuple[str, str]:
