@@ -1,4 +1,4 @@
-"""`pyupc feed`: write what an exchange and Kalshi say to the database."""
+"""`pyupc feed`: write the data of an exchange and of Kalshi to the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pyupc notify`: tell people what happens, wherever they are."""
+"""`pyupc notify`: send announcements to people, wherever they are."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def command(
     """Send announcements to phones, chats and mailboxes: stops of trades, and what fails.
 
     Each receiver gets each announcement at least once and in order, whatever is restarted, and
-    has a cursor of its own: one that cannot be reached is tried again, and keeps nobody waiting.
+    has a cursor of its own: one that cannot be reached is tried again, and delays no other.
     A new receiver begins at now.
 
-    It also says what a tick cannot: that it is dead, and when the database has not answered for
+    It also reports what a tick cannot: that it is dead, and that the database has not answered for
     10 seconds. One process sends to a name. SIGTERM and Ctrl-C end it.
 
     It needs the extra `notify`, which is apprise: github.com/caronc/apprise lists its services.

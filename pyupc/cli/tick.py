@@ -1,4 +1,4 @@
-"""`pyupc tick`: ask the database once a second and write what it answers to files."""
+"""`pyupc tick`: ask the database once a second and write its answers to files."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def command(
 
     Each tick replaces SYMBOL_live_probabilities.json, SYMBOL_strike_table.json,
     SYMBOL_watchlist.json and SYMBOL_active_trades.json in DIR, and is logged in the database;
-    upc_status.json says every few seconds how all is going. A lost database is waited for.
+    upc_status.json shows the state of all every few seconds. A lost database is waited for.
 
     One process ticks a symbol at a time. A second one with --standby takes over within two seconds
     at one tick a second, and writes no file before. Under systemd it reports to Type=notify; its
@@ -166,7 +166,7 @@ def command(
     Where the volatility cannot be forecast, or the last minute has not been seen, the model
     momentum and the close stand in; the files and the log say so.
 
-    With an exchange, `pyupc feed` is run beside it unless somebody feeds already: it needs the
+    With an exchange, `pyupc feed` is run beside it unless another feed runs already: it needs the
     extra `feeds`. With database it ticks from the newest prices in the log, whoever writes them.
 
     On a terminal the strikes are shown as they change; elsewhere there is a log line a minute on

@@ -28,14 +28,14 @@ _TOO_MANY = 429
 
 
 class Store(Protocol):
-    """Where documents go. A document that is refused is a PyupcError."""
+    """The receiver of documents; it raises PyupcError for one that it refuses."""
 
     async def market(self, symbol: str, document: str, read_at: datetime) -> object: ...
 
 
 @dataclass(frozen=True)
 class Times:
-    """How often things happen beside reading, in seconds.
+    """Times of everything but reading, in seconds.
 
     Without an event there is a look for one every `look_again`; for `eager` after a close it is at
     every interval, since the next event may be listed a little late. The next event is looked for
@@ -193,7 +193,7 @@ class _Follower:
 
     def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
         async def quietly() -> None:
-            # The next read of the event that is followed tells what is wrong.
+            # The next read of the event logs what is wrong.
             with suppress(PyupcError, Stopped):
                 await job
 

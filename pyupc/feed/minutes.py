@@ -27,7 +27,7 @@ NEEDED = 35
 # Late trades may still change a candle that has closed; it is asked for again with the next ones.
 AGAIN = 5
 
-NO_CANDLE = "it has no candle of a minute that has closed"
+NO_CANDLE = "no candle of a minute that has closed"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -68,7 +68,7 @@ class Minutes:
         self._sleep = sleep
         self._subject = f"{exchange.name} {symbol} candles"
         self._is_filled = False
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
         self._refused: frozenset[int] = frozenset()
         self._problems: frozenset[str] = frozenset()
 
@@ -93,7 +93,7 @@ class Minutes:
         """Store what has closed, the newest one as soon as it is there; sleep until the next."""
         newest = self._newest()
         if not await self._store.leads(self._symbol):
-            self._say(f"another feed of {self._symbol} stores its own")
+            self._log_once(f"another feed of {self._symbol} stores its own")
             await self._sleep(self._until(newest + 2 * MINUTE))
             return
         deadline = self._now() + timedelta(seconds=self._times.patience)
@@ -131,7 +131,7 @@ class Minutes:
             gap, command = "none are stored", f"{command} --since DATE"
         else:
             gap = f"none are stored after {last:%Y-%m-%d %H:%MZ}"
-        self._say(gap, f"; for those before {page:%Y-%m-%d %H:%MZ}: {command}")
+        self._log_once(gap, f"; for those before {page:%Y-%m-%d %H:%MZ}: {command}")
         return page
 
     def _name_refused(self, answer: Answer) -> None:
@@ -142,14 +142,14 @@ class Minutes:
         self._refused = frozenset(answer.refused)
         self._problems = frozenset(answer.problems)
 
-    def _say(self, what: str, more: str = "") -> None:
+    def _log_once(self, what: str, more: str = "") -> None:
         """Once, though it is found every minute."""
-        if what not in self._said:
-            self._said.add(what)
+        if what not in self._logged:
+            self._logged.add(what)
             logger.warning("%s: %s%s", self._subject, what, more)
 
     def _newest(self) -> datetime:
-        """When the newest candle that has closed opened."""
+        """The opening of the newest candle that has closed."""
         return _EPOCH + MINUTE * ((self._now() - _EPOCH) // MINUTE - 1)
 
     def _until(self, instant: datetime) -> float:

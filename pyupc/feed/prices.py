@@ -15,8 +15,8 @@ from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.outage import Outages
 
-NO_PRICE = "it does not say a price"
-SILENT = "it is silent while requests bring newer prices"
+NO_PRICE = "no price in the answer"
+SILENT = "silent while requests bring newer prices"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Times:
 
 @dataclass
 class Flow:
-    """What has come in for a symbol: how many prices in all, and the newest one."""
+    """Prices of a symbol so far: their number, and the newest one."""
 
     logged: int = 0
     price: float | None = None
@@ -67,7 +67,7 @@ class Prices:
         # A first request at once: a websocket takes longer to open.
         self._heard = self._now() - self._times.interval
         self._listened = self._now()
-        self._told: Quote | None = None
+        self._heard_quote: Quote | None = None
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -87,14 +87,14 @@ class Prices:
             backoff.succeeded()
             self._outages.works(self._socket)
             self._listened = self._now()
-            self._told = quote
+            self._heard_quote = quote
             if await self._take(quote):
                 self._heard = self._now()
-            # What comes meanwhile is passed over: the log holds a few prices a second, not each.
+            # Prices that come meanwhile are passed over: the log holds a few per second, not each.
             await self._clock.sleep(self._times.gap)
 
     async def _ask(self) -> None:
-        """A price that is not repeated by anybody would be old, and nobody would know."""
+        """Request prices while the websocket is silent: else the newest one would grow old."""
         backoff = Backoff()
         while True:
             pause = self._heard + self._times.interval * backoff.slowdown - self._now()
@@ -114,7 +114,7 @@ class Prices:
             await self._see_to_silence(quote)
 
     async def _take(self, quote: Quote) -> bool:
-        """Log it, if it is a price; whether it was one."""
+        """Log it, if it is a price; true if it was one."""
         if quote.price is None:
             self._outages.failed(self._subject, NO_PRICE)
             return False
@@ -132,12 +132,12 @@ class Prices:
         return True
 
     async def _see_to_silence(self, quote: Quote) -> None:
-        """A websocket may stay open and say nothing any more, though the price moves."""
+        """A websocket may stay open and bring nothing any more, though the price moves."""
         if (
             self._exchange.has_websocket
             and self._now() - self._listened > self._times.silence
             and quote.price is not None
-            and (self._told is None or quote.price != self._told.price)
+            and (self._heard_quote is None or quote.price != self._heard_quote.price)
         ):
             self._outages.failed(self._socket, SILENT)
             self._listened = self._now()

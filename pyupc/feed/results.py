@@ -1,7 +1,7 @@
 """Results: events that have closed are read now and then, until each of their markets has one.
 
-Which those are is what the database says, so that it does not matter which process followed an
-event, or whether one did.
+The database knows which those are, so that it does not matter which process followed an event,
+if one did.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NOT_FOUND = 404
 
 
 class Store(Protocol):
-    """Where documents go, and what knows which events have no results."""
+    """The receiver of documents, which knows the events without results."""
 
     async def market(self, symbol: str, document: str, read_at: datetime) -> object: ...
 
@@ -85,7 +85,7 @@ class _Results:
         self._subject = f"results {self.symbol}"
         self._clock = self.clock.monotonic
         self._due: dict[str, float] = {}
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     async def run(self) -> None:
         with suppress(Stopped):
@@ -99,13 +99,13 @@ class _Results:
             try:
                 await self._read(event)
             except KalshiError as error:
-                # The follower of the event that is open now tells what is wrong with Kalshi.
+                # The follower of the open event logs what is wrong with Kalshi.
                 if error.status != _NOT_FOUND:
                     self._due[event.ticker] = self._clock() + self.times.look_every
                     return
-                self._tell(event.ticker, error)
+                self._log_once(event.ticker, error)
             except PyupcError as error:
-                self._tell(event.ticker, error)
+                self._log_once(event.ticker, error)
             await pause(self.stop, self.times.apart, self.clock)
 
     async def _due_now(self) -> list[Upcoming]:
@@ -118,7 +118,7 @@ class _Results:
         self.outages.works(self._subject)
         events = [Upcoming(*each) for each in found]
         self._due = {each.ticker: self._due.get(each.ticker, -math.inf) for each in events}
-        self._told &= set(self._due)
+        self._logged &= set(self._due)
         at = self._clock()
         due = [each for each in events if self._due[each.ticker] <= at]
         return sorted(due, key=lambda each: self._due[each.ticker])
@@ -131,8 +131,8 @@ class _Results:
         if reading.is_settled:
             logger.info("Kalshi %s: %s has its results", self.symbol, event.ticker)
 
-    def _tell(self, ticker: str, error: PyupcError) -> None:
-        """Once: what is wrong with one event stays as it is."""
-        if ticker not in self._told:
-            self._told.add(ticker)
+    def _log_once(self, ticker: str, error: PyupcError) -> None:
+        """Once: the problem of one event stays as it is."""
+        if ticker not in self._logged:
+            self._logged.add(ticker)
             logger.warning("%s: %s: %s", self._subject, ticker, error.message)

@@ -39,10 +39,10 @@ CLOSE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Job:
-    """What to feed. No symbols: all that are registered and listed.
+    """Options of a run. No symbols: all that are registered and listed.
 
-    `kalshi` is production, demo or a URL, None what PYUPC_KALSHI_URL says. `url` names a server to
-    ask in place of the exchange's own. With `is_attached` it ends with its standard input.
+    `kalshi` is production, demo or a URL, None the value of PYUPC_KALSHI_URL. `url` names a server
+    to ask in place of the exchange's own. With `is_attached` it ends with its standard input.
     `seconds` ends it after so many.
     """
 
@@ -82,7 +82,7 @@ class _Run:
                 exchange = Exchange(job.exchange, job.url)
                 stack.push_async_callback(_close, exchange)
                 self._skews[exchange.name] = exchange.skew
-                self._see_to_broken_websockets(exchange)
+                self._close_broken_websockets(exchange)
                 store = Store(job.dsn, exchange.name, self._outages, clock=self._clock)
                 stack.push_async_callback(store.close)
                 if (begun := await self._begin(store)) is None:
@@ -97,12 +97,12 @@ class _Run:
                         build_hourly(job.dsn, symbols, self._outages, self._stop, self._clock)
                     )
                 pairs = {name: registered[name][0] for name in symbols}
-                work += [store.keep(), self._tell(), self._trade(exchange, store, pairs)]
+                work += [store.keep(), self._log_minutes(), self._trade(exchange, store, pairs)]
                 await until(self._stop, work, seconds=job.seconds)
         return received.exit_code
 
     async def _begin(self, store: Store) -> tuple[Registered, list[str]] | None:
-        """What is registered, and what of it is fed from now on; None if a signal came first.
+        """All registered symbols, and those that are fed from now on; None if a signal came first.
 
         A database that is busy is waited for.
         """
@@ -174,8 +174,8 @@ class _Run:
                 self._outages.works(exchange.name)
                 return pairs
 
-    async def _tell(self) -> None:
-        """A line a minute."""
+    async def _log_minutes(self) -> None:
+        """One line per minute."""
         logged: dict[str, int] = {}
         since = self._clock.monotonic()
         while True:
@@ -195,9 +195,9 @@ class _Run:
             ]
             logger.info("%s", "; ".join([*parts, f"{_resident_bytes() / 1e6:.0f} MB"]))
 
-    def _see_to_broken_websockets(self, exchange: Exchange) -> None:
-        """What ccxt cannot parse ends its reader of the websocket, which then stays silent: it is
-        closed, and whoever listens to it opens another."""
+    def _close_broken_websockets(self, exchange: Exchange) -> None:
+        """Text that ccxt cannot parse ends its reader of the websocket, which then stays silent: it
+        is closed, and the next listener opens another."""
 
         def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
             logger.debug("%s: %r", context["message"], context.get("exception"))

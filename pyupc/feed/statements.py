@@ -1,4 +1,4 @@
-"""What the feed asks of the database."""
+"""Statements of the feed."""
 
 from __future__ import annotations
 

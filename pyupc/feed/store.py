@@ -83,7 +83,7 @@ class Store:
     async def price(
         self, symbol: str, price: float, exchange_at: datetime | None, received_at: datetime
     ) -> bool:
-        """Log a price; whether it was taken."""
+        """Log a price; true if it was taken."""
         try:
             rows = await self._ask(
                 statements.PRICE, symbol, self._exchange, price, exchange_at, received_at
@@ -108,7 +108,7 @@ class Store:
         return int(rows[0][0])
 
     async def market(self, symbol: str, document: str, read_at: datetime) -> bool:
-        """Take a Kalshi event; whether it was taken. PyupcError if it is none."""
+        """Store a Kalshi event; true if it was stored. PyupcError if it is none."""
         try:
             rows = await self._ask(statements.MARKET, document, symbol, read_at)
         except ConnectionLost:

@@ -1,4 +1,4 @@
-"""What one receiver gets: each announcement in order, until it has arrived."""
+"""Delivery to one receiver: each announcement in order, until it has arrived."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from pyupc.runtime.outage import Outages
 logger = logging.getLogger("pyupc.notify")
 
 POLL_SECONDS = 2.0
-# No service takes as long; nothing more can be done than to say so.
+# No service takes as long; all that can be done is to log it.
 SEND_SECONDS = 60.0
 
 OUTBOX = "the outbox"
 
 
 class Courier:
-    """One receiver with its own cursor: it waits for nobody, and nobody waits for it.
+    """One receiver with its own cursor: none waits for another.
 
     An announcement is acknowledged after it was sent: a crash in between sends it twice. `stop`
     ends it between two steps.
@@ -54,7 +54,7 @@ class Courier:
         self._unacknowledged: set[tuple[str, int]] = set()
         self._outage: Message | None = None
         self._recovery: Message | None = None
-        self._is_outage_told = False
+        self._is_outage_sent = False
 
     def wake(self) -> None:
         """There may be something to send, or it is time to end."""
@@ -67,7 +67,7 @@ class Courier:
             self.wake()
 
     def recovery(self, message: Message) -> None:
-        """Send that the database is back, if it was told to be lost."""
+        """Send that the database is back, if its loss was sent."""
         if self._outage is not None:
             self._recovery = message
             self.wake()
@@ -77,7 +77,7 @@ class Courier:
         while not self._stop.is_set():
             self._news.clear()
             try:
-                await self._say_own()
+                await self._send_own()
                 if self._link.is_up.is_set():
                     await self.send_waiting()
             except NotSent:
@@ -115,15 +115,15 @@ class Courier:
         await self._link.ask(lambda conn: outbox.acknowledge(conn, self.target.subscriber, each))
         self._unacknowledged.discard(key)
 
-    async def _say_own(self) -> None:
-        if self._outage is not None and self._recovery is None and not self._is_outage_told:
+    async def _send_own(self) -> None:
+        if self._outage is not None and self._recovery is None and not self._is_outage_sent:
             await self._send(self._outage)
-            self._is_outage_told = True
+            self._is_outage_sent = True
         if self._recovery is not None:
-            if self._is_outage_told and self._recovery.kind in self._kinds:
+            if self._is_outage_sent and self._recovery.kind in self._kinds:
                 await self._send(self._recovery)
             self._outage = self._recovery = None
-            self._is_outage_told = False
+            self._is_outage_sent = False
 
     async def _send(self, message: Message) -> None:
         shown = self.target.shown

@@ -1,4 +1,4 @@
-"""The one connection of `pyupc notify`, and the news that it hears."""
+"""The one connection of `pyupc notify`, and its notifications."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Link:
                 time.sleep(0.1)
             outbox.subscribe(conn, subscriber, from_start=self._from_start)
         outbox.listen(conn)
-        # Also without use for its text: psycopg would keep all that nobody takes.
+        # Without a handler psycopg would keep them all.
         conn.add_notify_handler(self._notified)
 
     def _listen(self) -> None:
@@ -92,7 +92,7 @@ class Link:
             self._loop.add_reader(self._socket, self._readable)
         if self._session != self._connection.sessions:
             self._session = self._connection.sessions
-            # What came in between is there to be asked for.
+            # Announcements may have come in between.
             self._heard()
 
     def _notified(self, _: psycopg.Notify) -> None:

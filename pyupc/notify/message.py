@@ -1,4 +1,4 @@
-"""What a phone shows of an announcement: a short title and a body of a few lines."""
+"""An announcement as a phone shows it: a short title and a body of a few lines."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ KINDS = ("stop", "settled", "stale", "halted", "recovered")
 
 # Less than the shortest limit of the usual services, some of which cut without a word.
 LONGEST_BODY = 900
-# Later than that, it matters when it was.
+# After that the message shows how old it is.
 LATE_SECONDS = 60
 
-# What the title and the message say already.
-_SAID = frozenset({"symbol", "kind", "subject", "message", "announcement_id"})
+# Fields that the title and the message show already.
+_SHOWN = frozenset({"symbol", "kind", "subject", "message", "announcement_id"})
 
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent. `name` stands for it in the log."""
+    """A message to send. `name` stands for it in the log."""
 
     kind: str
     title: str
@@ -55,7 +55,7 @@ class Announcement:
 
 
 def own(kind: str, message: str, now: datetime) -> Message:
-    """What this process says by itself, since the database cannot."""
+    """A message of this process, since the database cannot announce it."""
     body = _short(f"{message}\n{_when(now, now)}")
     return Message(kind, f"pyupc {kind}: database", body, f"{kind} of its own ({message})")
 
@@ -76,7 +76,7 @@ def _numbers(document: Any) -> Iterator[str]:
     if not isinstance(document, Mapping):
         return
     for name, value in document.items():
-        if name in _SAID or value is None or isinstance(value, list):
+        if name in _SHOWN or value is None or isinstance(value, list):
             continue
         if isinstance(value, Mapping):
             yield from _numbers(value)

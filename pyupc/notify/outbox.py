@@ -24,7 +24,7 @@ _NEXT = """
 
 
 def is_taken(conn: Connection, subscriber: str) -> bool:
-    """Take the subscriber for this session; whether another one has it."""
+    """Take the subscriber for this session; true if another one has it."""
     query = "SELECT pg_try_advisory_lock(hashtextextended('pyupc notify ' || %s::text, 0))"
     return not _value(conn.execute(query, (subscriber,)))
 
@@ -46,7 +46,7 @@ def listen(conn: Connection) -> None:
 
 
 def waiting(conn: Connection, subscriber: str, kinds: Sequence[str]) -> list[Announcement]:
-    """What the subscriber has not acknowledged, the oldest of each symbol first; so many."""
+    """A batch of what the subscriber has not acknowledged, the oldest of each symbol first."""
     rows = conn.execute(_NEXT, (subscriber, list(kinds), BATCH), prepare=True).fetchall()
     return [Announcement(*row) for row in rows]
 

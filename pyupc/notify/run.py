@@ -27,7 +27,7 @@ CLOSE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Job:
-    """What to send to whom. With `is_once` what is waiting, then it ends."""
+    """Options of a run. With `is_once` it sends what is waiting, and ends."""
 
     dsn: str = field(repr=False)
     targets: Sequence[Target]
@@ -46,7 +46,7 @@ def run(job: Job) -> int:
 
 
 def test(targets: Sequence[Target]) -> list[str]:
-    """Send one message to each receiver; which of them failed, and why."""
+    """Send one message to each receiver; returns the failures with their reasons."""
     message = Message("test", "pyupc: test", "Announcements of pyupc arrive here.", "test")
     failed: list[str] = []
     for target in targets:

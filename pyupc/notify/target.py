@@ -115,7 +115,7 @@ def _asset(apprise: Any) -> Any:
 
 
 class _Warnings(logging.Handler):
-    """apprise says only in its log why a message was not sent."""
+    """apprise gives the reason for a message that was not sent only in its log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Whether the database can be asked, and what is said when it cannot."""
+"""Watch over the database: silent ticks, reconnecting, and messages of an outage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.25
 
 
 class Watch:
-    """Announces ticks that are silent, connects anew, and tells of an outage of the database."""
+    """Announces silent ticks, connects anew, and sends the outages of the database."""
 
     def __init__(
         self,
@@ -65,24 +65,24 @@ class Watch:
             outbox.subscribe(conn, courier.target.subscriber)
 
     async def alarms(self) -> None:
-        """Tell of an outage, and of its end."""
-        is_told = False
+        """Send an outage, and its end."""
+        is_sent = False
         while not self._stop.is_set():
             failing = self._failing()
-            if failing is not None and failing[0] >= OUTAGE_SECONDS and not is_told:
-                is_told = True
+            if failing is not None and failing[0] >= OUTAGE_SECONDS and not is_sent:
+                is_sent = True
                 message = f"the database cannot be used: {failing[1]}"
                 for courier in self._couriers:
                     courier.outage(own("halted", message, self._now()))
-            elif failing is None and is_told:
-                is_told = False
+            elif failing is None and is_sent:
+                is_sent = False
                 for courier in self._couriers:
                     message = "the database can be used again"
                     courier.recovery(own("recovered", message, self._now()))
             await self._clock.wait(_LOOK_SECONDS, self._stop)
 
     def _failing(self) -> tuple[float, str] | None:
-        """For how many seconds, and why."""
+        """Seconds and reason."""
         failing = self._outages.failing()
         found = [
             (self._outages.seconds(subject), failing[subject])

@@ -1,4 +1,4 @@
-"""How long to wait after a failure: pure arithmetic, with chance from outside."""
+"""Pauses after failures: pure arithmetic, with chance from outside."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Backoff:
     A pause is half to one and a half times 0.5, 1, 2, … seconds, so that many clients do not come
     back in step, and never longer than 30 s. `chance` gives numbers from 0 to 1.
 
-    `slowdown` is what the usual interval is to be multiplied by: it doubles whenever the server
-    says that there are too many requests, up to 8, and halves after a minute's worth of successes.
+    `slowdown` multiplies the usual interval: it doubles, up to 8, whenever the server reports too
+    many requests, and halves after a minute's worth of successes.
     """
 
     chance: Callable[[], float] = random.random

@@ -70,7 +70,7 @@ class WatchedConnection:
         self._is_cut = False
         self.patience = limit + _GRACE_SECONDS
         self.sessions = 0
-        """How often it was made."""
+        """Number of sessions so far."""
 
     @property
     def is_open(self) -> bool:
@@ -100,7 +100,7 @@ class WatchedConnection:
             self.close()
             raise problem from error
         except BaseException:
-            # Half set up: without its limit, say.
+            # Half set up, perhaps without its limit.
             self.close()
             raise
         self.sessions += 1

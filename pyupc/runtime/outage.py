@@ -1,4 +1,4 @@
-"""What fails is logged once when it begins, and once when it works again, with how long it took."""
+"""Outages in the log: one line when something fails, one when it works again, with the duration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyupc.errors import Busy, PyupcError
 
 REMINDER_SECONDS = 300.0
 
-# What comes and goes every second would fill the log: no more lines than this between reminders.
+# Failures that come and go every second would fill the log: the most lines between reminders.
 MOST_LINES = 6
 
 
@@ -20,7 +20,7 @@ class Outage:
     """`begun` and `over` begin the lines; `now` gives seconds on a clock that does not jump.
 
     With `each_reason` another reason is another line. With `reminds` there is a line every five
-    minutes as long as it lasts, and what comes and goes does not fill the log.
+    minutes as long as it lasts, and no more than a few lines of what comes and goes.
     """
 
     log: str
@@ -30,7 +30,7 @@ class Outage:
     each_reason: bool = False
     reminds: bool = False
     reason: str | None = None
-    """Why it fails now; None if it works."""
+    """The reason of the failure; None while it works."""
     _since: float = 0.0
     _logged: str | None = None
     _logged_at: float = 0.0
@@ -38,7 +38,7 @@ class Outage:
 
     @property
     def seconds(self) -> float:
-        """For how long it has failed."""
+        """Duration of the failure so far."""
         return 0.0 if self.reason is None else self.now() - self._since
 
     def failed(self, reason: str) -> None:
@@ -105,11 +105,11 @@ class Outages:
             self._known[subject].works()
 
     def failing(self) -> dict[str, str]:
-        """Why it fails, by subject that fails now."""
+        """The reason, by subject that fails now."""
         return {name: each.reason for name, each in self._known.items() if each.reason is not None}
 
     def seconds(self, subject: str) -> float:
-        """For how long it has failed."""
+        """Duration of the failure so far."""
         return self._known[subject].seconds if subject in self._known else 0.0
 
 

@@ -14,7 +14,7 @@ def missing(names: Sequence[str]) -> list[str]:
 
 
 def require(names: Sequence[str], extra: str, purpose: str) -> None:
-    """Raise PyupcError unless all are installed; `purpose` says what needs them, as "a chart"."""
+    """Raise PyupcError unless all are installed; `purpose` needs them, as "drawing"."""
     if absent := missing(names):
         are = "is" if len(absent) == 1 else "are"
         raise PyupcError(

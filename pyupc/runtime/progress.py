@@ -22,19 +22,19 @@ class Progress:
     """Progress that is not shown, as in a log file, where a bar would be in the way."""
 
     def start(self, total: int | None, text: str | None = None) -> None:
-        """So many units are to be done; None if nobody knows."""
+        """Begin work on so many units; None if the number is unknown."""
 
     def advance(self, count: int, text: str | None = None) -> None:
-        """So many more are done."""
+        """Count so many more."""
 
     def reach(self, done: int, total: int) -> None:
-        """So many are done of so many."""
+        """Set how many are done, and of how many."""
 
     def describe(self, text: str) -> None:
-        """The work that is under way now."""
+        """Name the work under way."""
 
     def say(self, line: str) -> None:
-        """A line that stays, above the bar."""
+        """Print a line that stays, above the bar."""
         print(printable(line), file=sys.stderr, flush=True)
 
 
@@ -83,7 +83,7 @@ def progress(
 ) -> Iterator[Progress]:
     """A bar that counts `unit`, or bytes without one; wiped away at the end.
 
-    With `has_end` it says when it will be done.
+    With `has_end` it shows the time left.
     """
     if not sys.stderr.isatty():
         yield Progress()

@@ -1,4 +1,4 @@
-"""How far a server's clock is from ours, told by the Date header of its answers."""
+"""The offset of a server's clock from ours, by the Date headers of its answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Skew:
 
     @property
     def uncertainty(self) -> float | None:
-        """How far off it may be, in seconds: half a typical round trip and the resolution."""
+        """Its largest error in seconds: half a typical round trip and the resolution."""
         if not self._measured:
             return None
         return median(trip for _, trip in self._measured) / 2 + RESOLUTION_SECONDS

@@ -1,4 +1,4 @@
-"""What systemd is told about the process (sd_notify); without it nothing happens."""
+"""Reports to systemd about the process (sd_notify); without systemd nothing happens."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Notifier:
             self._send(*lines)
 
     def waits(self) -> None:
-        """A standby has looked, and the database has answered; said less often than it looks."""
+        """A standby has looked, and the database has answered; sent once a second at most."""
         if self._now() - self._fed_at >= _FED_EVERY_SECONDS:
             self._fed_at = self._now()
             self._send(*self._readiness(), "WATCHDOG=1")
@@ -87,7 +87,7 @@ def _address(name: str) -> str | None:
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:
-    """How long the watchdog waits, if it watches this process."""
+    """The limit of the watchdog, if it watches this process."""
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     try:

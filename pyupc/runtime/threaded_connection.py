@@ -73,7 +73,7 @@ class ThreadedConnection:
                         left = _AGAIN_SECONDS
                     await asyncio.wait({future}, timeout=left)
             except asyncio.CancelledError:
-                # Nobody asks any more what becomes of it.
+                # Its result is not needed any more.
                 future.add_done_callback(lambda done: done.cancelled() or done.exception())
                 self._inner.cut()
                 raise
@@ -83,7 +83,7 @@ class ThreadedConnection:
 
     @contextmanager
     def _deadline(self, seconds: float) -> Iterator[None]:
-        """A thread cannot be interrupted: whoever waits for it cuts the connection in time."""
+        """A thread cannot be interrupted: the coroutine that waits for it cuts the connection."""
         self._give_up_at = time.monotonic() + seconds
         yield
 

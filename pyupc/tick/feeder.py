@@ -1,4 +1,4 @@
-"""The feed beside a tick: a process that is started where nobody feeds, and again when it dies."""
+"""The feed of a tick: a process, started where no other feeds, and again when it dies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pyupc.runtime.outage import Outage
 
 logger = logging.getLogger("pyupc.tick")
 
-# How often to see whether somebody else's feed is still there.
+# Seconds from one look for symbols without a feed to the next.
 LOOK_SECONDS = 5.0
 STEADY_SECONDS = 60.0
 END_SECONDS = 5.0
@@ -50,7 +50,7 @@ class _Child:
                     pipe.close()
 
     def _listen(self, lines: IO[str]) -> None:
-        """Its log is ours; the error that it ends with is kept."""
+        """Its log becomes ours; the error that it ends with is kept."""
         for line in lines:
             if found := _LOG_LINE.fullmatch(line.rstrip("\n")):
                 level = logging.getLevelNamesMapping().get(found[1], logging.ERROR)
@@ -63,7 +63,7 @@ class _Child:
 class Feeder:
     """Keeps symbols fed from an exchange. `tend` is called once a round, `end` at the end.
 
-    `unfed` says which of the symbols nobody feeds, its own processes included.
+    `unfed` returns the symbols that no process feeds, its own included.
     """
 
     def __init__(
@@ -91,10 +91,10 @@ class Feeder:
             each_reason=True,
         )
         self.refusal: PyupcError | None = None
-        """Why the last process that ended did so, if it said why."""
+        """The error of the last process that ended with one."""
 
     def tend(self) -> None:
-        """See to processes that have died, and to symbols that nobody feeds."""
+        """Restart processes that have died, and feed symbols that no process feeds."""
         for child in [each for each in self._children if each.process.poll() is not None]:
             self._children.remove(child)
             self._bury(child)
@@ -140,7 +140,7 @@ class Feeder:
             # Ctrl-C is for the tick, which ends the feed after its last round.
             start_new_session=True,
         )
-        logger.info("the feed of %s from %s is started", " and ".join(symbols), self._exchange)
+        logger.info("feed of %s from %s started", " and ".join(symbols), self._exchange)
         return _Child(process, frozenset(symbols), self._now())
 
     def _bury(self, child: _Child) -> None:
@@ -152,7 +152,7 @@ class Feeder:
         words = child.last_words.get("pyupc")
         if words is not None:
             self.refusal = PyupcError(words, child.last_words.get("hint"))
-        text = f"the feed has ended with exit code {code}: {words or 'it does not say why'}"
+        text = f"the feed ended with exit code {code}: {words or 'no reason given'}"
         if text != self._logged:
-            logger.error("%s; it is started again", text)
+            logger.error("%s; restarting it", text)
             self._logged = text

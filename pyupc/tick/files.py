@@ -1,4 +1,4 @@
-"""The JSON files: each is complete or as it was before, whatever fails, and none goes back."""
+"""The JSON files: each is complete or as before, whatever fails, and none goes back in time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATUS_FILE = "upc_status.json"
 
 _LEFT_BEHIND_SECONDS = 60.0
 
-# How often a file is begun anew that was taken away between its making and its renaming.
+# Attempts at a file that was removed between its making and its renaming.
 _ATTEMPTS = 3
 
 # A status from further in the future was written by another clock.
@@ -35,10 +35,10 @@ def file_name(symbol: str, document: str) -> str:
 
 @dataclass
 class Folder:
-    """Where the files of all symbols go.
+    """The folder of the files of all symbols.
 
     `rank` is that of a state, 0 for the best. `failed` counts the files that could not be written,
-    `problem` says what is the matter now. Two threads may use it.
+    `problem` is the current one. Two threads may use it.
     """
 
     path: Path
@@ -60,11 +60,11 @@ class Folder:
 
     @property
     def lock_problem(self) -> str | None:
-        """Why nothing keeps another process from putting an older tick over a newer one."""
+        """The reason why another process may put an older tick over a newer one."""
         return self._lock.problem
 
     def problem_of(self, symbol: str) -> str | None:
-        """What is the matter with the files of a symbol, or with those that speak of all."""
+        """The problem of the files of a symbol, or of the file of all."""
         with self._mutex:
             return next(
                 (text for (owner, _), text in self._problems.items() if owner in (symbol, None)),
@@ -108,7 +108,7 @@ class Folder:
         return newest
 
     def rewrite(self, symbol: str | None, name: str, text: str, new: Standing) -> None:
-        """Replace a file by what it says now that it is older, unless there is a newer one."""
+        """Replace a file by its older state, unless there is a newer one."""
         self._try(symbol, name, text, new.mark, new.born, new.aged)
 
     def write_status(self, text: str, born: float | None = None) -> None:
@@ -175,7 +175,7 @@ class Folder:
             try:
                 return self._write(name, content, *how)
             except FileNotFoundError:
-                # Somebody has removed the folder, or this process was stopped and fenced off.
+                # The folder was removed, or this process was stopped and fenced off.
                 self.path.mkdir(parents=True, exist_ok=True)
         return self._write(name, content, *how)
 
@@ -258,7 +258,7 @@ def _identity(status: os.stat_result) -> tuple[int, int, int]:
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
-    """A disk that becomes full takes a part first, and says so only afterwards."""
+    """A disk that becomes full takes a part first, and reports it only afterwards."""
     rest = memoryview(content)
     while rest:
         written = os.write(descriptor, rest)

@@ -20,13 +20,13 @@ class FolderLock:
     """Held while a file is compared with what is to replace it, and replaced.
 
     It must not be waited for without end: its holder may have been stopped by SIGSTOP, or with its
-    whole container, and whoever reads the folder wants the next tick. So after a while the lock is
+    whole container, and readers of the folder want the next tick. So after a while the lock is
     broken: its file is replaced by a new one, which is locked instead, and what the former holder
     has prepared is removed before anything else is done. When that process goes on its rename
     finds no file, and it begins anew: it takes the new lock and compares again. Nothing that it
     compared before it was stopped can have an effect.
 
-    Where the file system has no locks, or the file may not be opened, `problem` says so and the
+    Where the file system has no locks, or the file may not be opened, `problem` reports it and the
     work is done without: what an older tick may then replace is put right by the next one.
     """
 

@@ -1,4 +1,4 @@
-"""What the process tells about itself: `upc_status.json`, and its own problems to the database."""
+"""Status of the process: `upc_status.json`, and its own problems, reported to the database."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Health:
                 try:
                     self.session.report_problem(symbol, self.job.holder, problem)
                 except PyupcError as error:
-                    # Whatever stops this stops more than this, which is told elsewhere.
+                    # What stops this stops more than this, which is logged elsewhere.
                     logger.debug("a problem cannot be reported: %s", error.message)
                 else:
                     self._reported[symbol] = problem

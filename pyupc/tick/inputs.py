@@ -43,7 +43,7 @@ def wait_for_prices(
             unfed = session.unfed(symbols, job.feed) if feeder.refusal else ()
         except Busy as problem:
             report.lost(problem)
-            # What cannot be seen is not missing yet.
+            # Prices that cannot be read are not missing yet.
             began = clock.monotonic()
             if stop.wait(_LOOK_SECONDS):
                 return False
@@ -57,7 +57,7 @@ def wait_for_prices(
             raise feeder.refusal
         if waited >= job.patience:
             if priced:
-                # What the exchange does not list is left out; the others are ticked.
+                # Symbols that the exchange does not list are left out; the others are ticked.
                 return True
             raise PyupcError(
                 f"{job.feed} cannot be reached: no price of "

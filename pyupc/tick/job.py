@@ -1,4 +1,4 @@
-"""What a run of `pyupc tick` is told to do, and what came of it."""
+"""The job of a run of `pyupc tick`, and its outcome."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pyupc.tick.session import Tick
 # Feeds that need no process beside the tick.
 STORED = ("replay", "simulated", "database")
 
-# What a tick may be late by before another process takes over. With it, a first tick of the one
+# Delay of a tick before another process takes over. With it, a first tick of the one
 # that takes over at 1 Hz comes within two seconds of the last one of its predecessor.
 LATE_SECONDS = 0.75
 
 
 def _name_of_this_process() -> str:
-    """Names the process to whoever finds its lease; process ids alone repeat in containers."""
+    """A name for the lease; process ids alone repeat in containers."""
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return f"{socket.gethostname()}:{os.getpid()} since {since} ({os.urandom(3).hex()})"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to do. No symbols: all that are registered.
+    """Options of a run. No symbols: all that are registered.
 
     `replay_from` and `speed` are for the feed replay, `seed` is for simulated. A feed that is an
     exchange has `patience` seconds to bring a first price. With `standby` the right to tick is
@@ -56,7 +56,7 @@ class Job:
 
     @property
     def statement_limit(self) -> float:
-        """How long a tick may take before the server is told to give it up."""
+        """The statement_timeout of a tick, in seconds."""
         return max(5.0, 5 * self.interval)
 
     @property

@@ -1,4 +1,4 @@
-"""When a round begins: pure timing, without a clock of its own."""
+"""Timing of rounds, without a clock of its own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Rounds:
     """Rounds at start + k * interval; iterating yields each k when its time has come.
 
     A round whose time passes while an earlier one still runs, or while the machine sleeps, is
-    skipped and counted in `missed`. `wait` sleeps for so many seconds, or less, and says whether
-    to stop; it is asked after every round.
+    skipped and counted in `missed`. `wait` sleeps for so many seconds, or less, and returns
+    true if it is time to stop; it is called after every round.
     """
 
     interval: float

@@ -9,7 +9,7 @@ from pyupc.tick.files import Folder
 from pyupc.tick.layout import SNAPSHOT
 from pyupc.tick.marks import Mark
 from pyupc.tick.session import Published, Session, Tick
-from pyupc.tick.stale_documents import Aging
+from pyupc.tick.stale_documents import StaleDocuments
 
 
 class Publisher:
@@ -22,18 +22,23 @@ class Publisher:
     """
 
     def __init__(
-        self, session: Session, folder: Folder, aging: Aging, *, with_snapshot: bool = False
+        self,
+        session: Session,
+        folder: Folder,
+        stale: StaleDocuments,
+        *,
+        with_snapshot: bool = False,
     ) -> None:
         self._session = session
         self._folder = folder
-        self._aging = aging
+        self._stale = stale
         self._with_snapshot = with_snapshot
 
     def publish(self, symbol: str, found: Tick | Published, born: float) -> None:
-        """`born` is when the tick was, by the clock of the folder's aging."""
+        """`born` is when the tick was, by the clock of the stale documents."""
         if found.limits is not None:
-            self._aging.rules = self._aging.rules.limited(found.limits)
-        rules = self._aging.rules
+            self._stale.rules = self._stale.rules.limited(found.limits)
+        rules = self._stale.rules
         documents = rules.in_files(found.documents() | self._snapshot(symbol), found.state)
         mark = Mark(found.tick_id, rules.rank(found.state), found.valid_until)
         newer = self._folder.write(symbol, documents, mark, born)
@@ -55,33 +60,38 @@ class Mirror:
     """Keeps the folder of a process that stands by as current as that of the one that ticks."""
 
     def __init__(
-        self, session: Session, folder: Folder, aging: Aging, *, with_snapshot: bool = False
+        self,
+        session: Session,
+        folder: Folder,
+        stale: StaleDocuments,
+        *,
+        with_snapshot: bool = False,
     ) -> None:
         self._session = session
         self._folder = folder
-        self._aging = aging
-        self._publisher = Publisher(session, folder, aging, with_snapshot=with_snapshot)
+        self._stale = stale
+        self._publisher = Publisher(session, folder, stale, with_snapshot=with_snapshot)
         self._known: dict[str, int] = {}
 
     def begin(self) -> None:
-        """Whatever is in the folder, everything is written again."""
+        """Write everything again, no matter what is in the folder."""
         self._known.clear()
 
     def rebuilt(self) -> None:
-        """The functions are new ones, and so may be what they say of documents."""
-        self._aging.rules = self._session.document_rules()
+        """Read the rules anew: rebuilt functions may have others."""
+        self._stale.rules = self._session.document_rules()
 
     def lost(self, symbols: Sequence[str], problem: PyupcError) -> None:
-        """Documents that get no successor any more say why."""
+        """Let documents that get no successor any more give the reason."""
         reason = f"the database is lost: {problem.message}"
-        self._aging.explain(dict.fromkeys(symbols, reason))
+        self._stale.explain(dict.fromkeys(symbols, reason))
 
     def look(self, symbols: Sequence[str]) -> None:
         """Write what has changed. Raises ConnectionLost, or PyupcError for any other refusal."""
-        asked_at = self._aging.now()
+        asked_at = self._stale.now()
         known = {symbol: self._known.get(symbol, 0) for symbol in symbols}
         for found in self._session.published(known):
             self._publisher.publish(found.symbol, found, asked_at - found.age_seconds)
             if self._folder.problem_of(found.symbol) is None:
                 self._known[found.symbol] = found.tick_id
-        self._aging.explain({})
+        self._stale.explain({})

@@ -1,4 +1,4 @@
-"""Where in the stored candles a replay begins."""
+"""The beginning of a replay in the stored candles."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ class Replay:
         return self._starts[symbol]
 
     def forget(self) -> None:
-        """Whoever ticks from now on begins anew."""
+        """Begin anew with the next tick."""
         self._at = None
         self._starts.clear()

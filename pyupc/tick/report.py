@@ -41,7 +41,7 @@ class View(Protocol):
 
 @dataclass
 class Durations:
-    """How long ticks took, in milliseconds."""
+    """Durations of ticks, in milliseconds."""
 
     values: list[float] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""What becomes of documents that get no successor, as SQL says it in upc.document_rules."""
+"""Rules for documents that get no successor, from upc.document_rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-# A key that nobody has registered is one that may be traded on.
+# A key that is not registered counts as one that may be traded on.
 _UNREGISTERED = "difference"
 
 
@@ -48,7 +48,7 @@ class Rules:
         return self.states.index(state) if state in self.states else len(self.states) - 1
 
     def instant(self, name: str, document: Mapping[str, Any]) -> datetime | None:
-        """The instant that a document speaks of, if it says so."""
+        """The instant of a document, if it has one."""
         for path, kind in self.documents.get(name, {}).items():
             if kind == "instant":
                 try:
@@ -59,7 +59,7 @@ class Rules:
         return None
 
     def aged(self, name: str, text: str, state: str, problem: str, *, is_file: bool = False) -> str:
-        """The document as it is to be read from `state` on; a state that is worse already stays.
+        """The document from `state` on; a state that is worse already stays.
 
         `is_file`: as consumers of the predecessor want it.
         """
@@ -67,7 +67,7 @@ class Rules:
         walk = _Walk(self, self.documents.get(name, {}), state, is_file)
         found: dict[str, Any] = walk.object(document, "")
         if state == "warn" and (at := self.instant(name, document)) is not None:
-            # It is what it says for that much longer.
+            # It stays as it is for that much longer.
             until = at + timedelta(seconds=self.limits[self.rank(state)])
             for path, kind in self.documents[name].items():
                 if kind == "until":

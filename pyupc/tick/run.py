@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
 from pyupc.runtime.clock import SYSTEM, Clock
-from pyupc.runtime.clocks import Clocks
+from pyupc.runtime.clock_check import ClockCheck
 from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.stop import Stop, Waiting
 from pyupc.runtime.systemd import Notifier
@@ -23,7 +23,7 @@ from pyupc.tick.replay import Replay
 from pyupc.tick.report import Report, View
 from pyupc.tick.rules import Rules
 from pyupc.tick.session import HeldByAnother, Session, Tick, TickArguments
-from pyupc.tick.stale_documents import Aging, Keeper
+from pyupc.tick.stale_documents import Keeper, StaleDocuments
 from pyupc.tick.standby import Standby
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def run(job: Job, view: View | None = None) -> Outcome:
                 return Outcome({}, stop.exit_code)
             folder = Folder(job.out, rules.rank)
             folder.prepare()
-            aging = Aging(folder, rules)
-            with Keeper(aging):
-                return _Run(job, session, folder, aging, stop, view, notifier).run()
+            stale = StaleDocuments(folder, rules)
+            with Keeper(stale):
+                return _Run(job, session, folder, stale, stop, view, notifier).run()
         finally:
             notifier.stopping()
             session.close()
@@ -78,7 +78,7 @@ class _Run:
         job: Job,
         session: Session,
         folder: Folder,
-        aging: Aging,
+        stale: StaleDocuments,
         stop: Stop,
         view: View | None,
         notifier: Notifier,
@@ -93,10 +93,10 @@ class _Run:
         self._clock = clock
         self._report = Report(clock.monotonic, job.feed, job.interval)
         self._rounds = Rounds(job.interval, clock.monotonic, stop.wait, job.count)
-        self._health = Health(job, session, folder, clock.monotonic, lambda: aging.rules)
-        self._aging = aging
-        self._publisher = Publisher(session, folder, aging, with_snapshot=job.legacy_layout)
-        self._clocks = Clocks(clock.monotonic, clock.wall)
+        self._health = Health(job, session, folder, clock.monotonic, lambda: stale.rules)
+        self._stale = stale
+        self._publisher = Publisher(session, folder, stale, with_snapshot=job.legacy_layout)
+        self._clocks = ClockCheck(clock.monotonic, clock.wall)
         self._retention = Retention(
             session.delete_expired, job.retention_seconds, job.interval, clock.monotonic
         )
@@ -122,7 +122,7 @@ class _Run:
             Mirror(
                 self._session,
                 self._folder,
-                self._aging,
+                self._stale,
                 with_snapshot=self._job.legacy_layout,
             ),
             self._health,
@@ -229,7 +229,7 @@ class _Run:
                 failing[symbol] = error
         # A symbol asked for by name must tick at once; of all that are registered, or of what an
         # exchange may not list, one must.
-        # What is busy is waited for, and does not refuse.
+        # A busy database is waited for: that is no refusal.
         refusals = [each for each in failing.values() if not isinstance(each, Busy)]
         if may_refuse and refusals and (self._has_to_tick or not ticks):
             raise refusals[0]
@@ -239,7 +239,7 @@ class _Run:
     def _tick(self, symbol: str, k: int) -> Tick:
         job = self._job
         began = self._clock.monotonic()
-        born = self._aging.now()
+        born = self._stale.now()
         last = self._ticked_at.get(symbol)
         arguments = TickArguments(
             symbol,
@@ -277,10 +277,10 @@ class _Run:
     def _after(
         self, symbols: tuple[str, ...], failing: dict[str, PyupcError], feeder: Feeder | None
     ) -> None:
-        """What a round leaves to be told, and what there is time for until the next one."""
+        """Report on the round, and do what there is time for until the next one."""
         for symbol, problem in failing.items():
             self._report.failed(symbol, problem)
-        self._aging.explain({symbol: error.message for symbol, error in failing.items()})
+        self._stale.explain({symbol: error.message for symbol, error in failing.items()})
         states = self._report.states
         missing = {name: failing[name] for name in self._must_tick(symbols) if name in failing}
         self._health.round(states, missing, self._clocks.problem)
@@ -295,7 +295,7 @@ class _Run:
         if feeder is not None:
             feeder.tend()
         if self._revision.tend():
-            self._aging.rules = self._session.document_rules()
+            self._stale.rules = self._session.document_rules()
         self._retention.tend(self._rounds.left())
 
     @property
@@ -314,7 +314,7 @@ class _Run:
         self._notifier.status(f"the database is lost: {problem.message}")
 
         reason = f"the database is lost: {problem.message}"
-        self._aging.explain(dict.fromkeys(symbols, reason))
+        self._stale.explain(dict.fromkeys(symbols, reason))
 
         def meanwhile() -> None:
             self._health.lost(problem.message, symbols)

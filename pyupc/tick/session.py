@@ -1,4 +1,4 @@
-"""What the tick asks of the database: each question is a call of one function, or one look."""
+"""Statements of the tick: each calls one function, or reads one table."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class TickArguments:
 
 
 class Lease(NamedTuple):
-    """Who has the right to tick a symbol; `is_expired` by the server's clock."""
+    """The right to tick a symbol, and its holder; `is_expired` by the server's clock."""
 
     symbol: str
     holder: str
@@ -154,7 +154,7 @@ class Session(WatchedConnection):
         return tuple(row[0] for row in self.fetch(query, (list(symbols), exchange)))
 
     def priced(self, symbols: Sequence[str], exchange: str, within: timedelta) -> tuple[str, ...]:
-        """Those of the symbols of which the exchange has said a price that lately."""
+        """Those of the symbols that have a price from the exchange that is as new as that."""
         query = (
             "SELECT s.symbol FROM unnest(%s::text[]) AS s (symbol) WHERE EXISTS ("
             " SELECT FROM upc_data.price AS p WHERE p.symbol = s.symbol"
@@ -169,7 +169,7 @@ class Session(WatchedConnection):
         return at
 
     def replay_start(self, symbol: str, at: datetime) -> datetime:
-        """Where a replay that begins at `at` begins by default."""
+        """The default beginning of a replay that starts at `at`."""
         query = "SELECT upc.replay_start(symbol => %s::text, at => %s::timestamptz)"
         start: datetime = self.fetch(query, (symbol, at))[0][0]
         return start
@@ -188,7 +188,7 @@ class Session(WatchedConnection):
         return [Lease(*row) for row in self.fetch(query, (list(symbols),))]
 
     def break_lease(self, lease: Lease) -> bool:
-        """Take the right from one who has not renewed it; false if he has in the meantime."""
+        """Take the right from a process that has not renewed it; false if it just has."""
         query = (
             "SELECT upc.break_lease(symbol => %s::text, holder => %s::text,"
             " expires_at => %s::timestamptz)"
@@ -214,7 +214,7 @@ class Session(WatchedConnection):
         return str(self.fetch(query, (symbol,))[0][0])
 
     def document_rules(self) -> Rules:
-        """What becomes of documents that get no successor, with the limits in force."""
+        """Rules for documents that get no successor, with the limits in force."""
         return Rules.read(self.fetch("SELECT upc.document_rules()")[0][0])
 
     def release(self, symbols: Sequence[str], holder: str) -> None:
@@ -232,7 +232,7 @@ class Session(WatchedConnection):
         return document
 
     def report_problem(self, symbol: str, holder: str, problem: str | None) -> None:
-        """Let whoever asks the database for the status know what fails here."""
+        """Show in the status what fails here."""
         query = (
             "SELECT upc.report_problem(symbol => %s::text, holder => %s::text, problem => %s::text)"
         )

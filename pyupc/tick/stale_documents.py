@@ -1,4 +1,4 @@
-"""Documents that get no successor: they grow old in the folder, and say so."""
+"""Documents that get no successor: they are rewritten as they grow old."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _STATUS = "status"
 
 
 def boot_clock() -> float:
-    """A clock that nobody puts, and that goes on while the machine sleeps, where there is one."""
+    """A clock that is never set, and that goes on while the machine sleeps, where there is one."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
 
 
 @dataclass
-class Aging:
-    """Rewrites the files of a folder whose time is over, whoever wrote them.
+class StaleDocuments:
+    """Rewrites the files of a folder whose time is over, of any process.
 
     How old a document is that this process wrote it knows by a clock of its own, which no
     adjustment of the machine's or the server's moves. Of another one the instants in the document
@@ -47,7 +47,7 @@ class Aging:
     _reasons: dict[str, str] = field(default_factory=dict)
 
     def explain(self, reasons: Mapping[str, str]) -> None:
-        """Why there is no newer tick, by symbol."""
+        """Set the reason why there is no newer tick, by symbol."""
         self._reasons = dict(reasons)
 
     def tend(self) -> None:
@@ -58,7 +58,7 @@ class Aging:
             try:
                 self._look(name, document)
             except Exception as error:
-                # Somebody else's file: it must not keep ours from growing old.
+                # A stranger's file must not keep ours from growing old.
                 logger.debug("%s cannot be aged: %r", name, error)
 
     def _look(self, name: str, document: str) -> None:
@@ -133,8 +133,8 @@ class Keeper:
     A process that was stopped finds its files old before it does anything else, within a look.
     """
 
-    def __init__(self, aging: Aging) -> None:
-        self._aging = aging
+    def __init__(self, stale: StaleDocuments) -> None:
+        self._stale = stale
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pyupc files", daemon=True)
 
@@ -145,10 +145,10 @@ class Keeper:
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join()
-        self._aging.tend()
+        self._stale.tend()
 
     def _run(self) -> None:
         # They interrupt what the main thread waits for.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while not self._end.wait(LOOK_SECONDS):
-            self._aging.tend()
+            self._stale.tend()

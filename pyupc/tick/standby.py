@@ -1,4 +1,4 @@
-"""A process that waits for the right to tick, and when the one that has it counts as gone."""
+"""Standing by: a process waits for the right to tick until its holder counts as gone."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _SLACK_SECONDS = LOOK_SECONDS + 0.1
 
 @dataclass
 class Watch:
-    """Tells from successive looks at the leases which of them are over.
+    """Judges by successive looks at the leases which of them are over.
 
     A lease is over that had expired when the watch began, or that has not changed for its whole
     length. That is measured by our own clock: the server's may jump, in either way, under a holder
-    that ticks on. Time in which nobody could see, or renew, does not count.
+    that ticks on. Time in which no process could look, or renew, does not count.
     """
 
     now: Callable[[], float]
     is_late: bool = False
-    """Whether a lease was not renewed when its holder's next tick was due."""
+    """True if a lease was not renewed when its holder's next tick was due."""
     _since: dict[str, tuple[tuple[str, datetime], float]] = field(default_factory=dict)
     _looked_at: float | None = None
 
@@ -74,7 +74,7 @@ class Watch:
 
 
 class Standby:
-    """Waits until nobody has the right to tick any of the symbols."""
+    """Waits until no process has the right to tick any of the symbols."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Standby:
         self._clock = clock
 
     def wait(self, symbols: Sequence[str]) -> bool | None:
-        """Whether another process had to be waited for; None if a signal came first.
+        """True if another process had to be waited for; None if a signal came first.
 
         Several may come out of this at once: the first tick of one of them succeeds.
         """
@@ -115,7 +115,7 @@ class Standby:
                 self._mirror.look(symbols)
                 self._health.stand_by(symbols)
             except Busy as error:
-                # Who cannot read the leases does not know that they stand, nor that they do not.
+                # Leases that cannot be read may stand, or not.
                 watch.interrupt()
                 self._mirror.lost(symbols, error)
                 self._report.lost(error)
@@ -139,5 +139,5 @@ class Standby:
                 return None
 
     def _break(self, leases: Sequence[Lease]) -> bool:
-        """Whether none is left that a tick would meet. All have been found to be over."""
+        """True if none is left that a tick would meet. All have been found to be over."""
         return all(lease.is_expired or self._session.break_lease(lease) for lease in leases)

@@ -45,7 +45,7 @@ _LIMITS = {
 
 
 def reading(dsn: str) -> str:
-    """The connection string of a session that can only read, whatever the user's options say."""
+    """The connection string of a session that can only read, with any options of the user."""
     parameters = conninfo_to_dict(
         watchful(with_search_path(dsn), SILENT_SECONDS, CONNECT_TIMEOUT_SECONDS)
     )
@@ -94,7 +94,7 @@ class Database:
     def __init__(self, dsn: str, connections: int = CONNECTIONS) -> None:
         self._conninfo = reading(dsn)
         self.outdated: SchemaOutOfDate | None = None
-        """Why nothing is asked any more, once the schema is another one."""
+        """The reason why nothing is asked any more, once the schema is another one."""
         self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
             self._conninfo,
             # Functions are rebuilt under a running server: nothing is prepared that could be stale.
@@ -119,7 +119,7 @@ class Database:
     async def rows(
         self, query: str, parameters: Sequence[Any] = (), *, seconds: float = QUICK_SECONDS
     ) -> list[Row]:
-        """Rows of one statement; DatabaseUnreachable if nobody answers, else psycopg's error.
+        """Rows of one statement; DatabaseUnreachable without an answer, else psycopg's error.
 
         SchemaOutOfDate once the schema has become one that this program was not written for.
         """

@@ -25,7 +25,7 @@ from pyupc.tick.mirror import Publisher
 from pyupc.tick.rules import Rules
 from pyupc.tick.run import run
 from pyupc.tick.session import Session, Tick
-from pyupc.tick.stale_documents import Aging
+from pyupc.tick.stale_documents import StaleDocuments
 from tests.support.market import WRITTEN, Document, fill, read
 from tests.support.ticking import home_of_its_own, in_place, kill_server, until
 
@@ -225,7 +225,7 @@ class Scene:
         self.folder = Folder(folder, rules.rank)
         # The machine's clock stands where the documents say that it is.
         self.instant = datetime.fromisoformat(documents["strike_table"]["last_updated"])
-        self.aging = Aging(self.folder, rules, lambda: self.time, self.wall)
+        self.stale_documents = StaleDocuments(self.folder, rules, lambda: self.time, self.wall)
         self.documents = documents
 
     def wall(self) -> float:
@@ -268,12 +268,12 @@ Documents = dict[str, dict[str, Any]]
 def test_the_files_grow_old_once_each(tmp_path: Path, documents: Documents, rules: Rules) -> None:
     scene = Scene(tmp_path, documents, rules)
     scene.tick()
-    scene.aging.explain({"BTC": "the database is lost"})
+    scene.stale_documents.explain({"BTC": "the database is lost"})
     seen = []
     for age in range(0, 90, 5):
         scene.time = 100.0 + age
         before = os.stat(tmp_path / "btc_watchlist.json").st_ino
-        scene.aging.tend()
+        scene.stale_documents.tend()
         is_new = os.stat(tmp_path / "btc_watchlist.json").st_ino != before
         [state] = scene.states()
         for name in WRITTEN:
@@ -290,7 +290,7 @@ def test_the_files_grow_old_once_each(tmp_path: Path, documents: Documents, rule
     assert read(tmp_path, "BTC", "strike_table")["strikes"] == []
     # A tick at last: all is as it was.
     assert scene.tick(2) is None
-    scene.aging.tend()
+    scene.stale_documents.tend()
     assert scene.states() == {"fresh"}
     assert "problem" not in read(tmp_path, "BTC", "strike_table")
 
@@ -301,11 +301,11 @@ def test_a_tick_that_was_late_itself_grows_older(
     scene = Scene(tmp_path, documents, rules)
     scene.tick(state="warn")
     scene.time += 20
-    scene.aging.tend()
+    scene.stale_documents.tend()
     until = datetime.fromisoformat(read(tmp_path, "BTC", "strike_table")["valid_until"])
     assert (scene.states(), until) == ({"warn"}, scene.instant + timedelta(seconds=30))
     scene.time += 20
-    scene.aging.tend()
+    scene.stale_documents.tend()
     assert scene.states() == {"stale"}
 
 
@@ -317,7 +317,7 @@ def test_files_of_symbols_that_nobody_ticks_any_more_grow_old(
     (tmp_path / "btc_watchlist.json").write_text("no JSON")
     (tmp_path / "other.json").write_text("[]")
     later = Scene(tmp_path, documents, rules, at=200.0)
-    later.aging.tend()
+    later.stale_documents.tend()
     assert later.states("ETH") == {"halted"}
     assert read(tmp_path, "ETH", "live_probabilities")["tick_id"] == 7
     assert (tmp_path / "btc_legacy_strike_table.json").read_text() == '{"strikes": [1]}'
@@ -340,11 +340,11 @@ def test_a_clock_that_differs_does_not_make_files_old(
             for name in WRITTEN:
                 path = tmp_path / f"btc_{name}.json"
                 os.utime(path, (other.wall(), other.wall()))
-        other.aging.tend()
+        other.stale_documents.tend()
         assert writer.states() == {"fresh"}
     for age, state in ((14, "fresh"), (16, "warn"), (31, "stale"), (61, "halted")):
         other.time = 159.0 + age
-        other.aging.tend()
+        other.stale_documents.tend()
         assert other.states() == {state}
 
 
@@ -353,7 +353,7 @@ def test_limits_that_are_in_force_count(tmp_path: Path, documents: Documents, ru
     scene.tick()
     for age, state in ((1.9, "fresh"), (2.1, "warn"), (4.1, "stale"), (6.1, "halted")):
         scene.time = 100.0 + age
-        scene.aging.tend()
+        scene.stale_documents.tend()
         assert scene.states() == {state}
 
 
@@ -369,9 +369,9 @@ def test_a_file_that_cannot_be_written_is_tried_again(
             raise OSError(errno.ENOSPC, "full")
 
         patch.setattr(os, "replace", replace)
-        scene.aging.tend()
+        scene.stale_documents.tend()
         assert scene.folder.problem is not None
-    scene.aging.tend()
+    scene.stale_documents.tend()
     assert scene.states() == {"warn"}
     assert scene.folder.problem is None
 
@@ -392,7 +392,7 @@ def test_an_older_tick_never_replaces_a_newer_one(
     # Nor does what has become of it in the meantime, whoever finds it old.
     for scene in (first, second):
         scene.time += 35
-        scene.aging.tend()
+        scene.stale_documents.tend()
         assert (scene.states(), scene.numbers()) == ({"stale"}, {6})
     assert second.tick(6) is None or second.states() == {"stale"}
     assert second.states() == {"stale"}
@@ -409,7 +409,7 @@ def test_a_tick_that_is_written_while_its_predecessor_is_aged_stays(
         folder.mkdir()
         slow, quick = Scene(folder, documents, rules), Scene(folder, documents, rules)
         quick.tick(1)
-        slow.aging.tend()
+        slow.stale_documents.tend()
         slow.time = quick.time = 120.0
         plain = getattr(slow.folder, place)
 
@@ -418,7 +418,7 @@ def test_a_tick_that_is_written_while_its_predecessor_is_aged_stays(
             return plain(*arguments)
 
         monkeypatch.setattr(slow.folder, place, late)
-        slow.aging.tend()
+        slow.stale_documents.tend()
         assert (quick.states(), quick.numbers()) == ({"fresh"}, {2})
 
 
@@ -428,7 +428,7 @@ def test_of_another_database_a_later_number_says_nothing(
     scene = Scene(tmp_path, documents, rules)
     scene.tick(900)
     session = Ticks({5})
-    publisher = Publisher(session, scene.folder, scene.aging)
+    publisher = Publisher(session, scene.folder, scene.stale_documents)
     text = json.dumps({"state": "fresh", "tick_id": 5, "valid_until": "2026"})
     tick = Tick(5, "fresh", 1.0, None, "f", text, text, text, text, valid_until="2026")
     publisher.publish("BTC", tick, scene.time)

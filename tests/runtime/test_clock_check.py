@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from pyupc.runtime.clocks import Clocks
+from pyupc.runtime.clock_check import ClockCheck
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Time:
     server: float = 0.0
 
     def __post_init__(self) -> None:
-        self.clocks = Clocks(lambda: self.passed, lambda: 1e9 + self.passed + self.machine)
+        self.clocks = ClockCheck(lambda: self.passed, lambda: 1e9 + self.passed + self.machine)
 
     def rounds(self, number: int) -> list[str | None]:
         """The problem after each."""

@@ -15,10 +15,10 @@ STEADY_SECONDS = 60.0
 
 
 @dataclass
-class Clocks:
-    """`look` after every round; nothing here changes what the loop does.
+class ClockCheck:
+    """A check after every round, by `look`; it changes nothing in the loop.
 
-    `problem` says what is the matter now.
+    `problem` is the current one, None while the clocks agree.
     """
 
     monotonic: Callable[[], float]
@@ -29,7 +29,7 @@ class Clocks:
     _moved_at: float = 0.0
 
     def look(self, server: float | None) -> None:
-        """`server` is what the server's clock has just said, in seconds since 1970, if known."""
+        """Compare; `server` is the time of the server's clock just now, in seconds since 1970."""
         now, wall = self.monotonic(), self.wall()
         jump = self._jump(now, wall - now)
         if abs(jump) > APART_SECONDS:
@@ -48,7 +48,7 @@ class Clocks:
         self.problem = problem
 
     def _jump(self, now: float, offset: float) -> float:
-        """How far the machine's clock is from where the seconds since the start would have it."""
+        """The distance of the machine's clock from the seconds counted since the start."""
         if self._base is None:
             self._base = self._offset = offset
         if abs(offset - self._offset) > APART_SECONDS:
