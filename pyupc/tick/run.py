@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
 from pyupc.runtime.clock import SYSTEM, Clock
-from pyupc.runtime.clock_check import ClockCheck
 from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.stop import Stop, Waiting
 from pyupc.runtime.systemd import Notifier
@@ -17,20 +15,17 @@ from pyupc.tick.health import Health
 from pyupc.tick.job import STORED, Job, Outcome
 from pyupc.tick.loop import Rounds
 from pyupc.tick.maintenance import Retention, Revision
-from pyupc.tick.mirror import Mirror, Publisher
+from pyupc.tick.mirror import Mirror
 from pyupc.tick.reconnect import patiently, reconnect
-from pyupc.tick.replay import Replay
 from pyupc.tick.report import Report, View
 from pyupc.tick.rules import Rules
-from pyupc.tick.session import HeldByAnother, Session, Tick, TickArguments
+from pyupc.tick.session import HeldByAnother, Session, Tick
 from pyupc.tick.stale_documents import Keeper, StaleDocuments
 from pyupc.tick.standby import Standby
+from pyupc.tick.ticker import Ticker
 
 if TYPE_CHECKING:
     from pyupc.tick.feeder import Feeder
-
-# The server's clock is not compared by an answer that took longer.
-_PROMPT_SECONDS = 1.0
 
 
 def run(job: Job, view: View | None = None) -> Outcome:
@@ -95,14 +90,11 @@ class _Run:
         self._rounds = Rounds(job.interval, clock.monotonic, stop.wait, job.count)
         self._health = Health(job, session, folder, clock.monotonic, lambda: stale.rules)
         self._stale = stale
-        self._publisher = Publisher(session, folder, stale, with_snapshot=job.legacy_layout)
-        self._clocks = ClockCheck(clock.monotonic, clock.wall)
+        self._ticker = Ticker(job, session, stale, self._report, notifier, clock)
         self._retention = Retention(
             session.delete_expired, job.retention_seconds, job.interval, clock.monotonic
         )
         self._revision = Revision(session.check, clock.monotonic)
-        self._replay = Replay(job, session)
-        self._ticked_at: dict[str, float] = {}
         self._ticks: dict[str, Tick] = {}
 
     def run(self) -> Outcome:
@@ -159,8 +151,7 @@ class _Run:
         """
         feeder = self._feeder(symbols)
         reason = "the process has ended"
-        self._replay.forget()
-        self._ticked_at.clear()
+        self._ticker.forget()
         try:
             if feeder is None or is_successor or self._is_fed(feeder, symbols):
                 self._loop(symbols, feeder, is_successor)
@@ -222,7 +213,7 @@ class _Run:
         # In one order everywhere: of two that would take over, one gets the first symbol.
         for symbol in sorted(symbols):
             try:
-                ticks[symbol] = self._tick(symbol, k)
+                ticks[symbol] = self._ticker.tick(symbol, k)
             except (HeldByAnother, SchemaOutOfDate):
                 raise
             except PyupcError as error:
@@ -236,44 +227,6 @@ class _Run:
         self._ticks = {symbol: ticks[symbol] for symbol in symbols if symbol in ticks}
         return failing
 
-    def _tick(self, symbol: str, k: int) -> Tick:
-        job = self._job
-        began = self._clock.monotonic()
-        born = self._stale.now()
-        last = self._ticked_at.get(symbol)
-        arguments = TickArguments(
-            symbol,
-            job.feed,
-            job.holder,
-            job.lease,
-            job.every,
-            self._replay.start(symbol),
-            timedelta(seconds=k * job.interval * job.speed),
-            job.seed,
-            None if last is None else timedelta(seconds=began - last),
-            job.method,
-            job.model,
-            job.settlement,
-        )
-        tick = self._session.tick(arguments)
-        self._ticked_at[symbol] = began
-        seconds = self._clock.monotonic() - began
-        if seconds > job.lease.total_seconds():
-            self._make_sure_of(symbol)
-        self._report.ticked(symbol, tick, seconds)
-        asked = (tick.asked_model or job.model, tick.asked_settlement or job.settlement)
-        self._report.answered(symbol, asked, (tick.model, tick.settlement))
-        self._notifier.began()
-        self._publisher.publish(symbol, tick, born)
-        if tick.at is not None and seconds < _PROMPT_SECONDS:
-            self._clocks.look(tick.at.timestamp())
-        return tick
-
-    def _make_sure_of(self, symbol: str) -> None:
-        """After an answer that came so late that the files may be another's by now."""
-        if all(each.holder != self._job.holder for each in self._session.leases((symbol,))):
-            raise HeldByAnother(f"the right to tick {symbol} was lost while a tick took too long")
-
     def _after(
         self, symbols: tuple[str, ...], failing: dict[str, PyupcError], feeder: Feeder | None
     ) -> None:
@@ -283,7 +236,7 @@ class _Run:
         self._stale.explain({symbol: error.message for symbol, error in failing.items()})
         states = self._report.states
         missing = {name: failing[name] for name in self._must_tick(symbols) if name in failing}
-        self._health.round(states, missing, self._clocks.problem)
+        self._health.round(states, missing, self._ticker.clock_problem)
         self._report.files(self._folder.problem, self._folder.failed)
         self._report.unlocked(self._folder.lock_problem)
         if not missing:
