@@ -77,7 +77,7 @@ def test_a_lost_connection_is_made_again(fresh_db: str, caplog: pytest.LogCaptur
             assert not await store.price("BTC", 1, None, NOON)
             with pytest.raises(ConnectionLost):
                 await store.candles("BTC", [Candle(5, 1, 1, 1, 1, 1)])
-            await until(lambda: is_fed(fresh_db))
+            await until(lambda: is_fed(fresh_db) and store._connection.is_up.is_set())
             assert await store.price("BTC", 2, None, NOON)
 
     run(main())
