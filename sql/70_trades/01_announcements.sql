@@ -53,8 +53,16 @@ COMMENT ON FUNCTION upc._announce IS
     'puts an announcement into the outbox and notifies upc_announcement; returns it as JSON';
 
 
--- Subscribers: each passes the announcements on from its cursor, at least once.
-
+-- Add a subscriber, which passes the announcements on from its cursor, at least once each.
+--
+-- subscriber: its name. is_from_start: begin with the announcements that there are; else with the next
+-- one. A subscriber that is known keeps its cursors; a symbol that has come since is read from its start.
+-- Returns nothing.
+-- Errors: none.
+--
+-- Example:
+--   SELECT subscribe('mail');
+--   SELECT count(*) = 0 FROM next_announcements('mail', '{stop}');
 CREATE FUNCTION upc.subscribe(subscriber text, is_from_start boolean DEFAULT false)
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -86,6 +94,16 @@ COMMENT ON FUNCTION upc.subscribe IS
     'sets the cursors of a new subscriber, behind the announcements that there are or before them; leaves those of another as they are';
 
 
+-- The announcements that a subscriber has still to pass on.
+--
+-- subscriber: as in subscribe. kinds: stop, settled, warn, stale, halted, recovered. count: how many at
+-- most.
+-- Returns one row per announcement, oldest first; none for a subscriber that is not known.
+-- Errors: none.
+--
+-- Example:
+--   SELECT subscribe('mail');
+--   SELECT count(*) = 0 FROM next_announcements('mail', '{stop,settled}', 10);
 CREATE FUNCTION upc.next_announcements(
     subscriber text,
     kinds text[],
@@ -113,9 +131,18 @@ BEGIN ATOMIC
     LIMIT next_announcements.count;
 END;
 COMMENT ON FUNCTION upc.next_announcements IS
-    'what a subscriber has still to pass on, oldest first';
+    'the announcements that a subscriber has still to pass on, oldest first';
 
 
+-- Move a subscriber's cursor behind an announcement that it has passed on.
+--
+-- subscriber: as in subscribe. symbol, announcement_id: of the announcement; a cursor never goes back.
+-- Returns nothing.
+-- Errors: none.
+--
+-- Example:
+--   SELECT subscribe('mail');
+--   SELECT acknowledge('mail', 'BTC', 17);
 CREATE FUNCTION upc.acknowledge(subscriber text, symbol text, announcement_id bigint)
 RETURNS void
 LANGUAGE sql VOLATILE

@@ -39,8 +39,15 @@ COMMENT ON FUNCTION upc._refuse_feed IS
     'raises the error that says why a feed has no price';
 
 
--- Replay: stored candles, moved to now.
-
+-- The stored instant at which a replay begins by default: the latest one at the same minute and second
+-- of the hour.
+--
+-- symbol: whose candles are replayed. at: the clock.
+-- Returns the instant.
+-- Errors: UP002 symbol, UP011 no candles.
+--
+-- Example:
+--   SELECT replay_start('BTC', '2026-05-05 12:30+00') = '2024-01-01 14:30+00';
 CREATE FUNCTION upc.replay_start(symbol text, at timestamptz DEFAULT clock_timestamp())
 RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -63,7 +70,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.replay_start IS
-    'where a replay begins by default: the latest stored instant at the same minute and second of the hour';
+    'the stored instant at which a replay begins by default: the latest one at the same minute and second of the hour';
 
 
 CREATE FUNCTION upc._replay_instant(symbol text, replay_from timestamptz, elapsed interval)
@@ -100,6 +107,15 @@ COMMENT ON FUNCTION upc._replay_instant IS
     'the stored instant that a replay shows some time after its beginning; behind the last candle the last 24 hours begin again';
 
 
+-- The price that a replay shows at a stored instant: 15 seconds each of a candle's open, low, high and
+-- close; in a gap the last close.
+--
+-- symbol: whose candles are replayed. at: the stored instant.
+-- Returns one row: the price in USD and when it was seen; both NULL before the first candle.
+-- Errors: none.
+--
+-- Example:
+--   SELECT priced_at = '2024-01-01 12:00:20+00' FROM replay_price('BTC', '2024-01-01 12:00:20+00');
 CREATE FUNCTION upc.replay_price(
     symbol text,
     at timestamptz,

@@ -1,4 +1,96 @@
--- Document keys: what each key of each document says, and in which states nothing is said.
+-- Document keys: every key of every document, and the states in which it has a value.
+
+-- Keys of a strike in strike_table and watchlist, in their order. The list between the marks is JSON,
+-- since the API reads it too, which describes its answers without a database.
+--
+-- kind: as in document_keys. type: number, integer, text, side (yes or no) or reason (one of
+-- edge_reasons), with "or null" where it may be null.
+CREATE FUNCTION upc._strike_keys()
+RETURNS TABLE (name text, kind text, type text, meaning text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 25
+AS $fn$
+    SELECT d.name, d.kind, d.type, d.meaning
+    FROM json_array_elements($keys$
+[
+{"name": "strike", "kind": "plain", "type": "number", "meaning": "USD"},
+{"name": "buffer", "kind": "plain", "type": "number", "meaning": "distance from the price, USD"},
+{"name": "buffer_pct", "kind": "plain", "type": "number", "meaning": "buffer in steps between strikes"},
+{"name": "probability", "kind": "probability", "type": "number or null", "meaning": "not to cross the strike, percent"},
+{"name": "yes_ask", "kind": "quote", "type": "integer or null", "meaning": "cents, rounded up"},
+{"name": "no_ask", "kind": "quote", "type": "integer or null", "meaning": "cents, rounded up"},
+{"name": "yes_diff", "kind": "difference", "type": "number or null", "meaning": "probability less the ask, points"},
+{"name": "no_diff", "kind": "difference", "type": "number or null", "meaning": "probability less the ask, points"},
+{"name": "volume", "kind": "quote", "type": "number or null", "meaning": "contracts"},
+{"name": "ticker", "kind": "plain", "type": "text or null", "meaning": "of the market"},
+{"name": "active_side", "kind": "plain", "type": "side", "meaning": "the side that pays where the price stays on its side of the strike"},
+{"name": "yes_ask_dollars", "kind": "quote", "type": "text or null", "meaning": "exact, per contract"},
+{"name": "no_ask_dollars", "kind": "quote", "type": "text or null", "meaning": "exact, per contract"},
+{"name": "yes_bid_dollars", "kind": "quote", "type": "text or null", "meaning": "exact, per contract"},
+{"name": "no_bid_dollars", "kind": "quote", "type": "text or null", "meaning": "exact, per contract"},
+{"name": "yes_edge", "kind": "difference", "type": "number or null", "meaning": "cents per contract, after the taker fee of an order"},
+{"name": "no_edge", "kind": "difference", "type": "number or null", "meaning": "cents per contract, after the taker fee of an order"},
+{"name": "prob_above", "kind": "probability", "type": "number or null", "meaning": "to close at or above the strike, percent"},
+{"name": "sample_size", "kind": "plain", "type": "integer or null", "meaning": "starting minutes that were counted"},
+{"name": "prob_low", "kind": "probability", "type": "number or null", "meaning": "lower end of the 95 % interval of prob_above"},
+{"name": "prob_high", "kind": "probability", "type": "number or null", "meaning": "its upper end"},
+{"name": "edge_reason", "kind": "edge_reason", "type": "reason or null", "meaning": "why neither side has an edge"}
+]
+    $keys$::json) WITH ORDINALITY AS e (key, place)
+    CROSS JOIN LATERAL json_to_record(e.key) AS d (name text, kind text, type text, meaning text)
+    ORDER BY e.place
+$fn$;
+COMMENT ON FUNCTION upc._strike_keys IS
+    'the keys of a strike in the documents strike_table and watchlist, with their kinds, types and meanings';
+
+
+CREATE FUNCTION upc._trade_keys()
+RETURNS TABLE (kind text, keys text[])
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 3
+BEGIN ATOMIC
+    VALUES
+        (
+            'plain',
+            '{id,trade_id,ticket_id,ticker,symbol,side,strike,buy_price,position,current_symbol_price,
+            buffer_from_entry,time_since_entry,status,stop_reason,stopped_at,ttc_seconds,
+            event_ticker,opened_at,state,contract_side,strike_price,sold_count,realised_pnl}'::text[]
+        ),
+        ('probability', '{current_probability}'),
+        (
+            'quote',
+            '{current_close_price,current_pnl,close_value,pnl,pnl_per_contract,pnl_after_fees,
+            pnl_per_contract_after_fees}'
+        );
+END;
+COMMENT ON FUNCTION upc._trade_keys IS
+    'the keys of a trade in the document active_trades, by kind';
+
+
+CREATE FUNCTION upc._status_keys()
+RETURNS TABLE (kind text, keys text[])
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
+BEGIN ATOMIC
+    VALUES
+        ('instant', '{timestamp}'::text[]),
+        ('until', '{valid_until}'),
+        ('light', '{state,symbols[].light}'),
+        ('state', '{symbols[].price_state,symbols[].quote_state}'),
+        (
+            'plain',
+            '{problems,problem,symbols,valid_for_seconds,symbols[].symbol,symbols[].problems,
+            symbols[].is_expected,symbols[].feed,symbols[].holder,symbols[].lease_state,
+            symbols[].ticked_at,symbols[].tick_age_seconds,symbols[].price_age_seconds,
+            symbols[].quote_age_seconds,symbols[].event_ticker,symbols[].candle_at,
+            symbols[].candle_age_seconds,symbols[].fingerprint_origin,
+            symbols[].fingerprint_through,symbols[].is_momentum_known,symbols[].open_trades,
+            symbols[].minute_done,symbols[].minute_missed,symbols[].minute_availability,
+            symbols[].hour_done,symbols[].hour_missed,symbols[].hour_availability,
+            symbols[].day_done,symbols[].day_missed,symbols[].day_availability,
+            symbols[].day_answered}'
+        );
+END;
+COMMENT ON FUNCTION upc._status_keys IS
+    'the keys of the status document, by kind';
+
 
 -- Every key of every document.
 --
@@ -42,18 +134,6 @@ BEGIN ATOMIC
                 momentum.deltas.delta_30m,fingerprint,quotes_read_at}'
             )
     ),
-    table_row (kind, keys) AS (
-        VALUES
-            ('plain', '{strike,buffer,buffer_pct,ticker,active_side,sample_size}'::text[]),
-            ('probability', '{probability,prob_above,prob_low,prob_high}'),
-            (
-                'quote',
-                '{yes_ask,no_ask,yes_ask_dollars,no_ask_dollars,yes_bid_dollars,no_bid_dollars,
-                volume}'
-            ),
-            ('difference', '{yes_diff,no_diff,yes_edge,no_edge}'),
-            ('edge_reason', '{edge_reason}')
-    ),
     answer (document, kind, keys) AS (
         VALUES
             ('live_probabilities', 'instant', '{timestamp}'::text[]),
@@ -87,28 +167,9 @@ BEGIN ATOMIC
                 'market_snapshot', 'quote',
                 '{markets[].yes_ask,markets[].no_ask,markets[].yes_bid,markets[].no_bid,
                 markets[].volume}'
-            )
-    ),
-    -- A trade of active_trades.
-    trade_row (kind, keys) AS (
-        VALUES
-            (
-                'plain',
-                '{id,trade_id,ticket_id,ticker,symbol,side,strike,buy_price,position,current_symbol_price,
-                buffer_from_entry,time_since_entry,status,stop_reason,stopped_at,ttc_seconds,
-                event_ticker,opened_at,state,contract_side,strike_price,sold_count,realised_pnl}'::text[]
             ),
-            ('probability', '{current_probability}'),
-            (
-                'quote',
-                '{current_close_price,current_pnl,close_value,pnl,pnl_per_contract,pnl_after_fees,
-                pnl_per_contract_after_fees}'
-            )
-    ),
-    -- Answers of the API that speak of a tick; their instant is that of the question.
-    question (document, kind, keys) AS (
-        VALUES
-            ('price', 'reading', '{price}'::text[]),
+            -- Answers of the API that speak of a tick; their instant is that of the question.
+            ('price', 'reading', '{price}'),
             ('price', 'plain', '{age_seconds,priced_at,timestamp}'),
             (
                 'ttc', 'plain',
@@ -120,32 +181,10 @@ BEGIN ATOMIC
                 deltas.delta_4m,deltas.delta_15m,deltas.delta_30m}'
             ),
             ('momentum', 'plain', '{fingerprint,timestamp}')
-    ),
-    status (kind, keys) AS (
-        VALUES
-            ('instant', '{timestamp}'::text[]),
-            ('until', '{valid_until}'),
-            ('light', '{state,symbols[].light}'),
-            ('state', '{symbols[].price_state,symbols[].quote_state}'),
-            (
-                'plain',
-                '{problems,problem,symbols,valid_for_seconds,symbols[].symbol,symbols[].problems,
-                symbols[].is_expected,symbols[].feed,symbols[].holder,symbols[].lease_state,
-                symbols[].ticked_at,symbols[].tick_age_seconds,symbols[].price_age_seconds,
-                symbols[].quote_age_seconds,symbols[].event_ticker,symbols[].candle_at,
-                symbols[].candle_age_seconds,symbols[].fingerprint_origin,
-                symbols[].fingerprint_through,symbols[].is_momentum_known,symbols[].open_trades,
-                symbols[].minute_done,symbols[].minute_missed,symbols[].minute_availability,
-                symbols[].hour_done,symbols[].hour_missed,symbols[].hour_availability,
-                symbols[].day_done,symbols[].day_missed,symbols[].day_availability,
-                symbols[].day_answered}'
-            )
     )
     SELECT k.document, k.prefix || p, k.kind
     FROM (
         SELECT a.document, '' AS prefix, a.kind, a.keys FROM answer AS a
-        UNION ALL
-        SELECT q.document, '', q.kind, q.keys FROM question AS q
         UNION ALL
         SELECT d, '', h.kind, h.keys
         FROM header AS h
@@ -157,12 +196,12 @@ BEGIN ATOMIC
         SELECT d, '', t.kind, t.keys
         FROM table_header AS t CROSS JOIN unnest('{strike_table,watchlist}'::text[]) AS d
         UNION ALL
-        SELECT d, 'strikes[].', t.kind, t.keys
-        FROM table_row AS t CROSS JOIN unnest('{strike_table,watchlist}'::text[]) AS d
+        SELECT d, 'strikes[].', s.kind, ARRAY[s.name]
+        FROM upc._strike_keys() AS s CROSS JOIN unnest('{strike_table,watchlist}'::text[]) AS d
         UNION ALL
-        SELECT 'active_trades', 'active_trades[].', t.kind, t.keys FROM trade_row AS t
+        SELECT 'active_trades', 'active_trades[].', t.kind, t.keys FROM upc._trade_keys() AS t
         UNION ALL
-        SELECT 'status', '', s.kind, s.keys FROM status AS s
+        SELECT 'status', '', s.kind, s.keys FROM upc._status_keys() AS s
     ) AS k
     CROSS JOIN unnest(k.keys) AS p;
 END;

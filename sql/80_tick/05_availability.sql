@@ -16,8 +16,8 @@ COMMENT ON FUNCTION upc._missed_ticks IS
     'how many ticks were due after one and before another instant, half an interval being close enough';
 
 
--- since_last: how long ago whoever ticks ticked last, by a clock that does not jump; NULL where that
--- is not known. Where the server's clock says more, it has been put forward, and nothing was missed.
+-- since_last: time since the tick before by the ticking process's clock, which does not jump; NULL where
+-- that is not known. Where the server's clock has more, it has been put forward, and nothing was missed.
 CREATE FUNCTION upc._count_tick(
     symbol text,
     at timestamptz,
@@ -57,8 +57,14 @@ COMMENT ON FUNCTION upc._count_tick IS
 
 -- The ticks of a symbol's live feeds in a window that ends at an instant.
 --
--- Returns one row: what was done, missed and answered (with probabilities), and since when: the
--- beginning of the window or, where the log is younger, its first tick. NULL without a tick.
+-- over_last: length of the window. at: its end.
+-- Returns one row: how many ticks were done, missed and answered (with probabilities), the share that
+-- was done in percent, and since when: the beginning of the window or, where the log is younger, its
+-- first tick. Every column is NULL without a tick.
+-- Errors: none.
+--
+-- Example:
+--   SELECT done IS NULL AS has_no_live_tick FROM availability('BTC', '1 hour');
 CREATE FUNCTION upc.availability(
     symbol text,
     over_last interval,

@@ -1,4 +1,4 @@
--- The lease: who may tick a symbol.
+-- The lease: the right to tick a symbol.
 
 CREATE FUNCTION upc._renew_lease(
     symbol text,
@@ -75,6 +75,15 @@ COMMENT ON FUNCTION upc._hold_lease IS
     'takes or renews the right to tick a symbol for a holder; raises UP009 while another holder has it';
 
 
+-- Give the right to tick a symbol back.
+--
+-- symbol: its symbol. holder: as in tick; the right of another holder stays.
+-- Returns nothing.
+-- Errors: none.
+--
+-- Example:
+--   SELECT tick('BTC', 'simulated', holder => 'example');
+--   SELECT release_lease('BTC', 'example');
 CREATE FUNCTION upc.release_lease(symbol text, holder text)
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -86,6 +95,15 @@ COMMENT ON FUNCTION upc.release_lease IS
     'gives the right to tick a symbol back, if the holder has it';
 
 
+-- End a lease that has not been renewed since it was looked at. It is for a process that has seen it
+-- unchanged for its whole length, whatever the server's clock shows.
+--
+-- symbol, holder, expires_at: of the lease as it was seen.
+-- Returns true where it has ended, false where it was renewed or is gone.
+-- Errors: none.
+--
+-- Example:
+--   SELECT NOT break_lease('BTC', 'example', '2026-01-01 00:00+00') AS is_gone;
 CREATE FUNCTION upc.break_lease(symbol text, holder text, expires_at timestamptz)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE
@@ -99,9 +117,19 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.break_lease IS
-    'ends a lease that has not been renewed since it was looked at: for who has seen it unchanged for its whole length, whatever the server''s clock says; whether it did';
+    'ends a lease that has not been renewed since it was looked at; returns true where it did';
 
 
+-- Report what fails beside the database, so that the status shows it.
+--
+-- symbol, holder: of the lease; another holder's problem stays. problem: one line; NULL where nothing
+-- fails any more.
+-- Returns nothing.
+-- Errors: none.
+--
+-- Example:
+--   SELECT tick('BTC', 'simulated', holder => 'example');
+--   SELECT report_problem('BTC', 'example', 'the disk is full');
 CREATE FUNCTION upc.report_problem(symbol text, holder text, problem text)
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -113,4 +141,4 @@ BEGIN ATOMIC
       AND l.problem IS DISTINCT FROM report_problem.problem;
 END;
 COMMENT ON FUNCTION upc.report_problem IS
-    'keeps what fails beside the database, as the holder of the lease says it; NULL where nothing does';
+    'keeps what fails beside the database, as the holder of the lease reports it; NULL where nothing does';

@@ -36,8 +36,8 @@ COMMENT ON TYPE upc.symbol_status IS
     'what stands behind the ticks of a symbol: ages in seconds, availability in percent';
 
 
--- What is the matter with a symbol, worst first. A problem makes its light red if there is no
--- probability to be had, else yellow.
+-- Problems of a symbol, worst first. One makes its light red if there is no probability to be had, else
+-- yellow.
 CREATE FUNCTION upc._status_problems(status upc.symbol_status, every interval, holder_problem text)
 RETURNS TABLE (is_red boolean, problem text)
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -131,12 +131,166 @@ BEGIN ATOMIC
     ORDER BY NOT p.is_red, p.place;
 END;
 COMMENT ON FUNCTION upc._status_problems IS
-    'what is the matter with a symbol, worst first, and whether it leaves no probability';
+    'problems of a symbol, worst first; is_red: there is no probability to be had';
+
+
+CREATE FUNCTION upc._add_market_status(status upc.symbol_status, at timestamptz)
+RETURNS upc.symbol_status
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+AS $fn$
+DECLARE
+    v_price record := upc._logged_price(status.symbol, at, nullif(status.feed, 'database'));
+BEGIN
+    IF v_price.priced_at IS NOT NULL THEN
+        status.price_age_seconds := extract(epoch FROM at - v_price.priced_at);
+        status.price_state := upc._logged_state(
+            status.symbol, coalesce(status.feed, 'database'), at, v_price.priced_at,
+            v_price.same_since, v_price.newest_at
+        );
+    END IF;
+    SELECT e.event_ticker, extract(epoch FROM at - e.read_at)
+    INTO status.event_ticker, status.quote_age_seconds
+    FROM upc.current_event(status.symbol, at) AS e;
+    IF status.event_ticker IS NULL THEN
+        -- Quotes that were read within the last week, or that a trade is held of, are wanted still.
+        SELECT extract(epoch FROM at - max(e.read_at))
+        INTO status.quote_age_seconds
+        FROM upc_data.market_event AS e
+        WHERE e.symbol = status.symbol
+          AND (
+              e.closes_at > at - interval '7 days'
+              OR EXISTS (
+                  SELECT FROM upc_data.trade AS t
+                  WHERE t.symbol = status.symbol AND t.ended_at IS NULL
+              )
+          );
+    END IF;
+    IF status.quote_age_seconds IS NOT NULL THEN
+        status.quote_state := upc.freshness(make_interval(secs => status.quote_age_seconds));
+    END IF;
+    RETURN status;
+END
+$fn$;
+COMMENT ON FUNCTION upc._add_market_status IS
+    'a symbol''s status with the age and state of its live price and of its quotes';
+
+
+CREATE FUNCTION upc._add_stored_status(status upc.symbol_status, at timestamptz)
+RETURNS upc.symbol_status
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+AS $fn$
+BEGIN
+    SELECT max(c.opened_at) + interval '1 minute'
+    INTO status.candle_at
+    FROM upc_data.candle AS c
+    WHERE c.symbol = status.symbol;
+    status.candle_age_seconds := extract(epoch FROM at - status.candle_at);
+    IF upc._unpopulated_views() = '{}' THEN
+        SELECT CASE g.curve_symbol WHEN status.symbol THEN g.curve_origin ELSE 'pooled' END
+        INTO status.fingerprint_origin
+        FROM upc.fingerprint_grid AS g
+        WHERE g.symbol = status.symbol AND g.bucket = upc._baseline();
+    END IF;
+    SELECT max(d.day)
+    INTO status.fingerprint_through
+    FROM upc_data.counted_day AS d
+    WHERE d.symbol = status.symbol;
+    SELECT count(*) INTO status.open_trades
+    FROM upc_data.trade AS t
+    WHERE t.symbol = status.symbol AND t.ended_at IS NULL;
+    RETURN status;
+END
+$fn$;
+COMMENT ON FUNCTION upc._add_stored_status IS
+    'a symbol''s status with its newest candle, its fingerprints and its open trades';
+
+
+CREATE FUNCTION upc._add_availability(status upc.symbol_status, at timestamptz)
+RETURNS upc.symbol_status
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_window record;
+BEGIN
+    v_window := upc.availability(status.symbol, interval '1 minute', at);
+    status.minute_done := v_window.done;
+    status.minute_missed := v_window.missed;
+    status.minute_availability := v_window.available;
+    v_window := upc.availability(status.symbol, interval '1 hour', at);
+    status.hour_done := v_window.done;
+    status.hour_missed := v_window.missed;
+    status.hour_availability := v_window.available;
+    v_window := upc.availability(status.symbol, interval '1 day', at);
+    status.day_done := v_window.done;
+    status.day_missed := v_window.missed;
+    status.day_availability := v_window.available;
+    status.day_answered := 100.0 * v_window.answered
+        / nullif(v_window.done + v_window.missed, 0);
+    RETURN status;
+END
+$fn$;
+COMMENT ON FUNCTION upc._add_availability IS
+    'a symbol''s status with the ticks of the last minute, hour and day';
+
+
+CREATE FUNCTION upc._status_of(symbol text, at timestamptz)
+RETURNS upc.symbol_status
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+AS $fn$
+DECLARE
+    v upc.symbol_status;
+    v_lease upc_data.tick_lease;
+    v_tick record;
+    v_every interval;
+BEGIN
+    v.symbol := symbol;
+    SELECT l.* INTO v_lease FROM upc_data.tick_lease AS l WHERE l.symbol = _status_of.symbol;
+    v.holder := v_lease.holder;
+    v.lease_state := CASE
+        WHEN v_lease.holder IS NULL THEN 'none'
+        WHEN v_lease.expires_at <= at THEN 'expired'
+        ELSE 'held'
+    END;
+    SELECT t.ticked_at, t.feed, t.momentum, t.state
+    INTO v_tick
+    FROM upc_data.tick AS t
+    JOIN upc_data.document AS d ON d.symbol = t.symbol AND d.tick_id = t.tick_id
+    WHERE t.symbol = _status_of.symbol;
+    v.feed := coalesce(v_lease.feed, v_tick.feed);
+    v.ticked_at := v_tick.ticked_at;
+    -- On a clock that has been put back the last tick is no less old for being ahead.
+    v.tick_age_seconds := abs(extract(epoch FROM at - v.ticked_at));
+    v.is_momentum_known := v_tick.momentum IS NOT NULL;
+    IF coalesce(v.feed NOT IN ('replay', 'simulated'), true) THEN
+        v := upc._add_market_status(v, at);
+    ELSE
+        v.price_state := coalesce(v_tick.state, 'fresh');
+    END IF;
+    v := upc._add_stored_status(v, at);
+    v := upc._add_availability(v, at);
+    v.is_expected := v.lease_state <> 'none' OR coalesce(v.hour_done > 0, false);
+
+    SELECT k.every INTO v_every FROM upc_data.tick_count AS k WHERE k.symbol = _status_of.symbol;
+    SELECT
+        coalesce(array_agg(p.problem), '{}'),
+        CASE
+            WHEN bool_or(p.is_red) THEN 'red'
+            WHEN count(*) > 0 THEN 'yellow'
+            ELSE 'green'
+        END
+    INTO v.problems, v.light
+    FROM upc._status_problems(v, coalesce(v_lease.every, v_every), v_lease.problem) AS p;
+    RETURN v;
+END
+$fn$;
+COMMENT ON FUNCTION upc._status_of IS
+    'the state of a symbol, with its problems and its light';
 
 
 -- The state of the symbols that are ticked, of all that are registered, or of one.
 --
--- Returns one row a symbol. light: green if everything that its ticks depend on is well; yellow if
+-- symbol: NULL takes all. at: the clock.
+-- Returns one row per symbol. light: green if everything that its ticks depend on is well; yellow if
 -- something fails or ages and they answer all the same; red if there is no probability to be had.
 -- is_expected: a process ticks it or has died without giving it back, or it had live ticks in the
 -- last hour. Availability is of live feeds, in percent of the ticks that were due; NULL without any.
@@ -152,16 +306,7 @@ RETURNS SETOF upc.symbol_status
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 10
 AS $fn$
 DECLARE
-    v upc.symbol_status;
     v_symbol text;
-    v_lease upc_data.tick_lease;
-    v_tick record;
-    v_every interval;
-    v_window record;
-    v_is_live boolean;
-    v_same_since timestamptz;
-    v_newest_at timestamptz;
-    v_priced_at timestamptz;
 BEGIN
     IF symbol IS NOT NULL THEN
         PERFORM upc.require_symbol(symbol);
@@ -172,110 +317,7 @@ BEGIN
         WHERE s.symbol = coalesce(status.symbol, s.symbol)
         ORDER BY s.symbol
     LOOP
-        v := NULL;
-        v.symbol := v_symbol;
-
-        SELECT l.* INTO v_lease FROM upc_data.tick_lease AS l WHERE l.symbol = v_symbol;
-        v.holder := v_lease.holder;
-        v.lease_state := CASE
-            WHEN v_lease.holder IS NULL THEN 'none'
-            WHEN v_lease.expires_at <= at THEN 'expired'
-            ELSE 'held'
-        END;
-        SELECT t.ticked_at, t.feed, t.momentum, t.state
-        INTO v_tick
-        FROM upc_data.tick AS t
-        JOIN upc_data.document AS d ON d.symbol = t.symbol AND d.tick_id = t.tick_id
-        WHERE t.symbol = v_symbol;
-        v.feed := coalesce(v_lease.feed, v_tick.feed);
-        v.ticked_at := v_tick.ticked_at;
-        -- On a clock that has been put back the last tick is no less old for being ahead.
-        v.tick_age_seconds := abs(extract(epoch FROM at - v.ticked_at));
-        v.is_momentum_known := v_tick.momentum IS NOT NULL;
-        v_is_live := coalesce(v.feed NOT IN ('replay', 'simulated'), true);
-
-        IF v_is_live THEN
-            SELECT p.priced_at, p.same_since, p.newest_at
-            INTO v_priced_at, v_same_since, v_newest_at
-            FROM upc._logged_price(v_symbol, at, nullif(v.feed, 'database')) AS p;
-            IF v_priced_at IS NOT NULL THEN
-                v.price_age_seconds := extract(epoch FROM at - v_priced_at);
-                v.price_state := upc._logged_state(
-                    v_symbol, coalesce(v.feed, 'database'), at, v_priced_at, v_same_since,
-                    v_newest_at
-                );
-            END IF;
-            SELECT e.event_ticker, extract(epoch FROM at - e.read_at)
-            INTO v.event_ticker, v.quote_age_seconds
-            FROM upc.current_event(v_symbol, at) AS e;
-            IF v.event_ticker IS NULL THEN
-                -- Whoever has read quotes within the last week, or holds a trade, wants them still.
-                SELECT extract(epoch FROM at - max(e.read_at))
-                INTO v.quote_age_seconds
-                FROM upc_data.market_event AS e
-                WHERE e.symbol = v_symbol
-                  AND (
-                      e.closes_at > at - interval '7 days'
-                      OR EXISTS (
-                          SELECT FROM upc_data.trade AS t
-                          WHERE t.symbol = v_symbol AND t.ended_at IS NULL
-                      )
-                  );
-            END IF;
-            IF v.quote_age_seconds IS NOT NULL THEN
-                v.quote_state := upc.freshness(make_interval(secs => v.quote_age_seconds));
-            END IF;
-        ELSE
-            v.price_state := coalesce(v_tick.state, 'fresh');
-        END IF;
-
-        SELECT max(c.opened_at) + interval '1 minute'
-        INTO v.candle_at
-        FROM upc_data.candle AS c
-        WHERE c.symbol = v_symbol;
-        v.candle_age_seconds := extract(epoch FROM at - v.candle_at);
-        IF upc._unpopulated_views() = '{}' THEN
-            SELECT CASE g.curve_symbol WHEN v_symbol THEN g.curve_origin ELSE 'pooled' END
-            INTO v.fingerprint_origin
-            FROM upc.fingerprint_grid AS g
-            WHERE g.symbol = v_symbol AND g.bucket = upc._baseline();
-        END IF;
-        SELECT max(d.day)
-        INTO v.fingerprint_through
-        FROM upc_data.counted_day AS d
-        WHERE d.symbol = v_symbol;
-        SELECT count(*) INTO v.open_trades
-        FROM upc_data.trade AS t
-        WHERE t.symbol = v_symbol AND t.ended_at IS NULL;
-
-        SELECT a.* INTO v_window FROM upc.availability(v_symbol, interval '1 minute', at) AS a;
-        v.minute_done := v_window.done;
-        v.minute_missed := v_window.missed;
-        v.minute_availability := v_window.available;
-        SELECT a.* INTO v_window FROM upc.availability(v_symbol, interval '1 hour', at) AS a;
-        v.hour_done := v_window.done;
-        v.hour_missed := v_window.missed;
-        v.hour_availability := v_window.available;
-        SELECT a.* INTO v_window FROM upc.availability(v_symbol, interval '1 day', at) AS a;
-        v.day_done := v_window.done;
-        v.day_missed := v_window.missed;
-        v.day_availability := v_window.available;
-        v.day_answered := 100.0 * v_window.answered / nullif(v_window.done + v_window.missed, 0);
-        v.is_expected := v.lease_state <> 'none' OR coalesce(v.hour_done > 0, false);
-
-        SELECT k.every INTO v_every FROM upc_data.tick_count AS k WHERE k.symbol = v_symbol;
-        SELECT
-            coalesce(array_agg(p.problem), '{}'),
-            CASE
-                WHEN bool_or(p.is_red) THEN 'red'
-                WHEN count(*) > 0 THEN 'yellow'
-                ELSE 'green'
-            END
-        INTO v.problems, v.light
-        FROM upc._status_problems(
-            v, coalesce(v_lease.every, v_every), v_lease.problem
-        ) AS p;
-        RETURN NEXT v;
+        RETURN NEXT upc._status_of(v_symbol, at);
     END LOOP;
 END
 $fn$;

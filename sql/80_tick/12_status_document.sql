@@ -2,8 +2,12 @@
 
 -- The status as it stands in upc_status.json.
 --
--- symbols: which have to be well; NULL asks for those that are expected, at least one.
+-- symbols: those that have to be well; NULL asks for those that are expected, at least one. at: the clock.
+-- Returns JSON: green, yellow or red, the problems, and a row of status per symbol.
 -- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT status_document()::json ->> 'state' IN ('green', 'yellow', 'red');
 CREATE FUNCTION upc.status_document(
     symbols text[] DEFAULT NULL,
     at timestamptz DEFAULT clock_timestamp()
@@ -55,9 +59,16 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.status_document IS
-    'the status as JSON: green, yellow or red, the problems, and a row a symbol';
+    'the status as JSON: green, yellow or red, the problems, and a row per symbol';
 
 
+-- Write 32 kB in place of those that were written last: the server can write if this commits.
+--
+-- Returns nothing.
+-- Errors: those of a server that cannot write.
+--
+-- Example:
+--   SELECT prove_write();
 CREATE FUNCTION upc.prove_write()
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -79,7 +90,15 @@ COMMENT ON FUNCTION upc.prove_write IS
     'writes 32 kB in place of those that were written last, to see that the server can; the proof is the commit';
 
 
--- Ticks that have stopped cannot say so themselves; whoever passes announcements on asks for it.
+-- Announce that symbols which ought to be ticked are not. Ticks that have stopped cannot do that
+-- themselves; the process that passes announcements on asks for it.
+--
+-- symbol: NULL looks at all. after: age of the last tick from which on it counts as silence.
+-- Returns the announcements as JSON, one per symbol, each once until its ticks are back.
+-- Errors: UP002 symbol.
+--
+-- Example:
+--   SELECT count(*) = 0 FROM announce_silence('BTC', '1 hour');
 CREATE FUNCTION upc.announce_silence(
     symbol text DEFAULT NULL,
     after interval DEFAULT '10 seconds'
@@ -89,7 +108,7 @@ LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
 DECLARE
     v_status upc.symbol_status;
-    v_told json;
+    v_announced json;
 BEGIN
     FOR v_status IN
         SELECT s.*
@@ -102,14 +121,14 @@ BEGIN
               WHERE c.symbol = s.symbol AND c.subject = 'tick'
           )
     LOOP
-        -- Of two who ask at once one waits, and then sees that it has been said.
+        -- Of two processes that ask at once one waits, and then finds it announced.
         PERFORM upc._lock_announcements(v_status.symbol);
-        v_told := upc._note_condition(
+        v_announced := upc._note_condition(
             v_status.symbol, 'tick', 'halted', clock_timestamp(),
             make_interval(secs => v_status.tick_age_seconds)
         );
-        IF v_told IS NOT NULL THEN
-            RETURN NEXT v_told;
+        IF v_announced IS NOT NULL THEN
+            RETURN NEXT v_announced;
         END IF;
     END LOOP;
 END
