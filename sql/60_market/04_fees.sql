@@ -10,21 +10,13 @@ COMMENT ON TYPE upc._fee_terms IS
     'terms of fees: the multiplier of the series, and what the account''s balance is a multiple of, USD';
 
 
-CREATE FUNCTION upc._symbol_fees(symbol text)
+CREATE FUNCTION upc._fees_of(symbol upc_data.symbol)
 RETURNS upc._fee_terms
-LANGUAGE plpgsql STABLE PARALLEL SAFE
-AS $fn$
-DECLARE
-    v_fees upc._fee_terms;
-BEGIN
-    SELECT s.fee_multiplier, upc.setting('account_precision')::numeric
-    INTO v_fees.multiplier, v_fees.account_precision
-    FROM upc_data.symbol AS s
-    WHERE s.symbol = _symbol_fees.symbol;
-    RETURN v_fees;
-END
-$fn$;
-COMMENT ON FUNCTION upc._symbol_fees IS
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN ROW(
+    (_fees_of.symbol).fee_multiplier, upc.setting('account_precision')::numeric
+)::upc._fee_terms;
+COMMENT ON FUNCTION upc._fees_of IS
     'terms of a symbol''s fees: its multiplier, and the setting upc.account_precision';
 
 

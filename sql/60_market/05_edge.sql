@@ -17,7 +17,9 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v_contracts numeric := upc.setting('edge_contracts')::numeric;
-    v_fees upc._fee_terms := upc._symbol_fees(symbol);
+    v_fees upc._fee_terms := (
+        SELECT upc._fees_of(s) FROM upc_data.symbol AS s WHERE s.symbol = _symbol_order.symbol
+    );
 BEGIN
     IF NOT (
         v_contracts > 0 AND v_contracts < 'infinity'

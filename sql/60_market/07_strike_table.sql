@@ -33,25 +33,6 @@ CREATE TYPE upc._strike_row AS (
 COMMENT ON TYPE upc._strike_row IS 'a row of the strike table, with the columns of upc.strike_table';
 
 
-CREATE FUNCTION upc._untraded_markets(symbol text, event_ticker text)
-RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL SAFE
-AS $fn$
-BEGIN
-    -- As a part of the query of _strike_rows it would be planned anew every time.
-    RETURN (
-        SELECT jsonb_object_agg(trim_scale(m.strike)::text, coalesce(m.status, ''))
-        FROM upc_data.market_quote AS m
-        WHERE m.symbol = _untraded_markets.symbol
-          AND m.event_ticker = _untraded_markets.event_ticker
-          AND m.status IS DISTINCT FROM 'active'
-    );
-END
-$fn$;
-COMMENT ON FUNCTION upc._untraded_markets IS
-    'status of those markets of an event that are not active, by strike; NULL where all are';
-
-
 -- Rows of the strike table, nearest to the price first, for a question with nothing left out.
 --
 -- question: with the clock, the time to the close and the step; with the forecast and what was seen of
@@ -75,7 +56,13 @@ DECLARE
     v_untraded jsonb;
 BEGIN
     IF event.event_ticker IS NOT NULL THEN
-        v_untraded := upc._untraded_markets(question.symbol, event.event_ticker);
+        -- Beside the query below: as a part of it, it would be planned anew every time.
+        SELECT jsonb_object_agg(trim_scale(m.strike)::text, coalesce(m.status, ''))
+        INTO v_untraded
+        FROM upc_data.market_quote AS m
+        WHERE m.symbol = question.symbol
+          AND m.event_ticker = event.event_ticker
+          AND m.status IS DISTINCT FROM 'active';
     END IF;
     RETURN QUERY
     SELECT

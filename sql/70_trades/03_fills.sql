@@ -20,9 +20,13 @@ CREATE FUNCTION upc._dollars_fee(
 )
 RETURNS numeric
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN upc._fill_fee(
-    _dollars_fee.price, _dollars_fee.contracts, _dollars_fee.is_maker, _dollars_fee.is_sale,
-    upc._symbol_fees(_dollars_fee.symbol)
+RETURN (
+    SELECT upc._fill_fee(
+        _dollars_fee.price, _dollars_fee.contracts, _dollars_fee.is_maker, _dollars_fee.is_sale,
+        upc._fees_of(s)
+    )
+    FROM upc_data.symbol AS s
+    WHERE s.symbol = _dollars_fee.symbol
 );
 COMMENT ON FUNCTION upc._dollars_fee IS
     'what Kalshi takes of a fill of a symbol''s contracts, in USD';

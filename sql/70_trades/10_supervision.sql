@@ -130,10 +130,7 @@ DECLARE
 BEGIN
     SELECT
         coalesce(
-            array_agg(
-                row_to_json(upc._trade_entry_of(a.trade, a, question.price, question.at))
-                ORDER BY (a.trade).trade_id
-            ),
+            array_agg(row_to_json(upc._trade_entry_of(a.trade, a, question.price, question.at))),
             '{}'
         ),
         array_agg(
@@ -141,7 +138,14 @@ BEGIN
                 'trade_id', (a.trade).trade_id,
                 'below_since', b.below_since,
                 'reason', w.reason,
-                'numbers', upc._stop_numbers(a, question, w.reason, b.below_since, limits)
+                'numbers', upc._stop_numbers(
+                    -- Column by column, since a whole row would be put together for each trade.
+                    (
+                        a.trade, a.is_traded, a.ttc_seconds, a.probability, a.shown_probability,
+                        a.buffer, a.close_price, a.pnl, a.pnl_after_fees, a.result
+                    ),
+                    question, w.reason, b.below_since, limits
+                )
             )
         ) FILTER (
             WHERE w.reason IS NOT NULL
