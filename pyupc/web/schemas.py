@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from pyupc.web import strike_keys
 
 State = Literal["fresh", "warn", "stale", "halted"]
 
@@ -89,31 +92,21 @@ class LiveProbabilities(Shape):
     problem: str | None = PROBLEM
 
 
-class StrikeRow(Shape):
-    strike: float
-    buffer: float
-    buffer_pct: float = Field(description="buffer in steps between strikes")
-    probability: float | None = Field(description="not to cross the strike, percent")
-    yes_ask: int | None = Field(description="cents, rounded up")
-    no_ask: int | None = Field(description="cents, rounded up")
-    yes_diff: float | None
-    no_diff: float | None
-    volume: float | None
-    ticker: str | None
-    active_side: Literal["yes", "no"]
-    yes_ask_dollars: str | None
-    no_ask_dollars: str | None
-    yes_bid_dollars: str | None
-    no_bid_dollars: str | None
-    yes_edge: float | None = Field(
-        description="cents per contract, after the taker fee of an order"
-    )
-    no_edge: float | None = Field(description="cents per contract, after the taker fee of an order")
-    prob_above: float | None = Field(description="to close at or above the strike, percent")
-    sample_size: int | None
-    prob_low: float | None
-    prob_high: float | None
-    edge_reason: EdgeReason | None = Field(description="why neither side has an edge")
+_TYPES_OF_KEYS: Mapping[str, Any] = {
+    "number": float,
+    "number or null": float | None,
+    "integer or null": int | None,
+    "text or null": str | None,
+    "side": Literal["yes", "no"],
+    "reason or null": EdgeReason | None,
+}
+
+if TYPE_CHECKING:
+
+    class StrikeRow(Shape): ...
+
+else:
+    StrikeRow = create_model("StrikeRow", __base__=Shape, **strike_keys.fields(_TYPES_OF_KEYS))
 
 
 class Deltas(Shape):
