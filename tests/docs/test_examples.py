@@ -27,6 +27,7 @@ from psycopg.conninfo import make_conninfo
 
 from pyupc.cli import main
 from pyupc.database.connect import SEARCH_PATH, connect
+from pyupc.settings.rules import RULES
 from tests.docs.pages import PAGES, ROOT, Block, blocks, spans
 from tests.docs.reference import commands
 
@@ -219,6 +220,26 @@ def test_paths_exist(page: Path) -> None:
     paths = [w for w in words if re.match(r"(sql|migrations|pyupc|tests|docs)/[\w./-]*$", w)]
     made = ("docs/site",)
     assert [p for p in paths if not (ROOT / p).exists() and not p.startswith(made)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_objects_exist(page: Path) -> None:
+    """Functions, views, tables, columns and rules that sentences name with their schema."""
+    code = "".join(
+        file.read_text("utf-8")
+        for folder in ("sql", "migrations")
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix in (".sql", ".py")
+    )
+    rules = {f"upc.{name}" for name in RULES}
+    names = {
+        name
+        for span in spans(page)
+        for name in re.findall(r"\b(?:upc|upc_data|analytics)\.\w+", span)
+    } - rules
+    made = {n for n in names if re.search(rf"\b(?:FUNCTION|VIEW|TYPE|TABLE) {n}\b", code)}
+    # Fingerprints are made from the catalogue.
+    assert {n for n in names - made if not n.startswith("analytics.")} == set()
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent == ROOT], ids=str)
