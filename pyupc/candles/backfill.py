@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import psycopg
 
 from pyupc.candles.gaps import EPOCH, MINUTE, Span, close_gaps, find_gaps, spans_of
-from pyupc.candles.load import Connection, as_text
+from pyupc.candles.load import Connection
 from pyupc.candles.pages import Page, lacking, plan
 from pyupc.errors import UsageProblem
 from pyupc.exchange.history import Exchange
+from pyupc.runtime.text import as_text
 
 # A minute that has only just ended may still be counted together.
 CLOSING_SECONDS = 5

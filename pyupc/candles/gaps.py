@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from pyupc.candles.load import Connection, as_text
+from pyupc.candles.load import Connection
 from pyupc.exchange.answer import Candle
+from pyupc.runtime.text import as_text
 
 _COUNT = """
     SELECT count(*)

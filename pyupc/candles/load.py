@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ import psycopg
 from pyupc.candles.compression import shown
 from pyupc.candles.rows import COPY, Reading, copy_blocks
 from pyupc.errors import PyupcError
+from pyupc.runtime.text import as_text, count_of
 
 PATIENCE_SECONDS = 1.0
 POLL_SECONDS = 0.05
@@ -77,10 +78,6 @@ class Summary:
         return {"symbol": self.symbol, "files": files, "total": self.total.as_json()}
 
 
-def as_text(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def load(
     conn: Connection,
     symbol: str,
@@ -121,10 +118,6 @@ def load(
         _wait_for_turn(conn, symbol, watcher.on_wait)
         watcher.on_phase("merging")
         return _merge(conn, symbol, paths)
-
-
-def count_of(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _prepare(conn: Connection, symbol: str) -> None:

@@ -172,7 +172,7 @@ def _pair(source: Exchange, symbol: str, wanted: str | None, watcher: _Watcher) 
 
 
 def _kept(symbol: str, tally: Tally) -> str:
-    from pyupc.candles.load import count_of
+    from pyupc.runtime.text import count_of
 
     stored = count_of(tally.new + tally.changed, "candle")
     return f"{symbol}: {stored} stored, and kept: the same command goes on from there"
@@ -184,7 +184,7 @@ def _print_summaries(summaries: Sequence[Summary]) -> None:
 
 
 def _as_text(summary: Summary) -> str:
-    from pyupc.candles.load import as_text, count_of
+    from pyupc.runtime.text import as_text, count_of
 
     tally = summary.tally
     lines = [
@@ -210,8 +210,8 @@ def _as_text(summary: Summary) -> str:
 
 
 def _print_gaps(found: dict[str, list[Gap]]) -> None:
-    from pyupc.candles.load import as_text, count_of
     from pyupc.cli.columns import print_columns
+    from pyupc.runtime.text import as_text, count_of
 
     rows = [
         (

@@ -128,7 +128,7 @@ def _as_text(summary: Summary) -> str:
 
 
 def _sentence(outcome: Outcome) -> str:
-    from pyupc.candles.load import as_text, count_of
+    from pyupc.runtime.text import as_text, count_of
 
     counts = ", ".join(
         f"{getattr(outcome, name):,} {name}" for name in ("new", "changed", "unchanged", "rejected")

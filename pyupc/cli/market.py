@@ -96,7 +96,7 @@ def _print_events(events: Sequence[Current]) -> None:
 
 
 def _sentence(loaded: Loaded) -> str:
-    from pyupc.kalshi.load import as_text
+    from pyupc.runtime.text import as_text
 
     name = click.format_filename(loaded.file)
     event = f"{name}: {loaded.symbol} {loaded.event}"

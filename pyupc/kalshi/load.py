@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +13,7 @@ import click
 import psycopg
 
 from pyupc.errors import PyupcError
+from pyupc.runtime.text import as_text
 from pyupc.sql_errors import translate
 
 MOST_BYTES = 64 << 20
@@ -40,10 +41,6 @@ class Loaded:
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "file": str(self.file), "closes_at": as_text(self.closes_at)}
-
-
-def as_text(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def load(conn: Connection, paths: Sequence[Path], symbol: str | None) -> list[Loaded]:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from pyupc.kalshi.load import Connection, as_text, in_utc
+from pyupc.kalshi.load import Connection, in_utc
+from pyupc.runtime.text import as_text
 
 _CURRENT = """
     SELECT
@@ -43,8 +44,7 @@ class Current:
     age_seconds: float | None
 
     def as_json(self) -> dict[str, Any]:
-        closes_at = None if self.closes_at is None else as_text(self.closes_at)
-        return {**asdict(self), "closes_at": closes_at}
+        return {**asdict(self), "closes_at": as_text(self.closes_at)}
 
 
 def current_events(conn: Connection, symbols: Sequence[str]) -> list[Current]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from pyupc.candles.load import as_text
 from pyupc.exchange.names import DEFAULT_EXCHANGE
 from pyupc.health.doctor.finding import Finding, State
 from pyupc.health.doctor.server import Connection
+from pyupc.runtime.text import as_text
 
 Status = Mapping[str, Any]
 

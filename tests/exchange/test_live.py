@@ -1,4 +1,4 @@
-"""ccxt's client of an exchange on the loopback."""
+"""Prices and candles of an exchange on the loopback, through ccxt's client."""
 
 from __future__ import annotations
 
