@@ -109,7 +109,7 @@ def test_pauses_grow_and_the_patience_ends(server: Coinbase) -> None:
             assert doubled / 2 <= pause <= min(1.5 * doubled, 30)
         assert len(said) == 1
 
-        # The next one may be patient again; nothing is said a second time.
+        # The next one may be patient again; nothing is logged a second time.
         server.faults = 3
         assert len(exchange.candles("BTC/USD", START, START + 10).candles) == 10
         assert len(pauses) == 10

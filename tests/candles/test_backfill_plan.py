@@ -1,4 +1,4 @@
-"""What a backfill asks for, and what it takes for a candle: pure functions."""
+"""Plans of a backfill and judgements of candles: pure functions."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ QUOTED_HEADER, QUOTED_CANDLE = (
 )
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_files_as_people_have_them(shared: str, tmp_path: Path, text: str, pack: Any) -> None:
-    # The name says nothing about what is in it.
+    # The name does not decide what is in it.
     path = tmp_path / "candles.dat"
     path.write_bytes(pack(text.encode()))
     result = load(path)

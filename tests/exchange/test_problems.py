@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+from typing import Any
 
 import pytest
 
-errors = pytest.importorskip("ccxt.base.errors", reason="needs the extra feeds")
+pytest.importorskip("ccxt", reason="needs the extra feeds")
 
 import aiohttp
 
 from pyupc.exchange.problems import ExchangeProblem, Response, by_status, translated
+
+errors: Any = importlib.import_module("ccxt.base.errors")
+REFUSED = ConnectionRefusedError(111, "")
 
 
 def wrapped(outer: Exception, inner: Exception) -> Exception:

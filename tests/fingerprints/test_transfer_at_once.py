@@ -62,7 +62,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def publishing_held(dsn: str) -> Iterator[None]:
-    """Whoever would publish fingerprints waits, until the block ends."""
+    """Make every process that would publish fingerprints wait until the block ends."""
     with connect(dsn, autocommit=False) as holder:
         holder.execute("SELECT upc._await_refresh()")
         yield

@@ -144,7 +144,7 @@ def test_what_cannot_be_put_back_is_kept(
         patch.setattr(os, "rename", failing)
         result = run("export", out, "--force")
     refused(result, 1, str(out))
-    # Every old file is somewhere, and it is said where.
+    # Every old file is somewhere, and the message names the place.
     elsewhere = [path for path in out.iterdir() if path.is_dir()]
     kept = contents(out)
     for folder in elsewhere:

@@ -267,7 +267,7 @@ def test_what_is_printed(fresh: str, tmp_path: Path) -> None:
 
 
 def test_on_a_terminal(fresh: str, tmp_path: Path) -> None:
-    """What shows that it works leaves nothing but the result behind."""
+    """Progress on a terminal leaves nothing but the result behind."""
     folder = write(tmp_path / "in", minutes=[7])
     for command, where in (
         ("import", folder),
@@ -326,7 +326,7 @@ def test_a_folder_may_have_any_name(fresh: str, tmp_path: Path) -> None:
         assert out["written"] == len(BUCKETS)
         assert run("export", tmp_path / "out" / name).exit_code == 0
         assert run("export", folder).exit_code == 0
-        # Whatever else is to be said of it.
+        # Other lines may follow.
         (folder / file_name(BASELINE)).write_text("other")
         refused(run("export", folder), 1, file_name(BASELINE))
     with connect(fresh) as conn:

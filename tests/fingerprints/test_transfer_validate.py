@@ -156,7 +156,7 @@ def test_what_the_database_lacks(
     ascending = sorted({title[4:-1] for title in header})
 
     def spell(bucket: int, minutes: int, direction: str, place: int) -> str:
-        """What both have is the same; what one has only is as likely as the next smaller move."""
+        """Shared columns are equal; a column of one only is as likely as the next smaller move."""
         smaller = [t for t in THRESHOLDS if t <= ascending[place]]
         return percent(bucket, minutes, direction, len(smaller) - 1)
 

@@ -65,7 +65,7 @@ def test_requests_share_a_connection_and_say_who_asks() -> None:
 
 
 def test_the_next_event_is_the_first_to_close_within_the_hour() -> None:
-    """Of several pages, in no order; what closes later than in an hour does not count."""
+    """From several pages, in no order; events that close later than in an hour do not count."""
     events = [hour(k, opens_early=9 * HOUR) for k in (5, 2, 7, 1, 3)]
     events.append(listed("KXETHD-26JUN0113", NOON, NOON + HOUR, series="KXETHD"))
 

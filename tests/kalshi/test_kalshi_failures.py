@@ -1,4 +1,4 @@
-"""What the client of Kalshi makes of answers that are none."""
+"""Failures of the client of Kalshi: answers that are none."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def files(*arguments: str | Path) -> list[Document]:
 
 
 def answer(ticker: str = EVENT, closes_at: datetime = NOON + timedelta(hours=1)) -> Document:
-    """What Kalshi answers today."""
+    """Today's answer of Kalshi."""
     series = ticker.partition("-")[0]
     markets = [market(ticker, strike, closes_at) for strike in (97_500, 97_750)]
     listed = Listed(ticker, NOON, closes_at, markets, series=series)
@@ -219,7 +219,7 @@ def changed(**fields: Any) -> Document:
     ids=lambda wrong: repr(wrong)[:30],
 )
 def test_a_file_that_is_no_event(shared: str, write: Any, wrong: Any) -> None:
-    """Its name is told, and nothing of any file is loaded."""
+    """Its name is in the message, and nothing of any file is loaded."""
     path = write(wrong, "wrong.json")
     message = refused(run("load", write(answer()), path, write(answer(), "last.json")))
     assert message.startswith(f"pyupc: {path}: ")
@@ -356,7 +356,7 @@ def expected_rows(shared_data: Path) -> list[Document]:
     text = (shared_data / "json" / "btc_strike_table.json").read_text()
     table: list[Document] = json.loads(text)["strikes"]
     assert len(table) == 21
-    # Where nobody offered the predecessor wrote a dollar, and differences from it.
+    # Where there was no offer the predecessor wrote a dollar, and differences from it.
     for row in table:
         for side in ("yes", "no"):
             if row[f"{side}_ask"] == 100:
