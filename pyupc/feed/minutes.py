@@ -108,7 +108,7 @@ class Minutes:
         await self._sleep(self._until(newest + 2 * MINUTE))
 
     async def _fill(self, newest: datetime) -> set[datetime]:
-        """Ask for the candles up to one that has closed, and store them; when they opened."""
+        """Ask for the candles up to one that has closed, and store them; returns their openings."""
         first = await self._first(newest)
         count = (newest - first) // MINUTE + 1
         answer = await self._exchange.candles(self._pair, first, count)
@@ -120,7 +120,7 @@ class Minutes:
         return set(closed)
 
     async def _first(self, newest: datetime) -> datetime:
-        """From where on to ask: what momentum needs, or what is missing since the last one."""
+        """The first minute to ask for: as momentum needs it, or the first one missing."""
         enough = newest - ((AGAIN if self._is_filled else NEEDED) - 1) * MINUTE
         last = await self._store.last_candle(self._symbol)
         page = newest - (self._exchange.page_size - 1) * MINUTE

@@ -254,7 +254,7 @@ def _line(symbol: str, flow: Flow, rate: float, now: datetime) -> str:
 
 
 def _resident_bytes() -> int:
-    """Of this process; where there is no /proc, the most that it ever had."""
+    """Memory of this process; where there is no /proc, the most that it ever had."""
     with suppress(OSError):
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")

@@ -99,7 +99,7 @@ class Store:
         return at
 
     async def candles(self, symbol: str, candles: Sequence[Candle]) -> int:
-        """Store candles; how many are new or different."""
+        """Store candles; returns the number that are new or different."""
         if not candles:
             return 0
         minutes, *columns = zip(*candles, strict=True)

@@ -87,7 +87,7 @@ def target(url: str, name: str | None = None) -> Target:
 
 
 def _digest(url: str) -> str:
-    """From the URL as it was given: what apprise makes of it differs from release to release."""
+    """From the URL as given: apprise changes it from release to release."""
     return hashlib.pbkdf2_hmac("sha256", url.encode(), b"pyupc notify", _ROUNDS).hex()[:12]
 
 

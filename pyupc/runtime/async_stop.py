@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C, or the end of standard input: they end tasks, and what these wait for."""
+"""SIGTERM, Ctrl-C, or the end of standard input: they end tasks, and their waiting."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def until(
     ending: Callable[[], None] = lambda: None,
     grace: float = 0.0,
 ) -> None:
-    """Work until `stop` is set or the seconds are over; raises what any part of it raises.
+    """Work until `stop` is set or the seconds are over; raises the first error of any part.
 
     Then `ending` is called, and what is under way has `grace` seconds to end by itself.
     """
@@ -71,11 +71,13 @@ async def until(
     finally:
         stop.set()
         ending()
-        if grace and tasks:
-            await asyncio.wait(tasks, timeout=grace)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(waiter, *tasks, return_exceptions=True)
+        try:
+            if grace and tasks:
+                await asyncio.wait(tasks, timeout=grace)
+        finally:
+            for task in (waiter, *tasks):
+                task.cancel()
+            await asyncio.gather(waiter, *tasks, return_exceptions=True)
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time, and how a coroutine waits."""
+    """Time, and the waiting of a coroutine."""
 
     def monotonic(self) -> float: ...
 

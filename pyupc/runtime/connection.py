@@ -144,7 +144,7 @@ class WatchedConnection:
             raise ConnectionLost(error) from error
 
     def cut(self) -> None:
-        """End what another thread waits for on this connection: it finds the server gone."""
+        """End the waiting of another thread on this connection: it finds the server gone."""
         conn = self._conn
         if conn is not None:
             self._is_cut = True

@@ -19,7 +19,7 @@ class Skew:
         self._measured: deque[tuple[float, float]] = deque(maxlen=kept)
 
     def measure(self, header: str, sent_at: datetime, answered_at: datetime) -> None:
-        """Take a Date header of a request; what is no date is passed over.
+        """Take a Date header of a request; text that is no date is passed over.
 
         The server wrote it somewhere between `sent_at` and `answered_at` on our clock.
         """

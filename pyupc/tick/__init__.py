@@ -1,1 +1,1 @@
-"""The tick: once a second the database is asked, and what it answers is written to files."""
+"""The tick: once a second the database is asked, and its answers are written to files."""

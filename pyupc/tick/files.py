@@ -95,7 +95,7 @@ class Folder:
         born: float | None = None,
         stranger: int | None = None,
     ) -> Mark | None:
-        """Replace the files of a symbol. What cannot be written is counted, and never raised.
+        """Replace the files of a symbol. Failures are counted, and never raised.
 
         A file of a newer mark stays, and its mark is returned, unless its tick is the stranger.
         Without a mark all are replaced.

@@ -27,7 +27,7 @@ _EVENTS = 3
 
 
 class Ladder:
-    """A panel a symbol. Live, it takes the whole screen and gives it back at the end.
+    """A panel per symbol. Live, it takes the whole screen and gives it back at the end.
 
     `notice` stands on the screen all the time, below the panels.
     """
@@ -108,7 +108,7 @@ class Ladder:
 
 
 def panel(symbol: str, tick: Tick, feed: str, strikes: int | None = None) -> Panel:
-    """One symbol: what the tick saw, and so many strikes around the price, all of them if None."""
+    """One symbol: its tick, and so many strikes around the price, all of them if None."""
     document = json.loads(tick.live_probabilities)
     minutes, seconds = divmod(document["ttc_seconds"], 60)
     momentum = document["momentum_bps"]

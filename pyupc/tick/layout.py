@@ -1,4 +1,4 @@
-"""The predecessor's folders: its names for our files, so that each is always what the file is."""
+"""The predecessor's folders: its names as links to our files, so that they never differ."""
 
 from __future__ import annotations
 

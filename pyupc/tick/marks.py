@@ -1,4 +1,4 @@
-"""Which of two documents is the newer one, and how old one is that stands in a folder."""
+"""Order and age of the documents in a folder."""
 
 from __future__ import annotations
 

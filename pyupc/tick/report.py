@@ -1,4 +1,4 @@
-"""The log of the loop: a line a minute, and one whenever something changes."""
+"""The log of the loop: a line per minute, and one whenever something changes."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Report:
         if seconds > max(self.interval, SLOW_SECONDS):
             if self._slow_at is None:
                 logger.warning(
-                    "a tick of %s took %.1f s, longer than the interval: ticks skipped",
+                    "the tick of %s took %.1f s, longer than the interval: ticks skipped",
                     symbol,
                     seconds,
                 )
@@ -144,7 +144,7 @@ class Report:
             self._states[symbol] = state
 
     def files(self, problem: str | None, failed: int) -> None:
-        """The state of the files after a round: what is the matter, and failures so far."""
+        """The state of the files after a round: the problem, and failures so far."""
         if problem is not None:
             self._files.failed(problem)
         else:

@@ -1,4 +1,4 @@
-"""The run of `pyupc tick`: rounds, each one call a symbol, and the files that come of it."""
+"""The run of `pyupc tick`: rounds of one call per symbol, and the files made of the answers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(job: Job, view: View | None = None) -> Outcome:
 
 
 def _opened(session: Session, job: Job, stop: Waiting) -> Rules | None:
-    """None if a signal came first. A run of so many rounds does not wait for what is busy."""
+    """None if a signal came first. A run of so many rounds does not wait for a busy database."""
 
     def opened() -> Rules:
         session.open(code=True)

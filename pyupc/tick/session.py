@@ -40,7 +40,7 @@ _TICK = """
 
 
 class Tick(NamedTuple):
-    """The row that upc.tick returns, and when the server did.
+    """The row that upc.tick returns, with the time of the server.
 
     `announced` is a JSON array of what the tick has announced, None if there is nothing.
     """
@@ -239,6 +239,6 @@ class Session(WatchedConnection):
         self.fetch(query, (symbol, holder, problem))
 
     def delete_expired(self) -> int:
-        """One batch of what is older than it is kept; how many rows that were."""
+        """Delete one batch of rows that are older than they are kept; returns their number."""
         query = "SELECT d.prices + d.ticks + d.announcements FROM upc.delete_expired() AS d"
         return int(self.fetch(query)[0][0])

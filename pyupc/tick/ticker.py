@@ -19,7 +19,7 @@ _PROMPT_SECONDS = 1.0
 
 
 class Ticker:
-    """Ticks of the symbols of a job; `clock_problem` is what the answers show of the clocks."""
+    """Ticks of the symbols of a job; `clock_problem` compares the clocks by the answers."""
 
     def __init__(
         self,
