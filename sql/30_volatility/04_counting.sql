@@ -226,15 +226,30 @@ COMMENT ON FUNCTION upc._probe_volatility IS
     'names the formulas that standardised moves are fitted and counted by';
 
 
--- Name of the formulas and constants that standardised moves are fitted and counted by: under another
--- one the next build does all again. Computed once, when the schema is built.
+-- Computed once per upgrade: every build, list and status asks for it.
 DO $do$
 BEGIN
     EXECUTE format(
-        'CREATE FUNCTION upc.volatility_hash() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN %L',
+        'CREATE FUNCTION upc._volatility_hash() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN %L',
         upc._probe_volatility()
     );
 END
 $do$;
+COMMENT ON FUNCTION upc._volatility_hash IS
+    'volatility_hash as the upgrade computed it';
+
+
+-- The name of the formulas and constants that standardised moves are fitted and counted by.
+--
+-- Returns 64 hexadecimal digits. Where a symbol was counted by others, its next build fits and
+-- counts its whole history again.
+-- Errors: none.
+--
+-- Example:
+--   SELECT volatility_hash() ~ '^[0-9a-f]{64}$';
+CREATE FUNCTION upc.volatility_hash()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN upc._volatility_hash();
 COMMENT ON FUNCTION upc.volatility_hash IS
-    'the name of the formulas and constants that standardised moves are fitted and counted by; under another one the next build does all again';
+    'the name of the formulas and constants that standardised moves are fitted and counted by';
