@@ -1,1 +1,1 @@
-"""Measurements of pyupc beside what else could be done, all in one run on one machine."""
+"""Measurements of pyupc beside its alternatives, all in one run on one machine."""

@@ -1,4 +1,4 @@
-"""What a measurement ends in, and how times are taken."""
+"""Results of measurements, and the taking of times."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pyupc.errors import PyupcError
 
 @dataclass(frozen=True)
 class Row:
-    """`value` in `unit`, beside `other` of the same unit: how `against` does.
+    """`value` in `unit`, beside `other` of the same unit, that of `against`.
 
-    None is the value of a part that has failed: `details` has the SQLSTATE then, and `note` why.
+    A part that has failed has no value: `details` has the SQLSTATE then, and `note` the reason.
     """
 
     name: str

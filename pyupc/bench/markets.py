@@ -1,4 +1,4 @@
-"""Ticks from a price log, with an event of 75 markets a symbol, as they run live."""
+"""Ticks from a price log, with an event of 75 markets per symbol, as they run live."""
 
 from __future__ import annotations
 

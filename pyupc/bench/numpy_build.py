@@ -1,7 +1,7 @@
 """The same fingerprints from a vectorised numpy program outside the database.
 
-It reads the candles by COPY, counts with bincount, and writes the tables back: what one would do
-with arrays and no engine in SQL. Nothing is kept for the next day: it counts all of them again.
+It reads the candles by COPY, counts with bincount, and writes the tables back: the program that one
+would write with arrays and no engine in SQL. Nothing is kept for the next day: it counts all again.
 """
 
 from __future__ import annotations

@@ -56,9 +56,9 @@ def run(server: str, plan: Plan, names: tuple[str, ...], say: Say) -> Iterator[R
 
 
 def _measured(name: str, measure: Callable[[], Iterator[Row]]) -> Iterator[Row]:
-    """Its rows; one that says why if it fails, since the others have nothing to do with that.
+    """Rows of a part; a row with the reason if it fails, since the others go on.
 
-    Raises DatabaseUnreachable: then they have.
+    Raises DatabaseUnreachable, which ends them all.
     """
     try:
         yield from measure()

@@ -29,7 +29,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. `end` is where the history of both symbols ends."""
+    """Size of the measurements. `end`: of the history of both symbols."""
 
     dsn: str
     days: int

@@ -54,7 +54,7 @@ def strikes(plan: Plan) -> Iterator[Row]:
 
 
 def griddata(plan: Plan) -> Iterator[Row]:
-    """scipy over a table in memory: a call a strike and direction, and two calls in all."""
+    """scipy over a table in memory: a call per strike and direction, and two calls in all."""
     import numpy as np
     from scipy.interpolate import griddata as interpolate
 
@@ -97,7 +97,7 @@ def griddata(plan: Plan) -> Iterator[Row]:
     found = {name: milliseconds(own) for name, own in times.items()}
     agreement = "all answers equal" if differing == 0 else f"{differing} answers differ"
     for name, other, words in (
-        ("strikes_griddata", "one_by_one", "griddata, nearest, a call a strike and direction"),
+        ("strikes_griddata", "one_by_one", "griddata, nearest, a call per strike and direction"),
         ("strikes_griddata_at_once", "at_once", "griddata, nearest, all strikes in two calls"),
     ):
         yield Row(

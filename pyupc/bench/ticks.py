@@ -1,4 +1,4 @@
-"""Whole ticks: how long one takes, how many symbols fit in a second, what the process costs."""
+"""Whole ticks: the time of one, the symbols that fit in a second, the cost of the process."""
 
 from __future__ import annotations
 

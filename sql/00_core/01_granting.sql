@@ -158,7 +158,7 @@ BEGIN ATOMIC
 
             UNION ALL
 
-            -- What lets another than the owner refresh.
+            -- Lets a role refresh that is not the owner.
             SELECT 'MAINTAIN' AS privilege
             WHERE r.name = _rights_to_change.operator
                 AND o.kind = 'TABLE' AND o.trait = 'm'

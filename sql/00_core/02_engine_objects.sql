@@ -46,7 +46,7 @@ BEGIN ATOMIC
             part.objid,
             part.objsubid,
             bool_or(d.deptype = 'i') AS is_internal,
-            -- How many transaction ids after this transaction's own, modulo 2^32.
+            -- Transaction ids after this transaction's own, modulo 2^32.
             min((d.xmin::text::bigint - pg_current_xact_id()::text::bigint) & 4294967295) AS ahead
         FROM part
         JOIN pg_depend AS d ON d.classid = part.classid AND d.objid = part.objid

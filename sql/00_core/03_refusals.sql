@@ -26,3 +26,20 @@ END
 $fn$;
 COMMENT ON FUNCTION upc.require_symbol IS
     'raises UP002 unless the symbol is registered';
+
+
+-- Refuse a price that is not finite, or not above zero. hint: the way out, for the caller.
+CREATE FUNCTION upc._refuse_price(price double precision, hint text)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RAISE EXCEPTION 'price must be a positive number, got %', coalesce(price::text, 'NULL')
+        USING
+            ERRCODE = 'UP001',
+            DETAIL = 'A price is in quote currency per unit, finite and above zero.',
+            HINT = hint;
+END
+$fn$;
+COMMENT ON FUNCTION upc._refuse_price IS
+    'raises UP001: a price that is not finite, or not above zero';

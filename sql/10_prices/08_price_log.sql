@@ -3,10 +3,12 @@
 -- Log a price. A price that is older on the exchange's clock than the one logged last has been
 -- overtaken on its way, and is left out.
 --
--- exchange_at: NULL where the exchange does not say when it was so.
--- Returns whether it was logged.
+-- exchange_at: time on the exchange's clock, NULL where it reports none.
+-- Returns true if it was logged.
 -- Errors: UP001 price, UP002 symbol.
--- Example: SELECT upc.record_price('BTC', 'coinbase', 97250.5);
+--
+-- Example:
+--   SELECT upc.record_price('BTC', 'coinbase', 97250.5);
 CREATE FUNCTION upc.record_price(
     symbol text,
     exchange text,
@@ -20,11 +22,7 @@ AS $fn$
 BEGIN
     PERFORM upc.require_symbol(symbol);
     IF NOT coalesce(price > 0 AND price < 'Infinity', false) THEN
-        RAISE EXCEPTION 'price must be a positive number, got %', coalesce(price::text, 'NULL')
-            USING
-                ERRCODE = 'UP001',
-                DETAIL = 'A price is in quote currency per unit, finite and above zero.',
-                HINT = 'What the exchange does not say is not logged.';
+        PERFORM upc._refuse_price(price, 'Log only the prices that the exchange reports.');
     END IF;
     INSERT INTO upc_data.price AS p (symbol, exchange, received_at, price, exchange_at)
     SELECT record_price.symbol, record_price.exchange, record_price.received_at,
@@ -113,7 +111,7 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Older ones than an hour say no more about a price that does not move.
+    -- Ones older than an hour add nothing about a price that does not move.
     SELECT min(s.received_at)
     INTO same_since
     FROM upc_data.price AS s

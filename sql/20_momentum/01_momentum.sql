@@ -115,9 +115,8 @@ COMMENT ON FUNCTION upc._momentum_of IS
 
 -- Momentum of a symbol at an instant, in basis points, with its six deltas in percent.
 --
--- price: USD at that instant; NULL takes the close of the last candle closed by then. The earlier
--- prices are those of price_by: logged ones, else closes; where one is missing, its delta and
--- momentum are NULL.
+-- price: USD at that instant; NULL takes the close of the last candle closed by then. Earlier prices
+-- are logged ones, else closes; where one is missing, its delta and momentum are NULL.
 -- Errors: UP002 unknown symbol; UP001 price not finite or not above zero.
 --
 -- Example:
@@ -141,11 +140,7 @@ DECLARE
 BEGIN
     PERFORM upc.require_symbol(symbol);
     IF NOT coalesce(price > 0 AND price < 'Infinity', true) THEN
-        RAISE EXCEPTION 'price must be a positive number, got %', price
-            USING
-                ERRCODE = 'UP001',
-                DETAIL = 'A price is in quote currency per unit, finite and above zero.',
-                HINT = 'Leave it out for the last close.';
+        PERFORM upc._refuse_price(price, 'Leave it out for the last close.');
     END IF;
 
     IF v_price IS NULL THEN

@@ -254,7 +254,7 @@ DECLARE
     v_variances double precision[];
     v_sums record;
     v_products double precision[];
-    -- What lies between them changes smoothly.
+    -- Between them all changes smoothly.
     v_horizons integer[] := '{1, 2, 3, 5, 10, 15, 30, 60}'::integer[];
 BEGIN
     SELECT (min(c.opened_at) AT TIME ZONE 'UTC')::date, (max(c.opened_at) AT TIME ZONE 'UTC')::date
@@ -266,7 +266,7 @@ BEGIN
     END IF;
     factors := upc._week_factors(symbol, since, until);
     v_variances := upc._week_variances(factors);
-    -- Neighbouring minutes say the same. A prime, so that every minute of the hour is looked at.
+    -- Neighbouring minutes are alike. A prime, so that every minute of the hour is looked at.
     v_stride := CASE WHEN v_last - v_first > 100 THEN 17 WHEN v_last - v_first > 20 THEN 7 ELSE 1 END;
 
     FOR v_sums IN

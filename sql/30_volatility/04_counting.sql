@@ -67,7 +67,7 @@ AS $fn$
 DECLARE
     v_bins double precision[] := upc._volatility_bins();
     v_week double precision[] := upc._week_variances(factors);
-    -- Neighbouring minutes share nearly all of what follows them: every other one says as much.
+    -- Neighbouring minutes share nearly all that follows them: every other one is as good.
     v_minutes integer[] := ARRAY(SELECT generate_series(1, 1440, 2));
     v_cells integer[];
     v_counts integer[];

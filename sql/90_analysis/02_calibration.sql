@@ -238,7 +238,7 @@ COMMENT ON COLUMN analytics.calibration.bin IS
     'bin of the probability: 0 is below 5 percent, 19 is 95 percent and more';
 COMMENT ON COLUMN analytics.calibration.prob_from IS 'lower end of the bin, percent';
 COMMENT ON COLUMN analytics.calibration.prob_to IS 'upper end of the bin, percent';
-COMMENT ON COLUMN analytics.calibration.questions IS 'questions: one a tick and strike';
+COMMENT ON COLUMN analytics.calibration.questions IS 'questions: one per tick and strike';
 COMMENT ON COLUMN analytics.calibration.events IS
     'distinct closes that the questions are of; those of one are not independent';
 COMMENT ON COLUMN analytics.calibration.mean_probability IS

@@ -97,7 +97,7 @@ BEGIN
             ) AS c
             CROSS JOIN unnest(v_test.minutes) AS t (minutes)
             WHERE c >= greatest(v_test.test_from, first_day::timestamp AT TIME ZONE 'UTC')
-              -- What settles it was not trained on.
+              -- The training has not seen the price that settles it.
               AND c - interval '1 minute' >= v_test.train_to
               AND c < least(v_test.test_to, (last_day + 1)::timestamp AT TIME ZONE 'UTC')
               AND c - make_interval(mins => t.minutes) > v_start

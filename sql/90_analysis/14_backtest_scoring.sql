@@ -57,7 +57,7 @@ BEGIN ATOMIC
             (_model_answers.test).step AS step,
             (_model_answers.test).settlement = 'average' AS is_average,
             round(q.price / (_model_answers.test).step) AS nearest,
-            -- How much of the last minute's variance is open.
+            -- Open share of the last minute's variance.
             CASE (_model_answers.test).settlement
                 WHEN 'average' THEN upc._average_share()
                 ELSE 1
@@ -67,7 +67,7 @@ BEGIN ATOMIC
             (_model_answers.test).symbol, (_model_answers.test).backtest_id,
             _model_answers.first_day, _model_answers.last_day
         ) AS q
-        -- What one model cannot answer is asked of none.
+        -- A question that one model cannot answer is put to none.
         WHERE q.hour_deviation IS NOT NULL
           AND ((_model_answers.test).factors IS NULL OR q.variance IS NOT NULL)
           AND (

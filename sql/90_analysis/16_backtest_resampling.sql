@@ -76,7 +76,7 @@ COMMENT ON FUNCTION upc._require_resampling IS
 
 -- Draw as many days as there are, with replacement, and sum what they hold: the bootstrap.
 --
--- daily: by day, by block, the sums of a block; NULL is nothing. Returns a row a resample and
+-- daily: by day, by block, the sums of a block; NULL is nothing. Returns a row per resample and
 -- block: the sums of the days that were drawn. The draws depend on nothing but the number of days
 -- and the seed: tables of the same days are resampled in pairs, on every server. The hash is the
 -- one that rows are distributed to partitions by.

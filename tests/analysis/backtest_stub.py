@@ -48,7 +48,7 @@ BEGIN
     ));
     IF EXISTS (SELECT FROM public.stub_order AS o WHERE o.stage = 'begin ' || symbol) THEN
         RAISE EXCEPTION 'there is nothing to train on'
-            USING ERRCODE = 'UP039', DETAIL = 'It was told to.', HINT = 'Load candles.';
+            USING ERRCODE = 'UP039', DETAIL = 'It was asked to.', HINT = 'Load candles.';
     END IF;
     INSERT INTO upc_data.backtest AS b (
         symbol, train_from, train_to, test_from, test_to, models, minutes, step, levels,

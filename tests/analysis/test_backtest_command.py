@@ -65,7 +65,7 @@ def count(conn: Connection, table: str) -> int:
     return int(row["n"])
 
 
-# What is asked for
+# Arguments
 
 
 def test_what_is_not_said_is_left_to_the_database(conn: Connection) -> None:
@@ -145,7 +145,7 @@ def test_a_deadlock_is_tried_again(conn: Connection) -> None:
     assert len(rows(conn, "SELECT FROM stub_call WHERE stage = 'train'")) == 3
 
 
-# What is left behind
+# Leftovers
 
 
 @pytest.mark.parametrize("stage", ["fit", "test", "complete"])
@@ -162,7 +162,7 @@ def test_all_are_begun_before_the_first_is_computed(conn: Connection) -> None:
     result = pyupc("--symbol", "BTC", "--symbol", "ETH")
     assert result.exit_code == 1
     assert result.stderr == (
-        "pyupc: there is nothing to train on (It was told to)\nhint: Load candles.\n"
+        "pyupc: there is nothing to train on (It was asked to)\nhint: Load candles.\n"
     )
     assert count(conn, "upc_data.backtest") == 0
     assert rows(conn, "SELECT FROM stub_call WHERE call = 'step'") == []
@@ -195,7 +195,7 @@ def test_an_unknown_symbol(conn: Connection) -> None:
     assert "DOGE" in result.stderr
 
 
-# What is printed
+# Output
 
 
 def test_json_has_everything(conn: Connection) -> None:
@@ -382,7 +382,7 @@ def test_out_of_several_symbols(conn: Connection, tmp_path: Path) -> None:
         assert f"{symbol.upper()}, backtest" in (tmp_path / symbol / "report.html").read_text()
 
 
-def test_a_missing_matplotlib_is_told_at_once(
+def test_a_missing_matplotlib_is_reported_at_once(
     conn: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
@@ -400,7 +400,7 @@ def test_a_missing_matplotlib_is_told_at_once(
     succeed("--symbol", "BTC")
 
 
-def test_a_folder_that_cannot_be_is_told_at_once(conn: Connection, tmp_path: Path) -> None:
+def test_an_impossible_folder_is_reported_at_once(conn: Connection, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     (tmp_path / "file").write_text("")
     result = pyupc("--symbol", "BTC", "--out", tmp_path / "file" / "out")

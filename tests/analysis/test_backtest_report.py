@@ -104,7 +104,7 @@ def test_names_and_numbers() -> None:
 
 
 class Page(HTMLParser):
-    """What a browser makes of it: texts by tag, attributes, and whether every tag is closed."""
+    """A browser's view of it: texts by tag, attributes, and whether every tag is closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -203,13 +203,13 @@ def test_the_best_of_each_row_stands_out(made: tuple[Report, str]) -> None:
 def test_figures_are_told_to_those_who_do_not_see_them(made: tuple[Report, str]) -> None:
     found, text = made
     page = Page(text)
-    told = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "aria-label")]
-    assert len(told) == 2
+    labels = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "aria-label")]
+    assert len(labels) == 2
     assert page.all("role") == ["img", "img"]
     for model in MODELS:
-        for words in told:
+        for words in labels:
             assert model in words
-        assert f"{model} {found.overall(model)['log_loss']:.5f}" in told[1]
+        assert f"{model} {found.overall(model)['log_loss']:.5f}" in labels[1]
 
 
 def test_figures_share_nothing_and_follow_light_and_dark(made: tuple[Report, str]) -> None:

@@ -54,14 +54,14 @@ def run(dsn: str, *arguments: str) -> Result:
     return result
 
 
-def told(dsn: str, *arguments: str) -> str:
+def output(dsn: str, *arguments: str) -> str:
     result = run(dsn, *arguments)
     assert result.exit_code == 0, result.stderr
     return result.stdout
 
 
 def read(dsn: str, *arguments: str) -> list[Row]:
-    found: list[Row] = json.loads(told(dsn, *arguments, "--json"))
+    found: list[Row] = json.loads(output(dsn, *arguments, "--json"))
     return found
 
 
@@ -91,7 +91,7 @@ def test_the_reliability_table(filled: str) -> None:
 
 
 def test_the_edge_table(filled: str) -> None:
-    found = cells(told(filled, "--edges"))
+    found = cells(output(filled, "--edges"))
     # 70 cents and a fee of 1.5, twice paid and once not; 31 and 1.5 for the other side.
     yes = ["6", "3", "+8.50", "-4.83", "-", "-", "66.7", "%"]
     no = ["6", "3", "-12.50", "+0.83", "-", "-", "33.3", "%"]
@@ -118,9 +118,9 @@ def test_rows_for_programs(filled: str) -> None:
     [cell] = [row for row in rows if row["bin"] == 16 and row["minutes_from"] == 1]
     assert (cell["minutes_to"], cell["prob_from"], cell["prob_to"]) == (2, 80, 85)
     assert cell["observed_frequency"] == pytest.approx(200 / 3)
-    lines = told(filled, "--nl").splitlines()
+    lines = output(filled, "--nl").splitlines()
     assert [json.loads(line) for line in lines] == rows
-    of_csv = list(csv.DictReader(io.StringIO(told(filled, "--csv"))))
+    of_csv = list(csv.DictReader(io.StringIO(output(filled, "--csv"))))
     assert [row["brier_score"] for row in of_csv] == [str(row["brier_score"]) for row in rows]
     edges = read(filled, "--edges")
     assert {row["side"] for row in edges} == {"yes", "no"}
@@ -163,7 +163,7 @@ def test_nothing_yet(fresh_db: str) -> None:
         "no live tick with an ask has met its outcome yet; 1 close without a known outcome\n"
     )
     assert read(fresh_db, "--symbol", "ETH") == []
-    [head] = told(fresh_db, "--symbol", "ETH", "--csv").splitlines()
+    [head] = output(fresh_db, "--symbol", "ETH", "--csv").splitlines()
     assert head.startswith("symbol,model,method,settlement,minutes_from,")
 
 
@@ -194,10 +194,10 @@ def test_refusals(filled: str, arguments: tuple[str, ...], code: int) -> None:
 def test_the_figure(filled: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib, of the extra plots, is not installed")
     file = tmp_path / "reliability.png"
-    assert told(filled, "--plot", str(file)).startswith("BTC, momentum")
+    assert output(filled, "--plot", str(file)).startswith("BTC, momentum")
     assert file.read_bytes().startswith(PNG)
     file = tmp_path / "reliability.SVG"
-    assert json.loads(told(filled, "--plot", str(file), "--json")) == read(filled)
+    assert json.loads(output(filled, "--plot", str(file), "--json")) == read(filled)
     assert "</svg>" in file.read_text(encoding="utf-8")
     assert {each.name for each in tmp_path.iterdir()} == {"reliability.png", "reliability.SVG"}
 

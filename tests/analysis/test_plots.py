@@ -113,7 +113,7 @@ def test_every_series_is_drawn_where_it_is() -> None:
         assert list(line.get_ydata()) == [point.observed for point in given.points]
         assert line.get_color() == SERIES[number]
         assert list(counts.lines[number].get_ydata()) == [point.count for point in given.points]
-        # What of the error bars is seen: from low to high, less the probability.
+        # The visible part of the error bars: from low to high, less the probability.
         bars = difference.collections[number].get_segments()
         for point, bar in zip(given.points, bars, strict=True):
             assert point.low is not None

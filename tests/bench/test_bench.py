@@ -81,8 +81,8 @@ def test_an_interrupted_run_drops_its_database(server_dsn: str) -> None:
         assert process.stderr.readline()
         assert database_exists(server_dsn)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
-    assert process.returncode == 130, said
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 130, log
     assert not database_exists(server_dsn)
 
 

@@ -415,8 +415,8 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setattr("importlib.util.find_spec", lambda each: None if each == name else each)
     result = pyupc("compare")
     assert (result.exit_code, result.stdout) == (1, "")
-    said, hint = result.stderr.splitlines()
-    assert name in said
+    message, hint = result.stderr.splitlines()
+    assert name in message
     assert hint == "hint: pip install 'pyupc[compare]'"
 
 

@@ -21,7 +21,7 @@ def figures(report: Report) -> dict[str, Figure]:
 
 
 def descriptions(report: Report) -> dict[str, str]:
-    """What somebody is told who does not see them."""
+    """Texts for readers who do not see them."""
     overall = report.scores["all"]
     losses = "; ".join(f"{row['model']} {row['log_loss']:.5f}" for row in overall)
     errors = "; ".join(f"{row['model']} {row['calibration_error']:.2f}" for row in overall)

@@ -18,7 +18,7 @@ def write(report: Report, folder: Path) -> None:
     images = {name: render(figure, "svg") for name, figure in drawn.items()}
     files = {f"{name}.svg": image for name, image in images.items()}
     files |= {f"{name}.png": render(figure, "png") for name, figure in drawn.items()}
-    # Last: whoever waits for the page finds the rest.
+    # Last: when the page is there, so is the rest.
     files[PAGE] = page(report, images, descriptions(report)).encode()
     prepare_folder(folder)
     for name, content in files.items():

@@ -36,7 +36,7 @@ _NOTES = (
     (
         "Question",
         "Will the price be at or above a strike when the contract closes? Asked for every strike, "
-        "close and time to the close of the test. Nothing of the test is in what was trained on.",
+        "close and time to the close of the test. The training has seen nothing of the test.",
     ),
     (
         "Log loss",
@@ -46,13 +46,13 @@ _NOTES = (
     ("Brier score", "The mean of (probability - outcome)², 0 to 1. Less is better."),
     (
         "Calibration error",
-        "How far what came true is from what was predicted, in percentage points: the mean over 20 "
-        "bins of probability, weighted by their questions. Less is better.",
+        "Distance between the shares that came true and those predicted, in percentage points: the "
+        "mean over 20 bins of probability, weighted by their questions. Less is better.",
     ),
     (
         "Resolution",
-        "Of Murphy's decomposition of the Brier score: how far what came true in the bins is from "
-        "the base rate, squared. More is better.",
+        "Of Murphy's decomposition of the Brier score: squared distance between the shares that "
+        "came true in the bins and the base rate. More is better.",
     ),
     (
         "Sharpness",
@@ -62,13 +62,13 @@ _NOTES = (
     (
         "95 % intervals",
         "Bootstrap: whole days are drawn with replacement, as the questions of a day err together. "
-        "Differences are those on the same days, so that what is hard for all takes no part.",
+        "Differences are those on the same days, so that days that are hard for all cancel out.",
     ),
 )
 
 
 def page(report: Report, figures: Mapping[str, bytes], descriptions: Mapping[str, str]) -> str:
-    """The page; `figures` are SVGs by name, and `descriptions` what they show."""
+    """The page; `figures` are SVGs by name, `descriptions` the texts that stand for them."""
     introduction = _DATE.sub(r'<span class="whole">\g<0></span>', escape(_introduction(report)))
     shown = "".join(_figure(name, svg, descriptions[name], report) for name, svg in figures.items())
     return (

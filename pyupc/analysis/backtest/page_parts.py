@@ -1,4 +1,4 @@
-"""What the page is made of: its looks, its tables, and figures that follow light and dark."""
+"""Parts of the page: its looks, its tables, and figures that follow light and dark."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _STAGES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What is trained and tested; None takes what the symbol's candles suggest."""
+    """Spans, models and questions of a backtest; None: the default for its candles."""
 
     train_from: datetime | None
     train_to: datetime | None

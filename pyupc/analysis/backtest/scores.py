@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 DIMENSIONS = ("all", "minutes", "distance", "hour", "regime")
 
-# How often the days are drawn anew. Of many parts no bound has to be known as well as overall.
+# Draws of the days. Bounds of many parts need not be as exact as those of all questions.
 RESAMPLES: Mapping[str, int] = {
     "all": 1000,
     "minutes": 1000,
@@ -109,7 +109,7 @@ def read(
 
 
 def symbol_of(conn: Connection, backtest_id: int) -> str:
-    """Whose backtest it is."""
+    """Symbol of a backtest."""
     row = conn.execute(
         "SELECT b.symbol FROM upc_data.backtest AS b WHERE b.backtest_id = %s", [backtest_id]
     ).fetchone()

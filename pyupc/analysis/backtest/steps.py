@@ -15,7 +15,7 @@ from pyupc.fingerprints.workers import together
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-# The others are one statement, and need what was committed before.
+# The others are one statement, and need everything before them committed.
 SHARED = ("train", "test")
 
 _ATTEMPTS = 5
@@ -23,7 +23,7 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Step:
-    """What is computed and committed together; `days` is how much work it is."""
+    """Piece that is computed and committed as a whole; `days` measures its work."""
 
     symbol: str
     backtest_id: int

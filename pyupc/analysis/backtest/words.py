@@ -66,16 +66,16 @@ def _leads(overall: Sequence[Row]) -> str:
 
 
 def coverage(report: Report) -> str:
-    """How much of the intervals held in the test span; empty where nothing was counted in it."""
-    told = [
+    """Share of the intervals that held in the test span; empty where nothing was counted in it."""
+    parts = [
         f"{row['coverage']:.1f} % of {row['cells']:,} cells of {row['moves']} moves"
         for row in report.coverage
     ]
-    if not told:
+    if not parts:
         return ""
     return (
         f"95 % intervals of the training span hold the share of the test span in"
-        f" {' and '.join(told)}"
+        f" {' and '.join(parts)}"
     )
 
 
@@ -99,8 +99,8 @@ def loss(value: float | None) -> str:
 
 
 def small(value: float | None) -> str:
-    """What two of them are apart."""
-    # Without the sign of what is rounded to nothing.
+    """Difference of two of them."""
+    # Without the sign of a number that is rounded to nothing.
     return "" if value is None else f"{round(value, 5) + 0.0:.5f}"
 
 
@@ -115,7 +115,7 @@ def interval(row: Row, name: str, number: Callable[[float | None], str] = loss) 
 
 
 def lead_cells(lead: Row | None) -> tuple[str, str]:
-    """What a model's log loss is more or less than that of the best other one."""
+    """Cells of the difference between a model's log loss and that of the best other one."""
     if lead is None:
         return "", ""
     sign = "+" if lead["difference"] > 0 else ""

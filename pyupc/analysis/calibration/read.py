@@ -38,7 +38,7 @@ _UNJUDGED = f"""
 
 
 class Reader:
-    """Reads what the ticks of a span have come to; None leaves it open on that side."""
+    """Reads the outcomes of the ticks of a span; None leaves it open on that side."""
 
     def __init__(self, conn: Connection, since: datetime | None, until: datetime | None) -> None:
         self._conn = conn
@@ -55,7 +55,7 @@ class Reader:
         return self._rows(_EDGES, symbol)
 
     def unjudged(self, symbol: str) -> int:
-        """How many closes are past whose outcome is not known."""
+        """Number of past closes without a known outcome."""
         row = self._conn.execute(_UNJUDGED.encode(), self._parameters(symbol)).fetchone()
         assert row is not None
         return int(row[0])

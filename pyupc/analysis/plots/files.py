@@ -1,4 +1,4 @@
-"""Figures, and what is written beside them, as files: complete, or as they were before."""
+"""Figures, and the files beside them: complete, or as they were before."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_METADATA: dict[Format, dict[str, str | None]] = {
 
 
 def render(figure: Figure, format: Format) -> bytes:
-    """The same bytes for the same figure."""
+    """Content of a figure's file: the same bytes for the same figure."""
     from pyupc.analysis.plots.style import settle, styled
 
     content = io.BytesIO()
@@ -41,7 +41,7 @@ def save(figure: Figure, path: Path) -> None:
         case ".svg":
             replace_file(path, render(figure, "svg"))
         case _:
-            raise PyupcError(f"{path}: no figure is written as that", "name a .png or a .svg file")
+            raise PyupcError(f"{path}: unknown format of a figure", "name a .png or a .svg file")
 
 
 def prepare_folder(folder: Path) -> None:
@@ -61,7 +61,7 @@ def prepare_folder(folder: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write the file as a whole: whoever reads it meanwhile has the old one."""
+    """Write the file as a whole: a reader meanwhile has the old one."""
     temporary = _beside(path)
     try:
         with temporary.open("xb") as file:

@@ -1,4 +1,4 @@
-"""The reliability diagram: what was said beside what came true."""
+"""Reliability diagram: predicted probabilities beside the shares that came true."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _draw_diagram(axes: Axes, series: Sequence[Series], title: str) -> None:
 
 
 def _draw_difference(axes: Axes, series: Sequence[Series]) -> None:
-    """What the diagram is too small for; bars of several series stand side by side."""
+    """Differences too small for the diagram; bars of several series stand side by side."""
     axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
     for number, each in enumerate(series):
         aside = (number - (len(series) - 1) / 2) * _SPREAD / max(len(series), 1)
@@ -100,7 +100,7 @@ def _draw_difference(axes: Axes, series: Sequence[Series]) -> None:
 
 
 def _arms(points: Sequence[Point]) -> tuple[list[float], list[float]]:
-    """How far the interval reaches below and above; nothing where it is not known."""
+    """Lengths of the interval below and above; nothing where it is not known."""
     below = [0.0 if p.low is None else max(p.observed - p.low, 0.0) for p in points]
     above = [0.0 if p.high is None else max(p.high - p.observed, 0.0) for p in points]
     return below, above

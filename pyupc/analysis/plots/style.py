@@ -1,4 +1,4 @@
-"""How all figures look, whatever the user's own matplotlib is set to."""
+"""Looks of all figures, independent of the user's own settings of matplotlib."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MUTED = "#59636e"
 LINE = "#d1d9e0"
 PAPER = "#ffffff"
 
-# Told apart by people who are colour-blind with the help of the markers, which go along.
+# The markers go along for readers who are colour-blind.
 SERIES = (
     *("#0b66c3", "#c4500a", "#1a7f37", "#8250df"),
     *("#9a6700", "#cf222e", "#0a7d7d", "#57606a"),
@@ -58,7 +58,7 @@ _SETTINGS: dict[str, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Inside of it figures are made, drawn and rendered in the same way everywhere."""
+    """Context in which figures are made, drawn and rendered in the same way everywhere."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)

@@ -1,4 +1,4 @@
-"""The other side: which set answers, its numbers as files, and what compute_strikes says."""
+"""Our side: the set in use, its numbers as files, and the answers of compute_strikes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ask(conn: Connection, symbol: str, sample: Sample) -> Answer:
 
 @contextmanager
 def snapshot(conn: Connection) -> Iterator[None]:
-    """A transaction in which no build or import of somebody else's changes an answer."""
+    """A transaction in which no other build or import changes an answer."""
     conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     conn.read_only = True
     try:
@@ -63,7 +63,7 @@ def snapshot(conn: Connection) -> Iterator[None]:
 
 
 def origin_in_use(conn: Connection, symbol: str) -> str:
-    """Where the numbers come from that compute_strikes answers with. UP002: unknown symbol."""
+    """Origin of the set that compute_strikes answers from. UP002: unknown symbol."""
     for origin, is_in_use in store.origins(conn, symbol).items():
         if is_in_use:
             return origin

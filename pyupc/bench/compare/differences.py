@@ -1,4 +1,4 @@
-"""How far the answers of compute_strikes are from those of scipy, in percentage points."""
+"""Differences between the answers of compute_strikes and of scipy, in percentage points."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Linear:
-    """How far the nearest cell is from griddata's linear, where that has an answer.
+    """Distance of the nearest cell from griddata's linear, where that has an answer.
 
     `outside` of the points it has none. The others are None if `compared` is 0.
     """
@@ -60,7 +60,7 @@ def find_differences(
     samples: Sequence[Sample],
     on_sample: Callable[[int, int], None],
 ) -> Differences:
-    """Ask both for every strike of every sample; `on_sample` is told how many of all are done."""
+    """Ask both for every strike of every sample; `on_sample` gets those done, and all."""
     by_bucket: dict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_bucket[files.chosen(sample.momentum)].append(sample)

@@ -48,21 +48,21 @@ class Grid:
 
     @property
     def has_area(self) -> bool:
-        """Whether there is anything between the points: not if all are on one line."""
+        """False if all points are on one line, with nothing between them."""
         return len(self.minutes) > 1 and len(self.thresholds) > 1
 
     def nearest(self, at: Array) -> Array:
-        """What griddata answers with method nearest: a column for each direction."""
+        """Answers of griddata with method nearest: a column for each direction."""
         return self._as_array(self._nearest(at))
 
     def linear(self, at: Array) -> Array:
-        """What griddata answers with method linear: NaN outside of the points."""
+        """Answers of griddata with method linear: NaN outside of the points."""
         if self._linear is None:
             return np.full((len(at), 2), np.nan)
         return self._as_array(self._linear(at))
 
     def is_tie(self, at: Array) -> npt.NDArray[np.bool_]:
-        """Whether a point is as far from one row or column as from the next."""
+        """True for a point that is as far from one row or column as from the next."""
         seconds, moves = at.T
         between_rows = 30 * (self.minutes[1:] + self.minutes[:-1])
         between_columns = (self.thresholds[1:] + self.thresholds[:-1]) / 2

@@ -1,4 +1,4 @@
-"""How long a call takes: compute_strikes, and griddata as the predecessor called it."""
+"""Times of a call: of compute_strikes, and of griddata as the predecessor called it."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Time:
 
     @property
     def ratio(self) -> float:
-        """How many times as long as compute_strikes."""
+        """Multiple of the time of compute_strikes."""
         return self.p50_ms / self.beside_ms
 
 
 def measure(conn: Connection, files: Files, samples: Sequence[Sample]) -> list[Time]:
     """The times for the strikes of a sample in both directions; compute_strikes comes first.
 
-    What the predecessor kept in memory, the numbers of the files as arrays, is there before the
+    The arrays that the predecessor held in memory, the numbers of the files, are there before the
     clock starts. No row for linear where no file asked has a grid of two by two points.
     """
     nearest = {"nearest_one_by_one": _one_by_one, "nearest_at_once": _at_once("nearest")}

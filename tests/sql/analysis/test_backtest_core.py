@@ -145,7 +145,7 @@ def stored(conn: Connection, number: int) -> Scores:
 
 
 def contents(conn: Connection, number: int) -> list[list[Any]]:
-    """What was asked for, trained and scored; what is held against it afterwards is left out."""
+    """Questions, training and scores, without the later comparison."""
     return [
         conn.execute(
             f"SELECT (to_jsonb(t) - '{UNLIKE}'::text[])::text AS content "
@@ -289,7 +289,7 @@ def test_what_settles_a_question_was_not_trained_on(conn: Connection, settlement
     assert hours == {13}
 
 
-# What cannot be
+# Refusals
 
 
 BAD = [

@@ -41,7 +41,7 @@ def scores(conn: Connection, backtest: int, *more: Any) -> dict[tuple[str, int],
 
 
 def drawn(conn: Connection, days: int, resamples: int = RESAMPLES, seed: int = 1) -> Floats:
-    """How often each resample holds each day: what the sums of a table of ones and zeros are."""
+    """Number of times that each resample holds each day: sums of a table of ones and zeros."""
     found = conn.execute(
         "SELECT r.resample, r.block, r.sums FROM upc._resampled_sums(%s, %s, %s) AS r",
         (np.eye(days).reshape(days, days, 1).tolist(), resamples, seed),
@@ -62,11 +62,11 @@ def interval(values: Floats) -> Floats:
 
 def calibration_errors(asked: Questions, model: int, weights: Floats) -> Floats:
     """Of each resample; the weights have a row a resample and a column a day."""
-    told = asked.probabilities[model]
+    predicted = asked.probabilities[model]
     excess = np.zeros(len(weights))
     for each in range(BINS):
-        inside = bins(told) == each
-        excess += abs(weights @ daily((told - asked.outcomes) * inside, asked.days))
+        inside = bins(predicted) == each
+        excess += abs(weights @ daily((predicted - asked.outcomes) * inside, asked.days))
     return 100 * excess / (weights @ daily(np.ones(len(asked)), asked.days))
 
 
@@ -77,18 +77,21 @@ def test_scores_are_those_of_single_questions(conn: Connection, backtest: int) -
         assert set(found) == {(m, p) for m in MODELS for p in np.unique(parts).tolist()}
         for (model, part), row in found.items():
             asked = ASKED.of(parts == part)
-            told = asked.probabilities[MODELS.index(model)]
+            predicted = asked.probabilities[MODELS.index(model)]
             came = asked.outcomes
-            shares = [(sum(hit), came[hit]) for b in range(BINS) if any(hit := bins(told) == b)]
+            shares = [
+                (sum(hit), came[hit]) for b in range(BINS) if any(hit := bins(predicted) == b)
+            ]
             resolution = sum(n * (o.mean() - came.mean()) ** 2 for n, o in shares) / len(asked)
             assert row["questions"] == len(asked)
             assert row["base_rate"] == pytest.approx(100 * came.mean())
-            assert row["brier"] == pytest.approx(np.mean((told - came) ** 2))
-            assert row["log_loss"] == pytest.approx(losses(told, came).mean())
+            assert row["brier"] == pytest.approx(np.mean((predicted - came) ** 2))
+            assert row["log_loss"] == pytest.approx(losses(predicted, came).mean())
             assert row["resolution"] == pytest.approx(resolution)
-            assert row["sharpness"] == pytest.approx(np.var(told))
+            assert row["sharpness"] == pytest.approx(np.var(predicted))
             expected = sum(
-                abs(told[bins(told) == b].sum() - came[bins(told) == b].sum()) for b in range(BINS)
+                abs(predicted[bins(predicted) == b].sum() - came[bins(predicted) == b].sum())
+                for b in range(BINS)
             )
             assert row["calibration_error"] == pytest.approx(100 * expected / len(asked))
 
@@ -137,10 +140,10 @@ def test_intervals_are_those_of_resampled_questions(
     for (model, part), row in scores(conn, backtest, dimension, RESAMPLES).items():
         asked = ASKED.of(parts == part)
         number = MODELS.index(model)
-        told = asked.probabilities[number]
+        predicted = asked.probabilities[number]
         count = weights @ daily(np.ones(len(asked)), asked.days)
-        loss = weights @ daily(losses(told, asked.outcomes), asked.days) / count
-        brier = weights @ daily((told - asked.outcomes) ** 2, asked.days) / count
+        loss = weights @ daily(losses(predicted, asked.outcomes), asked.days) / count
+        brier = weights @ daily((predicted - asked.outcomes) ** 2, asked.days) / count
         error = calibration_errors(asked, number, weights)
         low, high = row["calibration_error"] + interval(error) - np.median(error)
         for name, expected in (
@@ -179,7 +182,7 @@ def test_scores_are_the_same_again(conn: Connection, backtest: int) -> None:
 def test_verdict_is_paired(conn: Connection, backtest: int) -> None:
     weights = drawn(conn, DAYS)
     found = rows(conn, "SELECT * FROM upc.backtest_verdict('BTC', %s, %s)", backtest, RESAMPLES)
-    loss = np.array([losses(told, ASKED.outcomes) for told in ASKED.probabilities])
+    loss = np.array([losses(predicted, ASKED.outcomes) for predicted in ASKED.probabilities])
     best = int(loss.mean(axis=1).argmin())
     opponents = [MODELS[k] for k in np.argsort(loss.mean(axis=1)) if k != best]
     assert [(row["opponent"], row["minutes"]) for row in found] == [
@@ -211,15 +214,15 @@ def test_reliability(conn: Connection, backtest: int) -> None:
     found = rows(conn, "SELECT * FROM upc.backtest_reliability('BTC', %s, %s)", backtest, RESAMPLES)
     assert [(row["model"], row["bin"]) for row in found] == [
         (model, number)
-        for model, told in zip(MODELS, ASKED.probabilities, strict=True)
-        for number in np.unique(bins(told)).tolist()
+        for model, predicted in zip(MODELS, ASKED.probabilities, strict=True)
+        for number in np.unique(bins(predicted)).tolist()
     ]
     for row in found:
-        told = ASKED.probabilities[MODELS.index(row["model"])]
-        inside = bins(told) == row["bin"]
+        predicted = ASKED.probabilities[MODELS.index(row["model"])]
+        inside = bins(predicted) == row["bin"]
         days, came = ASKED.days[inside], ASKED.outcomes[inside]
         assert row["questions"] == inside.sum()
-        assert row["probability"] == pytest.approx(100 * told[inside].mean())
+        assert row["probability"] == pytest.approx(100 * predicted[inside].mean())
         assert row["observed"] == pytest.approx(100 * came.mean())
         shares = weights @ daily(came, days) / (weights @ daily(np.ones(len(days)), days))
         assert (row["observed_low"], row["observed_high"]) == pytest.approx(
@@ -228,7 +231,7 @@ def test_reliability(conn: Connection, backtest: int) -> None:
 
 
 def test_parts_that_few_days_have(conn: Connection) -> None:
-    """A resample may hold none of those days: it says nothing about them."""
+    """A resample may hold none of those days: it has nothing on them."""
     asked = ASKED.of((ASKED.parts["hour"] != 3) | (ASKED.days == 5))
     backtest = store(conn, asked)
     weights = drawn(conn, DAYS)

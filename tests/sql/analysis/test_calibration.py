@@ -75,7 +75,7 @@ def test_results_are_the_markets_own(conn: Connection) -> None:
     price(conn, STRIKE + 10)
     row = real_tick(conn)
     assert judged(conn) == []
-    # What the market paid counts, whatever the candle says.
+    # The market's result counts, not the candle.
     put_candle(conn, STRIKE - 5000)
     document = event_document()
     for market in document["event"]["markets"]:
@@ -150,7 +150,7 @@ def test_candles_of_other_minutes_tell_nothing(conn: Connection) -> None:
     assert judged(conn) == []
     log_tick(conn, closes_at=None)
     put_candle(conn, STRIKE)
-    # When the first of these contracts closed was logged, and of the second it is not known.
+    # The close of the first of these contracts was logged, that of the second is not known.
     assert len(judged(conn)) == 1
 
 
@@ -178,7 +178,7 @@ def test_symbols_do_not_mix(conn: Connection) -> None:
         put_candle(conn, close, symbol=symbol)
         log_tick(conn, symbol=symbol, event="E", ttc=60)
         log_tick(conn, symbol=symbol, ttc=120)
-    # What only the other symbol knows.
+    # Known of the other symbol alone.
     put_event(conn, ETH_EVENT, {STRIKE: "no"}, symbol="ETH")
     log_tick(conn, event=ETH_EVENT)
     assert [row["outcome"] for row in judged(conn)] == [True, True]
@@ -403,7 +403,7 @@ class Made:
     ) -> None:
         ttc = int(dice.integers(0, 3601))
         model = "momentum" if dice.random() < 0.7 else "volatility"
-        # Whole bins as well as what lies between.
+        # Whole bins as well as the numbers between.
         p = np.clip(50 + (STRIKE - strikes) / 15 + dice.normal(0, 10, 7), 0, 100)
         p = np.where(dice.random(7) < 0.2, 5 * np.round(p / 5), p)
         asks: dict[str, list[Decimal | None]] = {"yes": [], "no": []}
@@ -622,7 +622,7 @@ def test_edges_against_numpy(conn: Connection, seed: int, multiplier: str) -> No
     assert [{name: row[name] for name in row if name != "symbol"} for row in view] == bands
 
 
-# What it costs.
+# Cost
 
 
 def test_a_span_is_looked_up_by_its_index(conn: Connection) -> None:

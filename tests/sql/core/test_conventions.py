@@ -1,4 +1,4 @@
-"""What holds for every object of the engine: comments, checked bodies, examples that run."""
+"""Conventions of every object of the engine: comments, checked bodies, examples that run."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Example:
 
 
 def examples() -> Iterator[Example]:
-    """What stands behind `-- Example:`, on its line or on the lines indented below it."""
+    """Queries behind `-- Example:`, on its line or on the lines indented below it."""
     for file in sql_files():
         text = file.read_text(encoding="utf-8")
         pattern = r"^-- Example:(.*)\n((?:--   .*\n)*)(?:--.*\n)*CREATE FUNCTION upc\.(\w+)"

@@ -1,4 +1,4 @@
-"""What a member of upc_reader can do, which is to read, and everything that it cannot do."""
+"""Rights of a member of upc_reader: it reads, and can do nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.engine import (
 
 DENIED = "42501"
 
-# What keeps a view from being written to whoever asks: it joins, or it is materialized.
+# Reasons why a view cannot be written to by any role: it joins, or it is materialized.
 NO_TABLE = {"55000", "42809", "0A000"}
 
 PASSWORD = "sesame"
@@ -62,7 +62,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(module_dsn: str, name_prefix: str) -> Iterator[Place]:
     name = f"{name_prefix}_reader"
-    # The session may not write; the first thing that somebody who wants to does is to change that.
+    # The session may not write; the first step of an attacker is to change that.
     dsn = make_conninfo(
         module_dsn, user=name, password=PASSWORD, options="-c default_transaction_read_only=on"
     )
@@ -71,7 +71,7 @@ def place(module_dsn: str, name_prefix: str) -> Iterator[Place]:
         put(owner, "BTC", walk(150, "2024-01-01T10:00", 300))
         build(owner)
         owner.execute("SELECT upc.record_price('BTC', 'coinbase', 97000)")
-        owner.execute("SELECT FROM upc.tick('BTC', 'coinbase', holder => 'somebody')")
+        owner.execute("SELECT FROM upc.tick('BTC', 'coinbase', holder => 'another')")
         identifier = sql.Identifier(name)
         owner.execute(
             sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}; GRANT upc_reader TO {}").format(
@@ -90,7 +90,7 @@ def place(module_dsn: str, name_prefix: str) -> Iterator[Place]:
             drop_role(owner, name)
 
 
-# What holds objects and rights, by its contents: a GRANT that does nothing writes a row again.
+# Catalogues of objects and rights, by their contents: a GRANT that does nothing writes a row again.
 # Other tests change the server's other databases and roles, and vacuum changes statistics.
 CATALOGUES = {
     "classes": "(SELECT oid, relname, relnamespace, relowner, relacl, relfilenode, relkind,"
@@ -158,7 +158,7 @@ def untouched(place: Place, as_it_was: dict[str, Any]) -> Iterator[Place]:
     assert fingerprint(place) == as_it_was
 
 
-# What a reader must fail at
+# Attempts of a reader that must fail
 
 LOCKS = (
     "ROW SHARE",
@@ -326,7 +326,7 @@ ON_ANYTHING = (
     "CREATE PUBLICATION intruder",
     "CREATE FOREIGN DATA WRAPPER intruder",
     "CREATE TABLESPACE intruder LOCATION '/tmp'",
-    # What is there
+    # Objects that there are
     "ALTER SCHEMA upc_data RENAME TO intruder",
     "ALTER SCHEMA upc OWNER TO CURRENT_USER",
     "ALTER SCHEMA public OWNER TO CURRENT_USER",
@@ -470,7 +470,7 @@ def test_what_only_warns_changes_nothing(untouched: Place, statement: str) -> No
     assert untouched.attempt("DELETE FROM upc_data.tick") == DENIED
 
 
-# What a reader can do
+# Rights of a reader
 
 QUERIES = (
     "SELECT * FROM compute_strikes(97000, 7)",

@@ -126,7 +126,7 @@ def test_rights_survive_whatever_makes_objects(fresh_db: str) -> None:
         assert_complete(conn)
 
 
-def test_what_somebody_has_changed_is_put_right(fresh_db: str) -> None:
+def test_changed_rights_are_put_right(fresh_db: str) -> None:
     with open_db(fresh_db) as conn:
         upgrade(fresh_db)
         conn.execute(
@@ -189,7 +189,7 @@ def test_default_privileges_of_an_administrator(fresh_db: str, name_prefix: str)
             drop_role(conn, role)
 
 
-# Who upgrades
+# Users who upgrade
 
 
 LARGE_OBJECT_RIGHT = "SELECT has_function_privilege('public', 'lo_create(oid)', 'EXECUTE')"
@@ -226,7 +226,7 @@ def test_the_owner_of_a_database_upgrades_it(owned: str, empty_db: str, template
         assert scalar(conn, TEMPORARY_RIGHT) is True
 
 
-def test_whoever_owns_the_schemas_alone_goes_on_refreshing(empty_db: str) -> None:
+def test_an_owner_of_the_schemas_alone_goes_on_refreshing(empty_db: str) -> None:
     """Also once a superuser has run an upgrade, which takes TEMPORARY from everybody."""
     role = f"upc_test_{secrets.token_hex(4)}"
     identifier = sql.Identifier(role)
@@ -249,16 +249,16 @@ def test_whoever_owns_the_schemas_alone_goes_on_refreshing(empty_db: str) -> Non
 def assert_goes_on_without_roles(conn: Connection) -> None:
     """Under other names: the server's other databases need those that are there."""
     names = [f"upc_test_{secrets.token_hex(4)}" for _ in range(2)]
-    said: list[tuple[str | None, str]] = []
+    warnings: list[tuple[str | None, str]] = []
 
     def hear(diagnostic: psycopg.errors.Diagnostic) -> None:
-        said.append((diagnostic.severity_nonlocalized, diagnostic.message_hint or ""))
+        warnings.append((diagnostic.severity_nonlocalized, diagnostic.message_hint or ""))
 
     conn.add_notice_handler(hear)
     conn.execute("SELECT upc.set_up_rights(%s, %s)", names)
     conn.remove_notice_handler(hear)
-    assert [severity for severity, _ in said] == ["WARNING", "WARNING"]
-    for name, (_, hint) in zip(names, said, strict=True):
+    assert [severity for severity, _ in warnings] == ["WARNING", "WARNING"]
+    for name, (_, hint) in zip(names, warnings, strict=True):
         assert f"CREATE ROLE {name}" in hint
     query = "SELECT count(*) FROM pg_roles WHERE rolname = ANY (%s)"
     assert scalar(conn, query, names) == 0
@@ -321,7 +321,7 @@ def test_two_upgrades_create_a_role_at_once(fresh_db: str, is_committed: bool) -
         drop_role(own, role)
 
 
-# What an upgrade takes from everybody, and gives back
+# Rights that an upgrade takes from PUBLIC, and that a downgrade gives back
 
 TAKEN = """
     SELECT p.proname::text
@@ -337,7 +337,7 @@ TAKEN = """
 
 
 def test_what_was_taken_from_everybody_is_given_back(empty_db: str) -> None:
-    """And nothing that somebody else had taken before."""
+    """And nothing that another had taken before."""
     with open_db(empty_db) as conn:
         # As a database has it that comes from before PostgreSQL 15.
         conn.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
@@ -361,7 +361,7 @@ def test_what_was_taken_from_everybody_is_given_back(empty_db: str) -> None:
 
 
 def test_a_note_of_what_was_taken_gives_nothing_else(fresh_db: str) -> None:
-    """Whoever owns the schema can write it; a superuser may be the one who downgrades."""
+    """The owner of the schema can write it; a superuser may be the one to downgrade."""
     with open_db(fresh_db) as conn:
         database = sql.Identifier(conn.info.dbname)
         conn.execute(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(database))

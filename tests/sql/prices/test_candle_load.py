@@ -331,7 +331,7 @@ def test_a_difference_in_any_column_is_written(db: Connection, column: int) -> N
     rejected(db)
     merge(db)
     before = notes(db)
-    # What leaves a candle.
+    # Lines that leave a candle.
     fields[column] = {2: "101.5", 3: "98.5"}.get(column, "99.5")
     stage(db, ",".join(fields))
     assert rejected(db) == []

@@ -121,8 +121,8 @@ def random_log(seed: int, exchanges: tuple[str, ...] = ("coinbase", "kraken")) -
     while at < NOW + timedelta(minutes=5):
         at += seconds(round(dice.choice([0.2, 1, 2, 5, 5.000001, 20, 70]), 6))
         price += dice.choice([0, 0, 0, 0, 12.5, -11.25])
-        told = at - seconds(round(dice.uniform(-0.5, 3), 3)) if dice.random() < 0.7 else None
-        log.append((dice.choice(exchanges), at, price, told))
+        exchange_at = at - seconds(round(dice.uniform(-0.5, 3), 3)) if dice.random() < 0.7 else None
+        log.append((dice.choice(exchanges), at, price, exchange_at))
     return log
 
 
@@ -159,10 +159,10 @@ def test_logged_price(conn: Connection, exchange: str | None, seed: int) -> None
         newest = max((row[1] for row in log if exchange in (None, row[0])), default=None)
         expected: tuple[Any, ...] = (None, None, None, newest)
         if known:
-            of, received, price, told = known[-1]
+            of, received, price, exchange_at = known[-1]
             hour = [row for row in known if row[0] == of and row[1] > received - seconds(3600)]
             same = list(takewhile(lambda row: row[2] == price, reversed(hour)))  # noqa: B023
-            expected = (price, min(received, told or received), same[-1][1], newest)
+            expected = (price, min(received, exchange_at or received), same[-1][1], newest)
             answered += 1
         query = "SELECT * FROM upc._logged_price('BTC', %s, %s)"
         assert conn.execute(query, (at, exchange)).fetchall() == [expected]
@@ -170,7 +170,7 @@ def test_logged_price(conn: Connection, exchange: str | None, seed: int) -> None
 
 
 def closes(conn: Connection) -> dict[datetime, float]:
-    """What stays in the candles, by the time at which it was known."""
+    """Candles that stay, by the time at which they were known."""
     minutes = [MIDNIGHT + timedelta(minutes=place) for place in MISSING]
     conn.execute("DELETE FROM upc_data.candle WHERE opened_at = ANY (%s)", (minutes,))
     return {
@@ -245,7 +245,7 @@ def test_without_a_log_momentum_on_the_minute_is_that_of_the_candles(conn: Conne
     )
 
 
-# How old a price is.
+# Age of a price
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_an_exchange_whose_clock_is_ahead_makes_no_price_younger(conn: Connectio
     assert tick(conn, at=NOW + seconds(16))["state"] == "warn"
 
 
-def test_a_frozen_price_is_stale_however_often_it_is_told(conn: Connection) -> None:
+def test_a_frozen_price_is_stale_however_often_it_is_repeated(conn: Connection) -> None:
     states = []
     record(conn, 40_001, received_at=NOW, exchange_at=NOW)
     for second in range(1, 40):

@@ -346,7 +346,7 @@ def test_what_is_written_meanwhile_is_seen_by_the_next_build(
         feed.commit()
     count(own, days[1:])
     own.execute("SELECT upc.complete_volatility('BTC')")
-    # What was fitted without it has to be fitted again.
+    # A fit without it has to be made again.
     is_fitted = moment < "2026-03-06"
     assert (scalar(own, "SELECT upc.volatility_pending('BTC')") > 0) is is_fitted
     build(own)

@@ -114,7 +114,7 @@ def test_windows_without_candles_count_nothing(conn: Connection) -> None:
 
 
 def test_some_horizons(conn: Connection) -> None:
-    """What is left out is left out, the rest is the same."""
+    """Other horizons are left out; the counts of these are the same."""
     prepared(conn, WHOLE)
     query = """
         SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative

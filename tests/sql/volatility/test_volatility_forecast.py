@@ -108,7 +108,7 @@ def test_nothing_later_is_seen(conn: Connection) -> None:
     np.testing.assert_array_equal(forecast(conn, at), before)
 
 
-# What is missing
+# Missing candles
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_what_it_was_not_made_from_leaves_it_alone(conn: Connection, change: str
     assert kept(conn) == before
 
 
-def test_nobody_waits_for_whoever_keeps_one(module_dsn: str, conn: Connection) -> None:
+def test_nobody_waits_for_the_writer_of_one(module_dsn: str, conn: Connection) -> None:
     with open_db(module_dsn, autocommit=False) as other:
         other.execute("SELECT FROM upc_data.volatility_state FOR UPDATE")
         conn.execute("SET LOCAL lock_timeout = '1s'")

@@ -51,7 +51,7 @@ def test_columns(conn: Connection) -> None:
 
 @pytest.mark.parametrize("bucket", [99, 0, 7, -3])
 def test_values(conn: Connection, bucket: int) -> None:
-    """A bucket's own counts and the baseline's, in the shares that its shrinkage says."""
+    """A bucket's own counts and the baseline's, in the shares of its shrinkage."""
     counts = {key: cell for key, cell in stored_counts(conn).items() if key[1] in (bucket, 99)}
     curves = reference.curves(counts, 2026)
     shrinkage: dict[int, float] = dict(
