@@ -37,6 +37,12 @@ PACKAGES = (
     *("feed", "tick", "notify", "web"),
 )
 
+# What commands import only when they need it.
+LATE = (
+    *("apprise", "rich.progress", "rich.table", "uvicorn.lifespan.on", "uvicorn.loops.asyncio"),
+    "uvicorn.protocols.http.h11_impl",
+)
+
 # What an interpreter looks at when it starts, or what is loaded into it.
 AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "FAKETIME", "MALLOC_", "SSL_", "OPENSSL_")
 
@@ -203,15 +209,20 @@ def _stream(of_parent: Any, number: int, mode: str) -> io.TextIOWrapper:
 
 
 def _import_all() -> None:
+    from pyupc.errors import PyupcError
+    from pyupc.exchange.ccxt_class import exchange_class
+
     for package in PACKAGES:
         folder = REPOSITORY / "pyupc" / package
         for module in pkgutil.walk_packages([str(folder)], f"pyupc.{package}."):
             # Of an extra that is not installed.
             with suppress(ImportError):
                 importlib.import_module(module.name)
-    import rich.progress
-    import rich.table  # noqa: F401
-
+    for name in LATE:
+        with suppress(ImportError):
+            importlib.import_module(name)
+    with suppress(PyupcError):
+        exchange_class("coinbase")
     assert "numpy" not in sys.modules
     gc.collect()
     gc.freeze()
