@@ -90,7 +90,7 @@ def test_prices_and_candles_come_in_and_momentum_is_right(market: str, exchange:
     with connect(market) as conn:
         conn.execute("DELETE FROM upc_data.candle")
     momentum = "SELECT momentum FROM upc.momentum(%s, price => 97000)"
-    with going(market, *FEED) as process:
+    with going(market, *FEED, is_cold=True) as process:
         until(lambda: count(market) and count(market, "ETH"))
         assert until(lambda: rows(market, momentum, "BTC")[0][0] is not None) < 1
         until(lambda: count(market, "ETH") > 10)
@@ -321,7 +321,9 @@ def test_markets_come_in_beside_prices(
     listed = Listed("E", closes_at - timedelta(hours=1), closes_at, markets)
     with (
         in_thread([listed]) as url,
-        going(market, "feed", "--no-build", "--symbol", "BTC", "--kalshi", url) as process,
+        going(
+            market, "feed", "--no-build", "--symbol", "BTC", "--kalshi", url, is_cold=True
+        ) as process,
     ):
         quotes = "SELECT strike FROM upc_data.market_quote WHERE symbol = 'BTC' ORDER BY 1"
         until(lambda: count(market) and rows(market, quotes))

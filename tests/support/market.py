@@ -9,13 +9,13 @@ import pty
 import struct
 import subprocess
 import termios
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pyupc.database.connect import connect
+from tests.support.waiting import until as until
 from tests.support.warm import COMMAND, REPOSITORY, Pyupc
 
 # Four days of candles, the last of them the one that a replay shows.
@@ -39,9 +39,10 @@ def fill(dsn: str, symbols: tuple[str, ...] = SYMBOLS) -> None:
             conn.execute("SELECT upc.build_fingerprints(%s)", (symbol,))
 
 
-def start(dsn: str, *arguments: str | Path) -> subprocess.Popen[str]:
-    """`pyupc …` on that database, without a terminal."""
-    return Pyupc(
+def start(dsn: str, *arguments: str | Path, is_cold: bool = False) -> subprocess.Popen[str]:
+    """`pyupc …` on that database, without a terminal; from scratch if its memory is measured."""
+    popen: type[subprocess.Popen[str]] = subprocess.Popen if is_cold else Pyupc
+    return popen(
         [*COMMAND, *map(str, arguments)],
         env={**os.environ, "PYUPC_DSN": dsn, "PYTHONPATH": str(REPOSITORY)},
         stdin=subprocess.DEVNULL,
@@ -60,9 +61,11 @@ def pyupc(dsn: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def going(dsn: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+def going(
+    dsn: str, *arguments: str | Path, is_cold: bool = False
+) -> Iterator[subprocess.Popen[str]]:
     """The command under way; killed at the end unless it has ended by then."""
-    with start(dsn, *arguments) as process:
+    with start(dsn, *arguments, is_cold=is_cold) as process:
         try:
             yield process
         finally:
@@ -75,14 +78,6 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     _, stderr = process.communicate(timeout=30)
     assert "Traceback" not in stderr
     return process.returncode, stderr
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> float:
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def on_terminal(

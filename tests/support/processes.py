@@ -9,13 +9,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import until as until
 from tests.support.warm import COMMAND, REPOSITORY, Pyupc
 
 # That a price or quotes have grown old, that another model or settlement answers, or that they are
@@ -26,15 +27,6 @@ _ANNOUNCEMENT = re.compile(
 # That a round took long: what a machine that stalls makes of any of them.
 _PACE = re.compile(r"a tick of [A-Z]+ took |ticks are as fast as they were")
 _LINE = re.compile(r"\S+ \S+ ([A-Z]+) ([a-z._]+): (.*)")
-
-
-def until(condition: Callable[[], object], seconds: float = 15, *, why: str = "") -> float:
-    """Wait for something; how long it took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, why
-        time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def environment(dsn: str, more: Mapping[str, str] | None = None) -> dict[str, str]:

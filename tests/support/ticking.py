@@ -7,14 +7,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
-from tests.support.market import SYMBOLS, WRITTEN, rows, start
+from tests.support.market import SYMBOLS, WRITTEN, going, rows
+from tests.support.waiting import until as until
 
 FROM = "2026-03-05T12:00:20Z"
 
@@ -22,24 +22,8 @@ SIMULATED = ("tick", "--feed", "simulated")
 REPLAY = ("tick", "--feed", "replay")
 
 
-@contextmanager
-def ticking(dsn: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """The command under way; killed at the end unless it has ended by then."""
-    with start(dsn, *arguments) as process:
-        try:
-            yield process
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-
-
-def until(condition: Callable[[], object], seconds: float = 45) -> float:
-    """Wait for something; how long it took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds
-        time.sleep(0.01)
-    return time.monotonic() - began
+# The command under way.
+ticking = going
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
