@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +48,9 @@ LATE = (
 AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "FAKETIME", "MALLOC_", "SSL_", "OPENSSL_")
 
 PR_SET_CHILD_SUBREAPER = 36
+
+# Tests start commands from several threads.
+ONE_AT_A_TIME = threading.Lock()
 
 # The forker has this one, whatever a test has changed in its own by the time the forker starts.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -100,7 +104,7 @@ def run(
 
 
 def _is_plain(given: Mapping[str, Any]) -> bool:
-    """Whether nothing is asked of the process but a command, streams, a folder, an environment."""
+    """True if nothing is asked for but a command, streams, a folder and an environment."""
     args = given["args"]
     unusual = ("preexec_fn", "pass_fds", "shell", "gid", "gids", "uid", "start_new_session")
     return (
@@ -125,14 +129,16 @@ def _is_as_usual(environment: Mapping[str, str]) -> bool:
 
 def _forked(request: dict[str, Any], streams: Sequence[int]) -> int:
     """The process, which becomes a child of this one: its parent ends before it has begun."""
-    forker = _forker()
+    with ONE_AT_A_TIME:
+        forker = _forker()
     libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    try:
-        socket.send_fds(forker, [json.dumps(request).encode()], streams)
-        answer = forker.recv(100)
-    finally:
-        libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    with ONE_AT_A_TIME:
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        try:
+            socket.send_fds(forker, [json.dumps(request).encode()], streams)
+            answer = forker.recv(100)
+        finally:
+            libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
     assert answer, "the process that forks has ended"
     return int(answer)
 
