@@ -62,12 +62,13 @@ DECLARE
     v_received_at timestamptz;
 BEGIN
     IF v_exchange IS NULL THEN
-        SELECT p.exchange, p.received_at
-        INTO v_exchange, newest_at
+        SELECT p.exchange, p.price, p.received_at, least(p.received_at, p.exchange_at)
+        INTO v_exchange, price, v_received_at, priced_at
         FROM upc_data.price AS p
         WHERE p.symbol = _logged_price.symbol
         ORDER BY p.received_at DESC
         LIMIT 1;
+        newest_at := v_received_at;
         IF newest_at > at THEN
             SELECT p.exchange
             INTO v_exchange
@@ -77,13 +78,15 @@ BEGIN
             LIMIT 1;
         END IF;
     END IF;
-    SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
-    INTO price, v_received_at, priced_at
-    FROM upc_data.price AS p
-    WHERE p.symbol = _logged_price.symbol AND p.exchange = v_exchange
-    ORDER BY p.received_at DESC
-    LIMIT 1;
-    newest_at := coalesce(newest_at, v_received_at);
+    IF exchange IS NOT NULL OR newest_at > at THEN
+        SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
+        INTO price, v_received_at, priced_at
+        FROM upc_data.price AS p
+        WHERE p.symbol = _logged_price.symbol AND p.exchange = v_exchange
+        ORDER BY p.received_at DESC
+        LIMIT 1;
+        newest_at := coalesce(newest_at, v_received_at);
+    END IF;
     IF v_received_at > at THEN
         SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
         INTO price, v_received_at, priced_at
