@@ -118,7 +118,7 @@ def test_a_tick_that_waits_for_a_lock_gives_up(market: str) -> None:
     from pyupc.errors import DatabaseUnreachable, PyupcError
     from pyupc.tick.session import Session, TickArguments
 
-    session = Session(market, 0.2)
+    session = Session(market, 0.5)
     session.open(code=False)
     lease = timedelta(seconds=3)
     arguments = TickArguments("BTC", "simulated", "me", lease, lease, None, timedelta(0), 1)
