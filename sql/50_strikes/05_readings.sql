@@ -247,6 +247,8 @@ BEGIN
     v_reading.thresholds := v_grid.thresholds;
     v_reading.edges := v_grid.move_edges;
     v_reading.unit := v_unit;
+    v_reading.slope := 1;
+    v_reading.shift := 0;
     IF is_shrunk AND v_grid.curve_bucket <> upc._baseline() AND v_reading.shrinkage < 1 THEN
         RETURN upc._shrunk_reading(
             v_reading, upc._plain_reading(symbol, NULL, seconds, is_linear, false)
@@ -291,9 +293,9 @@ BEGIN
     END IF;
     IF v_deviation IS NULL THEN
         v_deviation := 100 * sqrt(upc.variance_until(v_variances, ttc_seconds));
-    END IF;
-    IF v_deviation IS NULL THEN
-        PERFORM upc._refuse_forecast(question.symbol);
+        IF v_deviation IS NULL THEN
+            PERFORM upc._refuse_forecast(question.symbol);
+        END IF;
     END IF;
     IF question.method = 'linear' THEN
         v_minutes := least(60, greatest(1, floor(seconds / 60)));
@@ -330,17 +332,16 @@ BEGIN
         v_curve.effective_size := v_curve.effective_size
             + v_share * (v_curve.other_size - v_curve.effective_size);
     END IF;
-    v_unit := CASE
-        WHEN seconds = ttc_seconds THEN v_deviation
-        ELSE v_deviation * sqrt(coalesce(
+    IF seconds <> ttc_seconds THEN
+        v_unit := v_deviation * sqrt(coalesce(
             upc.variance_until(v_variances, seconds) / upc.variance_until(v_variances, ttc_seconds),
             seconds / ttc_seconds
-        ))
-    END;
+        ));
+    END IF;
     RETURN ROW(
         NULL, v_curve.fingerprint, upc.volatility_thresholds(), upc._volatility_edges(),
         v_curve.positive, v_curve.negative, v_curve.sample_size, v_curve.effective_size,
-        v_curve.weighted_size, NULL, v_unit, 1, 0, NULL, v_deviation
+        v_curve.weighted_size, NULL, coalesce(v_unit, v_deviation), 1, 0, NULL, v_deviation
     )::upc._reading;
 END
 $fn$;
@@ -406,9 +407,11 @@ BEGIN
             PERFORM upc._refuse_fingerprint(question.symbol);
         END IF;
     END IF;
-    v_reading.slope := v_slope;
-    v_reading.shift := v_shift;
-    v_reading.decided := v_decided;
+    IF v_ttc < 60 THEN
+        v_reading.slope := v_slope;
+        v_reading.shift := v_shift;
+        v_reading.decided := v_decided;
+    END IF;
 
     -- Between the strikes below the price and those above it lies what does not move at all. Half
     -- of it on either side lets the probabilities meet there.
