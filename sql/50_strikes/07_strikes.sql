@@ -1,4 +1,4 @@
--- Strikes: what the tick asks every second.
+-- Strikes: the probability of every strike around a price, as the tick asks for it every second.
 
 -- The probability of every strike around a price.
 --
@@ -10,8 +10,8 @@
 -- baseline's beyond; volatility, fingerprints of moves in units of their forecast. settlement: close,
 -- the last price decides; average, the mean of 60 values of the last minute does. volatility:
 -- standard deviation of the move in the time left in percent, 0 where none is left; NULL means the
--- forecast at the newest candle. observed: USD, the mean of the last minute so far; NULL means what the price log says.
--- strikes: USD; these instead of those that step and levels make. variances: the forecast to answer by,
+-- forecast at the newest candle. observed: USD, the mean of the last minute so far; NULL means that of
+-- the price log. strikes: USD; these instead of those that step and levels make. variances: the forecast to answer by,
 -- as upc.variance_until reads it; NULL means that at the newest candle.
 -- Returns one row per strike, ascending or as given; probabilities in percent. prob_low and prob_high are the
 -- 95 % interval of prob_above for as many independent minutes as stand behind it, NULL where
@@ -63,13 +63,13 @@ DECLARE
     v_highest integer := levels;
     v_k integer;
     v_is_linear boolean := method = 'linear';
-    -- The common question takes the short way: it need not be put together.
+    -- The common question takes the short way.
     v_is_plain boolean := method = 'nearest' AND model = 'momentum' AND settlement = 'close';
     v_shift double precision := 0;
     v_decided double precision;
     v_x double precision;
-    -- The interval as 04_intervals.sql has it, with what does not change taken out: a function a
-    -- strike would be too dear.
+    -- The interval as in 04_intervals.sql, with what does not change taken out: a function call per
+    -- strike would be too expensive.
     v_independent double precision;
     v_overlapping double precision;
     v_scale double precision;
