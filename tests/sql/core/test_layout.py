@@ -28,14 +28,7 @@ FUNCTION = re.compile(
 # Rights are granted on all that there is.
 LAST = "99_rights.sql"
 
-LONG = {
-    "upc._curve_query",
-    "upc._strike_documents",
-    "upc.compute_strikes",
-    "upc.document_keys",
-    "upc.status",
-    "upc.tick",
-}
+LONG = {"upc._strike_documents", "upc.compute_strikes", "upc.tick"}
 
 
 @dataclass(frozen=True)
