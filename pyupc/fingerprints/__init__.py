@@ -1,1 +1,4 @@
-"""Fingerprints from the command line's side: building them, listing them, showing one."""
+"""Fingerprints: `build` counts `pieces` of the candles by two `workers`; `catalogue` reads them.
+
+`transfer` imports, exports and compares the predecessor's files and tables.
+"""

@@ -1,1 +1,1 @@
-"""Kalshi: its HTTP interface, market files, and how a market is shown."""
+"""Kalshi: `http` makes requests, `api` asks for events, `load` stores saved ones, `show` reads."""

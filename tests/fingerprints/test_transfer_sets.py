@@ -326,7 +326,7 @@ def test_a_folder_may_have_any_name(fresh: str, tmp_path: Path) -> None:
         assert out["written"] == len(BUCKETS)
         assert run("export", tmp_path / "out" / name).exit_code == 0
         assert run("export", folder).exit_code == 0
-        # Other lines may follow.
+        # A file with other contents is not replaced.
         (folder / file_name(BASELINE)).write_text("other")
         refused(run("export", folder), 1, file_name(BASELINE))
     with connect(fresh) as conn:

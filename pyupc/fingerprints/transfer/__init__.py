@@ -1,1 +1,5 @@
-"""Fingerprints in and out: the predecessor's files and tables, read, stored, compared, written."""
+"""Fingerprints in and out: `folder` and `tables` read the predecessor's, `store` keeps them.
+
+`fingerprint` is one of them, and the check that a set is whole; `csv_file` and `names` know the
+predecessor's format.
+"""
