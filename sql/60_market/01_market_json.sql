@@ -15,7 +15,7 @@ RETURN CASE
     ELSE nullif(_market_number.market ->> _market_number.name, '')::numeric
 END;
 COMMENT ON FUNCTION upc._market_number IS
-    'a number of a market from Kalshi''s JSON, prices in USD per contract; NULL where it is not said';
+    'a number of a market from Kalshi''s JSON, prices in USD per contract; NULL where it is left out';
 
 
 CREATE FUNCTION upc._offered(ask numeric, opposite_bid numeric)
@@ -68,4 +68,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._refuse_markets IS
-    'raises UP014 for the first number of Kalshi''s markets that is none';
+    'raises UP014 for the first number of Kalshi''s markets that is not one';

@@ -53,7 +53,7 @@ BEGIN
         FROM jsonb_array_elements(markets) AS m (market);
     EXCEPTION
         WHEN data_exception THEN
-            RAISE EXCEPTION 'a time of % is not one: %', event ->> 'event_ticker', SQLERRM
+            RAISE EXCEPTION 'invalid time in %: %', event ->> 'event_ticker', SQLERRM
                 USING
                     ERRCODE = 'UP014',
                     DETAIL = 'Times are ISO 8601.',
@@ -61,7 +61,7 @@ BEGIN
     END;
     -- An endless reading would be newer than all that follow.
     IF closes_at IS NULL OR NOT isfinite(closes_at) OR NOT isfinite(read_at) THEN
-        RAISE EXCEPTION '% does not say when it closes, or when it was read',
+        RAISE EXCEPTION '% has no time of closing, or none of reading',
             event ->> 'event_ticker'
             USING
                 ERRCODE = 'UP014',
@@ -240,7 +240,7 @@ DECLARE
 BEGIN
     event_ticker := v_event ->> 'event_ticker';
     IF event_ticker IS NULL OR jsonb_typeof(v_markets) IS DISTINCT FROM 'array' THEN
-        RAISE EXCEPTION 'this is no event with markets'
+        RAISE EXCEPTION 'not an event with markets'
             USING
                 ERRCODE = 'UP014',
                 DETAIL = 'It has to hold "event" with "event_ticker", and a list of "markets".',

@@ -49,7 +49,7 @@ COMMENT ON FUNCTION upc._model_fee IS
     'multiplier · 0.07 (maker: 0.0175) · count · P · (1 − P) USD, rounded up to 0.0001';
 
 
--- What a purchase costs, in USD.
+-- Cost of a purchase, in USD.
 CREATE FUNCTION upc._amount_paid(price numeric, count numeric, is_maker boolean, fees upc._fee_terms)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -116,7 +116,7 @@ COMMENT ON FUNCTION upc._fill_fee IS
     'fee of one fill in USD, its rounding in it; raises UP026 for what cannot be traded';
 
 
--- What Kalshi takes of one fill, in USD.
+-- Fee that Kalshi takes of one fill, in USD.
 --
 -- price: USD per contract. count: contracts. is_maker: the order rested; ask with it only where the
 -- series has maker fees. multiplier: of the series. account_precision: what the account's balance is
@@ -147,12 +147,12 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.trade_fee IS
-    'what Kalshi takes of one fill of some contracts at a price in USD, in USD, rounded as the account''s balance is';
+    'fee that Kalshi takes of one fill of some contracts at a price in USD, in USD, rounded as the account''s balance is';
 
 
--- What Kalshi takes of every fill of one order, in USD.
+-- Fees that Kalshi takes of the fills of one order, in USD.
 --
--- prices, counts: of the fills, in their order. are_makers: whether the order rested; NULL means that
+-- prices, counts: of the fills, in their order. are_makers: true where the order rested; NULL means that
 -- none of it did. multiplier, account_precision, is_sale: as in trade_fee.
 -- Returns one row per fill: the fee of the model; what rounding adds to it; the rounding of the
 -- order that was not given back before this fill's rebate; the rebate; the fee, which is model fee
@@ -217,4 +217,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.order_fees IS
-    'what Kalshi takes of every fill of one order in USD, with the rounding that it gives back';
+    'fees that Kalshi takes of the fills of one order in USD, with the rounding that it gives back';

@@ -1,4 +1,4 @@
--- Edges: where an ask becomes one. What a contract pays on average, less its ask and its fee.
+-- Edges: where an ask becomes one. A contracts pay on average, less its ask and its fee.
 
 CREATE TYPE upc._edge_terms AS (
     contracts numeric,
@@ -39,8 +39,8 @@ COMMENT ON FUNCTION upc._symbol_order IS
     'the order that the edges of a symbol are for';
 
 
--- What one contract costs in an order of some, in cents: its part of what is paid for all, fee and
--- rounding in it.
+-- Cost of one contract in an order of some, in cents: its part of the price of all, fee and rounding
+-- in it.
 CREATE FUNCTION upc._contract_cost(ask numeric, terms upc._edge_terms)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -2,14 +2,17 @@
 
 -- Every reason that there may be instead of an edge. Where several hold the first of them is given.
 --
+-- Returns the reasons, the stronger ones first:
 -- closed: the market is not traded any more. paused: it is not traded now. price_stale: the price is
 -- stale or halted. source_left_out: the price is not one that the contract is settled by.
 -- quotes_stale: the quotes are stale or halted. awaiting_strike: the strike is not known yet.
--- rules_unclear: the contract does not say clearly what it is settled by. no_model: nothing gives a
+-- rules_unclear: it is not clear what the contract is settled by. no_model: nothing gives a
 -- probability. last_minute: part of the average that decides has not been seen. no_offer: there is no
 -- market, or nobody offers either side.
+-- Errors: none.
 --
--- Example: SELECT cardinality(edge_reasons()) = 10;
+-- Example:
+--   SELECT cardinality(edge_reasons()) = 10;
 CREATE FUNCTION upc.edge_reasons()
 RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -21,11 +24,14 @@ COMMENT ON FUNCTION upc.edge_reasons IS
     'every reason that there may be instead of an edge, the one that is given first where several hold';
 
 
--- The reason why a contract has no edge; NULL where it has one.
+-- The reason why a contract has no edge.
 --
--- Each argument says whether the reason of its name holds; NULL is no.
+-- closed to no_offer: true where the reason of that name holds; NULL is false.
+-- Returns one of edge_reasons(); NULL where the contract has an edge.
+-- Errors: none.
 --
--- Example: SELECT edge_reason(paused => true, no_offer => true) = 'paused';
+-- Example:
+--   SELECT edge_reason(paused => true, no_offer => true) = 'paused';
 CREATE FUNCTION upc.edge_reason(
     closed boolean DEFAULT false,
     paused boolean DEFAULT false,
@@ -59,7 +65,7 @@ COMMENT ON FUNCTION upc.edge_reason IS
 CREATE FUNCTION upc._trading_state(status text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- Statuses that nobody has heard of yet will come: they are none that a contract is traded in.
+-- Statuses yet unknown will come: a contract is not traded in them.
 RETURN CASE
     WHEN _trading_state.status = 'active' THEN 'active'
     WHEN _trading_state.status IN (

@@ -181,10 +181,12 @@ BEGIN
             PERFORM upc._refuse_observed(question.symbol);
         END IF;
     END IF;
-    SELECT coalesce(question.step, v_event.step, s.strike_step)
-    INTO question.step
-    FROM upc_data.symbol AS s
-    WHERE s.symbol = question.symbol;
+    question.step := coalesce(question.step, v_event.step);
+    IF question.step IS NULL THEN
+        SELECT s.strike_step INTO question.step
+        FROM upc_data.symbol AS s
+        WHERE s.symbol = question.symbol;
+    END IF;
     RETURN (question, v_event);
 END
 $fn$;
@@ -202,7 +204,7 @@ COMMENT ON FUNCTION upc._complete_table_question IS
 -- the event out, as for prices that are not today's.
 -- Returns one row per strike, nearest to the price first: probabilities in percent, asks and bids
 -- in USD per contract, exact; yes_edge and no_edge in cents per contract: what it pays on average,
--- less its ask and the taker fee, in an order of upc.edge_contracts (10). What is not known is NULL; from
+-- less its ask and the taker fee, in an order of upc.edge_contracts (10). Unknown numbers are NULL; from
 -- halted on that is every probability, from stale on (price or quotes) every edge, and from halted
 -- quotes on every quote. Under 60 s to the close there is no edge unless the average settles.
 -- edge_reason is one of edge_reasons() where neither side has an edge, else NULL.

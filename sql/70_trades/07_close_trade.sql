@@ -138,9 +138,9 @@ BEGIN
     END IF;
     IF v_price IS NULL THEN
         PERFORM upc._refuse_trade(
-            format('nobody is known to bid for trade %s', trade_id),
+            format('no bid is known for trade %s', trade_id),
             'There is no ask for the other side, or the quotes are too old.',
-            'Name what it brought: --price.'
+            'Give the price that it brought: --price.'
         );
     END IF;
     v_count := coalesce(count, v_trade.position);

@@ -1,4 +1,4 @@
--- Feeds: where a tick takes its price from, and how old that price is.
+-- Feeds: the prices that a tick can take, and why one has none.
 
 CREATE FUNCTION upc._refuse_feed(symbol text, feed text)
 RETURNS void
@@ -17,7 +17,7 @@ BEGIN
         RAISE EXCEPTION 'unknown feed %', coalesce(quote_literal(feed), 'NULL')
             USING
                 ERRCODE = 'UP010',
-                DETAIL = 'A feed says where the prices come from.',
+                DETAIL = 'A feed is where the prices come from.',
                 HINT = 'Use replay, simulated, database, or an exchange that is in the price log.';
     END IF;
     RAISE EXCEPTION 'the % feed has no price for %', feed, symbol

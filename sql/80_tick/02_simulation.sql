@@ -78,8 +78,9 @@ COMMENT ON FUNCTION upc._simulated_centre IS
 
 -- A made-up price at an instant: the same for the same symbol and seed.
 --
--- seed: any integer. Returns USD, rounded to cents.
--- Errors: UP002 unknown symbol.
+-- symbol: whose strike step the price goes by. at: the instant. seed: any integer.
+-- Returns USD, rounded to cents.
+-- Errors: UP002 symbol.
 --
 -- Example:
 --   SELECT simulated_price('BTC', '2026-01-01 00:00+00') > 0 AS is_price;
@@ -123,8 +124,13 @@ COMMENT ON FUNCTION upc.simulated_price IS
     'a made-up price in USD, the same for the same symbol, instant and seed, with volatility that clusters';
 
 
--- One-minute candles of the simulated price; whole minutes from `since` up to but not including
--- `until`. High and low are those of four instants, a quarter of a minute apart, and the close.
+-- One-minute candles of the simulated price.
+--
+-- symbol, seed: as in simulated_price. since, until: whole minutes from the one up to but not including
+-- the other.
+-- Returns one row per candle, with the columns of upc_data.candle. High and low are those of four
+-- instants, a quarter of a minute apart, and the close.
+-- Errors: UP002 symbol.
 --
 -- Example:
 --   SELECT count(*) FROM simulated_candles('ETH', '2026-01-01 00:00+00', '2026-01-01 01:00+00');

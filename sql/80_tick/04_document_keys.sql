@@ -94,20 +94,21 @@ COMMENT ON FUNCTION upc._status_keys IS
 
 -- Every key of every document.
 --
--- Returns one row a key. path: dots lead into an object, [] into the rows of a list. kind:
---   plain            a name, bound, count or time, and the price of that tick: always told
+-- Returns one row per key. path: dots lead into an object, [] into the rows of a list. kind:
+--   plain            a name, bound, count or time, and the price of that tick: always there
 --   instant          the instant that the document speaks of; each document has one
---   until            when it is too old to be what it says; in warn, when it ends to be warn
+--   until            when it ceases to be fresh; in warn, when it ceases to be that
 --   state            freshness: becomes that of the document, if that is worse
 --   light            green, yellow or red: red from warn on
 --   probability      in percent: null from halted on
 --   reading          a price or momentum as of now: null from halted on
---   quote            what a book says, and what follows from it: null from halted on, and paused
+--   quote            from the order book, or derived from it: null from halted on, and paused
 --   difference       between a probability and a quote: null from stale on, and paused
---   edge_reason      why there is no difference: price_stale from stale on, unless it says worse
+--   edge_reason      why there is no difference: price_stale from stale on, unless it is worse
 --   rows             a list whose rows stay; in files it is empty from halted on, as consumers of
 --                    the predecessor want it
 --   recommendations  a list that is empty from stale on
+-- Errors: none.
 --
 -- Example:
 --   SELECT kind FROM document_keys() WHERE document = 'watchlist' AND path = 'strikes[].yes_ask';
@@ -209,13 +210,14 @@ COMMENT ON FUNCTION upc.document_keys IS
     'every key of every document with its kind, from which follows what becomes of it as the document grows old';
 
 
--- What becomes of a document that gets no successor, for whoever holds one while there is no
--- database to ask.
+-- Rules by which a document that gets no successor grows old, for a process that holds one while there
+-- is no database to ask.
 --
 -- Returns JSON: states in their order; limits, the age in seconds at which each of them but the
 -- last ends; kinds, from which state on a kind of keys is null or empty (null_from, empty_from,
 -- empty_in_files_from), or what it becomes (becomes: from, value, unless); documents, the kind of
 -- each path.
+-- Errors: none.
 --
 -- Example:
 --   SELECT document_rules()::json #>> '{kinds,difference,null_from}';
@@ -271,4 +273,4 @@ BEGIN ATOMIC
     )::text;
 END;
 COMMENT ON FUNCTION upc.document_rules IS
-    'what becomes of each key of each document as it grows old, with the limits in force, as JSON';
+    'rules by which each key of each document grows old, with the limits in force, as JSON';

@@ -40,7 +40,7 @@ DECLARE
         floor(extract(epoch FROM event.closes_at - market_at))::integer,
         upc._seconds_to_hour(market_at)
     );
-    v_step double precision;
+    v_step double precision := coalesce(step, event.step);
     v_variances double precision[];
     v_observed double precision;
 BEGIN
@@ -75,10 +75,11 @@ BEGIN
         END IF;
     END IF;
 
-    SELECT coalesce(_ask_of_tick.step, event.step, s.strike_step)
-    INTO v_step
-    FROM upc_data.symbol AS s
-    WHERE s.symbol = _ask_of_tick.symbol;
+    IF v_step IS NULL THEN
+        SELECT s.strike_step INTO v_step
+        FROM upc_data.symbol AS s
+        WHERE s.symbol = _ask_of_tick.symbol;
+    END IF;
     v.question := upc._make_question(
         price, momentum, symbol, v_ttc, v_step, levels, v_method, v_model, v_settlement,
         observed => v_observed, variances => v_variances, at => market_at

@@ -130,7 +130,7 @@ BEGIN
         WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
     END;
     limits := upc._state_limits();
-    -- As upc.valid_until has it; a setting is asked for once.
+    -- As upc.valid_until has it; a setting is read once.
     valid_until := upc._iso_utc(at + make_interval(secs => limits[1]));
 
     v_asked := upc._ask_of_tick(
@@ -152,7 +152,7 @@ BEGIN
     );
     fingerprint := v_strikes.fingerprint;
 
-    -- Made-up prices, and those of another day, tell nothing about a trade.
+    -- Made-up prices, and those of another day, have nothing to do with a trade.
     IF v_is_live THEN
         v_count := upc._count_tick(symbol, at, every, state <> 'halted', since_last);
         v_question.settlement := asked_settlement;

@@ -27,13 +27,13 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._retention_start IS
-    'from when on something is kept, by the setting that says how long; raises 22023 for less than two days, or no time at all';
+    'instant since which rows are kept, by the setting of that name; raises 22023 for less than two days, or no time at all';
 
 
 -- Delete prices, ticks and announcements that are older than they are kept for: the settings
 -- upc.keep_prices (30 days) and upc.keep_ticks (90 days, of announcements too); infinity keeps all.
 --
--- batch: how many rows at most of each symbol and table, oldest first.
+-- batch: how many rows at most of each symbol and table, oldest first. at: the clock.
 -- Returns one row: how many were deleted. Where it is less than a batch, nothing is left to delete.
 -- Errors: 22023 for a setting below two days, or that is no time.
 --
@@ -82,7 +82,7 @@ BEGIN
         GET DIAGNOSTICS v_count = ROW_COUNT;
         ticks := ticks + v_count;
 
-        -- What somebody has still to pass on stays.
+        -- Announcements that a subscriber has still to pass on stay.
         DELETE FROM upc_data.announcement AS a
         WHERE a.ctid IN (
             SELECT o.ctid
