@@ -11,7 +11,7 @@ from typing import Any
 
 from pyupc.errors import UsageProblem
 from pyupc.notify.message import Message
-from pyupc.runtime.packages import require
+from pyupc.runtime.packages import load
 
 SERVICES_HINT = "see https://github.com/caronc/apprise for the URLs of all services"
 
@@ -96,9 +96,7 @@ def _printable(text: str) -> str:
 
 
 def _import() -> Any:
-    require(("apprise",), "notify", "sending messages")
-    import apprise
-
+    apprise = load("apprise", "notify", "sending messages")
     logger = logging.getLogger("apprise")
     if not any(isinstance(each, _Warnings) for each in logger.handlers):
         logger.addHandler(_Warnings())

@@ -402,11 +402,11 @@ def test_a_feed_that_runs_already_is_used(market: str, exchange: Exchange, tmp_p
         [pid] = feeds(market)
         done = pyupc(market, "tick", "--feed", "coinbase", "--symbol", "BTC", *options)
         assert done.returncode == 0
-        assert "is started" not in done.stderr
+        assert "from coinbase started" not in done.stderr
         # For the other symbol one is missing.
         done = pyupc(market, "tick", "--feed", "coinbase", *options)
         assert done.returncode == 0
-        assert "feed of ETH from coinbase is started" in done.stderr
+        assert "feed of ETH from coinbase started" in done.stderr
         assert feeds(market) == [pid]
         process.terminate()
         assert ended(process)[0] == 0
