@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -32,19 +32,7 @@ from tests.support.feed_parts import (
     storing,
     until,
 )
-from tests.support.feed_servers import serving
 from tests.support.market import rows
-
-
-@pytest.fixture
-def server() -> Iterator[feed_servers.Exchange]:
-    with serving(feed_servers.Exchange(interval=0.02)) as exchange:
-        yield exchange
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "*")
 
 
 class Clock:

@@ -41,12 +41,6 @@ from tests.support.market import rows
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-@pytest.fixture
-def fresh(fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PYUPC_DSN", fresh_db)
-    return fresh_db
-
-
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("one"))

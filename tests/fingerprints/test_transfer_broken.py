@@ -28,7 +28,6 @@ from tests.support.legacy_files import (
     dump,
     execute,
     file_name,
-    make_tables,
     numbers,
     percent,
     refused,
@@ -276,25 +275,6 @@ def test_twenty_warnings_are_shown(
 
 
 # Tables
-
-
-@pytest.fixture(scope="module")
-def their_database(databases: Databases) -> Iterator[str]:
-    with databases.new() as dsn:
-        yield dsn
-
-
-@pytest.fixture(scope="module")
-def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("legacy"))
-
-
-@pytest.fixture
-def theirs(their_database: str, legacy: Path) -> Iterator[str]:
-    """Another database, with the tables of the folder in the schema analytics."""
-    make_tables(their_database, legacy)
-    yield their_database
-    execute(their_database, "DROP SCHEMA analytics CASCADE")
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -36,11 +36,6 @@ VICTIM = file_name(1)
 
 
 @pytest.fixture(scope="module")
-def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("legacy"))
-
-
-@pytest.fixture(scope="module")
 def module_db(databases: Databases, legacy: Path) -> Iterator[str]:
     """A database with an imported set of BTC, which no test changes."""
     with databases.clone("empty") as dsn:

@@ -42,12 +42,6 @@ from tests.support.market import on_terminal, rows
 CELLS = len(BUCKETS) * len(MINUTES) * 2 * len(THRESHOLDS)
 
 
-@pytest.fixture
-def fresh(fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PYUPC_DSN", fresh_db)
-    return fresh_db
-
-
 @pytest.fixture(scope="module")
 def module_db(databases: Databases) -> Iterator[str]:
     with databases.clone("empty") as dsn:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.support.databases import Databases
 from tests.support.legacy_files import (
     BASELINE,
     BUCKETS,
@@ -33,31 +31,6 @@ from tests.support.market import rows
 
 VICTIM = file_name(1).removesuffix(".csv")
 NEGATIVE = file_name(-1).removesuffix(".csv")
-
-
-@pytest.fixture(scope="module")
-def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("legacy"))
-
-
-@pytest.fixture(scope="module")
-def their_database(databases: Databases) -> Iterator[str]:
-    with databases.new() as dsn:
-        yield dsn
-
-
-@pytest.fixture
-def theirs(their_database: str, legacy: Path) -> Iterator[str]:
-    """Another database, with the tables of the folder in the schema analytics."""
-    make_tables(their_database, legacy)
-    yield their_database
-    execute(their_database, "DROP SCHEMA analytics CASCADE")
-
-
-@pytest.fixture
-def fresh(fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PYUPC_DSN", fresh_db)
-    return fresh_db
 
 
 # What is read

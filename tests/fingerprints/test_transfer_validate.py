@@ -41,12 +41,6 @@ CELLS = len(MINUTES) * 2 * len(THRESHOLDS)
 
 
 @pytest.fixture
-def fresh(fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PYUPC_DSN", fresh_db)
-    return fresh_db
-
-
-@pytest.fixture
 def legacy(fresh: str, tmp_path: Path) -> Path:
     """A folder that is imported."""
     folder = write(tmp_path / "legacy")
