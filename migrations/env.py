@@ -18,7 +18,7 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from pyupc.cli.report import show
+from pyupc.cli.common.report import show
 from pyupc.database import data_loss, obstacles, offline, rebuild, rights, schema, search_path
 from pyupc.database.connect import connect, resolve_dsn
 from pyupc.database.patience import Patience, persist

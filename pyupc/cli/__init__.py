@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from pyupc import __version__
-from pyupc.cli.logs import log_to_stderr
-from pyupc.cli.options import examples
-from pyupc.cli.report import exit_code_of
+from pyupc.cli.common.logs import log_to_stderr
+from pyupc.cli.common.options import examples
+from pyupc.cli.common.report import exit_code_of
 from pyupc.settings import location, rules
 from pyupc.settings.environment import variables
 from pyupc.settings.file import load

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyupc.cli.options import examples
-from pyupc.cli.output import Output, output_options, print_as_they_come
+from pyupc.cli.common.options import examples
+from pyupc.cli.common.output import Output, output_options, print_as_they_come
 from pyupc.errors import PyupcError
 
 if TYPE_CHECKING:

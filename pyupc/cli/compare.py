@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.columns import print_columns
-from pyupc.cli.fingerprint_source import read
-from pyupc.cli.options import examples, json_output, one_symbol
+from pyupc.cli.common.columns import print_columns
+from pyupc.cli.common.fingerprint_source import read
+from pyupc.cli.common.options import examples, json_output, one_symbol
 from pyupc.errors import PyupcError
 from pyupc.runtime.printable import printable
 from pyupc.runtime.progress import counting

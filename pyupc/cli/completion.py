@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from pyupc.cli.options import examples
+from pyupc.cli.common.options import examples
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyupc.cli.columns import print_columns
-from pyupc.cli.options import NegativeNumbers, examples, json_output
-from pyupc.cli.output import Output, output_options, print_rows
+from pyupc.cli.common.columns import print_columns
+from pyupc.cli.common.options import NegativeNumbers, examples, json_output
+from pyupc.cli.common.output import Output, output_options, print_rows
 from pyupc.errors import PyupcError, UsageProblem
 from pyupc.runtime.printable import printable
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.options import asked, examples, legacy, symbols
+from pyupc.cli.common.options import asked, examples, legacy, symbols
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:

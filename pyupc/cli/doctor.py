@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.options import examples, symbols
-from pyupc.cli.output import Output, output_options, print_rows
+from pyupc.cli.common.options import examples, symbols
+from pyupc.cli.common.output import Output, output_options, print_rows
 from pyupc.exchange.names import DEFAULT_EXCHANGE
 from pyupc.runtime.printable import printable
 

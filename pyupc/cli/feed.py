@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from pyupc.cli.logs import log_what_it_does
-from pyupc.cli.options import examples, log_format, symbols
+from pyupc.cli.common.logs import log_what_it_does
+from pyupc.cli.common.options import examples, log_format, symbols
 from pyupc.exchange.names import DEFAULT_EXCHANGE, require_exchange
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.columns import print_columns
-from pyupc.cli.options import examples, one_symbol, symbols
-from pyupc.cli.output import Output, output_options, print_rows
+from pyupc.cli.common.columns import print_columns
+from pyupc.cli.common.options import examples, one_symbol, symbols
+from pyupc.cli.common.output import Output, output_options, print_rows
 from pyupc.runtime.printable import printable
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.logs import log_what_it_does
-from pyupc.cli.options import examples, log_format
+from pyupc.cli.common.logs import log_what_it_does
+from pyupc.cli.common.options import examples, log_format
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from pyupc.cli.logs import log_what_it_does
-from pyupc.cli.options import examples, legacy, log_format
+from pyupc.cli.common.logs import log_what_it_does
+from pyupc.cli.common.options import examples, legacy, log_format
 from pyupc.errors import PyupcError, UsageProblem
 from pyupc.web.settings import HOST, PORT, RATE, READERS, Settings, is_loopback
 

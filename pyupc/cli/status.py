@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyupc.cli.columns import aligned
-from pyupc.cli.options import examples, symbols
-from pyupc.cli.output import Output, output_options, print_rows
+from pyupc.cli.common.columns import aligned
+from pyupc.cli.common.options import examples, symbols
+from pyupc.cli.common.output import Output, output_options, print_rows
 from pyupc.runtime.printable import printable
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.logs import log_what_it_does
-from pyupc.cli.options import (
+from pyupc.cli.common.logs import log_what_it_does
+from pyupc.cli.common.options import (
     Kinds,
     asked,
     examples,

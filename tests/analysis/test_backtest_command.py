@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 
 from pyupc import __version__
 from pyupc.cli import main
-from pyupc.cli.backtest_options import MINUTES, MODELS
+from pyupc.cli.backtest.options import MINUTES, MODELS
 from pyupc.database.connect import connect
 from tests.analysis import backtest_stub
 from tests.support.backtesting import questions

@@ -83,7 +83,8 @@ def test_names_are_completed_without_loading_commands(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout == "plain,tick\n"
-    loaded = {"pyupc.cli.logs", "pyupc.cli.options", "pyupc.cli.report"}
+    modules = ("common", "common.logs", "common.options", "common.report")
+    loaded = {f"pyupc.cli.{module}" for module in modules}
     assert set(done.stderr.strip("[]\n").replace("'", "").split(", ")) == loaded
 
 

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from pyupc.cli import main
-from pyupc.cli.logs import log_to_stderr
+from pyupc.cli.common.logs import log_to_stderr
 from pyupc.errors import PyupcError
 from tests.support.settings_files import pyupc
 

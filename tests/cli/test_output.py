@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pyupc.cli import main
-from pyupc.cli.output import Output, output_options, print_rows
+from pyupc.cli.common.output import Output, output_options, print_rows
 
 WHOLE_SET = {"--json", "--nl", "--csv", "-t", "--table", "--no-headers"}
 

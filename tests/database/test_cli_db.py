@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from psycopg.conninfo import conninfo_to_dict
 
 from pyupc.cli import COMMANDS, main
-from pyupc.cli.options import NegativeNumbers, json_output, symbols
+from pyupc.cli.common.options import NegativeNumbers, json_output, symbols
 from pyupc.database import schema
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from pyupc.cli.options import METHODS, MODELS, SETTLEMENTS
+from pyupc.cli.common.options import METHODS, MODELS, SETTLEMENTS
 from pyupc.database.connect import connect
 from pyupc.web import schemas
 from pyupc.web.openapi import examples

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pyupc.cli.backtest_options import OF_A_RUN, run_options
-from pyupc.cli.options import examples, symbols
-from pyupc.cli.output import Output, output_options, plain, print_rows
+from pyupc.cli.backtest.options import OF_A_RUN, run_options
+from pyupc.cli.common.options import examples, symbols
+from pyupc.cli.common.output import Output, output_options, plain, print_rows
 
 if TYPE_CHECKING:
     from pyupc.analysis.backtest.run import Settings
@@ -166,7 +166,7 @@ def _read(
 def _report(reports: Sequence[Report], by: str | None, output: Output, out: Path | None) -> None:
     import json
 
-    from pyupc.cli.backtest_report import document, print_reports, score_rows
+    from pyupc.cli.backtest.report import document, print_reports, score_rows
 
     if out is not None:
         from pyupc.analysis.backtest.files import write
@@ -185,7 +185,7 @@ def _report(reports: Sequence[Report], by: str | None, output: Output, out: Path
 
 def _list(conn: Connection, symbols: Sequence[str], output: Output) -> None:
     from pyupc.analysis.backtest.scores import backtests
-    from pyupc.cli.backtest_report import print_list
+    from pyupc.cli.backtest.report import print_list
 
     found = backtests(conn, symbols)
     print_rows(found, output, human=lambda: print_list(found))

@@ -17,7 +17,7 @@ from pyupc.analysis.backtest.words import (
     points,
     span,
 )
-from pyupc.cli.columns import print_columns
+from pyupc.cli.common.columns import print_columns
 
 _HEAD = (
     *("model", "log loss", "95 %", "to the best other", "95 %"),

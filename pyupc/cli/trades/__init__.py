@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pyupc.cli.options import NegativeNumbers, examples, json_output, one_symbol, symbols
-from pyupc.cli.output import Output, output_options, plain, print_rows
-from pyupc.cli.trade_numbers import count, fee, price, trade_id
-from pyupc.cli.trade_table import contracts, dollars, print_fills, print_trades
+from pyupc.cli.common.options import NegativeNumbers, examples, json_output, one_symbol, symbols
+from pyupc.cli.common.output import Output, output_options, plain, print_rows
+from pyupc.cli.trades.numbers import count, fee, price, trade_id
+from pyupc.cli.trades.table import contracts, dollars, print_fills, print_trades
 from pyupc.runtime.printable import printable
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyupc.cli.fingerprint_source import FOLDER, connected, read, say, source
-from pyupc.cli.options import examples, json_output, one_symbol, symbols
+from pyupc.cli.common.fingerprint_source import FOLDER, connected, read, say, source
+from pyupc.cli.common.options import examples, json_output, one_symbol, symbols
 from pyupc.errors import PyupcError, UsageProblem
 from pyupc.runtime.printable import printable
 from pyupc.runtime.progress import counting, working

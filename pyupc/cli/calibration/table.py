@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pyupc.cli.columns import print_columns
+from pyupc.cli.common.columns import print_columns
 from pyupc.runtime.printable import printable
 
 Row = dict[str, Any]

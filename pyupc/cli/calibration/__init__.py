@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from pyupc.cli.options import examples, symbols
-from pyupc.cli.output import Output, output_options, print_rows
-from pyupc.cli.span import bounds, refuse_reversed
+from pyupc.cli.common.options import examples, symbols
+from pyupc.cli.common.output import Output, output_options, print_rows
+from pyupc.cli.common.span import bounds, refuse_reversed
 from pyupc.errors import PyupcError, UsageProblem
 from pyupc.runtime.printable import printable
 
@@ -111,14 +111,14 @@ def _draw(rows: list[Row], plot: Path) -> None:
 
 
 def _show_scores(rows: list[Row], unjudged: int) -> None:
-    from pyupc.cli.calibration_table import print_scores
+    from pyupc.cli.calibration.table import print_scores
 
     print_scores(rows)
     _tell(unjudged, None if rows else "no contract of a live tick has closed with a known outcome")
 
 
 def _show_edges(rows: list[Row], unjudged: int) -> None:
-    from pyupc.cli.calibration_table import print_edges
+    from pyupc.cli.calibration.table import print_edges
 
     print_edges(rows)
     _tell(unjudged, None if rows else "no live tick with an ask has met its outcome")

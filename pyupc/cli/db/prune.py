@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.options import examples
-from pyupc.cli.output import Output, output_options, print_rows
+from pyupc.cli.common.options import examples
+from pyupc.cli.common.output import Output, output_options, print_rows
 
 if TYPE_CHECKING:
     from pyupc.database.prune import Deleted
 
 
-@click.command(
-    name="prune", epilog=examples("pyupc db prune", "pyupc db prune --batch 1000 --json")
-)
+@click.command(epilog=examples("pyupc db prune", "pyupc db prune --batch 1000 --json"))
 @click.option(
     "--batch",
     type=click.IntRange(1, 1_000_000),
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     help="How many rows at most of a symbol and table are deleted at a time.",
 )
 @output_options
-def command(batch: int, output: Output) -> None:
+def prune(batch: int, output: Output) -> None:
     """Delete prices, ticks and announcements that are older than they are kept.
 
     A running `pyupc tick` does this by itself, a batch a minute; here it is done until nothing is
@@ -35,13 +33,13 @@ def command(batch: int, output: Output) -> None:
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
-    from pyupc.database.prune import prune
+    from pyupc.database.prune import prune as delete_old
     from pyupc.runtime.progress import working
 
     with connect(application_name="pyupc db prune") as conn:
         schema.check(conn)
         with working("deleting what is older than it is kept") as tell:
-            deleted = prune(conn, batch, lambda done: tell(_sentence(done)))
+            deleted = delete_old(conn, batch, lambda done: tell(_sentence(done)))
     if output.is_json:
         import json
 

@@ -1,93 +1,30 @@
-"""`pyupc fingerprints`: build, list and show them; the commands that move them come along."""
+"""`pyupc fingerprints list` and `show`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli import fingerprint_transfer, fingerprint_validation
-from pyupc.cli.columns import print_columns
-from pyupc.cli.options import examples, symbols
-from pyupc.cli.output import Output, Row, output_options, print_rows
+from pyupc.cli.common.columns import print_columns
+from pyupc.cli.common.options import examples, symbols
+from pyupc.cli.common.output import Output, Row, output_options, print_rows
 from pyupc.fingerprints.transfer.names import BASELINE
 
 if TYPE_CHECKING:
-    from pyupc.fingerprints.build import Build
     from pyupc.fingerprints.catalogue import Table
 
-# Of the 60 thresholds, those that fit on a line.
+# Thresholds that fit on a line, of 60: in percent.
 _SHOWN = ("0_00", "0_05", "0_10", "0_25", "0_50", "1_00", "2_00")
-# Of those of standardised moves, in standard deviations.
+# The same of standardised moves, in standard deviations.
 _SHOWN_STANDARDISED = ("0_000", "0_150", "0_525", "1_050", "1_500", "2_025", "3_000")
 
 
-@click.group(epilog=examples("pyupc fingerprints build", "pyupc fingerprints list --symbol BTC"))
-def command() -> None:
-    """Build, list, show and move the fingerprints: how far prices moved from where they were."""
-
-
-for transfer in (
-    fingerprint_transfer.import_,
-    fingerprint_transfer.export,
-    fingerprint_validation.validate,
-    fingerprint_transfer.use,
-):
-    command.add_command(transfer)
-
-
-@command.command(
-    epilog=examples(
-        "pyupc fingerprints build",
-        "pyupc fingerprints build --symbol BTC",
-        "pyupc fingerprints build --rebuild --json",
-    )
-)
-@symbols
-@click.option("--rebuild", is_flag=True, help="Forget all counts and count the whole history.")
-@output_options
-def build(symbols: tuple[str, ...], rebuild: bool, output: Output) -> None:
-    """Count what is new or corrected in the candles and publish the fingerprints.
-
-    Two connections count half a year at a time and commit it. A build that was interrupted is
-    taken up where it was. Readers see the old fingerprints until the new ones are complete.
-    """
-    from pyupc.database import schema
-    from pyupc.database.connect import connect, resolve_dsn
-    from pyupc.fingerprints.build import build as build_fingerprints
-    from pyupc.fingerprints.build import build_progress
-
-    dsn = resolve_dsn()
-    with connect(dsn) as conn:
-        schema.check(conn)
-    try:
-        with build_progress() as progress:
-            done = build_fingerprints(dsn, symbols, progress, is_reset=rebuild)
-    except KeyboardInterrupt:
-        click.echo("what was counted is kept: the next build goes on from there", err=True)
-        raise
-    document = asdict(done)
-    if output.is_json:
-        click.echo(json.dumps(document))
-    else:
-        print_rows(document["results"], output, human=lambda: _print_results(done))
-
-
-def _print_results(done: Build) -> None:
-    for result in done.results:
-        click.echo(
-            f"{result.symbol}: {result.days:,} days counted; {result.fingerprints} fingerprints"
-            f" from {result.pairs_in_all:,} pairs in {result.days_in_all:,} days"
-        )
-    click.echo(f"{done.fingerprints} fingerprints in all; {done.seconds:.1f} s")
-
-
-@command.command(
+@click.command(
     name="list",
     epilog=examples(
         "pyupc fingerprints list",
@@ -141,7 +78,7 @@ def _print_list(found: Sequence[Row], states: Sequence[Row]) -> None:
         click.echo(_state(state))
 
 
-@command.command(
+@click.command(
     epilog=examples(
         "pyupc fingerprints show btc_fingerprint_directional_baseline",
         "pyupc fingerprints show btc_fingerprint_directional_momentum_007 --ttc 15",

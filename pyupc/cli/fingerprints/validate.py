@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyupc.cli.columns import print_columns
-from pyupc.cli.fingerprint_source import connected, read, source
-from pyupc.cli.options import examples
-from pyupc.cli.output import Output, output_options, print_rows
+from pyupc.cli.common.columns import print_columns
+from pyupc.cli.common.fingerprint_source import connected, read, source
+from pyupc.cli.common.options import examples
+from pyupc.cli.common.output import Output, output_options, print_rows
 from pyupc.errors import PyupcError
 from pyupc.runtime.progress import working
 

@@ -8,8 +8,8 @@ import shutil
 
 import click
 
-from pyupc.cli import prune
-from pyupc.cli.options import NegativeNumbers, examples, json_output, yes
+from pyupc.cli.common.options import NegativeNumbers, examples, json_output, yes
+from pyupc.cli.db.prune import prune
 from pyupc.errors import PyupcError
 
 BASE = "base"
@@ -127,7 +127,7 @@ def stop() -> None:
     click.echo("stopped" if embedded.stop() else "nothing ran")
 
 
-command.add_command(prune.command)
+command.add_command(prune)
 
 
 def _print_change(before: str | None, after: str | None) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from pyupc.cli.columns import print_columns
+from pyupc.cli.common.columns import print_columns
 from pyupc.runtime.printable import printable
 
 Row = dict[str, Any]

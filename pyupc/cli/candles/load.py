@@ -1,4 +1,4 @@
-"""`pyupc candles`: the price history."""
+"""`pyupc candles load`: candles of one minute from files."""
 
 from __future__ import annotations
 
@@ -8,22 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli import candle_backfill
-from pyupc.cli.options import examples, one_symbol
-from pyupc.cli.output import Output, output_options, print_rows
+from pyupc.cli.common.options import examples, one_symbol
+from pyupc.cli.common.output import Output, output_options, print_rows
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
     from pyupc.candles.load import Connection, Outcome, Summary
-
-
-@click.group(epilog=examples("pyupc candles load --help", "pyupc candles gaps"))
-def command() -> None:
-    """Bring the price history, candles of one minute, into the database."""
-
-
-command.add_command(candle_backfill.backfill)
-command.add_command(candle_backfill.gaps)
 
 
 def _columns(
@@ -41,7 +31,7 @@ def _columns(
         ) from None
 
 
-@command.command(
+@click.command(
     epilog=examples(
         "pyupc candles load btc_1m_2022_2024.csv.gz --symbol BTC",
         "pyupc candles load 2024-*.csv --symbol ETH --skip-bad",

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import click
 from click.core import ParameterSource
 
-from pyupc.cli.columns import aligned
+from pyupc.cli.common.columns import aligned
 from pyupc.runtime.printable import printable
 
 Row = Mapping[str, Any]

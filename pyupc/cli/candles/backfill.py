@@ -1,4 +1,4 @@
-"""`pyupc candles backfill` and `pyupc candles gaps`."""
+"""`pyupc candles backfill`: fetch missing candles from an exchange."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.options import examples, symbols
-from pyupc.cli.output import Output, output_options, print_rows
-from pyupc.cli.span import bounds, refuse_reversed
+from pyupc.cli.common.options import examples, symbols
+from pyupc.cli.common.output import Output, output_options, print_rows
+from pyupc.cli.common.span import bounds, refuse_reversed
 from pyupc.errors import PyupcError
 from pyupc.exchange.names import DEFAULT_EXCHANGE
 from pyupc.runtime.progress import Progress, progress
 
 if TYPE_CHECKING:
     from pyupc.candles.backfill import Summary, Tally
-    from pyupc.candles.gaps import Gap
     from pyupc.candles.load import Connection
     from pyupc.exchange.history import Exchange
-
-GAP_COLUMNS = ("symbol", "from", "until", "minutes", "exchanges")
 
 # Of what is wrong with an exchange's candles.
 SHOWN_PROBLEMS = 20
@@ -96,38 +93,6 @@ def backfill(
     print_rows(rows, output, human=lambda: _print_summaries(summaries))
     if unlisted:
         raise SystemExit(PyupcError.exit_code)
-
-
-@click.command(
-    epilog=examples(
-        "pyupc candles gaps --symbol BTC",
-        "pyupc candles gaps --since 2023-03-24 --until 2023-03-25 --json",
-        "pyupc candles gaps --csv > gaps.csv",
-    )
-)
-@symbols
-@bounds("the symbol's first stored candle", "after its last one")
-@output_options
-def gaps(
-    symbols: tuple[str, ...], since: datetime | None, until: datetime | None, output: Output
-) -> None:
-    """List the gaps: the minutes without a candle.
-
-    A gap is open, or a hole: minutes of which an exchange that was asked has no candle.
-    """
-    refuse_reversed(since, until)
-
-    from pyupc.candles.gaps import find_gaps
-    from pyupc.candles.load import registered_symbols
-    from pyupc.database import schema
-    from pyupc.database.connect import connect
-
-    with connect() as conn:
-        schema.check(conn)
-        chosen = symbols or tuple(registered_symbols(conn))
-        found = {symbol: find_gaps(conn, symbol, since, until) for symbol in chosen}
-    rows = [{"symbol": s, **gap.as_json()} for s, each in found.items() for gap in each]
-    print_rows(rows, output, human=lambda: _print_gaps(found), columns=GAP_COLUMNS)
 
 
 def _pairs(conn: Connection, symbols: Sequence[str]) -> dict[str, str | None]:
@@ -207,29 +172,6 @@ def _as_text(summary: Summary) -> str:
             f"this clock is {abs(skew):,.0f} s {direction} that of {summary.exchange}: set it"
         )
     return "\n".join(lines)
-
-
-def _print_gaps(found: dict[str, list[Gap]]) -> None:
-    from pyupc.cli.columns import print_columns
-    from pyupc.runtime.text import as_text, count_of
-
-    rows = [
-        (
-            symbol,
-            as_text(gap.opened_from) or "",
-            as_text(gap.opened_until) or "",
-            f"hole of {', '.join(gap.exchanges)}" if gap.exchanges else "open",
-            f"{gap.minutes:,}",
-        )
-        for symbol, gaps in found.items()
-        for gap in gaps
-    ]
-    if rows:
-        print_columns(("symbol", "from", "until", "state", "minutes"), rows, left=4)
-        click.echo()
-    for symbol, gaps in found.items():
-        missing = count_of(sum(gap.minutes for gap in gaps), "minute")
-        click.echo(f"{symbol}: {missing} missing")
 
 
 class _Watcher:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from pyupc.cli.logs import set_log_format
+from pyupc.cli.common.logs import set_log_format
 from pyupc.errors import UsageProblem
 from pyupc.settings.general import LOG_FORMATS
 from pyupc.settings.legacy import LEGACY

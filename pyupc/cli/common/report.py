@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pyupc.cli.logs import logs_are_json
+from pyupc.cli.common.logs import logs_are_json
 from pyupc.errors import PyupcError, UsageProblem
 from pyupc.json_log import json_line
 from pyupc.runtime.printable import printable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.options import one_symbol
+from pyupc.cli.common.options import one_symbol
 from pyupc.errors import UsageProblem
 from pyupc.runtime.printable import printable
 from pyupc.runtime.progress import counting

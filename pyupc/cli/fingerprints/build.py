@@ -1,0 +1,61 @@
+"""`pyupc fingerprints build`: count candles and publish fingerprints."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from pyupc.cli.common.options import examples, symbols
+from pyupc.cli.common.output import Output, output_options, print_rows
+
+if TYPE_CHECKING:
+    from pyupc.fingerprints.build import Build
+
+
+@click.command(
+    epilog=examples(
+        "pyupc fingerprints build",
+        "pyupc fingerprints build --symbol BTC",
+        "pyupc fingerprints build --rebuild --json",
+    )
+)
+@symbols
+@click.option("--rebuild", is_flag=True, help="Forget all counts and count the whole history.")
+@output_options
+def build(symbols: tuple[str, ...], rebuild: bool, output: Output) -> None:
+    """Count what is new or corrected in the candles and publish the fingerprints.
+
+    Two connections count half a year at a time and commit it. A build that was interrupted is
+    taken up where it was. Readers see the old fingerprints until the new ones are complete.
+    """
+    from pyupc.database import schema
+    from pyupc.database.connect import connect, resolve_dsn
+    from pyupc.fingerprints.build import build as build_fingerprints
+    from pyupc.fingerprints.build import build_progress
+
+    dsn = resolve_dsn()
+    with connect(dsn) as conn:
+        schema.check(conn)
+    try:
+        with build_progress() as progress:
+            done = build_fingerprints(dsn, symbols, progress, is_reset=rebuild)
+    except KeyboardInterrupt:
+        click.echo("what was counted is kept: the next build goes on from there", err=True)
+        raise
+    document = asdict(done)
+    if output.is_json:
+        click.echo(json.dumps(document))
+    else:
+        print_rows(document["results"], output, human=lambda: _print_results(done))
+
+
+def _print_results(done: Build) -> None:
+    for result in done.results:
+        click.echo(
+            f"{result.symbol}: {result.days:,} days counted; {result.fingerprints} fingerprints"
+            f" from {result.pairs_in_all:,} pairs in {result.days_in_all:,} days"
+        )
+    click.echo(f"{done.fingerprints} fingerprints in all; {done.seconds:.1f} s")

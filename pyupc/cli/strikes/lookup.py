@@ -1,0 +1,120 @@
+"""Queries of `pyupc strikes`: the last close of a symbol, and the rows of compute_strikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import click
+import psycopg
+from psycopg.rows import dict_row
+
+from pyupc.errors import PyupcError
+
+Row = dict[str, Any]
+
+# Columns as compute_strikes returns them.
+COLUMNS = (
+    "strike",
+    "buffer",
+    "move_percent",
+    "direction",
+    "prob_beyond",
+    "prob_within",
+    "positive_prob",
+    "negative_prob",
+    "prob_above",
+    "sample_size",
+    "fingerprint",
+    "prob_low",
+    "prob_high",
+    "deviation",
+)
+
+WITHOUT_CANDLES_HINT = "name a price, or load candles first: pyupc candles load FILE --symbol {}"
+
+# At the end of time a replay shows the last close, and says since when it is known.
+_LAST_CLOSE = """
+    SELECT p.price, p.priced_at, m.momentum
+    FROM upc.replay_price(symbol => %(symbol)s::text, at => 'infinity') AS p
+    CROSS JOIN LATERAL upc.momentum(symbol => %(symbol)s::text, at => p.priced_at) AS m
+"""
+
+_STRIKES = """
+    SELECT s.*, q.stand_in
+    FROM upc.complete_question(
+        symbol => %(symbol)s::text,
+        ttc_seconds => %(ttc)s::integer,
+        method => %(method)s::text,
+        model => %(model)s::text,
+        settlement => %(settlement)s::text
+    ) AS q
+    CROSS JOIN LATERAL upc.compute_strikes(
+        price => %(price)s::double precision,
+        momentum => %(momentum)s::double precision,
+        symbol => %(symbol)s::text,
+        ttc_seconds => q.used_ttc_seconds,
+        step => %(step)s::double precision,
+        levels => %(levels)s::integer,
+        method => q.used_method,
+        model => q.used_model,
+        settlement => q.used_settlement,
+        observed => q.observed
+    ) AS s
+"""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What the strikes are computed from; `priced_at` is None if the price was given."""
+
+    symbol: str
+    price: float
+    momentum: float | None
+    priced_at: datetime | None = None
+
+    def document(self) -> Row:
+        """What a row must say that the caller has not: nothing if the price was given."""
+        if self.priced_at is None:
+            return {}
+        return {**vars(self), "priced_at": self.priced_at.isoformat()}
+
+
+def last_closes(conn: psycopg.Connection[Any], symbols: tuple[str, ...]) -> list[Basis]:
+    """Of the symbols named all must have candles; of all that are registered, one must."""
+    names = symbols or _registered(conn)
+    bases = [basis for name in names if (basis := _last_close(conn, name)) is not None]
+    missing = [name for name in names if name not in {basis.symbol for basis in bases}]
+    if missing and (symbols or not bases):
+        raise PyupcError(
+            f"there is no candle of {', '.join(missing)}", WITHOUT_CANDLES_HINT.format(missing[0])
+        )
+    for name in missing:
+        click.echo(f"{name}: no candle", err=True)
+    if not bases:
+        raise PyupcError("no symbol is registered", "add one to upc_data.symbol")
+    return bases
+
+
+def _registered(conn: psycopg.Connection[Any]) -> tuple[str, ...]:
+    rows = conn.execute("SELECT s.symbol FROM upc_data.symbol AS s ORDER BY s.symbol")
+    return tuple(row[0] for row in rows)
+
+
+def _last_close(conn: psycopg.Connection[Any], symbol: str) -> Basis | None:
+    row = conn.execute(_LAST_CLOSE, {"symbol": symbol}).fetchone()
+    if row is None or row[0] is None:
+        return None
+    price, priced_at, momentum = row
+    return Basis(symbol, price, momentum, priced_at)
+
+
+def strikes(
+    conn: psycopg.Connection[Any], basis: Basis, options: Row
+) -> tuple[list[Row], str | None]:
+    """The rows, and what stands in for a default that cannot be answered."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(_STRIKES, {**vars(basis), **options}).fetchall()
+    stand_ins = {row.pop("stand_in") for row in rows}
+    return rows, next(iter(stand_ins), None)
