@@ -23,7 +23,7 @@ from pyupc.settings.sources import Sources
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# Each module defines `command` and is imported when it is asked for.
+# Module of each command: it defines `command`, and is imported only when that command is run.
 COMMANDS = {
     "db": "pyupc.cli.db",
     "candles": "pyupc.cli.candles",
@@ -64,15 +64,15 @@ class Main(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """What config.toml says about a command is its default_map."""
+        """Resolve as usual; a command's settings in config.toml become its default_map."""
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None and isinstance(ctx.obj, Sources):
-            own = defaults(command, (name,), ctx.obj.file)
-            ctx.default_map = {**(ctx.default_map or {}), name: own}
+            settings = defaults(command, (name,), ctx.obj.file)
+            ctx.default_map = {**(ctx.default_map or {}), name: settings}
         return name, command, rest
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Names alone: for their help every command would have to be loaded."""
+        """Complete names without their help, which would load every command."""
         from click.shell_completion import CompletionItem
 
         names = [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
@@ -80,18 +80,18 @@ class Main(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         kwargs["prog_name"] = kwargs.get("prog_name") or "pyupc"
-        # Until the options are known.
+        # Format until the options are parsed.
         log_to_stderr(log_format=os.environ.get("PYUPC_LOG_FORMAT", ""))
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
-            # Now, while a reader that has gone can still be told from a success.
+            # Flush here: a closed pipe must be handled below, not by the interpreter at exit.
             sys.stdout.flush()
         except BaseException as error:
             raise SystemExit(exit_code_of(error)) from None
         raise SystemExit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> None:
-        """Click has ways of its own with these two, and takes a return value for an exit code."""
+        """Handle the two errors that Click would turn into exit codes of its own."""
         try:
             super().invoke(ctx)
         except (KeyboardInterrupt, OSError) as error:
@@ -99,7 +99,7 @@ class Main(click.Group):
 
 
 def _read(ctx: click.Context, parameter: click.Parameter, named: str | None) -> None:
-    """Before all other options, of which the file may say something too."""
+    """Read config.toml before all other options, which it may set."""
     if ctx.resilient_parsing:
         return
     if named is None:
@@ -109,7 +109,7 @@ def _read(ctx: click.Context, parameter: click.Parameter, named: str | None) -> 
 
 
 def _log(ctx: click.Context, parameter: click.Parameter, log_format: str) -> str:
-    """At once: what is wrong with the command is said in this format too."""
+    """Set the format at once: usage errors are logged in it, too."""
     if not ctx.resilient_parsing:
         log_to_stderr(log_format=log_format)
     return log_format
@@ -128,13 +128,13 @@ def _log(ctx: click.Context, parameter: click.Parameter, log_format: str) -> str
     is_eager=True,
     expose_value=False,
     callback=_read,
-    help="Settings. Default: PYUPC_CONFIG, else what `pyupc config path` says, if it exists.",
+    help="Settings file. Default: PYUPC_CONFIG, else the path that `pyupc config path` prints.",
 )
 @click.option(
     "--dsn",
     envvar="PYUPC_DSN",
     metavar="DSN",
-    help="The server. Every user of the machine can read a password in it; not so in PYUPC_DSN.",
+    help="Server. Other users of the machine can read a password here; PYUPC_DSN hides it.",
 )
 @click.option(
     "--log-format",
@@ -143,7 +143,7 @@ def _log(ctx: click.Context, parameter: click.Parameter, log_format: str) -> str
     show_default=True,
     envvar="PYUPC_LOG_FORMAT",
     callback=_log,
-    help="What is written to stderr: lines of text, or a JSON object a line.",
+    help="Format of stderr: lines of text, or one JSON object per line.",
 )
 @click.option(
     "-v",
@@ -160,8 +160,8 @@ def main(ctx: click.Context, dsn: str | None, log_format: str, verbose: int, qui
     PYUPC_DSN names the server: any libpq connection string or URI. Without it pyupc starts an
     embedded PostgreSQL in PYUPC_HOME.
 
-    What no flag says is taken from a variable, as PYUPC_TICK_INTERVAL for --interval of `pyupc
-    tick`, else from config.toml, as `interval` in its table [tick].
+    Every option can be set by a flag, else by a variable (PYUPC_TICK_INTERVAL for --interval of
+    `pyupc tick`), else in config.toml (`interval` in the table [tick]).
 
     \b
     Exit codes:
@@ -170,10 +170,10 @@ def main(ctx: click.Context, dsn: str | None, log_format: str, verbose: int, qui
     """
     log_to_stderr(verbose, quiet=quiet, log_format=log_format)
     file = ctx.ensure_object(Sources).file
-    said = {name: text for name, text in file.variables().items() if not os.environ.get(name)}
-    said |= {location.VARIABLE: str(file.path or ""), "PYUPC_LOG_FORMAT": log_format}
+    added = {name: text for name, text in file.variables().items() if not os.environ.get(name)}
+    added |= {location.VARIABLE: str(file.path or ""), "PYUPC_LOG_FORMAT": log_format}
     if dsn is not None:
-        said["PYUPC_DSN"] = dsn
-    ctx.with_resource(variables(said))
-    # A mistake in one ends every command, and not only those that come to connect.
+        added["PYUPC_DSN"] = dsn
+    ctx.with_resource(variables(added))
+    # Check rules here: an invalid one ends every command, not only those that connect.
     rules.connection_options(os.environ)

@@ -1,4 +1,4 @@
-"""`pyupc bench`: measure pyupc on this machine, beside what else could be done."""
+"""`pyupc bench`: measure pyupc on this machine, side by side with the alternatives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyupc.errors import PyupcError
 if TYPE_CHECKING:
     from pyupc.bench.figures import Row
 
-# As in pyupc.bench.run, which the help need not load.
+# Repeated from pyupc.bench.run, so that --help does not load it.
 _COLUMNS = ("name", "what", "value", "unit", "against", "other", "ratio", "note", "details")
 NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "process", "symbols")
 
@@ -27,7 +27,7 @@ NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "proce
         "pyupc bench --quick --candles btc_1m_2022_2024.csv.gz --json",
     )
 )
-@click.option("--quick", is_flag=True, help="Two months and few rounds: seconds, not minutes.")
+@click.option("--quick", is_flag=True, help="Two months and few rounds: takes seconds.")
 @click.option(
     "--years",
     type=click.FloatRange(0.1, 20),
@@ -38,7 +38,7 @@ NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "proce
     "--candles",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="BTC candles from a file instead.",
+    help="File of BTC candles, instead of simulated ones.",
 )
 @click.option(
     "--only",
@@ -53,10 +53,10 @@ def command(
 ) -> None:
     """Measure pyupc, in one run and side by side with the alternatives.
 
-    It works in a database of its own, pyupc_bench, on the server that PYUPC_DSN names, and drops
-    it at the end. A ratio is the figure divided by the one that it is compared with. Each part is
-    printed as it ends; one that fails is a row of its own with its SQLSTATE, the others go on, and
-    the exit code is 1. Needs the extra `bench`.
+    Works in a database of its own, pyupc_bench, on the server that PYUPC_DSN names, and drops it at
+    the end. A ratio is the figure divided by the one it is compared with. Each part is printed when
+    it ends. A part that fails is printed as a row with its SQLSTATE, the others go on, and the exit
+    code is 1. Needs the extra `bench`.
     """
     from pyupc.bench.run import end_of_history, run
     from pyupc.bench.scratch import Plan
@@ -84,7 +84,7 @@ def command(
 
 
 class _Lines:
-    """A line a row, at once, and the notes below at the end."""
+    """Prints each row as a line at once, and the notes at the end."""
 
     row: Row
 

@@ -1,4 +1,4 @@
-"""`pyupc compare`: compute_strikes beside what the predecessor calculated."""
+"""`pyupc compare`: compute_strikes beside the predecessor's calculation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_SYMBOL = "BTC"
 
 _WORDS = {
     "compute_strikes": "compute_strikes",
-    "nearest_one_by_one": "griddata, nearest, a call a strike and direction",
+    "nearest_one_by_one": "griddata, nearest, one call per strike and direction",
     "nearest_at_once": "griddata, nearest, all strikes in two calls",
     "linear_at_once": "griddata, linear, all strikes in two calls",
 }
@@ -46,22 +46,19 @@ _WORDS = {
     metavar="N",
     help="Random prices, times to the close and momenta; 21 strikes each.",
 )
-@one_symbol("BTC, ETH, …  Default: what the names of the files in DIR say, else BTC.")
-@click.option(
-    "--seed", type=int, default=1, show_default=True, help="The same seed, the same samples."
-)
+@one_symbol("BTC, ETH, … Default: from the names of the files in DIR, else BTC.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random samples.")
 @json_output
 def command(folder: Path | None, count: int, symbol: str | None, seed: int, as_json: bool) -> None:
-    """Compare compute_strikes with the predecessor's calculation, in answers and in time.
+    """Compare compute_strikes with the predecessor's calculation: values and time.
 
-    That is scipy's griddata, nearest and linear, over CSV files read with pandas. Without DIR the
-    files are the set in use, exported with every digit to a folder that is removed afterwards.
-    Both answer the same 21 strikes of every sample in both directions.
+    The predecessor uses scipy's griddata, nearest and linear, over CSV files read with pandas.
+    Without DIR the files are the set in use, exported with every digit to a temporary folder. Both
+    compute the same 21 strikes of every sample in both directions.
 
-    Exits with 1 if griddata's nearest answers anything else. Values in the middle between two
-    cells are left out of that: compute_strikes takes the shorter time and the smaller move there,
-    scipy what its tree comes upon first. Differences are in percentage points. Needs the extra
-    `compare`.
+    Exits with 1 if a value of griddata's nearest differs. Values in the middle between two cells do
+    not count: there compute_strikes takes the shorter time and the smaller move, scipy the first
+    one in its tree. Differences are in percentage points. Needs the extra `compare`.
     """
     from pyupc.runtime.packages import require
 
@@ -100,7 +97,7 @@ def _refuse_mismatches(done: Comparison) -> None:
     folder = shlex.quote(done.folder) if done.folder else "DIR"
     raise PyupcError(
         f"{nearest.differing:,} of {nearest.compared:,} values differ from griddata's nearest",
-        "see which numbers the files and the database do not share:"
+        "list the cells that differ:"
         f" pyupc fingerprints validate {folder} --symbol {done.symbol} --against {done.origin}",
     )
 
@@ -108,11 +105,11 @@ def _refuse_mismatches(done: Comparison) -> None:
 def _print(done: Comparison) -> None:
     found = done.differences
     files = printable(done.folder) if done.folder else "the same set, exported"
-    click.echo(f"{done.symbol}: compute_strikes answers from {done.origin} fingerprints")
+    click.echo(f"{done.symbol}: compute_strikes uses {done.origin} fingerprints")
     click.echo(f"files: {files}; {done.fingerprints} fingerprints")
     click.echo(f"{done.samples:,} samples, {found.values:,} values")
     if found.other_fingerprint:
-        click.echo(f"for {found.other_fingerprint:,} samples another fingerprint answered")
+        click.echo(f"{found.other_fingerprint:,} samples used another fingerprint")
     click.echo()
     _print_differences(done)
     click.echo()
@@ -139,10 +136,10 @@ def _print_differences(done: Comparison) -> None:
         left=1,
     )
     click.echo(
-        f"nearest: {nearest.ties:,} values lie in the middle between two cells and are left out,"
+        f"nearest: {nearest.ties:,} values in the middle between two cells are left out;"
         f" {nearest.ties_differing:,} of them differ"
     )
-    click.echo(f"linear: {linear.outside:,} values lie outside of the grid, where it has no answer")
+    click.echo(f"linear: {linear.outside:,} values outside the grid have no value to compare with")
 
 
 def _print_times(done: Comparison) -> None:

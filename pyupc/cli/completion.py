@@ -1,4 +1,4 @@
-"""`pyupc completion`: what a shell needs to complete words of pyupc."""
+"""`pyupc completion`: scripts with which a shell completes pyupc's words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def command(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands and options in SHELL.
 
     \b
-    It belongs into a file that the shell reads when it begins; open another shell then.
+    Save it to a file that the shell reads when it starts, then open a new shell.
       bash  ~/.local/share/bash-completion/completions/pyupc; needs bash 4.4 and bash-completion.
             Without that: eval "$(pyupc completion bash)" in ~/.bashrc
       zsh   _pyupc in a folder of $fpath, before compinit is run
@@ -34,5 +34,5 @@ def command(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(ctx.find_root().command, {}, "pyupc", "_PYUPC_COMPLETE")
-    # Not source(), which looks for the bash of this machine.
+    # source() would check the version of this machine's bash.
     click.echo(script.source_template % script.source_vars())

@@ -1,4 +1,4 @@
-"""`pyupc config`: what is set, and where."""
+"""`pyupc config`: settings, their sources, and the rules in the database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("pyupc.settings")
 
 @click.group(epilog=examples("pyupc config show", "pyupc config set fresh_for '10 s'"))
 def command() -> None:
-    """Show what is set by config.toml, variables and flags; set rules in the database."""
+    """Show settings of config.toml, variables and flags; set rules in the database."""
 
 
 @command.command(
@@ -42,17 +42,17 @@ def command() -> None:
 @output_options
 @click.pass_context
 def show(ctx: click.Context, names: tuple[str, ...], output: Output) -> None:
-    """Show every setting with its value and where it comes from, or those of NAME.
+    """Show every setting with its value and source, or those of NAME.
 
-    NAME is a setting as tick.interval, a table as rules, or a command as candles load. With -t, or
-    as JSON and CSV, each has the name of its variable too. Secrets are masked.
+    NAME is a setting (tick.interval), a table (rules) or a command (candles load). With -t, JSON
+    and CSV the name of its variable is shown, too. Secrets are masked.
 
-    A flag is stronger than a variable, a variable than config.toml. A rule that neither sets is
-    the database's own or its default: ALTER DATABASE|ROLE … SET upc.name is stronger than `pyupc
-    config set`. The database is asked if one runs.
+    A flag is stronger than a variable, a variable than config.toml. A rule set by none of them
+    comes from the database, if one runs, or is the default: ALTER DATABASE|ROLE … SET upc.name is
+    stronger than `pyupc config set`.
 
-    All of it is checked, also what other commands than NAME would find wrong with their settings
-    when they are run. Variables that begin with PYUPC_ and are not pyupc's are named.
+    All settings are checked, not only those of NAME. Unknown variables that begin with PYUPC_ are
+    reported.
     """
     from pyupc.settings import effective
     from pyupc.settings.names import nearest
@@ -85,9 +85,9 @@ def show(ctx: click.Context, names: tuple[str, ...], output: Output) -> None:
 @command.command(epilog=examples("pyupc config path", 'echo "$(pyupc config path)"'))
 @click.pass_context
 def path(ctx: click.Context) -> None:
-    """Print where config.toml is looked for, whether or not it is there.
+    """Print the path of config.toml, even if the file does not exist.
 
-    That is --config or PYUPC_CONFIG; else /etc/pyupc/config.toml for root, for others
+    The path is --config or PYUPC_CONFIG; else /etc/pyupc/config.toml for root, and for others
     pyupc/config.toml in XDG_CONFIG_HOME or ~/.config, on macOS in ~/Library/Application Support.
     With an empty PYUPC_CONFIG no file is read, and nothing is printed.
     """
@@ -114,11 +114,12 @@ def path(ctx: click.Context) -> None:
 @click.argument("value")
 @json_output
 def set_(name: str, value: str, as_json: bool) -> None:
-    """Set a rule for everybody, in the database's table upc_data.rule, with who did and when.
+    """Set a rule for all users of the database.
 
-    NAME and VALUE are as in the table [rules] of config.toml. A running tick takes it at its next
-    tick. What config.toml, a variable or ALTER DATABASE|ROLE … SET upc.name says is stronger, and
-    the command says so. Only the owner of the database's schemas may do it.
+    It is stored in upc_data.rule, with the role and the time. NAME and VALUE are as in the table
+    [rules] of config.toml. A running tick uses it from its next tick on. config.toml, a variable
+    and ALTER DATABASE|ROLE … SET upc.name are stronger; if one of them sets the rule, a warning is
+    printed. Only the owner of the database's schemas may set rules.
     """
     from pyupc.database import rules
 
@@ -135,7 +136,7 @@ def set_(name: str, value: str, as_json: bool) -> None:
 @click.argument("name")
 @json_output
 def unset(name: str, as_json: bool) -> None:
-    """Take a rule out of the database's table again: its default holds, or what is stronger."""
+    """Remove a rule from the database; its default or a stronger setting applies."""
     from pyupc.database import rules
 
     name = name.removeprefix("rules.")
@@ -159,12 +160,12 @@ def _checked() -> Iterator[Connection]:
 
 
 def _report(rule: StoredRule, stored: str | None, as_json: bool) -> None:
-    """The rule in force, and a warning where that is not what has been stored."""
+    """Print the rule in force, and warn if it differs from the stored one."""
     from pyupc.settings.effective import source_of_rule
 
     if stored is not None and rule.source != "table":
         logger.warning(
-            "here %s is %s all the same: a setting goes before the table", rule.name, rule.value
+            "%s is still %s here: a setting is stronger than the stored rule", rule.name, rule.value
         )
     if as_json:
         import json
@@ -182,7 +183,7 @@ def _stored() -> dict[str, StoredRule] | None:
     try:
         return rules.stored()
     except PyupcError as problem:
-        logger.info("the database is not asked for its rules: %s", problem.message)
+        logger.info("rules of the database are not shown: %s", problem.message)
         return None
 
 
@@ -205,8 +206,8 @@ def _chosen(settings: list[Setting], wanted: str) -> list[Setting]:
 
         known = {name for each in settings for name in _prefixes(each.name)}
         raise UsageProblem(
-            f"there is no setting {wanted!r}",
-            suggestion(wanted, sorted(known), "see all of them: pyupc config show"),
+            f"unknown setting {wanted!r}",
+            suggestion(wanted, sorted(known), "list all settings: pyupc config show"),
         )
     return chosen
 

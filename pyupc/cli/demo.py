@@ -1,4 +1,4 @@
-"""`pyupc demo`: everything at once, from an empty folder to a ladder that ticks."""
+"""`pyupc demo`: a database with a history and fingerprints, ticks, and the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.common.options import asked, examples, legacy, symbols
+from pyupc.cli.common.options import chosen_kinds, examples, legacy, symbols
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ SIMULATED = "simulated"
     default=SIMULATED,
     show_default=True,
     metavar="simulated|FILE|EXCHANGE",
-    help="Where the history comes from: made up; a CSV file of candles, which is replayed; or an"
-    " exchange by its ccxt id, as coinbase, whose prices are then ticked as they come in.",
+    help="Source of the history: a simulation; a CSV file of candles, which is replayed; or an"
+    " exchange's ccxt id, such as coinbase, whose live prices are ticked.",
 )
 @symbols
 @click.option("--seed", type=int, metavar="N", help="Seed of the simulation.  [default: 1]")
@@ -44,27 +44,27 @@ SIMULATED = "simulated"
     "--days",
     type=click.IntRange(1, 3660),
     metavar="N",
-    help="Days of history.  [default: 90 simulated, 3 of an exchange]",
+    help="Days of history.  [default: 90 simulated, 3 from an exchange]",
 )
-@click.option("--count", type=click.IntRange(min=1), help="End after so many ticks.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after this many ticks.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("live"),
     show_default=True,
     metavar="DIR",
-    help="Where the JSON files go; created if missing.",
+    help="Folder of the JSON files; created if missing.",
 )
 @click.option(
     "--page/--no-page",
     default=None,
-    help="Show it in a browser, too. Default: if the extra `web` is installed.",
+    help="Serve the page for a browser. Default: if the extra `web` is installed.",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     metavar="N",
-    help="Where the page listens, on this machine.  [default: 8765, or a free one]",
+    help="Port of the page, on this machine.  [default: 8765, or a free one]",
 )
 @legacy
 def command(
@@ -78,14 +78,14 @@ def command(
     port: int | None,
     legacy: bool,
 ) -> None:
-    """Set up a database with a history and fingerprints, and tick once a second until Ctrl-C.
+    """Set up a demo database, then tick once a second until Ctrl-C.
 
-    With the extra `web` it is a page in the browser as well, whose address is printed before the
-    first tick.
+    The database gets a history and fingerprints. With the extra `web` the page is served, too, and
+    its address printed before the first tick.
 
-    It works on the embedded PostgreSQL, in a database of its own, pyupc_demo, whatever PYUPC_DSN
-    says. A second run goes on with what is there; another source or seed begins anew. Simulated
-    prices are made up: they show how pyupc works, and nothing about any market.
+    Uses the embedded PostgreSQL, whatever PYUPC_DSN is, and a database of its own, pyupc_demo. A
+    second run goes on with it; another source or seed starts afresh. Simulated prices are made up:
+    they show how pyupc works, and nothing about any market.
     """
     from pyupc.tick.job import Job
     from pyupc.tick.run import run
@@ -100,14 +100,14 @@ def command(
         symbols=history.symbols,
         count=count,
         seed=1 if seed is None else seed,
-        **asked(legacy)._asdict(),
+        **chosen_kinds(legacy)._asdict(),
     )
     from pyupc.tick.ladder import Ladder
 
     is_live = sys.stdout.isatty()
     level = logging.getLogger("pyupc").level
     if level <= logging.WARNING:
-        # The log of the ticks is what is to be seen where there is no screen.
+        # Without a screen the log of the ticks is the output.
         logging.getLogger("pyupc.tick").setLevel(min(level, logging.INFO))
     with (
         _page(dsn, page, port, legacy) as address,
@@ -117,7 +117,9 @@ def command(
             notice=None if address is None else f"the page: {address}",
         ) as ladder,
     ):
-        _say(time.monotonic() - began, f"until the first tick; files go to {out}/, Ctrl-C ends it")
+        _print_step(
+            time.monotonic() - began, f"until the first tick; files go to {out}/, Ctrl-C stops"
+        )
         outcome = run(job, ladder if is_live else None)
         if outcome.ticks and not is_live:
             ladder.show(outcome.ticks, "")
@@ -128,13 +130,13 @@ def command(
 def _page(
     dsn: str, is_wanted: bool | None, port: int | None, is_legacy: bool
 ) -> Iterator[str | None]:
-    """The address of the page while it is served; None if it is not to be, or cannot."""
+    """Serve the page and yield its address; None if it is not wanted, or cannot be served."""
     from pyupc.runtime.packages import missing, require
     from pyupc.web.settings import PACKAGES
 
     if is_wanted is False or (is_wanted is None and port is None and missing(PACKAGES)):
         if is_wanted is None:
-            click.echo("hint: pip install 'pyupc[web]' shows it in a browser, too", err=True)
+            click.echo("hint: to see it in a browser: pip install 'pyupc[web]'", err=True)
         yield None
         return
     require(PACKAGES, "web", "the page")
@@ -147,11 +149,11 @@ def _page(
         except PyupcError as problem:
             if is_wanted or port is not None:
                 raise
-            # Ticking is what it is for: it goes on without the page.
-            _say(time.monotonic() - began, f"no page: {problem.message}")
+            # The demo goes on without the page unless it was asked for.
+            _print_step(time.monotonic() - began, f"no page: {problem.message}")
             address = None
         else:
-            _say(time.monotonic() - began, f"the page is at {address}")
+            _print_step(time.monotonic() - began, f"the page is at {address}")
         yield address
 
 
@@ -173,18 +175,18 @@ def _source(source: str, symbols: tuple[str, ...], seed: int | None, days: int |
         require_exchange(source)
         return Live(source, symbols or SYMBOLS, days=3 if days is None else days)
     if days is not None:
-        raise UsageProblem("--days is not for a file, of which all is taken", "leave it out")
+        raise UsageProblem("--days does not apply to a file", "leave it out: all candles are used")
     if len(symbols) != 1:
         raise UsageProblem(
-            "the file does not say which symbol it is of", "add --symbol, as --symbol BTC"
+            "a file of candles needs a symbol", "add one --symbol, such as --symbol BTC"
         )
     if not path.is_file():
-        raise PyupcError(f"there is no file {path}", "name one, or leave --source out")
+        raise PyupcError(f"no such file: {path}", "name another one, or leave --source out")
     return File(path, symbols[0])
 
 
 def _set_up(source: Source) -> tuple[str, Source]:
-    """The database, and the source with those of its symbols that there are."""
+    """Prepare the database; return its dsn, and the source with the symbols that it has."""
     from pyupc.candles.progress import watching
     from pyupc.database import migrate, schema
     from pyupc.demo.database import DATABASE, open_database
@@ -195,7 +197,7 @@ def _set_up(source: Source) -> tuple[str, Source]:
     if source.feed == SIMULATED:
         click.echo("The prices of this demo are simulated: made up, not a market's.", err=True)
     if isinstance(source, Live):
-        # Before another history is dropped for it.
+        # Reach the exchange before another history is dropped.
         with _step(f"asking {source.exchange}") as done:
             source = source.reached()
             done.append(f"{source.exchange} answers")
@@ -230,8 +232,8 @@ def _step(name: str, *, is_shown: bool = True) -> Iterator[list[str]]:
 
             stack.enter_context(Console(stderr=True).status(f"{name} …"))
         yield done
-    _say(time.monotonic() - began, "".join(done))
+    _print_step(time.monotonic() - began, "".join(done))
 
 
-def _say(seconds: float, what: str) -> None:
+def _print_step(seconds: float, what: str) -> None:
     click.echo(f"{seconds:5.1f} s  {what}", err=True)

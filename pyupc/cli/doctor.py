@@ -1,4 +1,4 @@
-"""`pyupc doctor`: what is wrong, and what repairs it."""
+"""`pyupc doctor`: checks of everything that ticks depend on, each with its repair."""
 
 from __future__ import annotations
 
@@ -39,22 +39,24 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
     default=Path("live"),
     show_default=True,
     metavar="DIR",
-    help="Where ticks write their JSON files.",
+    help="Folder of the JSON files that ticks write.",
 )
 @click.option(
     "--exchange",
     default=DEFAULT_EXCHANGE,
     show_default=True,
     metavar="NAME",
-    help="Which one to ask.",
+    help="Exchange to check.",
 )
 @click.option(
     "--kalshi",
     metavar="production|demo|URL",
-    help="Where Kalshi is. Default: PYUPC_KALSHI_URL, else production.",
+    help="Kalshi's API. Default: PYUPC_KALSHI_URL, else production.",
 )
-@click.option("--no-kalshi", is_flag=True, envvar="PYUPC_NO_KALSHI", help="Leave Kalshi alone.")
-@click.option("--offline", is_flag=True, help="Ask neither the exchange nor Kalshi.")
+@click.option(
+    "--no-kalshi", is_flag=True, envvar="PYUPC_NO_KALSHI", help="Skip the check of Kalshi."
+)
+@click.option("--offline", is_flag=True, help="Skip the exchange and Kalshi.")
 @output_options
 def command(
     symbols: tuple[str, ...],
@@ -65,15 +67,15 @@ def command(
     offline: bool,
     output: Output,
 ) -> None:
-    """Look at everything that ticks depend on, and say what repairs what is wrong.
+    """Check everything that ticks depend on, and show how to repair it.
 
-    A line a check: ok, warn or fail, what was seen, and what to do. Nothing is started, and
-    nothing is changed: disk and folder are tried with a small write that leaves nothing behind.
-    It ends within 20 seconds, whatever hangs.
+    Prints a line per check: ok, warn or fail, the finding, and what to do. Nothing is started or
+    changed; disk and folder are tested with a small write that leaves nothing behind. It ends
+    within 20 seconds, even if something hangs.
 
     \b
     Exit codes:
-      0 nothing fails   1 something fails   3 no database answers
+      0 no check fails   1 a check fails   3 no database answers
     """
     from pyupc.health.doctor.run import Examination, Job
 
@@ -101,7 +103,7 @@ def _print(found: Finding) -> None:
 def _leave(examination: Examination, has_failed: bool) -> None:
     code = UNREACHABLE if examination.is_unreachable else int(has_failed)
     if examination.is_hanging:
-        # The interpreter would wait for what a library has begun in threads of its own.
+        # A normal exit would wait for threads that a library has started.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pyupc.cli.common.logs import log_what_it_does
+from pyupc.cli.common.logs import log_activity
 from pyupc.cli.common.options import examples, log_format, symbols
 from pyupc.exchange.names import DEFAULT_EXCHANGE, require_exchange
 
@@ -21,21 +21,21 @@ from pyupc.exchange.names import DEFAULT_EXCHANGE, require_exchange
     default=DEFAULT_EXCHANGE,
     show_default=True,
     metavar="NAME",
-    help="Where prices and candles come from: the ccxt id of any exchange with spot markets.",
+    help="Source of prices and candles: the ccxt id of any exchange with spot markets.",
 )
 @symbols
 @click.option(
     "--kalshi",
     metavar="production|demo|URL",
-    help="Where Kalshi's events come from. Default: PYUPC_KALSHI_URL, else production.",
+    help="Kalshi's API. Default: PYUPC_KALSHI_URL, else production.",
 )
 @click.option(
     "--no-kalshi",
     is_flag=True,
     envvar="PYUPC_NO_KALSHI",
-    help="Prices and candles only; so does PYUPC_NO_KALSHI=1.",
+    help="Prices and candles only. The same as PYUPC_NO_KALSHI=1.",
 )
-@click.option("--no-build", is_flag=True, help="Leave the fingerprints as they are.")
+@click.option("--no-build", is_flag=True, help="Do not update the fingerprints.")
 @click.option("--exchange-url", hidden=True, help="A server in place of the exchange's own.")
 @click.option("--attached", is_flag=True, hidden=True, help="End when standard input ends.")
 @click.option("--seconds", type=float, hidden=True, help="End after so many.")
@@ -50,15 +50,15 @@ def command(
     attached: bool,
     seconds: float | None,
 ) -> None:
-    """Write prices, one-minute candles and Kalshi's events to the database as they come in.
+    """Write prices, one-minute candles and Kalshi's events to the database.
 
-    Prices come through a websocket where the exchange has one, else by a request a second. When it
-    starts, and as each minute closes, the candles of closed minutes are stored; a minute after
-    each hour the fingerprints count the new ones. `pyupc tick --feed NAME` ticks from it.
+    Prices come through a websocket where the exchange has one, else from one request a second.
+    Candles are stored at the start and as each minute closes; a minute after each hour they are
+    counted into the fingerprints. `pyupc tick --feed NAME` uses this feed.
 
-    It needs the extra `feeds`, and no account anywhere. One process feeds a symbol from an
-    exchange. What is lost, be it the exchange, Kalshi or the database, is waited for; prices that
-    could not be written are dropped. SIGTERM and Ctrl-C end it.
+    Needs the extra `feeds`, but no account. Only one process can feed a symbol from an exchange. If
+    the exchange, Kalshi or the database is lost, it waits and reconnects; prices that could not be
+    written are dropped. SIGTERM and Ctrl-C end it.
     """
     from pyupc.database.connect import resolve_dsn
 
@@ -67,7 +67,7 @@ def command(
 
     from pyupc.feed.run import Job, run
 
-    log_what_it_does("pyupc.feed")
+    log_activity("pyupc.feed")
     job = Job(
         dsn=resolve_dsn(),
         exchange=name,

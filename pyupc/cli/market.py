@@ -33,17 +33,17 @@ def command() -> None:
     )
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
-@one_symbol("The symbol of all files: BTC, ETH, …; may be left out if their series tell it.")
+@one_symbol("Symbol of all files: BTC, ETH, … Default: from their series.")
 @output_options
 def load(files: tuple[Path, ...], symbol: str | None, output: Output) -> None:
-    """Load events with their markets from JSON: all files or, if anything is wrong, none.
+    """Load events with their markets from JSON files: all files or none.
 
-    A file is an answer of Kalshi's GET /events/{event_ticker}, of today or of years when prices
-    were whole cents, or a snapshot that has the event and its markets under "data" and says in
-    "cloud_timestamp" when it was read; without that it is taken as read now.
+    A file is a response of Kalshi's GET /events/{event_ticker}, also of the years when prices were
+    whole cents, or a snapshot with the event and its markets under "data" and the time of reading
+    in "cloud_timestamp" (default: now).
 
-    It has to hold all markets of the event: what it does not hold is deleted. If a newer reading of
-    the event is stored, it stays.
+    It has to hold all markets of the event: stored markets that it lacks are deleted. If a newer
+    reading of the event is stored, that one stays.
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
@@ -69,9 +69,9 @@ def load(files: tuple[Path, ...], symbol: str | None, output: Output) -> None:
 @symbols
 @output_options
 def show(symbols: tuple[str, ...], output: Output) -> None:
-    """Show the event of every symbol that closes next, within the hour, and how old its quotes are.
+    """Show each symbol's next event, closing within the hour, and the age of its quotes.
 
-    A state is that of the quotes: fresh, warn, stale or halted. Without an event there is none.
+    The state is that of the quotes: fresh, warn, stale or halted; without an event it is empty.
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
@@ -101,7 +101,7 @@ def _sentence(loaded: Loaded) -> str:
     name = click.format_filename(loaded.file)
     event = f"{name}: {loaded.symbol} {loaded.event}"
     if not loaded.is_stored:
-        return f"{event}, left out: a newer reading is stored"
+        return f"{event}, skipped: a newer reading is stored"
     count = f"{loaded.markets:,} market{'' if loaded.markets == 1 else 's'}"
     return f"{event}, {count}, closes {as_text(loaded.closes_at)}"
 

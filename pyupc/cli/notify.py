@@ -1,4 +1,4 @@
-"""`pyupc notify`: send announcements to people, wherever they are."""
+"""`pyupc notify`: send announcements to phones, chats and mailboxes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.common.logs import log_what_it_does
+from pyupc.cli.common.logs import log_activity
 from pyupc.cli.common.options import examples, log_format
 from pyupc.errors import PyupcError, UsageProblem
 
@@ -22,9 +22,9 @@ def _kinds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
     names = [name.strip().lower() for name in value.split(",") if name.strip()]
     for name in names:
         if name not in KINDS:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(KINDS)}", ctx, parameter)
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(KINDS)}", ctx, parameter)
     if not names:
-        raise click.BadParameter(f"name some of {', '.join(KINDS)}", ctx, parameter)
+        raise click.BadParameter(f"name one or more of {', '.join(KINDS)}", ctx, parameter)
     return tuple(dict.fromkeys(names))
 
 
@@ -43,8 +43,8 @@ def _kinds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
     required=True,
     envvar="PYUPC_NOTIFY_TO",
     metavar="URL",
-    help="Receiver, as a URL of apprise; repeatable. PYUPC_NOTIFY_TO holds them, with blanks"
-    " between, where others may not see them.",
+    help="Receiver, as an apprise URL; repeatable. PYUPC_NOTIFY_TO holds several, separated by"
+    " spaces, and hides them from other users.",
 )
 @click.option(
     "--on",
@@ -53,19 +53,19 @@ def _kinds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
     default=DEFAULT_KINDS,
     show_default=True,
     metavar="KIND,…",
-    help="Of what: stop, settled, stale, halted, recovered.",
+    help="Kinds of announcements: stop, settled, stale, halted, recovered.",
 )
 @click.option(
     "--name",
     "names",
     multiple=True,
     metavar="NAME",
-    help="Under which the database keeps how far a receiver is; repeatable, one for each --to."
+    help="Name under which the database stores a receiver's position; repeatable, one per --to."
     " Default: made from the URL.",
 )
-@click.option("--from-start", is_flag=True, help="A new receiver begins with the oldest stored.")
-@click.option("--once", is_flag=True, help="Send what is waiting, and end.")
-@click.option("--test", "is_test", is_flag=True, help="Send a test message to each URL, and end.")
+@click.option("--from-start", is_flag=True, help="Start new receivers at the oldest announcement.")
+@click.option("--once", is_flag=True, help="Send waiting announcements, and exit.")
+@click.option("--test", "is_test", is_flag=True, help="Send a test message to each URL, and exit.")
 @log_format
 def command(
     urls: tuple[str, ...],
@@ -75,16 +75,16 @@ def command(
     once: bool,
     is_test: bool,
 ) -> None:
-    """Send announcements to phones, chats and mailboxes: stops of trades, and what fails.
+    """Send announcements of stops, results and failures to people.
 
-    Each receiver gets each announcement at least once and in order, whatever is restarted, and
-    has a cursor of its own: one that cannot be reached is tried again, and delays no other.
-    A new receiver begins at now.
+    Each receiver gets each announcement at least once and in order, across restarts. Each has a
+    position of its own: one that cannot be reached is tried again, and delays no other. A new
+    receiver starts with the next announcement.
 
-    It also reports what a tick cannot: that it is dead, and that the database has not answered for
-    10 seconds. One process sends to a name. SIGTERM and Ctrl-C end it.
+    It also reports failures that a tick cannot: a dead tick, and a database that has not answered
+    for 10 seconds. Only one process sends to a name. SIGTERM and Ctrl-C end it.
 
-    It needs the extra `notify`, which is apprise: github.com/caronc/apprise lists its services.
+    Needs the extra `notify`: apprise. Its services are listed at github.com/caronc/apprise.
     """
     from pyupc.notify.run import Job, run, test
 
@@ -94,12 +94,12 @@ def command(
     if is_test:
         failed = test(targets)
         if failed:
-            raise PyupcError("; ".join(failed), "see whether the URL is right")
+            raise PyupcError("; ".join(failed), "check the URL")
         return
 
     from pyupc.database.connect import resolve_dsn
 
-    log_what_it_does("pyupc.notify")
+    log_activity("pyupc.notify")
     job = Job(resolve_dsn(), targets, kinds, from_start=from_start, is_once=once)
     raise SystemExit(run(job))
 
@@ -109,13 +109,13 @@ def _targets(urls: tuple[str, ...], names: tuple[str, ...]) -> list[Target]:
 
     if names and len(names) != len(urls):
         raise UsageProblem(
-            f"{len(urls)} --to and {len(names)} --name", "give each --to one, or none of them"
+            f"{len(urls)} --to, but {len(names)} --name", "give a --name for each --to, or none"
         )
     if "" in names:
-        raise UsageProblem("a name is not empty")
+        raise UsageProblem("an empty --name", "give it a name, or leave --name out")
     found = [
         target(url, name) for url, name in zip(urls, names or (None,) * len(urls), strict=True)
     ]
     if len({each.subscriber for each in found}) < len(found):
-        raise UsageProblem("two receivers are the same", "name each --to, and each --name, once")
+        raise UsageProblem("two receivers are the same", "give each --to and each --name once")
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pyupc.cli.common.logs import log_what_it_does
+from pyupc.cli.common.logs import log_activity
 from pyupc.cli.common.options import examples, legacy, log_format
 from pyupc.errors import PyupcError, UsageProblem
 from pyupc.web.settings import HOST, PORT, RATE, READERS, Settings, is_loopback
@@ -49,7 +49,7 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     default=HOST,
     show_default=True,
     metavar="ADDRESS",
-    help="Where to listen. Beyond this machine only with --token-file.",
+    help="Address to listen on. Beyond this machine only with --token-file.",
 )
 @click.option(
     "--port",
@@ -57,13 +57,13 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     default=PORT,
     show_default=True,
     metavar="N",
-    help="0 takes a free one, and says which.",
+    help="Port to listen on; 0 takes a free one, and prints it.",
 )
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Who knows what is in it may read: as a bearer token, or typed into the page once.",
+    help="File with the token that grants access: as a bearer token, or entered on the page once.",
 )
 @click.option(
     "--name",
@@ -71,7 +71,7 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     multiple=True,
     callback=_names,
     metavar="NAME",
-    help="A name by which it may be asked for beside its address, as that of a proxy; repeatable.",
+    help="Additional host name under which it is reached, such as a proxy's; repeatable.",
 )
 @click.option(
     "--rate",
@@ -79,7 +79,7 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     default=RATE,
     show_default=True,
     metavar="N",
-    help="Requests a second that a client may make, over ten seconds.",
+    help="Requests per second and client, averaged over ten seconds.",
 )
 @click.option(
     "--max-readers",
@@ -88,14 +88,14 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     default=READERS,
     show_default=True,
     metavar="N",
-    help="Streams that may be open at a time.",
+    help="Streams open at a time, at most.",
 )
 @click.option(
     "--behind-proxy",
     "proxy",
     callback=_address,
     metavar="ADDRESS",
-    help="Whose X-Forwarded-For and X-Forwarded-Proto are believed. Default: nobody's.",
+    help="Proxy whose X-Forwarded-For and X-Forwarded-Proto are trusted. Default: none.",
 )
 @legacy
 @click.option("--attached", is_flag=True, hidden=True, help="End when standard input ends.")
@@ -111,14 +111,14 @@ def command(
     legacy: bool,
     attached: bool,
 ) -> None:
-    """Show what ticks in a browser, and answer programs over HTTP.
+    """Serve the page for browsers, and the API for programs.
 
-    The address is printed when it listens. It reads the database as the role upc_reader, computes
-    nothing, and passes each tick on to everybody who has the page or /api/stream open. It needs a
-    process that ticks, `pyupc tick`, and the extra `web`.
+    Prints its address when it listens. It reads the database as the role upc_reader, computes
+    nothing, and passes each tick on to all readers of the page and of /api/stream. Needs a running
+    `pyupc tick`, and the extra `web`.
 
-    /openapi.json describes the API; /live, /ready and /metrics are for those who keep it running.
-    A database that is lost is waited for. It speaks HTTP: for TLS put a proxy in front of it.
+    /openapi.json describes the API; /live, /ready and /metrics are for operators. If the database
+    is lost it waits and reconnects. It speaks HTTP: for TLS put a proxy in front of it.
     """
     from pyupc.runtime.packages import require
     from pyupc.web.settings import PACKAGES
@@ -126,7 +126,7 @@ def command(
     require(PACKAGES, "web", "the page")
     if token_file is None and not is_loopback(host):
         raise UsageProblem(
-            f"{host} can be reached by other machines, which takes a token",
+            f"other machines can reach {host}, so a token is needed",
             "add --token-file FILE, or leave --host out",
         )
     token = None if token_file is None else _read(token_file)
@@ -134,7 +134,7 @@ def command(
     from pyupc.database.connect import resolve_dsn
     from pyupc.web.server import run
 
-    log_what_it_does("pyupc.serve")
+    log_activity("pyupc.serve")
     settings = Settings(resolve_dsn(), host, port, token, names, rate, readers, proxy, legacy)
     raise SystemExit(run(settings, _show, is_attached=attached))
 
@@ -147,11 +147,11 @@ def _read(file: Path) -> str:
     try:
         token = file.read_text("utf-8").strip()
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise PyupcError(f"{file} cannot be read: {reason}", "name a file with a token") from error
     if len(token) < SHORTEST_TOKEN or len(token.split()) != 1 or not token.isascii():
         raise PyupcError(
-            f"{file} holds no token: {SHORTEST_TOKEN} characters or more, without blanks",
-            f"(umask 077; head -c 24 /dev/urandom | base64 > {file})",
+            f"{file} holds no token: {SHORTEST_TOKEN} or more ASCII characters without spaces",
+            f"make one: (umask 077; head -c 24 /dev/urandom | base64 > {file})",
         )
     return token

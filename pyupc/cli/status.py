@@ -1,4 +1,4 @@
-"""`pyupc status`: whether all is well, for people and for health checks."""
+"""`pyupc status`: health of all that ticks depend on, for people and for health checks."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _LEFT = ("symbol", "light", "feed", "problems")
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="See also to the files there: none that is too old is green, or fresh.",
+    help="Check the files there, too: one that is too old is neither green nor fresh.",
 )
 @output_options
 def command(symbols: tuple[str, ...], out: Path | None, output: Output) -> None:
-    """Say whether everything is well that ticks depend on; the exit code is 0 if it is.
+    """Show the health of everything that ticks depend on.
 
-    The database is asked after it has really written something. Green: all is well. Yellow: ticks
-    are answered, but something that they depend on fails or grows old. Red: there is no tick, or no
-    probability. Exit codes: 0 green, 1 yellow and red, 3 no database, 4 schema out of date.
+    Green: all is well. Yellow: ticks work, but something they depend on fails or is getting old.
+    Red: no tick, or no probability. A test row is really written to the database first. Exit codes:
+    0 green, 1 yellow or red, 3 no database, 4 schema out of date.
 
-    Without --symbol it is about the symbols that ought to tick: those that a process ticks, or has
-    ticked in the last hour. Availability is in percent of the ticks that were due, live feeds only.
+    Without --symbol it covers the symbols that should tick: those that a process ticks, or ticked
+    within the last hour. Availability is the percentage of due ticks, for live feeds only.
     """
     from pyupc.health.status.ask import ask
 
@@ -106,5 +106,5 @@ def _with_age(state: str | None, seconds: float | None) -> str:
 
 
 def _percent(value: float | None) -> str:
-    # Rounded down: 100 is every tick.
+    # Round down: 100 means every tick.
     return _UNKNOWN if value is None else f"{int(value * 100) / 100:.2f} %"

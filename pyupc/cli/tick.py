@@ -1,4 +1,4 @@
-"""`pyupc tick`: ask the database once a second and write its answers to files."""
+"""`pyupc tick`: compute all probabilities once a second, and write them to files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.common.logs import log_what_it_does
+from pyupc.cli.common.logs import log_activity
 from pyupc.cli.common.options import (
     Kinds,
-    asked,
+    chosen_kinds,
     examples,
     json_output,
     legacy,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
-    """ISO 8601; without an offset it is UTC."""
+    """Parse ISO 8601; UTC without an offset."""
     if value is None:
         return None
     try:
@@ -79,8 +79,8 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
     default="replay",
     show_default=True,
     metavar="replay|simulated|database|EXCHANGE",
-    help="Where prices come from: stored candles, made up, the price log, or the ccxt id of an"
-    " exchange, as coinbase.",
+    help="Source of prices: stored candles, a simulation, the price log, or the ccxt id of an"
+    " exchange, such as coinbase.",
 )
 @symbols
 @click.option(
@@ -90,31 +90,31 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="From the start of a round to the start of the next.",
+    help="Time from the start of one round to the start of the next.",
 )
-@click.option("--count", type=click.IntRange(min=1), help="End after so many rounds.")
-@click.option("--once", is_flag=True, help="One round.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after this many rounds.")
+@click.option("--once", is_flag=True, help="Stop after one round.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("live"),
     show_default=True,
     metavar="DIR",
-    help="Where the JSON files go; created if missing.",
+    help="Folder of the JSON files; created if missing.",
 )
 @click.option(
     "--from",
     "replay_from",
     callback=_instant,
     metavar="INSTANT",
-    help="Where the replay begins. Default: the latest stored hour, at this minute of it.",
+    help="Start of the replay. Default: the latest stored hour, at the current minute.",
 )
 @click.option(
     "--speed",
     type=float,
     callback=_positive,
     metavar="X",
-    help="How fast the replay goes.  [default: 1]",
+    help="Speed of the replay.  [default: 1]",
 )
 @click.option("--seed", type=int, metavar="N", help="Seed of the simulation.  [default: 1]")
 @model
@@ -125,13 +125,13 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
     "--standby",
     is_flag=True,
     help="Wait while another process ticks, take over when it ends, dies or hangs, and wait again"
-    " when another one comes.",
+    " when another one takes over.",
 )
 @click.option(
     "--legacy-layout",
     is_flag=True,
-    help="DIR is the predecessor's data folder: its names lead to the files, and the snapshot of"
-    " the markets is written, too.",
+    help="Treat DIR as the predecessor's data folder: link its file names to the new files, and"
+    " write the snapshot of the markets, too.",
 )
 @json_output
 @log_format
@@ -153,25 +153,26 @@ def command(
     legacy_layout: bool,
     as_json: bool,
 ) -> None:
-    """Compute the probabilities of all strikes, once a second and symbol.
+    """Compute the probabilities of all strikes, once a second for each symbol.
 
     Each tick replaces SYMBOL_live_probabilities.json, SYMBOL_strike_table.json,
     SYMBOL_watchlist.json and SYMBOL_active_trades.json in DIR, and is logged in the database;
-    upc_status.json shows the state of all every few seconds. A lost database is waited for.
+    upc_status.json is renewed every few seconds with the state of all symbols. If the database is
+    lost it waits and reconnects.
 
-    One process ticks a symbol at a time. A second one with --standby takes over within two seconds
-    at one tick a second, and writes no file before. Under systemd it reports to Type=notify; its
-    watchdog is fed by committed ticks alone.
+    Only one process ticks a symbol at a time. A second one with --standby takes over within two
+    seconds at one tick a second, and writes no files until then. Under systemd it supports
+    Type=notify; only committed ticks feed its watchdog.
 
-    Where the volatility cannot be forecast, or the last minute has not been seen, the model
-    momentum and the close stand in; the files and the log say so.
+    Without a volatility forecast, model momentum is used; if the last minute is not in the price
+    log, settlement close is used. Files and log report both.
 
-    With an exchange, `pyupc feed` is run beside it unless another feed runs already: it needs the
-    extra `feeds`. With database it ticks from the newest prices in the log, whoever writes them.
+    With an exchange, it starts `pyupc feed` unless a feed runs already, which needs the extra
+    `feeds`. With database it uses the newest prices in the log, from any source.
 
-    On a terminal the strikes are shown as they change; elsewhere there is a log line a minute on
-    stderr, and with --json the last round's live probabilities on stdout, as an array. SIGTERM and
-    Ctrl-C end it after the tick under way.
+    On a terminal the strikes are shown as they change; elsewhere stderr gets a log line a minute,
+    and with --json stdout an array of the last round's live probabilities. SIGTERM and Ctrl-C end
+    it after the current tick.
     """
     if once and count is not None:
         raise UsageProblem("--once and --count exclude each other")
@@ -180,7 +181,7 @@ def command(
     if feed != "simulated" and seed is not None:
         raise UsageProblem("--seed is for --feed simulated")
 
-    kinds = asked(legacy, Kinds(model, method, settlement))
+    kinds = chosen_kinds(legacy, Kinds(model, method, settlement))
 
     from pyupc.database.connect import resolve_dsn
     from pyupc.tick.job import STORED, Job
@@ -206,7 +207,7 @@ def command(
         settlement=kinds.settlement,
         legacy_layout=legacy_layout,
     )
-    log_what_it_does("pyupc.tick")
+    log_activity("pyupc.tick")
     if as_json or not _is_screen():
         outcome = _run(job, None)
     else:

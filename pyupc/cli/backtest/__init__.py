@@ -1,4 +1,4 @@
-"""`pyupc backtest`: train on one span, test on a later one, and say how right the models were."""
+"""`pyupc backtest`: train the models on one span of candles, score them on a later one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyupc.analysis.backtest.scores import Report
     from pyupc.analysis.backtest.steps import Connection
 
-# As the command line calls them, and as the tables do.
+# Names on the command line, and in the tables.
 DIMENSIONS = {
     "all": "all",
     "ttc": "minutes",
@@ -45,13 +45,13 @@ DIMENSIONS = {
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write report.html and its two figures as PNG and SVG; of several symbols each into a"
-    " folder of its own there. Needs the extra `plots`.",
+    help="Write report.html and its two figures as PNG and SVG; with several symbols, a folder"
+    " each. Needs the extra `plots`.",
 )
 @click.option(
     "--by",
     type=click.Choice(list(DIMENSIONS)),
-    help="What --nl, --csv and -t divide the scores by, and the second table.",
+    help="Divide the scores of --nl, --csv, -t and the second table by this.",
 )
 @click.option("--list", "is_list", is_flag=True, help="List the backtests that are stored.")
 @click.option("--show", type=int, metavar="ID", help="Report a stored backtest again.")
@@ -70,15 +70,15 @@ def command(
     output: Output,
     **given: Any,
 ) -> None:
-    """Test the models on what came after the candles that they were trained on.
+    """Test the models on candles later than those they were trained on.
 
-    For every close of the test, every time to the close and every strike, each model says how
-    likely the price ends at or above the strike; nothing of the test was seen in the training. The
-    scores are kept, with all settings: --list, --show.
+    For every close in the test span, every time to the close and every strike, each model gives the
+    probability of a price at or above the strike; training sees nothing of the test span. Scores
+    are stored with all settings: --list, --show.
 
-    Log loss is what counts; its intervals come from drawing whole days anew, and the last line says
-    which model beats which opponents. --json prints all scores, divided in all ways. Without
-    --symbol every symbol is tested that has candles.
+    The models are ranked by log loss; its intervals come from resampling whole days, and the last
+    line shows which model beats which others. --json prints all scores, divided in all ways.
+    Without --symbol every symbol with candles is tested.
     """
     _refuse_mixtures(ctx, is_list=is_list, show=show, delete=delete)
     if out is not None:
@@ -108,7 +108,7 @@ def command(
             else:
                 found = [(symbol_of(conn, show), show)]
             is_whole = output.is_json or out is not None
-            # The table of a part has none.
+            # The table of parts shows no intervals.
             has_bounds = is_whole or output.format is not None
             reports = _read(conn, found, by, is_whole=is_whole, has_bounds=has_bounds)
             _report(reports, by, output, out)
@@ -117,17 +117,17 @@ def command(
 def _refuse_mixtures(
     ctx: click.Context, *, is_list: bool, show: int | None, delete: int | None
 ) -> None:
-    asked = {"--list": is_list, "--show": show is not None, "--delete": delete is not None}
-    chosen = [name for name, is_asked in asked.items() if is_asked]
+    actions = {"--list": is_list, "--show": show is not None, "--delete": delete is not None}
+    chosen = [name for name, is_given in actions.items() if is_given]
     if not chosen:
         return
     if len(chosen) > 1:
         raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other", ctx)
-    without = [*OF_A_RUN, *(() if is_list else ("symbols",))]
-    without += ["out", "by"] if show is None else []
+    refused = [*OF_A_RUN, *(() if is_list else ("symbols",))]
+    refused += ["out", "by"] if show is None else []
     for parameter in ctx.command.params:
         name = parameter.name or ""
-        if name in without and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+        if name in refused and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
             raise click.UsageError(f"{parameter.opts[0]} does not go with {chosen[0]}", ctx)
 
 
@@ -139,7 +139,7 @@ def _run(dsn: str, symbols: Sequence[str], settings: Settings) -> list[tuple[str
         with progress("beginning", "days", has_end=True) as shown:
             return run(dsn, symbols, settings, shown)
     except KeyboardInterrupt:
-        click.echo("what was not complete is deleted", err=True)
+        click.echo("unfinished backtests are deleted", err=True)
         raise
 
 
@@ -156,7 +156,7 @@ def _read(
     from pyupc.runtime.progress import working
 
     wanted = EVERY if is_whole else tuple(dict.fromkeys(("all", DIMENSIONS[by or "ttc"])))
-    with working("drawing the days anew"):
+    with working("resampling the days"):
         return [
             read(conn, symbol, backtest_id, wanted, has_bounds=has_bounds)
             for symbol, backtest_id in found

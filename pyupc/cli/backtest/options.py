@@ -1,4 +1,4 @@
-"""What a backtest is computed with: the options of `pyupc backtest` that are kept with it."""
+"""Settings of a backtest: the options of `pyupc backtest` that are stored with its scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODELS = (
     *("gaussian", "shrunk:linear", "volatility:linear"),
 )
 
-# By the names of the arguments.
+# Names of their arguments.
 OF_A_RUN = (
     *("train_from", "train_to", "test_from", "test_to", "minutes", "models"),
     *("step", "levels", "settlement", "close_minute"),
@@ -39,14 +39,14 @@ def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 def _minutes(
     ctx: click.Context, parameter: click.Parameter, values: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """Each once, ascending."""
+    """Remove duplicates and sort."""
     return tuple(sorted(set(values)))
 
 
 def _models(
     ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Each once, with its method: the one that all answers have unless another is asked for."""
+    """Remove duplicates, and add the default method `nearest` where none is given."""
     names = [value.strip().lower() for value in values]
     return tuple(
         dict.fromkeys(
@@ -78,7 +78,7 @@ _OPTIONS = (
         show_default=True,
         metavar="MINUTES",
         callback=_minutes,
-        help="Ask so long before the close; repeatable.",
+        help="Minutes from the question to the close; repeatable.",
     ),
     click.option(
         "--model",
@@ -88,13 +88,13 @@ _OPTIONS = (
         show_default=True,
         metavar="NAME[:METHOD]",
         callback=_models,
-        help="What is tested; repeatable. Without a method: nearest.",
+        help="Model to test; repeatable. Default method: nearest.",
     ),
     click.option(
         "--step",
         type=click.FloatRange(0, min_open=True),
         metavar="USD",
-        help="Between two strikes. Default: the symbol's own.",
+        help="Distance between strikes. Default: the symbol's.",
     ),
     click.option(
         "--levels",
@@ -102,14 +102,14 @@ _OPTIONS = (
         default=10,
         show_default=True,
         metavar="N",
-        help="Strikes below and above the one nearest to the price.",
+        help="Strikes on each side of the one nearest to the price.",
     ),
     click.option(
         "--settlement",
         type=click.Choice(["close", "average"]),
         default="close",
         show_default=True,
-        help="What decides: the last price, or the average of the last minute.",
+        help="Settle by the last price, or by the average of the last minute.",
     ),
     click.option(
         "--close-minute",
@@ -117,13 +117,13 @@ _OPTIONS = (
         default=0,
         show_default=True,
         metavar="MINUTE",
-        help="Of the hour, at which contracts close.",
+        help="Minute of the hour at which contracts close.",
     ),
 )
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command all of them, each as an argument."""
+    """Add all options to a command, each as an argument."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""What `pyupc backtest` prints."""
+"""Output of `pyupc backtest`: tables, verdicts, rows and the JSON document."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HEAD = (
 
 
 def print_reports(reports: Sequence[Report], dimension: str) -> None:
-    """The verdicts come last: where somebody who waited looks."""
+    """Print the tables, then the verdicts: the end of the output is read first."""
     for report in reports:
         _print_report(report, dimension)
         click.echo()
@@ -65,7 +65,7 @@ def _print_report(report: Report, dimension: str) -> None:
 
 
 def _print_parts(report: Report, dimension: str) -> None:
-    """Log losses: a row a model, or where that would be too wide a row a part."""
+    """Print log losses: one row per model, or per part where that would be too wide."""
     losses = {
         (row["model"], row["part"]): loss(row["log_loss"]) for row in report.scores[dimension]
     }
@@ -85,7 +85,7 @@ def _print_parts(report: Report, dimension: str) -> None:
 
 
 def score_rows(reports: Sequence[Report], dimension: str) -> list[Row]:
-    """The scores of a dimension, each with the backtest that it is of."""
+    """Scores of a dimension, each with its symbol and backtest."""
     return [
         {"symbol": report.symbol, "backtest_id": report.settings["backtest_id"], **row}
         for report in reports
@@ -94,7 +94,7 @@ def score_rows(reports: Sequence[Report], dimension: str) -> list[Row]:
 
 
 def document(reports: Sequence[Report]) -> Row:
-    """Everything about them."""
+    """JSON document: settings, verdicts and all scores of each backtest."""
     return {
         "backtests": [
             {

@@ -1,4 +1,4 @@
-"""`pyupc calibration`: whether live probabilities come true, and what edges paid."""
+"""`pyupc calibration`: how often live probabilities came true, and what edges paid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 def _figure(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Before anything is computed."""
+    """Refuse other kinds of files before anything is computed."""
     if path is not None and path.suffix.lower() not in (".png", ".svg"):
         raise click.BadParameter("name a .png or a .svg file", ctx, parameter)
     return path
@@ -34,13 +34,13 @@ def _figure(ctx: click.Context, parameter: click.Parameter, path: Path | None) -
 )
 @symbols
 @bounds("the first tick that is kept", "now")
-@click.option("--edges", is_flag=True, help="What edges promised, and what they paid after fees.")
+@click.option("--edges", is_flag=True, help="Compare edges with what they paid after fees.")
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_figure,
     metavar="FILE",
-    help="Draw a reliability diagram, too: a .png or .svg. Needs the extra `plots`.",
+    help="Draw a reliability diagram: a .png or .svg file. Needs the extra `plots`.",
 )
 @output_options
 def command(
@@ -51,17 +51,17 @@ def command(
     plot: Path | None,
     output: Output,
 ) -> None:
-    """Compare what live ticks said with what happened.
+    """Compare the probabilities of live ticks with the outcomes.
 
-    Every strike of every tick of a live feed is a question. Its answer, once the contract has
-    closed, is the result of its market, or without an event what the candle of the last minute
-    says. Replayed and simulated prices do not count. Ticks of one event share their outcome, so
-    that it is the number of events that says how much is known; the 95 % intervals go by events.
+    Every strike of every tick of a live feed is one question. Once the contract has closed, its
+    market's result is the outcome; without an event, the candle of the last minute. Replayed and
+    simulated prices do not count. Ticks of one event share their outcome, so the number of events
+    is the real sample size, and the 95 % intervals are by event.
 
-    Probabilities are of closing at or above the strike, in percent. Rows without minutes are of all
-    times to the close together, rows without bin of all probabilities. With --edges, rows are of
-    one contract bought at its ask with every tick, in cents; rows without bounds are of all edges
-    above zero, or of all others.
+    Probabilities are of closing at or above the strike, in percent. A row without minutes covers
+    all times to the close, a row without bin all probabilities. With --edges each row is one
+    contract bought at its ask with every tick, in cents; a row without bounds covers all edges
+    above zero, or all others.
     """
     refuse_reversed(since, until)
     if edges and plot is not None:
@@ -81,9 +81,9 @@ def command(
         schema.check(conn)
         reader = Reader(conn, since, until)
         read = reader.edges if edges else reader.scores
-        with working("looking up outcomes") as tell:
+        with working("looking up outcomes") as show_progress:
             for symbol in symbols or registered_symbols(conn):
-                tell(f"{printable(symbol)}: looking up outcomes")
+                show_progress(f"{printable(symbol)}: looking up outcomes")
                 rows += read(symbol)
                 unjudged += reader.unjudged(symbol)
     show = _show_edges if edges else _show_scores
@@ -97,13 +97,13 @@ def _prepare(plot: Path) -> None:
 
     require(("matplotlib",), "plots", "drawing")
     if not plot.parent.is_dir():
-        raise PyupcError(f"there is no folder {plot.parent}", "create it first")
+        raise PyupcError(f"no such folder: {plot.parent}", "create it first")
 
 
 def _draw(rows: list[Row], plot: Path) -> None:
     if not rows:
         raise PyupcError(
-            f"nothing to draw: {plot} was not written", "contracts have to close first"
+            f"no outcome to draw: {plot} was not written", "try again when a contract has closed"
         )
     from pyupc.analysis.calibration.diagram import draw
 
@@ -114,18 +114,18 @@ def _show_scores(rows: list[Row], unjudged: int) -> None:
     from pyupc.cli.calibration.table import print_scores
 
     print_scores(rows)
-    _tell(unjudged, None if rows else "no contract of a live tick has closed with a known outcome")
+    _print_unjudged(unjudged, None if rows else "no contract of a live tick has a known outcome")
 
 
 def _show_edges(rows: list[Row], unjudged: int) -> None:
     from pyupc.cli.calibration.table import print_edges
 
     print_edges(rows)
-    _tell(unjudged, None if rows else "no live tick with an ask has met its outcome")
+    _print_unjudged(unjudged, None if rows else "no live tick with an ask has a known outcome")
 
 
-def _tell(unjudged: int, nothing: str | None) -> None:
-    """On stderr: what the table does not show."""
+def _print_unjudged(unjudged: int, nothing: str | None) -> None:
+    """Print to stderr how many closes the table leaves out."""
     closes = f"{unjudged:,} close{'' if unjudged == 1 else 's'} without a known outcome"
     if nothing is not None:
         click.echo(f"{nothing} yet; {closes}", err=True)

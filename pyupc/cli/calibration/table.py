@@ -1,4 +1,4 @@
-"""Calibration and edges for people: a line that sums up, and tables below it."""
+"""Tables of calibration and edges: a summary line, and the tables below it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def print_scores(rows: Sequence[Row]) -> None:
         )
         click.echo()
         print_columns(
-            ("said %", "questions", "events", "mean", "came true", "95 % from", "to"),
+            ("predicted %", "questions", "events", "mean", "came true", "95 % from", "to"),
             [
                 (
                     f"{row['prob_from']}-{row['prob_to']}",
@@ -112,7 +112,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _band(row: Row) -> str:
-    """Above the first, up to the second."""
+    """Band of edges: above the first bound, up to the second."""
     match row["edge_from"], row["edge_to"]:
         case None, None:
             return "all above 0" if row["is_promised"] else "all others"

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pyupc.candles.load import Connection
     from pyupc.exchange.history import Exchange
 
-# Of what is wrong with an exchange's candles.
+# Refused candles that are shown; the rest is only counted.
 SHOWN_PROBLEMS = 20
 
-# A clock that is off by less does no harm.
+# Smaller differences between the clocks do no harm.
 SKEW_SECONDS = 2.0
 
 
@@ -41,11 +41,11 @@ SKEW_SECONDS = 2.0
     default=DEFAULT_EXCHANGE,
     show_default=True,
     metavar="ID",
-    help="As ccxt calls it.",
+    help="ccxt id of the exchange.",
 )
 @symbols
 @bounds("the symbol's first stored candle", "the last full minute")
-@click.option("--retry-holes", is_flag=True, help="Ask again for what the exchange did not have.")
+@click.option("--retry-holes", is_flag=True, help="Ask again for candles the exchange lacked.")
 @output_options
 def backfill(
     exchange: str,
@@ -55,14 +55,14 @@ def backfill(
     retry_holes: bool,
     output: Output,
 ) -> None:
-    """Fetch the candles that are missing from an exchange.
+    """Fetch missing candles from an exchange.
 
-    Only minutes without a candle are asked for, the newest first. Each page is stored when it
-    has come: what was interrupted goes on where it was. Minutes that the exchange has no candle
-    of are remembered, and not asked for again without --retry-holes.
+    Asks only for minutes without a candle, the newest first. Each page is stored as it arrives, so
+    an interrupted run goes on where it stopped. Minutes that the exchange has no candle of are
+    remembered, and asked for again only with --retry-holes.
 
-    A bad answer is asked for again, with pauses of 0.5 s to 30 s, and 8 times at most. A symbol
-    that the exchange does not list is left out; the exit code is 1 then.
+    A failed request is tried again, up to 8 times, with pauses of 0.5 s to 30 s. A symbol that the
+    exchange does not list is skipped, and the exit code is 1.
     """
     refuse_reversed(since, until)
 
@@ -87,7 +87,7 @@ def backfill(
         except BaseException:
             for symbol, tally in tallies.items():
                 if tally.pages:
-                    click.echo(_kept(symbol, tally), err=True)
+                    click.echo(_interrupted(symbol, tally), err=True)
             raise
     rows = [summary.as_json() for summary in summaries]
     print_rows(rows, output, human=lambda: _print_summaries(summaries))
@@ -96,7 +96,7 @@ def backfill(
 
 
 def _pairs(conn: Connection, symbols: Sequence[str]) -> dict[str, str | None]:
-    """The pair of each symbol as it is registered; of all symbols without any."""
+    """Registered pair of each symbol; all symbols if none is named."""
     for symbol in symbols:
         conn.execute("SELECT upc.require_symbol(%s)", [symbol])
     rows = conn.execute(
@@ -109,9 +109,9 @@ def _pairs(conn: Connection, symbols: Sequence[str]) -> dict[str, str | None]:
 def _listed(
     source: Exchange, wanted: Mapping[str, str | None], watcher: _Watcher
 ) -> tuple[dict[str, str], list[str]]:
-    """The pair of each symbol, and the symbols that have none there, which are named.
+    """Pair of each symbol that the exchange lists, and the symbols that it does not.
 
-    Raises Unlisted if none has one.
+    Raises Unlisted if it lists none of them.
     """
     from pyupc.exchange.history import Unlisted
 
@@ -125,22 +125,22 @@ def _listed(
     if unlisted and not chosen:
         raise next(iter(unlisted.values()))
     for symbol, reason in unlisted.items():
-        watcher.say(f"{symbol} is left out: {reason.message}")
+        watcher.say(f"{symbol} is skipped: {reason.message}")
     return chosen, list(unlisted)
 
 
 def _pair(source: Exchange, symbol: str, wanted: str | None, watcher: _Watcher) -> str:
     pair = source.pair(symbol, wanted)
     if wanted is not None and pair != wanted:
-        watcher.say(f"{source.name} has no {wanted}: taking {pair}")
+        watcher.say(f"{source.name} has no {wanted}: using {pair}")
     return pair
 
 
-def _kept(symbol: str, tally: Tally) -> str:
+def _interrupted(symbol: str, tally: Tally) -> str:
     from pyupc.runtime.text import count_of
 
     stored = count_of(tally.new + tally.changed, "candle")
-    return f"{symbol}: {stored} stored, and kept: the same command goes on from there"
+    return f"{symbol}: {stored} stored; run the same command again to go on"
 
 
 def _print_summaries(summaries: Sequence[Summary]) -> None:
@@ -162,20 +162,22 @@ def _as_text(summary: Summary) -> str:
     ]
     if tally.passed_over:
         lines.append(
-            f"{summary.symbol}: {count_of(tally.passed_over, 'minute')} not asked for: for days"
-            f" after them {summary.exchange} has nothing, as if its history began later"
+            f"{summary.symbol}: {count_of(tally.passed_over, 'minute')} not asked for:"
+            f" {summary.exchange} has no candle for days after them, so its history seems to begin"
+            " later"
         )
     skew = summary.clock_skew
     if skew is not None and abs(skew) > SKEW_SECONDS:
         direction = "behind" if skew > 0 else "ahead of"
         lines.append(
-            f"this clock is {abs(skew):,.0f} s {direction} that of {summary.exchange}: set it"
+            f"this machine's clock is {abs(skew):,.0f} s {direction} that of {summary.exchange}:"
+            " set it"
         )
     return "\n".join(lines)
 
 
 class _Watcher:
-    """Moves a bar by the minutes that are done, and writes lines above it."""
+    """Progress of a backfill: a bar that moves by minutes, and lines above it."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -194,12 +196,12 @@ class _Watcher:
             if self._problems <= SHOWN_PROBLEMS:
                 self.say(f"refused: {problem}")
             elif self._problems == SHOWN_PROBLEMS + 1:
-                self.say("more are refused, and counted only")
+                self.say("further refused candles are only counted")
 
 
 @contextmanager
 def _watching() -> Iterator[_Watcher]:
-    """A bar on a terminal; elsewhere only what has to be said."""
+    """Show a bar on a terminal; elsewhere only the lines."""
 
     def rate(candles: float) -> str:
         return f"at {candles:,.0f}/s"

@@ -31,9 +31,9 @@ COLUMNS = ("symbol", "from", "until", "minutes", "exchanges")
 def gaps(
     symbols: tuple[str, ...], since: datetime | None, until: datetime | None, output: Output
 ) -> None:
-    """List the gaps: the minutes without a candle.
+    """List gaps: minutes without a candle.
 
-    A gap is open, or a hole: minutes of which an exchange that was asked has no candle.
+    A gap is open, or a hole: minutes that an exchange was asked for and has no candle of.
     """
     refuse_reversed(since, until)
 

@@ -40,14 +40,14 @@ def _columns(
     )
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
-@one_symbol("The symbol of all files: BTC, ETH, …; may be left out if only one is registered.")
+@one_symbol("Symbol of all files: BTC, ETH, … Optional if only one is registered.")
 @click.option("--skip-bad", is_flag=True, help="Leave bad lines out and load the others.")
 @click.option(
     "--columns",
     metavar="LIST",
     callback=_columns,
-    help="The columns in order, where no header says it: time,open,high,low,close,volume; - for"
-    " one to pass over.",
+    help="Columns in order, for files without a header: time,open,high,low,close,volume; - skips"
+    " one.",
 )
 @output_options
 def load(
@@ -57,25 +57,25 @@ def load(
     columns: tuple[str, ...] | None,
     output: Output,
 ) -> None:
-    """Load candles of one minute from files as exchanges and collections distribute them.
+    """Load one-minute candles from files of exchanges and collections.
 
-    CSV separated by commas, semicolons (with decimal commas, too), tabs or bars; plain, gzip,
-    bzip2, xz, zip with one file in it, or zstd (Python 3.14). The header names the time, open,
-    high, low, close and volume (in units of the symbol) in any order and by the usual names: Open
-    time, unix, Volume BTC; others are ignored. Minutes of NaN or blanks are gaps.
+    CSV separated by commas, semicolons (also with decimal commas), tabs or bars; plain, gzip,
+    bzip2, xz, zip with one file in it, or zstd (Python 3.14). The header names time, open, high,
+    low, close and volume (in units of the symbol) in any order, by the usual names: Open time,
+    unix, Volume BTC. Other columns are ignored. Minutes of NaN or blanks are gaps.
 
-    Without a header (Binance, Kraken) the columns are recognised by their numbers, if these allow
-    one reading only; else say --columns. A header that the numbers contradict is refused.
+    Without a header (Binance, Kraken) the columns are recognised by their numbers if only one
+    reading is possible; otherwise pass --columns. A header that the numbers contradict is refused.
 
-    A time is the opening minute: ISO 8601, in UTC unless it has an offset, or since 1970 in
-    seconds, ms, us or ns. One line is one candle: low <= open, close <= high.
+    A time is the opening minute: ISO 8601, UTC unless it has an offset, or seconds, ms, us or ns
+    since 1970. Each line is one candle: low <= open, close <= high.
 
-    Candles that are stored already are replaced if they differ; loading a file twice changes
-    nothing. A bad line is reported with its number, and then nothing of any file is loaded.
-    Lines with different values for one minute are all bad.
+    Stored candles are replaced if they differ; loading a file twice changes nothing. If a line is
+    bad, its number is reported and nothing is loaded from any file. Lines with different values for
+    one minute are all bad.
 
     A gap is a pair of neighbouring stored candles more than a minute apart, counted from the
-    candle stored before the first one of the file to the candle stored after the last one.
+    stored candle before the first one in the file to the stored candle after the last one.
     """
     from pyupc.candles.files import size_of
     from pyupc.candles.load import load as load_files
@@ -104,7 +104,7 @@ def _only_symbol(conn: Connection) -> str:
         raise PyupcError("no symbol is registered", "insert one into upc_data.symbol")
     if len(registered) > 1:
         raise UsageProblem(
-            "the files do not say which symbol they are of",
+            "no symbol given, and several are registered",
             f"add --symbol with one of {', '.join(registered)}",
         )
     return registered[0]

@@ -8,13 +8,13 @@ import click
 
 
 def print_columns(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> None:
-    """Columns as wide as their longest entry, the first `left` of them flush left."""
+    """Print columns as wide as their longest entry, the first `left` of them flush left."""
     for line in aligned([head, *rows], [place < left for place in range(len(head))]):
         click.echo(line)
 
 
 def aligned(rows: Sequence[Sequence[str]], is_left: Sequence[bool]) -> list[str]:
-    """A line a row, its columns as wide as their longest entry, flush left or right."""
+    """One line per row, its columns as wide as their longest entry, flush left or right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

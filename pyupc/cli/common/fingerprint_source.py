@@ -1,4 +1,4 @@
-"""What the commands that read fingerprints share: where from, and what is wrong with them."""
+"""Source of fingerprints, a folder or a server: options, reading, report of problems."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 
-# Whether it can be read is found out by reading it.
+# Reading the folder reports whether it is readable.
 FOLDER = click.Path(readable=False, path_type=Path)
 
 
 def source(function: Callable[..., None]) -> Callable[..., None]:
-    """The arguments of a command that reads a set: a folder, or tables on a server."""
+    """Add the arguments of a command that reads a set: a folder, or tables on a server."""
     for option in (
-        click.option("--schema", default="analytics", show_default=True, help="Of the tables."),
+        click.option(
+            "--schema", default="analytics", show_default=True, help="Schema of the tables."
+        ),
         click.option(
             "--from-dsn",
             metavar="DSN",
-            help="Read the predecessor's tables there instead of files; nothing is written there.",
+            help="Read the predecessor's tables on this server instead of files, without writing.",
         ),
-        one_symbol("BTC, ETH, …; may be left out: names of files and tables say it."),
+        one_symbol("BTC, ETH, … Optional: names of files and tables contain it."),
         click.argument("folder", metavar="DIR", required=False, type=FOLDER),
     ):
         function = option(function)
@@ -40,7 +42,7 @@ def source(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def connected() -> Connection:
-    """A connection to a database whose schema is this program's."""
+    """Open a connection, and check that the database's schema is up to date."""
     from pyupc.database import schema
     from pyupc.database.connect import connect
 
@@ -56,7 +58,7 @@ def connected() -> Connection:
 def read(
     folder: Path | None, symbol: str | None, from_dsn: str | None = None, schema: str = "analytics"
 ) -> FingerprintSet:
-    """The set in a folder or on a server; what is wrong with it is said, the first lines of it."""
+    """Read the set in a folder or on a server; print the first problems if it is refused."""
     from pyupc.fingerprints.transfer.fingerprint import Refused
 
     if (folder is None) == (from_dsn is None):
@@ -73,12 +75,12 @@ def read(
             return read_tables(from_dsn, schema, symbol, on_file)
     except Refused as refused:
         if len(refused.problems) > 1:
-            say(refused.problems)
+            print_problems(refused.problems)
         raise
 
 
-def say(problems: Sequence[Problem], *, mark: str = "") -> None:
-    """The first of them, a line each."""
+def print_problems(problems: Sequence[Problem], *, mark: str = "") -> None:
+    """Print the first ones to stderr, one per line."""
     for problem in problems[:_SHOWN]:
         click.echo(printable(f"{mark}{problem}"), err=True)
     if len(problems) > _SHOWN:

@@ -12,7 +12,7 @@ _LOGGERS = ("pyupc", "alembic")
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what sys.stderr is now, which a caller may have replaced since."""
+    """Writes to the current sys.stderr, which a caller may have replaced."""
 
     def emit(self, record: Any) -> None:
         self.stream = sys.stderr
@@ -20,7 +20,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 def log_to_stderr(verbose: int = 0, *, quiet: bool = False, log_format: str = "text") -> None:
-    """Warnings by default; -v adds what is going on, -vv everything, -q leaves errors only."""
+    """Log warnings by default; with -v also information, with -vv everything, with -q errors."""
     if quiet:
         level = logging.ERROR
     else:
@@ -30,7 +30,7 @@ def log_to_stderr(verbose: int = 0, *, quiet: bool = False, log_format: str = "t
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(level)
-    # What the driver ignores, as a rollback that Ctrl-C has cut short, is for -vv.
+    # Errors that the driver ignores, as of a rollback cut short by Ctrl-C, are shown with -vv.
     driver = logging.getLogger("psycopg")
     driver.handlers[:] = [handler if verbose > 1 else logging.NullHandler()]
     driver.propagate = False
@@ -38,7 +38,7 @@ def log_to_stderr(verbose: int = 0, *, quiet: bool = False, log_format: str = "t
 
 
 def set_log_format(log_format: str) -> None:
-    """Text or json, of all that is logged from now on."""
+    """Set the format of all further lines: text or json."""
     formatter = (
         JsonFormatter()
         if log_format == "json"
@@ -49,11 +49,11 @@ def set_log_format(log_format: str) -> None:
             handler.setFormatter(formatter)
 
 
-def log_what_it_does(name: str) -> None:
-    """For a command whose log is what it is run for: without -q it shows more than warnings."""
-    everything = logging.getLogger("pyupc").level
-    ours = logging.getLogger(name)
-    ours.setLevel(logging.INFO if everything == logging.WARNING else logging.NOTSET)
+def log_activity(name: str) -> None:
+    """Log information of a process, whose log is its output, even without -v; not with -q."""
+    level = logging.getLogger("pyupc").level
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.INFO if level == logging.WARNING else logging.NOTSET)
 
 
 def logs_are_json() -> bool:

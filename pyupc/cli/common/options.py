@@ -1,4 +1,4 @@
-"""What the commands share: options, negative numbers as arguments, examples in the help."""
+"""Options that several commands have, negative numbers as arguments, examples in the help."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | 
 def _normalise(
     ctx: click.Context, parameter: click.Parameter, symbols: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Upper case, each once, in the order given."""
+    """Convert to upper case and remove duplicates; the order stays."""
     names = [symbol.strip().upper() for symbol in symbols]
     if "" in names:
-        raise click.BadParameter("a symbol has a name", ctx, parameter)
+        raise click.BadParameter("the symbol is empty", ctx, parameter)
     return tuple(dict.fromkeys(names))
 
 
 class _Symbol(click.types.StringParamType):
-    """A variable holds several, with commas or spaces between them."""
+    """Symbol; a variable may hold several, separated by commas or spaces."""
 
     def split_envvar_value(self, rv: str) -> list[str]:
         return rv.replace(",", " ").split()
@@ -49,7 +49,7 @@ symbols = click.option(
 def _normalise_one(
     ctx: click.Context, parameter: click.Parameter, symbols: tuple[str, ...]
 ) -> str | None:
-    """Repeatable as everywhere: a second symbol is refused instead of replacing the first."""
+    """Refuse a second symbol, which would silently replace the first."""
     names = _normalise(ctx, parameter, symbols)
     if len(names) > 1:
         raise click.BadParameter("one symbol at a time", ctx, parameter)
@@ -57,7 +57,7 @@ def _normalise_one(
 
 
 def one_symbol(help: str) -> Callable[[Any], Any]:
-    """--symbol of a command that works on exactly one; None where it may be left out and is."""
+    """Add --symbol to a command that works on one symbol; None if it is left out."""
     return click.option(
         "--symbol",
         "symbol",
@@ -77,7 +77,7 @@ def _set_log_format(ctx: click.Context, parameter: click.Parameter, value: str |
         set_log_format(value)
 
 
-# Of the whole program, and taken behind the name of a command that goes on for long as well.
+# Option of the whole program; commands that run for long accept it after their name, too.
 log_format = click.option(
     "--log-format",
     type=click.Choice(LOG_FORMATS),
@@ -94,58 +94,58 @@ SETTLEMENTS = ("close", "average")
 method = click.option(
     "--method",
     type=click.Choice(METHODS),
-    help="How the grid is read: the nearest cell, or in straight lines between cells."
+    help="How the grid is read: the nearest cell, or linear interpolation between cells."
     "  [default: linear]",
 )
 model = click.option(
     "--model",
     type=click.Choice(MODELS),
-    help="Which fingerprints answer: of the momentum bucket, of all minutes, of the bucket shrunk"
-    " towards all minutes, or of moves in units of their forecast volatility."
+    help="Fingerprints used: of the momentum bucket, of all minutes, of the bucket shrunk towards"
+    " all minutes, or of moves in units of their forecast volatility."
     "  [default: volatility]",
 )
 settlement = click.option(
     "--settlement",
     type=click.Choice(SETTLEMENTS),
-    help="What decides: the last price, or the average of the last minute."
-    "  [default: average for what Kalshi settles, else close]",
+    help="Settle by the last price, or by the average of the last minute."
+    "  [default: average for Kalshi's contracts, else close]",
 )
 legacy = click.option(
     "--legacy",
     is_flag=True,
-    help="As the predecessor answers: model momentum, method nearest, settlement close.",
+    help="Answer like the predecessor: model momentum, method nearest, settlement close.",
 )
 
 
 class Kinds(NamedTuple):
-    """What is asked for; None leaves it to the database."""
+    """Model, method and settlement; None leaves the choice to the database."""
 
     model: str | None = None
     method: str | None = None
     settlement: str | None = None
 
 
-_LEFT_OUT = Kinds()
+_DATABASE_CHOOSES = Kinds()
 
 
-def asked(legacy: bool, given: Kinds = _LEFT_OUT) -> Kinds:
-    """What the options ask for.
+def chosen_kinds(legacy: bool, given: Kinds = _DATABASE_CHOOSES) -> Kinds:
+    """Combine --legacy with the other options.
 
-    --legacy beside another one: what is typed goes before a variable, and that before the file.
-    UsageProblem where both come from the same place.
+    Where they contradict each other a flag is stronger than a variable, and a variable than the
+    file; UsageProblem where both come from the same source.
     """
     if not legacy:
         return given
     ctx = click.get_current_context()
-    mine = _rank(ctx, "legacy")
+    legacy_rank = _rank(ctx, "legacy")
     kinds: dict[str, str] = {}
     for name, value in given._asdict().items():
         is_other = value not in (None, LEGACY[name])
-        if is_other and _rank(ctx, name) == mine:
+        if is_other and _rank(ctx, name) == legacy_rank:
             raise UsageProblem(
                 f"--legacy means --{name} {LEGACY[name]}", f"leave --legacy or --{name} out"
             )
-        kinds[name] = value if is_other and _rank(ctx, name) > mine else LEGACY[name]
+        kinds[name] = value if is_other and _rank(ctx, name) > legacy_rank else LEGACY[name]
     return Kinds(**kinds)
 
 
@@ -155,14 +155,14 @@ def _rank(ctx: click.Context, name: str) -> int:
     return order.index(source) if source in order else -1
 
 
-yes = click.option("--yes", is_flag=True, help="Do it, whatever data is lost.")
+yes = click.option("--yes", is_flag=True, help="Do it even if data is lost.")
 
 
 class NegativeNumbers(click.Command):
     """A command whose arguments may be negative numbers; a mistyped option is still refused."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # Once strictly, for the errors only; then letting through what looks like an option.
+        # Parse strictly first, for the errors; then let negative numbers pass as arguments.
         without = ["0" if _NEGATIVE_NUMBER.fullmatch(arg) else arg for arg in args]
         self.make_parser(ctx).parse_args(without)
         ctx.ignore_unknown_options = True
@@ -170,13 +170,13 @@ class NegativeNumbers(click.Command):
 
 
 def _without_letters(arg: str) -> str:
-    """The `e` of -1e-5 would be taken for an option of that name, so it is written out."""
+    """Write -1e-5 without exponent: its `e` would be taken for an option."""
     return f"{Decimal(arg):f}" if _NEGATIVE_NUMBER.fullmatch(arg) and "e" in arg.lower() else arg
 
 
 def examples(*commands: str) -> str:
-    """The epilog of a command: a block that Click does not rewrap, two spaces before each line.
+    """Epilog of a command: a block that Click does not rewrap, each line indented by two spaces.
 
-    A line is a command as typed in a shell, `#` starts a comment; a test runs them all.
+    A line is a command as typed in a shell, `#` starts a comment; a test runs all of them.
     """
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])

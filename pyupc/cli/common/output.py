@@ -25,13 +25,13 @@ Format = Literal["json", "nl", "csv", "table"]
 
 _OPTIONS = (
     (("--json", "json"), "Print JSON."),
-    (("--nl", "nl"), "Print JSON, one object a line."),
+    (("--nl", "nl"), "Print JSON, one object per line."),
     (("--csv", "csv"), "Print CSV."),
     (("-t", "--table", "table"), "Print a plain table of all columns."),
-    (("--no-headers", "no_headers"), "Leave the names of the columns out of --csv and -t."),
+    (("--no-headers", "no_headers"), "Omit the column names of --csv and -t."),
 )
 
-# A flag of the command line is stronger than one that is set for all runs.
+# Sources of a flag, the strongest first.
 _STRONGEST_FIRST = (
     ParameterSource.COMMANDLINE,
     ParameterSource.ENVIRONMENT,
@@ -41,7 +41,7 @@ _STRONGEST_FIRST = (
 
 @dataclass(frozen=True)
 class Output:
-    """What was asked for; without a format the command prints what is made for people."""
+    """Chosen format; without one the command prints text for people."""
 
     format: Format | None = None
     has_headers: bool = True
@@ -72,11 +72,11 @@ def print_rows(
     human: Callable[[], None] | None = None,
     columns: Sequence[str] | None = None,
 ) -> None:
-    """Print rows as asked for; if nothing is, call `human`, or without it print a table.
+    """Print rows in the chosen format; without one call `human`, or else print a table.
 
     Values are str, int, float, Decimal, bool, None, date, datetime, or lists and dicts of them,
     which CSV and the table show as JSON. A number that is not finite is unknown: null in JSON.
-    `columns` are those of CSV and the table if there may be no row to tell them, in their order.
+    `columns` are those of CSV and the table, in order, for when there may be no row.
     """
     if output.format is None and human is not None:
         human()
@@ -96,9 +96,9 @@ def print_rows(
 def print_as_they_come(
     rows: Iterable[Row], output: Output, *, human: Callable[[Row], None], columns: Sequence[str]
 ) -> None:
-    """As print_rows, each row at once; `columns` are those of all rows. A table is one at the end.
+    """Print each row as it arrives; `columns` are those of all rows. A table waits for the end.
 
-    What was printed before `rows` raised something is complete.
+    If `rows` raises an error, the output so far is still valid JSON or CSV.
     """
     match output.format:
         case None:
@@ -151,12 +151,12 @@ def _is_typed(ctx: click.Context, name: str) -> bool:
 
 
 def _names(rows: Sequence[Row], columns: Sequence[str] | None) -> list[str]:
-    """What a row has beside `columns` comes after them: no value is left out."""
+    """Names of all columns: `columns` first, then any others that a row has."""
     return list(dict.fromkeys([*(columns or ()), *(name for row in rows for name in row)]))
 
 
 def _as_csv(names: Sequence[str], rows: Sequence[Row], has_headers: bool) -> str:
-    """RFC 4180 with the line ends of Unix."""
+    """CSV as in RFC 4180, but with line ends of Unix."""
     clean = printable if sys.stdout.isatty() else str
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -180,7 +180,7 @@ def _is_numeric(values: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """What JSON has types for. Instants are ISO 8601 in UTC, wherever they come from."""
+    """Convert to types that JSON has. Instants become ISO 8601 in UTC."""
     match value:
         case None | bool() | int() | str():
             return value
@@ -200,7 +200,7 @@ def plain(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """As in JSON, but every digit of a Decimal, nothing for null, and strings as they are."""
+    """Text as in JSON, but with every digit of a Decimal, empty for null, strings unquoted."""
     if isinstance(value, Decimal) and value.is_finite():
         return f"{value:f}"
     simple = plain(value)
@@ -210,12 +210,12 @@ def _text(value: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    """For people: floats to ten digits, and nothing that steers a terminal."""
+    """Text for people: floats to ten digits, no control characters."""
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.10g}"
     return printable(_text(value))
 
 
 def _write(text: str, encoding: str = "utf-8") -> None:
-    """In bytes: what is read by programs is UTF-8 everywhere, and no character is an error."""
+    """Write bytes: programs get UTF-8 everywhere, and no character is an error."""
     click.echo(text.encode(encoding, "replace"), nl=False)

@@ -1,4 +1,4 @@
-"""The one place that turns an error into a line on stderr, a hint and an exit code."""
+"""Errors as a line on stderr, a hint and an exit code; every command ends here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Interrupted(PyupcError):
 
 
 def exit_code_of(error: BaseException) -> int:
-    """Print the error, unless there is nothing to say, and return the exit code.
+    """Print the error, if it is one, and return the exit code.
 
     With PYUPC_DEBUG=1 the traceback is printed first.
     """
@@ -42,9 +42,9 @@ def exit_code_of(error: BaseException) -> int:
 
 
 def show(problem: PyupcError, cause: BaseException | None = None) -> None:
-    """`pyupc: message` and `hint: …`, each on one line, or one object that has both.
+    """Print `pyupc: message` and `hint: …` on one line each, or one JSON object with both.
 
-    The traceback of `cause` is shown with it.
+    `cause` adds its traceback.
     """
     message = " ".join(problem.message.split())
     hint = " ".join((problem.hint or "").split())
@@ -83,12 +83,12 @@ def _problem(error: BaseException) -> PyupcError:
         case _:
             return PyupcError(
                 f"internal error: {type(error).__name__}: {error}",
-                "run it again with PYUPC_DEBUG=1 and report what it prints",
+                "run it again with PYUPC_DEBUG=1 and report the output",
             )
 
 
 def _of_database(error: BaseException) -> PyupcError | None:
-    # What has not loaded it has no errors of it, as when a shell completes a word.
+    # Without the driver loaded, as when a shell completes a word, the error is not its own.
     if "psycopg" not in sys.modules:
         return None
     import psycopg
@@ -99,12 +99,12 @@ def _of_database(error: BaseException) -> PyupcError | None:
 
 
 def _is_help(error: click.UsageError) -> bool:
-    """A group without a subcommand: the exception, which older Clicks lack, is the help text."""
+    """True for a group without a subcommand: its error, which older Clicks lack, is the help."""
     return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def _discard_stdout() -> None:
-    """Whoever read our output has gone; without this Python complains about it at exit."""
+    """Redirect stdout to nowhere: its reader is gone, and Python would complain at exit."""
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

@@ -11,12 +11,12 @@ from pyupc.errors import UsageProblem
 
 
 def bounds(since: str, until: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """--since and --until with these texts about their defaults."""
+    """Add --since and --until, with these descriptions of their defaults."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for name, help in (
-            ("--until", f"Up to here, exclusive. Default: {until}."),
-            ("--since", f"From here on, UTC unless it has an offset. Default: {since}."),
+            ("--until", f"End of the span, exclusive. Default: {until}."),
+            ("--since", f"Start of the span, UTC unless it has an offset. Default: {since}."),
         ):
             command = click.option(name, callback=_instant, metavar="TIME", help=help)(command)
         return command
@@ -26,11 +26,11 @@ def bounds(since: str, until: str) -> Callable[[Callable[..., None]], Callable[.
 
 def refuse_reversed(since: datetime | None, until: datetime | None) -> None:
     if since is not None and until is not None and since >= until:
-        raise UsageProblem("--since is not before --until", "exchange the two")
+        raise UsageProblem("--since is not before --until", "swap the two")
 
 
 def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
-    """ISO 8601, UTC without an offset; not before 1970, not in the future."""
+    """Parse ISO 8601, UTC without an offset; refuse times before 1970 or in the future."""
     if value is None:
         return None
     try:

@@ -24,8 +24,8 @@ def command() -> None:
 def upgrade() -> None:
     """Bring tables, functions and views to this version of pyupc.
 
-    One transaction: everything or nothing. Objects of your own are never dropped; those that
-    stand in the way are named. Nothing happens if nothing has changed.
+    Runs in one transaction: all or nothing. Objects of your own are never dropped; if one is in the
+    way, the upgrade stops and names it. An up-to-date database is left alone.
     """
     from pyupc.database import migrate
     from pyupc.database.connect import resolve_dsn
@@ -63,7 +63,7 @@ def downgrade(revision: str, yes: bool) -> None:
 @command.command(epilog=examples("pyupc db current", "pyupc db current --json"))
 @json_output
 def current(as_json: bool) -> None:
-    """Print the revision of the database, and whether this pyupc can work with it."""
+    """Print the revision of the database, and if this pyupc can work with it."""
     from pyupc.database import schema
     from pyupc.database.connect import connect
     from pyupc.errors import SchemaOutOfDate
@@ -85,7 +85,7 @@ def current(as_json: bool) -> None:
 
 @command.command(epilog=examples("pyupc db uri", 'psql "$(pyupc db uri)"'))
 def uri() -> None:
-    """Print the database's connection string; the embedded server is started if need be."""
+    """Print the connection string; starts the embedded server if needed."""
     click.echo(_uri())
 
 
@@ -95,12 +95,12 @@ def uri() -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(arguments: tuple[str, ...]) -> None:
-    """Open psql on the database; ARGUMENTS are psql's own."""
+    """Open psql on the database; ARGUMENTS are passed to psql."""
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
     program = _psql()
     parameters = conninfo_to_dict(_uri())
-    # Every user of the machine can read the arguments of a process, not its environment.
+    # All users of the machine can read the arguments of a process, not its environment.
     password = parameters.pop("password", None)
     secret = {} if password is None else {"PGPASSWORD": str(password)}
     os.execve(
@@ -124,7 +124,7 @@ def stop() -> None:
     from pyupc import embedded
 
     _refuse_foreign_server()
-    click.echo("stopped" if embedded.stop() else "nothing ran")
+    click.echo("stopped" if embedded.stop() else "the embedded server was not running")
 
 
 command.add_command(prune)
@@ -141,20 +141,20 @@ def _uri() -> str:
 
 
 def _psql() -> str:
-    """The psql of the user's PATH, else the wheel's."""
+    """Path of the psql in PATH, else of the wheel's."""
     found = shutil.which("psql")
     if found is None:
         from pyupc import embedded
 
         found = shutil.which(embedded.program("psql"))
     if found is None:
-        raise PyupcError("there is no psql", "install PostgreSQL's client or pyupc[embedded]")
+        raise PyupcError("psql not found", "install PostgreSQL's client or pyupc[embedded]")
     return found
 
 
 def _refuse_foreign_server() -> None:
     if os.environ.get("PYUPC_DSN", "").strip():
         raise PyupcError(
-            "the dsn that is set names a server that pyupc does not start or stop",
-            "see where: pyupc config show dsn",
+            "a dsn is set, and pyupc starts and stops only the embedded server",
+            "see where it is set: pyupc config show dsn",
         )

@@ -1,4 +1,4 @@
-"""`pyupc db prune`."""
+"""`pyupc db prune`: delete expired rows."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     default=5000,
     show_default=True,
     metavar="N",
-    help="How many rows at most of a symbol and table are deleted at a time.",
+    help="Rows deleted at a time, at most, per symbol and table.",
 )
 @output_options
 def prune(batch: int, output: Output) -> None:
-    """Delete prices, ticks and announcements that are older than they are kept.
+    """Delete expired prices, ticks and announcements.
 
-    A running `pyupc tick` does this by itself, a batch a minute; here it is done until nothing is
-    left. The rules keep_prices (30 days) and keep_ticks (90 days, announcements too) say how long;
-    'infinity' keeps all: pyupc config set keep_ticks '1 year'.
+    A running `pyupc tick` deletes a batch a minute; this command deletes all of them. The rules
+    keep_prices (30 days) and keep_ticks (90 days, announcements too) set the age; 'infinity' keeps
+    everything: pyupc config set keep_ticks '1 year'.
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
@@ -38,8 +38,8 @@ def prune(batch: int, output: Output) -> None:
 
     with connect(application_name="pyupc db prune") as conn:
         schema.check(conn)
-        with working("deleting what is older than it is kept") as tell:
-            deleted = delete_old(conn, batch, lambda done: tell(_sentence(done)))
+        with working("deleting expired rows") as show_progress:
+            deleted = delete_old(conn, batch, lambda done: show_progress(_sentence(done)))
     if output.is_json:
         import json
 

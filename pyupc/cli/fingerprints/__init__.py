@@ -13,7 +13,7 @@ from pyupc.cli.fingerprints.validate import validate
 
 @click.group(epilog=examples("pyupc fingerprints build", "pyupc fingerprints list --symbol BTC"))
 def command() -> None:
-    """Build, list, show and move the fingerprints: how far prices moved from where they were."""
+    """Build, list, show and move fingerprints: how far prices moved, and how often."""
 
 
 for each in (import_, export, validate, use, build, list_, show):

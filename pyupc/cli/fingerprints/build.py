@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     )
 )
 @symbols
-@click.option("--rebuild", is_flag=True, help="Forget all counts and count the whole history.")
+@click.option("--rebuild", is_flag=True, help="Discard all counts and count the whole history.")
 @output_options
 def build(symbols: tuple[str, ...], rebuild: bool, output: Output) -> None:
-    """Count what is new or corrected in the candles and publish the fingerprints.
+    """Count new or corrected candles, and publish the fingerprints.
 
-    Two connections count half a year at a time and commit it. A build that was interrupted is
-    taken up where it was. Readers see the old fingerprints until the new ones are complete.
+    Two connections count, and commit every half year. An interrupted build goes on where it
+    stopped. Readers see the old fingerprints until the new ones are complete.
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect, resolve_dsn
@@ -43,7 +43,7 @@ def build(symbols: tuple[str, ...], rebuild: bool, output: Output) -> None:
         with build_progress() as progress:
             done = build_fingerprints(dsn, symbols, progress, is_reset=rebuild)
     except KeyboardInterrupt:
-        click.echo("what was counted is kept: the next build goes on from there", err=True)
+        click.echo("counts so far are stored; the next build goes on from there", err=True)
         raise
     document = asdict(done)
     if output.is_json:

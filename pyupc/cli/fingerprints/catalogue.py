@@ -35,9 +35,9 @@ _SHOWN_STANDARDISED = ("0_000", "0_150", "0_525", "1_050", "1_500", "2_025", "3_
 @symbols
 @output_options
 def list_(symbols: tuple[str, ...], output: Output) -> None:
-    """List the fingerprints, with what stands behind them, and the state of the builds.
+    """List fingerprints with their sample sizes, and the state of the builds.
 
-    --nl, --csv and -t have a row a fingerprint, without the builds.
+    --nl, --csv and -t print one row per fingerprint, without the builds.
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
@@ -87,15 +87,15 @@ def _print_list(found: Sequence[Row], states: Sequence[Row]) -> None:
     )
 )
 @click.argument("name")
-@click.option("--ttc", type=click.IntRange(1, 60), metavar="MINUTES", help="One row only.")
+@click.option("--ttc", type=click.IntRange(1, 60), metavar="MINUTES", help="Show only this row.")
 @output_options
 def show(name: str, ttc: int | None, output: Output) -> None:
-    """Show a fingerprint: the chance in percent of a move of at least +θ % and -θ %.
+    """Show a fingerprint: probabilities of moves of at least +θ % and -θ %, in percent.
 
-    One of standardised moves, as btc_volatility_momentum_007, tells the chance of moves of so many
-    standard deviations of their forecast.
+    For fingerprints of standardised moves (btc_volatility_momentum_007) the thresholds are in
+    standard deviations of the forecast.
 
-    A terminal has room for some of the 60 thresholds; --json, --nl, --csv and -t print them all.
+    Only some of the 60 thresholds fit on a terminal; --json, --nl, --csv and -t print all of them.
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
@@ -127,7 +127,7 @@ def _state(state: Row) -> str:
     if state["is_complete"]:
         words = f"complete since {_minute(state['completed_at'])}"
     elif state["started_at"] is not None:
-        words = f"begun {_minute(state['started_at'])}, not complete"
+        words = f"started {_minute(state['started_at'])}, not complete"
     else:
         words = "never built"
     return (
@@ -145,7 +145,7 @@ def _minute(at: datetime | None) -> str:
 
 
 def _plain(value: object) -> float | str:
-    """What JSON has no type for."""
+    """Convert values that JSON has no type for."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, datetime):

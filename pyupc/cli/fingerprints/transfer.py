@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyupc.cli.common.fingerprint_source import FOLDER, connected, read, say, source
+from pyupc.cli.common.fingerprint_source import FOLDER, connected, print_problems, read, source
 from pyupc.cli.common.options import examples, json_output, one_symbol, symbols
 from pyupc.errors import PyupcError, UsageProblem
 from pyupc.runtime.printable import printable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     ),
 )
 @source
-@click.option("--strict", is_flag=True, help="Refuse what is only warned of.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @json_output
 def import_(
     folder: Path | None,
@@ -39,15 +39,14 @@ def import_(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Bring the predecessor's fingerprints in: all of a folder or, if anything is wrong, none.
+    """Import the predecessor's fingerprints: all of a folder, or none.
 
-    A file is a table of percentages: a row a minute to the close (7m TTC), two columns a
-    threshold (>= +0.05%, <= -0.05%), in any order; one file a momentum bucket, and the baseline.
-    Every digit is kept, so that export gives the same bytes back. An imported set replaces the
-    one imported before; importing the same one again changes nothing.
+    A file is a table of percentages: one row per minute to the close (7m TTC), two columns per
+    threshold (>= +0.05%, <= -0.05%), in any order. There is one file per momentum bucket, and the
+    baseline. Every digit is stored, so that export writes the same bytes. An imported set replaces
+    the one before; importing the same set again changes nothing.
 
-    Fingerprints built from candles stay beside it, and go on answering until
-    "pyupc fingerprints use imported".
+    Fingerprints built from candles stay, and remain in use until "pyupc fingerprints use imported".
     """
     from pyupc.fingerprints.transfer import store
     from pyupc.fingerprints.transfer.fingerprint import Refused
@@ -55,9 +54,9 @@ def import_(
     began = time.monotonic()
     with connected() as conn:
         found = read(folder, symbol, from_dsn, schema)
-        say(found.warnings, mark="warning: ")
+        print_problems(found.warnings, mark="warning: ")
         if strict and found.warnings:
-            raise Refused(found.warnings, "mend the source, or import it without --strict")
+            raise Refused(found.warnings, "fix the source, or import it without --strict")
         with working("storing and publishing"):
             done = store.import_set(conn, found)
     if as_json:
@@ -76,14 +75,14 @@ def import_(
         return
     click.echo(
         f"{found.symbol}: {len(found.fingerprints)} fingerprints of {found.minutes} minutes and"
-        f" {len(found.thresholds)} thresholds, {found.cells:,} cells, {_became(done)};"
+        f" {len(found.thresholds)} thresholds, {found.cells:,} cells, {_outcome(done)};"
         f" {time.monotonic() - began:.1f} s"
     )
     if done.in_use == "imported":
-        click.echo("compute_strikes answers from them")
+        click.echo("they are in use")
     else:
         click.echo(
-            "those built from candles go on answering, until:"
+            "those built from candles stay in use; to use the imported ones:"
             f" pyupc fingerprints use imported --symbol {found.symbol}"
         )
 
@@ -95,21 +94,21 @@ def import_(
     )
 )
 @click.argument("folder", metavar="DIR", type=FOLDER)
-@one_symbol("BTC, ETH, …; may be left out if only one has imported fingerprints.")
+@one_symbol("BTC, ETH, … Optional if only one has imported fingerprints.")
 @click.option(
     "--origin",
     type=click.Choice(["imported", "built"]),
-    help="Which set. Default: the imported one if there is one.",
+    help="Set to export. Default: imported if there is one, else built.",
 )
-@click.option("--force", is_flag=True, help="Replace files that hold something else.")
+@click.option("--force", is_flag=True, help="Replace files with other contents.")
 @json_output
 def export(
     folder: Path, symbol: str | None, origin: str | None, force: bool, as_json: bool
 ) -> None:
-    """Write fingerprints as the predecessor's CSV files: all of them or, on any error, none.
+    """Export fingerprints as the predecessor's CSV files: all of them, or none.
 
-    Imported ones come out as they came in, byte for byte; those built from candles are rounded to
-    two decimals. A file that is there already with the same contents stays as it is.
+    Imported ones are written byte for byte as they were read; those built from candles are rounded
+    to two decimals. Existing files with the same contents are left alone.
     """
     from pyupc.fingerprints.transfer import store
     from pyupc.fingerprints.transfer.folder import write_folder
@@ -121,7 +120,7 @@ def export(
         if chosen not in there:
             raise PyupcError(
                 f"{symbol} has no {origin + ' ' if origin else ''}fingerprints",
-                'see "pyupc fingerprints list"',
+                "list them: pyupc fingerprints list",
             )
         read = store.imported_set if chosen == "imported" else store.built_set
         fingerprints = read(conn, symbol)
@@ -141,7 +140,7 @@ def export(
     click.echo(
         f"{symbol}: {len(fingerprints)} {chosen} fingerprints in"
         f" {printable(click.format_filename(folder))}"
-        + (f", {same} of them there already" if same else "")
+        + (f", {same} of them unchanged" if same else "")
     )
 
 
@@ -154,10 +153,10 @@ def export(
 @symbols
 @json_output
 def use(origin: str, symbols: tuple[str, ...], as_json: bool) -> None:
-    """Choose which fingerprints compute_strikes answers from: those built, or those imported.
+    """Choose the fingerprints in use: those built, or those imported.
 
-    All buckets change at once, and the named views with them; a running tick answers from them
-    at its next second. Without --symbol it is done for every symbol that has such fingerprints.
+    All buckets and named views change at once; a running tick uses them from the next second on.
+    Without --symbol it applies to every symbol with such fingerprints.
     """
     from pyupc.fingerprints.transfer import store
 
@@ -166,7 +165,7 @@ def use(origin: str, symbols: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"origin": origin, "symbols": chosen}))
     else:
-        click.echo(f"{', '.join(chosen)}: compute_strikes answers from {origin} fingerprints")
+        click.echo(f"{', '.join(chosen)}: {origin} fingerprints are in use")
 
 
 def _only_imported(conn: Connection) -> str:
@@ -174,13 +173,13 @@ def _only_imported(conn: Connection) -> str:
         "SELECT i.symbol FROM upc_data.fingerprint_import AS i ORDER BY 1"
     ).fetchall()
     if len(rows) != 1:
-        raise UsageProblem("which symbol?", "add --symbol, for example --symbol BTC")
+        raise UsageProblem("no symbol given", "add --symbol, such as --symbol BTC")
     return str(rows[0][0])
 
 
-def _became(done: Any) -> str:
+def _outcome(done: Any) -> str:
     if not done.is_changed:
-        return "there already"
+        return "unchanged"
     if done.replaced:
-        return f"imported in place of the {done.replaced} imported before"
+        return f"imported, replacing {done.replaced}"
     return "imported"

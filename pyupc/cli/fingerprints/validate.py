@@ -1,4 +1,4 @@
-"""`pyupc fingerprints validate`: every cell of a source beside the database."""
+"""`pyupc fingerprints validate`: compare every cell of a source with the database."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     type=click.Choice(["imported", "built"]),
     default="imported",
     show_default=True,
-    help="What to compare with.",
+    help="Set to compare with.",
 )
 @output_options
 def validate(
@@ -48,19 +48,19 @@ def validate(
 ) -> None:
     """Compare every cell of the files with the curves that compute_strikes reads.
 
-    Exits with 1 if a number differs or is missing in the database. Those built from candles come
-    from other years than the predecessor's: --against built reports how far they are apart, and
-    exits with 0. Differences are in percentage points.
+    Exits with 1 if a number differs or is missing in the database. Fingerprints built from candles
+    cover other years than the predecessor's: --against built shows the differences, and exits with
+    0. Differences are in percentage points.
     """
     from pyupc.fingerprints.transfer import store
 
     with connected() as conn:
         found = read(folder, symbol, from_dsn, schema)
         with working("comparing"):
-            *each, total = store.validate_set(conn, found, against)
+            *comparisons, total = store.validate_set(conn, found, against)
         files = {fingerprint.bucket for fingerprint in found.fingerprints}
         others = [b for b in store.buckets(conn, found.symbol, against) if b not in files]
-    _print_comparison(found, against, each, total, others, output)
+    _print_comparison(found, against, comparisons, total, others, output)
     if against == "imported" and not total.is_equal:
         raise PyupcError(
             f"{total.differing:,} of {total.compared:,} cells differ,"
@@ -72,14 +72,14 @@ def validate(
 def _print_comparison(
     found: FingerprintSet,
     against: str,
-    each: list[Comparison],
+    comparisons: list[Comparison],
     total: Comparison,
     others: list[int],
     output: Output,
 ) -> None:
     from pyupc.fingerprints.transfer.names import stem
 
-    named = [(stem(found.symbol, row.bucket or 0), row) for row in each]
+    named = [(stem(found.symbol, row.bucket or 0), row) for row in comparisons]
     only_there = [stem(found.symbol, bucket) for bucket in others]
     rows = [{"fingerprint": name, **_numbers(row)} for name, row in named]
     if output.is_json:
@@ -92,11 +92,11 @@ def _print_comparison(
         }
         click.echo(json.dumps(document))
     else:
-        every = [*named, ("all", total)]
-        print_rows(rows, output, human=lambda: _print_every(every, only_there))
+        lines = [*named, ("all", total)]
+        print_rows(rows, output, human=lambda: _print_table(lines, only_there))
 
 
-def _print_every(every: list[tuple[str, Comparison]], only_there: list[str]) -> None:
+def _print_table(lines: list[tuple[str, Comparison]], only_there: list[str]) -> None:
     head = ("fingerprint", "compared", "differ", "missing", "largest", "mean")
     print_columns(
         head,
@@ -109,7 +109,7 @@ def _print_every(every: list[tuple[str, Comparison]], only_there: list[str]) -> 
                 _points(row.largest),
                 _points(row.mean),
             )
-            for name, row in every
+            for name, row in lines
         ],
         left=1,
     )

@@ -11,7 +11,7 @@ import psycopg
 from pyupc.cli.common.options import (
     Kinds,
     NegativeNumbers,
-    asked,
+    chosen_kinds,
     examples,
     legacy,
     method,
@@ -45,11 +45,13 @@ DEFAULT_SYMBOL = "BTC"
 @click.argument("momentum", type=float, required=False)
 @symbols
 @click.option(
-    "--ttc", type=int, metavar="SECONDS", help="To the close. Default: to the next full hour."
+    "--ttc", type=int, metavar="SECONDS", help="Time to the close. Default: to the next full hour."
 )
-@click.option("--step", type=float, metavar="USD", help="Between strikes. Default: the symbol's.")
 @click.option(
-    "--levels", type=int, default=10, show_default=True, help="Strikes below and above the nearest."
+    "--step", type=float, metavar="USD", help="Distance between strikes. Default: the symbol's."
+)
+@click.option(
+    "--levels", type=int, default=10, show_default=True, help="Strikes on each side of the nearest."
 )
 @method
 @model
@@ -73,16 +75,16 @@ def command(
 ) -> None:
     """Print the probability of every strike around PRICE, in percent.
 
-    MOMENTUM is in basis points; without it the baseline answers. Without PRICE it is the last
-    stored close of the symbol, with its momentum. Where the default model or settlement cannot
-    answer, momentum and the close stand in, and stderr says so. prob_low and prob_high are the 95 %
-    interval of prob_above for as many independent minutes as stand behind it. The model volatility
-    forecasts as of the newest stored candle.
+    MOMENTUM is in basis points; without it the baseline is used. PRICE and momentum default to
+    those of the symbol's last stored close. If the default model or settlement has no answer, model
+    momentum or settlement close is used, and stderr reports it. prob_low and prob_high are the 95 %
+    interval of prob_above, for the number of independent minutes in the sample. The model
+    volatility forecasts from the newest stored candle.
     """
     if price is not None and len(symbols) > 1:
-        raise UsageProblem("a price belongs to one symbol", "name one --symbol, or no price")
+        raise UsageProblem("a price is of one symbol", "give one --symbol, or no price")
 
-    kinds = asked(legacy, Kinds(model, method, settlement))
+    kinds = chosen_kinds(legacy, Kinds(model, method, settlement))
 
     from pyupc.database import schema
     from pyupc.database.connect import connect
@@ -97,7 +99,7 @@ def command(
         answers = [(basis, _answer(conn, basis, options, all_models)) for basis in bases]
 
     for basis in bases:
-        _tell(basis)
+        _print_basis(basis)
     rows = [{**basis.document(), **row} for basis, found in answers for row in found]
     if output.is_json:
         click.echo(json.dumps(rows, indent=1))
@@ -119,11 +121,12 @@ def _answer(
 
     found = models.side_by_side(ask) if all_models else ask(options["model"])
     for stand_in in {*stand_ins} - {None}:
-        click.echo(f"{basis.symbol}: {stand_in}, which cannot be told right now", err=True)
+        click.echo(f"{basis.symbol}: {stand_in}, which has no answer right now", err=True)
     return found
 
 
-def _tell(basis: Basis) -> None:
+def _print_basis(basis: Basis) -> None:
+    """Print a stored price, with its time and momentum, to stderr."""
     if basis.priced_at is not None:
         momentum = "unknown" if basis.momentum is None else f"{basis.momentum:.2f} bp"
         instant = f"{basis.priced_at:%Y-%m-%d %H:%M:%SZ}"

@@ -32,9 +32,9 @@ COLUMNS = (
     "deviation",
 )
 
-WITHOUT_CANDLES_HINT = "name a price, or load candles first: pyupc candles load FILE --symbol {}"
+WITHOUT_CANDLES_HINT = "give a price, or load candles: pyupc candles load FILE --symbol {}"
 
-# At the end of time a replay shows the last close, and says since when it is known.
+# A replay at the end of time shows the last close, and when it was made.
 _LAST_CLOSE = """
     SELECT p.price, p.priced_at, m.momentum
     FROM upc.replay_price(symbol => %(symbol)s::text, at => 'infinity') AS p
@@ -67,7 +67,7 @@ _STRIKES = """
 
 @dataclass(frozen=True)
 class Basis:
-    """What the strikes are computed from; `priced_at` is None if the price was given."""
+    """Price and momentum of a symbol; `priced_at` is None if the price was given."""
 
     symbol: str
     price: float
@@ -75,20 +75,23 @@ class Basis:
     priced_at: datetime | None = None
 
     def document(self) -> Row:
-        """What a row must say that the caller has not: nothing if the price was given."""
+        """Columns that go before each row: none if the price was given."""
         if self.priced_at is None:
             return {}
         return {**vars(self), "priced_at": self.priced_at.isoformat()}
 
 
 def last_closes(conn: psycopg.Connection[Any], symbols: tuple[str, ...]) -> list[Basis]:
-    """Of the symbols named all must have candles; of all that are registered, one must."""
+    """Last close of each symbol; of all registered symbols if none is named.
+
+    PyupcError if a named symbol has no candle, or no registered one has any.
+    """
     names = symbols or _registered(conn)
     bases = [basis for name in names if (basis := _last_close(conn, name)) is not None]
     missing = [name for name in names if name not in {basis.symbol for basis in bases}]
     if missing and (symbols or not bases):
         raise PyupcError(
-            f"there is no candle of {', '.join(missing)}", WITHOUT_CANDLES_HINT.format(missing[0])
+            f"no candle of {', '.join(missing)}", WITHOUT_CANDLES_HINT.format(missing[0])
         )
     for name in missing:
         click.echo(f"{name}: no candle", err=True)
@@ -113,7 +116,7 @@ def _last_close(conn: psycopg.Connection[Any], symbol: str) -> Basis | None:
 def strikes(
     conn: psycopg.Connection[Any], basis: Basis, options: Row
 ) -> tuple[list[Row], str | None]:
-    """The rows, and what stands in for a default that cannot be answered."""
+    """Rows of compute_strikes, and the replacement for a default that has no answer."""
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(_STRIKES, {**vars(basis), **options}).fetchall()
     stand_ins = {row.pop("stand_in") for row in rows}

@@ -1,4 +1,4 @@
-"""All models side by side: the probability of every strike, a column a model."""
+"""All models side by side: the probability of every strike, one column per model."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ COMMON = ("strike", "buffer", "move_percent", "direction")
 PROBABILITIES = {model: f"prob_{model}" for model in MODELS}
 COLUMNS = (*COMMON, *PROBABILITIES.values())
 
-# No forecast of the volatility: one model's problem, and not the question's.
+# No volatility forecast: only that model's column stays empty.
 _NO_FORECAST = "UP020"
 
 
 def side_by_side(ask: Callable[[str], list[Row]]) -> list[Row]:
-    """The rows of every model as one, its prob_above in a column named after it.
+    """Join the rows of all models, with a column of prob_above for each.
 
-    `ask` takes a model and returns its rows. Where the volatility cannot be forecast its column is
-    None, and why is said on stderr.
+    `ask` takes a model and returns its rows. Without a volatility forecast that model's column is
+    None, and stderr reports the reason.
     """
     found: dict[str, list[Row]] = {}
     for model in MODELS:

@@ -1,4 +1,4 @@
-"""Strikes for people: a table, in colour on a terminal."""
+"""Table of strikes, in colour on a terminal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _NAMES = (
     "sample_size",
 )
 
-# What fits from a width of the terminal on; all that differs between rows, or the essence of it.
+# Columns that fit, by the least width of the terminal.
 _COLUMNS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (124, _NAMES),
     (74, ("strike", "move_percent", "prob_within", "prob_above", "prob_low", "prob_high")),

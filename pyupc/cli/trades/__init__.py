@@ -1,4 +1,4 @@
-"""`pyupc trades`: what was bought, to be watched over."""
+"""`pyupc trades`: record trades, so that ticks watch them."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def _fee_options(command: _Command) -> _Command:
         "--maker",
         "is_maker",
         is_flag=True,
-        help="The order rested in the book. Where the series has no maker fees: --fee 0.",
+        help="The order rested in the book. For a series without maker fees: --fee 0.",
     )
     charged = click.option(
         "--fee",
         callback=fee,
         metavar="USD",
-        help="What was charged for all contracts: 0.09, or 9c. Default: computed.",
+        help="Fee for all contracts: 0.09, or 9c. Default: computed.",
     )
     return charged(maker(command))
 
 
 @click.group(epilog=examples("pyupc trades list", "pyupc trades open --help"))
 def command() -> None:
-    """Record trades that were made, so that every tick watches over them.
+    """Record trades that were made, so that every tick watches them.
 
-    pyupc places no orders: it tells when to sell, and what became of a trade.
+    pyupc places no orders: it announces when to sell, and the result of each trade.
     """
 
 
@@ -62,18 +62,18 @@ def command() -> None:
     "--side",
     required=True,
     type=click.Choice(["yes", "no"], case_sensitive=False),
-    help="What was bought.",
+    help="Side that was bought.",
 )
 @click.option(
     "--price",
     required=True,
     callback=price,
     metavar="USD",
-    help="What one contract cost: 0.85, or 85c.",
+    help="Price per contract: 0.85, or 85c.",
 )
-@click.option("--count", required=True, callback=count, metavar="N", help="How many contracts.")
+@click.option("--count", required=True, callback=count, metavar="N", help="Number of contracts.")
 @_fee_options
-@one_symbol("Whose market it is; may be left out.")
+@one_symbol("Symbol of the market. Optional.")
 @json_output
 def open_(
     ticker: str,
@@ -85,9 +85,9 @@ def open_(
     symbol: str | None,
     as_json: bool,
 ) -> None:
-    """Record a trade that was made, and print its number, its cost and the fee.
+    """Record a trade that was made, and print its number, cost and fee.
 
-    The market has to be stored, as `pyupc feed` and `pyupc market load` do, and not be closed.
+    The market has to be stored, by `pyupc feed` or `pyupc market load`, and open.
     """
     from pyupc.tick.trades import open_trade
 
@@ -112,10 +112,10 @@ def open_(
     "--price",
     callback=price,
     metavar="USD",
-    help="What one contract brought: 0.91, or 91c. Default: the best bid.",
+    help="Price per contract: 0.91, or 91c. Default: the best bid.",
 )
 @click.option(
-    "--count", callback=count, metavar="N", help="How many contracts. Default: all that are held."
+    "--count", callback=count, metavar="N", help="Number of contracts. Default: all that are held."
 )
 @_fee_options
 @json_output
@@ -127,11 +127,11 @@ def close(
     is_maker: bool,
     as_json: bool,
 ) -> None:
-    """Record that a trade or a part of it was sold, and print what it brought.
+    """Record that all or part of a trade was sold, and print the proceeds.
 
-    What is not sold goes on being watched over. Without a price it is the best bid, one dollar less
-    the ask of the other side; where nobody bids, or the quotes are older than a minute, the price
-    has to be said.
+    Contracts that are not sold stay watched. The price defaults to the best bid: one dollar minus
+    the ask of the other side. Without a bid, or if the quotes are older than a minute, --price is
+    required.
     """
     from pyupc.tick.trades import close_trade
 
@@ -150,15 +150,14 @@ def close(
     ),
 )
 @symbols
-@click.option("--all", "has_ended", is_flag=True, help="Also those that were sold or settled.")
+@click.option("--all", "has_ended", is_flag=True, help="Include trades sold or settled.")
 @output_options
 def list_(symbols: tuple[str, ...], has_ended: bool, output: Output) -> None:
-    """Show the trades that are held, and what they are worth now.
+    """Show the trades that are held, and their value now.
 
-    Prices and profits are in USD, profits after the fees of buying and selling; the probability is
-    in percent, of the side that was bought, as ticks show it by default, and the buffer how far
-    the price is on that side of the strike. With --all, trades that have ended show what they
-    brought.
+    Prices and profits are in USD; profits are after the fees of buying and selling. The probability
+    is that of the side bought, in percent, as in ticks by default. The buffer is how far the price
+    is on that side of the strike. With --all, ended trades show their profit.
     """
     from pyupc.tick.trades import trade_list
 
@@ -169,7 +168,7 @@ def list_(symbols: tuple[str, ...], has_ended: bool, output: Output) -> None:
         if rows:
             print_trades(rows)
         else:
-            click.echo("no trade" if has_ended else "no trade is held", err=True)
+            click.echo("no trades" if has_ended else "no trades are held", err=True)
 
     print_rows(rows, output, human=human, columns=columns)
 
@@ -182,9 +181,9 @@ def list_(symbols: tuple[str, ...], has_ended: bool, output: Output) -> None:
 @click.argument("trade_id", callback=trade_id, metavar="[ID]", required=False)
 @output_options
 def fills_(trade_id: int | None, output: Output) -> None:
-    """Show what was bought, sold and settled, of one trade or of all, with the fees.
+    """Show purchases, sales and settlements with their fees, of one trade or all.
 
-    Prices are of one contract, amounts and fees of all of a fill, in USD.
+    Prices are per contract, amounts and fees per fill, in USD.
     """
     from pyupc.tick.trades import fills
 
@@ -195,7 +194,7 @@ def fills_(trade_id: int | None, output: Output) -> None:
         if rows:
             print_fills(rows)
         else:
-            click.echo("no fill", err=True)
+            click.echo("no fills", err=True)
 
     print_rows(rows, output, human=human, columns=columns)
 

@@ -1,4 +1,4 @@
-"""Prices, counts and numbers of trades, as people type them: exact, or refused."""
+"""Prices, counts, fees and numbers of trades as typed: parsed exactly, or refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from pyupc.errors import UsageProblem
 
-# Twelve digits each way are more than any price or count has.
+# No price or count needs more than twelve digits on either side of the point.
 _DECIMAL = re.compile(r"[+-]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
 _CENTS = re.compile(r"(\d{1,2}(?:\.\d{0,10})?) ?[c¢]", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
@@ -19,35 +19,35 @@ Parameter = click.Parameter
 
 
 def price(ctx: click.Context, parameter: Parameter, text: str | None) -> Decimal | None:
-    """USD per contract: 0.85, or cents that say so. What is out of range the database refuses."""
+    """Parse USD per contract: 0.85, or 85c. The database checks the range."""
     if text is None or _DECIMAL.fullmatch(text.strip()):
         return None if text is None else Decimal(text.strip())
     cents = _CENTS.fullmatch(text.strip())
-    # Less than a cent is more likely dollars with a letter too many.
+    # Less than a cent is more likely dollars with a stray letter.
     if cents and Decimal(cents[1]) >= 1:
         return Decimal(cents[1]).scaleb(-2)
-    raise UsageProblem(f"this is no price: {text!r}", "write 85 cents as 0.85 or as 85c")
+    raise UsageProblem(f"invalid price: {text!r}", "write 85 cents as 0.85 or 85c")
 
 
 def count(ctx: click.Context, parameter: Parameter, text: str | None) -> Decimal | None:
-    """Contracts, which may have fractions."""
+    """Parse a number of contracts, which may have a fraction."""
     if text is None or _DECIMAL.fullmatch(text.strip()):
         return None if text is None else Decimal(text.strip())
-    raise UsageProblem(f"this is no number of contracts: {text!r}", "write it as 10, or as 2.5")
+    raise UsageProblem(f"invalid number of contracts: {text!r}", "write it as 10 or 2.5")
 
 
 def fee(ctx: click.Context, parameter: Parameter, text: str | None) -> Decimal | None:
-    """USD, of all contracts of a fill."""
+    """Parse a fee in USD, for all contracts of a fill."""
     if text is None or _DECIMAL.fullmatch(text.strip()):
         return None if text is None else Decimal(text.strip())
     cents = _CENTS.fullmatch(text.strip())
     if cents:
         return Decimal(cents[1]).scaleb(-2)
-    raise UsageProblem(f"this is no fee: {text!r}", "write 9 cents as 0.09 or as 9c")
+    raise UsageProblem(f"invalid fee: {text!r}", "write 9 cents as 0.09 or 9c")
 
 
 def trade_id(ctx: click.Context, parameter: Parameter, text: str | None) -> int | None:
-    """What `trades open` told."""
+    """Parse a trade's number, as `trades open` prints it."""
     if text is None or _WHOLE.fullmatch(text):
         return None if text is None else int(text)
-    raise UsageProblem(f"this is no number of a trade: {text!r}", "see: pyupc trades list --all")
+    raise UsageProblem(f"invalid trade number: {text!r}", "list them: pyupc trades list --all")

@@ -1,4 +1,4 @@
-"""Trades for people: a table, in colour on a terminal."""
+"""Tables of trades and fills, in colour on a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def dollars(amount: Decimal | None) -> str:
-    """At least two decimals, and all that there are."""
+    """Amount with all its decimals, at least two."""
     return "-" if amount is None else _exact(amount, 2)
 
 
@@ -25,7 +25,7 @@ def contracts(position: Decimal) -> str:
 
 
 def _exact(number: Decimal, decimals: int) -> str:
-    """As text: arithmetic would round what has more figures than its context."""
+    """Format as text: arithmetic would round numbers longer than its context."""
     whole, _, fraction = f"{number:,f}".partition(".")
     fraction = fraction.rstrip("0").ljust(decimals, "0")
     return f"{whole}.{fraction}" if fraction else whole
@@ -43,7 +43,7 @@ def _text(value: Any) -> str:
     return "-" if value is None else printable(str(value))
 
 
-# Heading, column of trade_list, and how it is written.
+# Heading: column of trade_list, and the function that formats it.
 _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "id": ("trade_id", _text),
     "ticker": ("ticker", _text),
@@ -60,7 +60,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 _LEFT = ("id", "ticker", "side", "status", "stop")
 
-# What fits from a width of the terminal on.
+# Columns that fit, by the least width of the terminal.
 _FITTING: tuple[tuple[int, tuple[str, ...]], ...] = (
     (130, tuple(_COLUMNS)),
     (80, ("id", "ticker", "side", "status", "prob", "price", "profit")),
@@ -70,7 +70,7 @@ _FITTING: tuple[tuple[int, tuple[str, ...]], ...] = (
 _STYLES = {"stopped": "bold yellow", "closed": "dim", "settled": "dim"}
 
 
-# The same of the ledger.
+# The same for the ledger of fills.
 _FILLS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "id": ("trade_id", _text),
     "fill": ("fill", _text),
@@ -96,9 +96,9 @@ def print_trades(rows: Sequence[Row]) -> None:
 
 
 def _cells(row: Row, names: Sequence[str]) -> list[str]:
-    # What a market ended as says more than that it has ended.
-    told = {**row, "status": f"settled {row['result']}"} if row["status"] == "settled" else row
-    return [_COLUMNS[name][1](told[_COLUMNS[name][0]]) for name in names]
+    # Add the market's result to the status.
+    shown = {**row, "status": f"settled {row['result']}"} if row["status"] == "settled" else row
+    return [_COLUMNS[name][1](shown[_COLUMNS[name][0]]) for name in names]
 
 
 def _print_rich(rows: Sequence[Row]) -> None:
