@@ -183,7 +183,7 @@ def test_an_interrupt_deletes_what_is_not_complete(conn: Connection, fresh_db: s
         process.send_signal(signal.SIGINT)
         code, log = ended(process)
     assert code == 130
-    assert log == "what was not complete is deleted\npyupc: interrupted\n"
+    assert log == "unfinished backtests are deleted\npyupc: interrupted\n"
     assert rows(conn, sleeping) == []
     assert rows(conn, "SELECT backtest_id FROM upc_data.backtest") == complete
     assert count(conn, "upc_data.backtest_score") == scores

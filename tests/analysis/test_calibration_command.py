@@ -150,8 +150,7 @@ def test_nothing_yet(fresh_db: str) -> None:
     result = run(fresh_db)
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == (
-        "no contract of a live tick has closed with a known outcome yet;"
-        " 0 closes without a known outcome\n"
+        "no contract of a live tick has a known outcome yet; 0 closes without a known outcome\n"
     )
     with connect(fresh_db) as conn:
         for number in range(2):
@@ -160,7 +159,7 @@ def test_nothing_yet(fresh_db: str) -> None:
     with connect(fresh_db) as conn:
         put_candle(conn, STRIKE)
     assert run(fresh_db, "--edges").stderr == (
-        "no live tick with an ask has met its outcome yet; 1 close without a known outcome\n"
+        "no live tick with an ask has a known outcome yet; 1 close without a known outcome\n"
     )
     assert read(fresh_db, "--symbol", "ETH") == []
     [head] = output(fresh_db, "--symbol", "ETH", "--csv").splitlines()

@@ -172,7 +172,7 @@ def test_momentum_stands_in_for_the_default(blind: str) -> None:
     result = pyupc(blind, "strikes", *QUESTION, "--json")
     assert result.returncode == 0
     [line] = result.stderr.splitlines()
-    assert line.startswith("BTC: momentum answers for volatility")
+    assert line.startswith("BTC: no volatility forecast; using model momentum")
     assert json.loads(result.stdout) == computed(blind, model="momentum")
 
 
@@ -182,7 +182,7 @@ def test_the_close_stands_in_for_the_default(market: str) -> None:
     result = pyupc(market, *question)
     assert result.returncode == 0
     [line] = result.stderr.splitlines()
-    assert line.startswith("BTC: close answers for average")
+    assert line.startswith("BTC: last minute not in the price log; using settlement close")
     assert json.loads(result.stdout) == json.loads(
         pyupc(market, *question, "--settlement", "close").stdout
     )
