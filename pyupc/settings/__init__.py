@@ -1,1 +1,1 @@
-"""Settings: a file `config.toml`, overruled by variables PYUPC_*, overruled by flags."""
+"""Settings: config.toml, overridden by variables PYUPC_*, overridden by flags."""

@@ -1,4 +1,4 @@
-"""Every setting with its value and where that comes from."""
+"""Effective settings: each with its value and its source."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT = "default"
 OF_DATABASE = "default or the database's own"
 SETTING = "SET or ALTER DATABASE|ROLE … SET"
 
-# Names that are not settings: of the tests, and of whoever looks for a mistake in pyupc.
+# Variables that are not settings: for tests, and for debugging pyupc.
 _OTHER_VARIABLES = (location.VARIABLE, "PYUPC_DEBUG", "PYUPC_SHARED")
 _OTHER_PREFIX = "PYUPC_TEST_"
 
@@ -53,20 +53,20 @@ def all_settings(
     commands: Iterable[tuple[str, click.Command]],
     stored: Mapping[str, StoredRule] | None = None,
 ) -> Iterator[Setting]:
-    """Those of the program, the rules, and those of the commands in their order.
+    """List the general settings, the rules, and the settings of each command.
 
-    `stored` are the rules as the database has them; None where there is none to ask. Everything is
-    checked as it would be when it is used: click.UsageError, UsageProblem.
+    `stored` are the rules in the database; None without one. All values are checked as they are
+    when used: click.UsageError, UsageProblem.
     """
     yield from _general(root, sources)
     yield from _rules(sources, stored)
     for name, command in commands:
-        own = defaults(command, (name,), sources.file)
-        yield from _options(root, sources, command, (name,), own)
+        default_map = defaults(command, (name,), sources.file)
+        yield from _options(root, sources, command, (name,), default_map)
 
 
 def unknown_variables(environ: Mapping[str, str], settings: Iterable[Setting]) -> list[str]:
-    """Variables that look like pyupc's and are not."""
+    """Variables with pyupc's prefix that it does not know."""
     known = {*_OTHER_VARIABLES, *(setting.variable for setting in settings)}
     return sorted(
         name
@@ -126,7 +126,7 @@ def _options(
     for key, option in settings_of(command).items():
         if option.name is None or not option.expose_value:
             continue
-        # As if nothing had been typed.
+        # Parse without any arguments.
         if not option.required or option.name in default_map or set_variable(option):
             option.handle_parse_result(ctx, {}, [])
         yield _setting(
@@ -152,11 +152,11 @@ def _setting(name: str, value: Any, source: str, variable: str) -> Setting:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has types for."""
+    """Convert to types that JSON has."""
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     if isinstance(value, Enum) and value.name == "UNSET":
-        # Newer Clicks' word for nothing, for as long as a command is not run.
+        # Newer Clicks use this for no value.
         return None
     if value is None or isinstance(value, (bool, int, float, str)):
         return value

@@ -1,4 +1,4 @@
-"""Variables of this process, for the time of a command."""
+"""Environment variables that are set while a command runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Set them, and put back what was there.
+    """Set variables, and restore the previous ones at the end.
 
-    Every thread and every process that is started in the meantime finds the same settings there.
+    Threads and child processes started in between read the same settings from them.
     """
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

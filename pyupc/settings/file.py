@@ -1,4 +1,4 @@
-"""config.toml: found, read, and refused if it holds what nobody understands."""
+"""config.toml: finding, reading and checking it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLACE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """What the file says: general settings, rules as text for PostgreSQL, a table per command.
+    """Content of the file: general settings, rules as text for PostgreSQL, a table per command.
 
     The tables of commands are checked when their command is run: see `tables`. Without a file
     `path` is None and everything else empty.
@@ -35,7 +35,7 @@ class ConfigFile:
         return self.commands.get(command, {})
 
     def variables(self) -> dict[str, str]:
-        """What it says to all parts of the program, as the variables that would say the same."""
+        """Settings for all parts of the program, as variables with the same effect."""
         exported = {
             GENERAL[key].variable: exported_text(key, value)
             for key, value in self.general.items()
@@ -46,9 +46,9 @@ class ConfigFile:
 
 
 def load(named: str | None, environ: Mapping[str, str], commands: Collection[str]) -> ConfigFile:
-    """The file that is named, which must exist; else the user's own, if there is one.
+    """Read the named file, which must exist; else the user's own, if there is one.
 
-    An empty name is no file. UsageProblem says what is wrong with it, and where.
+    An empty name means no file. UsageProblem names the first mistake and its place.
     """
     path = find(named, environ)
     if path is None or (named is None and not os.path.lexists(path)):
@@ -57,15 +57,15 @@ def load(named: str | None, environ: Mapping[str, str], commands: Collection[str
 
 
 def find(named: str | None, environ: Mapping[str, str]) -> Path | None:
-    """Where to look; None for nowhere."""
+    """Path of the file, which may not exist; None for no file."""
     if named is None:
         return location.default_path(environ)
-    # Absolute, since processes that it is handed to may stand elsewhere.
+    # Absolute, since child processes may run in other folders.
     return Path(named).expanduser().absolute() if named.strip() else None
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    # Only where there is a file.
+    # Imported only if there is a file.
     import tomllib
 
     try:
@@ -94,14 +94,14 @@ def _checked(path: Path, content: dict[str, Any], commands: Collection[str]) -> 
     for key, value in content.items():
         if key not in known:
             raise UsageProblem(
-                f"{path}: there is no setting {key!r}",
-                suggestion(key, known, "see all of them: pyupc config show"),
+                f"{path}: unknown setting {key!r}",
+                suggestion(key, known, "list all settings: pyupc config show"),
             )
         if key in GENERAL:
             if not GENERAL[key].accepts(value):
                 raise UsageProblem(f"{path}: {key} is not {GENERAL[key].expected}")
         elif not isinstance(value, dict):
-            raise UsageProblem(f"{path}: {key} is not a table", f"begin it with a line [{key}]")
+            raise UsageProblem(f"{path}: {key} is not a table", f"start it with a line [{key}]")
     return ConfigFile(
         path,
         {key: value for key, value in content.items() if key in GENERAL},
@@ -115,7 +115,7 @@ def _rules(path: Path, table: Mapping[str, Any]) -> dict[str, str]:
     for name, value in table.items():
         if name not in RULES:
             raise UsageProblem(
-                f"{path}: there is no rule {name!r}",
+                f"{path}: unknown rule {name!r}",
                 suggestion(name, RULES, f"rules are {', '.join(RULES)}"),
             )
         rule = RULES[name]

@@ -1,4 +1,4 @@
-"""The settings that concern every command: the keys at the top of config.toml."""
+"""General settings, for every command: the keys at the top of config.toml."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LOG_FORMATS = ("text", "json")
 
 @dataclass(frozen=True)
 class General:
-    """A key that `accepts` a value of TOML and has the variable PYUPC_<KEY>.
+    """Key of config.toml with its variable, PYUPC_<KEY>; `accepts` checks a value of TOML.
 
-    The value of an exported one is handed to all parts of the program, and to the processes that
-    they start, through that variable; others are read by the options of that name only.
+    An exported one reaches all parts of the program, and their child processes, through its
+    variable; others are only read by the option of the same name.
     """
 
     key: str
@@ -54,5 +54,5 @@ GENERAL: Mapping[str, General] = {general.key: general for general in _ALL}
 
 
 def exported_text(key: str, value: str) -> str:
-    """What the variable is to hold. No shell has seen the tilde of a folder."""
+    """Value of the variable, with the tilde of a folder expanded."""
     return os.path.expanduser(value) if key == "home" else value

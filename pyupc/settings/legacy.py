@@ -1,6 +1,6 @@
-"""Model, method and settlement as the predecessor answered, which --legacy means.
+"""Model, method and settlement of the predecessor, for --legacy.
 
-Without it they are left to the database, which knows what settles a symbol.
+Without it the database chooses them, as it knows how a symbol is settled.
 """
 
 from __future__ import annotations

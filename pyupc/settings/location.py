@@ -1,4 +1,4 @@
-"""Where config.toml is."""
+"""Location of config.toml."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAME = Path("pyupc", "config.toml")
 
 
 def default_path(environ: Mapping[str, str]) -> Path | None:
-    """For root below /etc, for others in the platform's folder of the user's configuration.
+    """Path below /etc for root, for others in the platform's folder for configuration.
 
     None if the user has no home.
     """
@@ -26,5 +26,5 @@ def default_path(environ: Mapping[str, str]) -> Path | None:
     if sys.platform == "darwin":
         return home / "Library" / "Application Support" / _NAME
     folder = Path(environ.get("XDG_CONFIG_HOME", ""))
-    # The specification of that variable says that a relative path is to be ignored.
+    # The XDG specification ignores a relative path.
     return (folder if folder.is_absolute() else home / ".config") / _NAME

@@ -1,4 +1,4 @@
-"""Names that nobody knows, and the one that was probably meant."""
+"""Suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    # Only after a mistake: nothing else needs it.
+    # Imported only after a mistake.
     import difflib
 
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), None)
 
 
 def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
-    """A hint: the nearest name there is, else what the caller has to say."""
+    """Hint for an unknown name: the nearest known one, or else the caller's text."""
     found = nearest(name, known)
     return otherwise if found is None else f"the nearest name is {found}"

@@ -1,6 +1,6 @@
-"""The options of commands as settings: a key in the command's table, and a variable.
+"""Options of commands as settings: each has a key in the command's table, and a variable.
 
-Both are called as the flag is: --skip-bad of `pyupc candles load` is `skip_bad` in the table
+Both are named after the flag: --skip-bad of `pyupc candles load` is `skip_bad` in the table
 [candles.load], and PYUPC_CANDLES_LOAD_SKIP_BAD.
 """
 
@@ -19,9 +19,8 @@ from pyupc.settings.file import ConfigFile
 from pyupc.settings.names import suggestion
 from pyupc.settings.sources import Sources
 
-# What is asked for each time anew: help, consent, a single round, the file itself, which backtest,
-# and what a trade is: a price that somebody has forgotten to unset would be taken for what it
-# brought.
+# Options of a single call, which are no settings: help, consent, one round, the file itself, the
+# backtest, and those of a trade: a forgotten price in a variable would be recorded.
 _NO_SETTINGS = (
     *("help", "version", "yes", "force", "once", "config"),
     *("list", "show", "delete"),
@@ -33,7 +32,7 @@ Words = tuple[str, ...]
 
 
 def settings_of(command: click.Command) -> dict[str, click.Option]:
-    """The options that can be set, by their keys."""
+    """Options that can be set, by their keys."""
     return {key: each for key, each in _options(command).items() if key not in _NO_SETTINGS}
 
 
@@ -46,7 +45,7 @@ def _options(command: click.Command) -> dict[str, click.Option]:
 
 
 def commands_in(command: click.Command, words: Words) -> Iterator[tuple[Words, click.Command]]:
-    """The command and all below it."""
+    """List the command and all commands below it."""
     yield words, command
     if isinstance(command, click.Group):
         for name, child in command.commands.items():
@@ -54,7 +53,7 @@ def commands_in(command: click.Command, words: Words) -> Iterator[tuple[Words, c
 
 
 def name_variables(command: click.Command, words: Words) -> None:
-    """Give every option its variable, in front of those that it has been declared with."""
+    """Give every option its variable, in front of those it was declared with."""
     for each_words, each in commands_in(command, words):
         for key, option in settings_of(each).items():
             option.envvar = list(dict.fromkeys([variable(each_words, key), *variables_of(option)]))
@@ -71,7 +70,7 @@ def variables_of(option: click.Option) -> list[str]:
 
 
 def set_variable(option: click.Option) -> str | None:
-    """The variable that sets the option, as Click chooses it."""
+    """Name of the variable that sets the option, as Click chooses it."""
     return next((name for name in variables_of(option) if os.environ.get(name)), None)
 
 
@@ -84,7 +83,7 @@ def defaults(command: click.Command, words: Words, file: ConfigFile) -> dict[str
 
 
 def origin(ctx: click.Context | None, parameter: click.Parameter | None) -> str | None:
-    """The place that a value comes from which was not typed: a variable, or a line of the file."""
+    """Source of a value that is not from the command line: a variable, or a key of the file."""
     if ctx is None or not isinstance(parameter, click.Option) or parameter.name is None:
         return None
     source = ctx.get_parameter_source(parameter.name)
@@ -105,7 +104,7 @@ def words_of(ctx: click.Context) -> Words:
 
 
 def _key(option: click.Parameter) -> str:
-    """The longest of its flags."""
+    """Key of an option: its longest flag."""
     flag = max(option.opts, key=len).lstrip("-")
     return flag.replace("-", "_")
 
@@ -140,8 +139,8 @@ def _defaults(
                 found[option.name] = plain
         else:
             raise UsageProblem(
-                f"{where} there is no setting {key!r}",
-                "it is a flag of the command line only"
+                f"{where} unknown setting {key!r}",
+                "it can only be used as a flag"
                 if key in _options(command)
                 else _suggestion(key, [*options, *children]),
             )
@@ -156,20 +155,20 @@ def _suggestion(key: str, names: Sequence[str]) -> str:
 
 
 def _general(option: click.Option, file: ConfigFile) -> Any:
-    """What a general setting says, for an option that is declared with the variable of that."""
+    """Value of a general setting, for an option declared with its variable."""
     declared = variables_of(option)
     return next((v for k, v in file.general.items() if f"PYUPC_{k.upper()}" in declared), None)
 
 
 def _plain(option: click.Option, value: Any, where: str) -> Any:
-    """The value as the option would get it from a command line; None leaves its default."""
+    """Value as the option gets it from a command line; None leaves its default."""
     if option.multiple or option.nargs != 1:
         if isinstance(value, str):
-            # As a variable would hold them.
+            # Separated as in a variable.
             value = option.type.split_envvar_value(value)
         return [_one(option, one, where) for one in (value if _is_list(value) else [value])]
     if option.is_flag and not option.is_bool_flag:
-        # One of several flags for the same argument, which stands for its own value.
+        # A flag that stands for a value of its argument, as one of several.
         return option.flag_value if _one(option, value, where) else None
     return _one(option, value, where)
 
@@ -179,7 +178,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _one(option: click.Option, value: Any, where: str) -> Any:
-    """A value of the right type; whether it is in range and well-formed is Click's to say."""
+    """Check the type of a value; Click checks its range and form."""
     kinds, expected = _expected(option)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
@@ -189,7 +188,7 @@ def _one(option: click.Option, value: Any, where: str) -> Any:
     if isinstance(value, (date, datetime)):
         return value.isoformat()
     if isinstance(value, str) and isinstance(option.type, click.Path):
-        # No shell has seen the tilde.
+        # No shell has expanded the tilde.
         return os.path.expanduser(value)
     return value
 
@@ -207,5 +206,5 @@ def _expected(option: click.Option) -> tuple[tuple[type, ...], str]:
         return (str,), f"one of {', '.join(map(str, option.type.choices))}"
     if isinstance(option.type, (type(click.STRING), click.Path)):
         return (str, date, datetime), "a string"
-    # A type of the command's own reads text, and may read numbers.
+    # A custom type reads text, and may read numbers.
     return (str, int, float, date, datetime), "a string or a number"

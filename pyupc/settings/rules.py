@@ -1,8 +1,8 @@
-"""The rules: settings that the SQL side reads as upc.<name>, and how a connection carries them.
+"""Rules: settings that SQL reads as upc.<name>, passed with every connection.
 
-A rule that is set in config.toml or in a variable PYUPC_RULES_<NAME> goes with every connection;
-one that is not is the database's own (ALTER DATABASE … SET upc.<name>, else the table
-upc_data.rule), or has its default. sql/00_core/04_rule_definitions.sql lists all rules.
+A rule set in config.toml or in a variable PYUPC_RULES_<NAME> is passed; any other one comes from
+the database (ALTER DATABASE … SET upc.<name>, else the table upc_data.rule), or is the default.
+sql/00_core/04_rule_definitions.sql lists all rules.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PREFIX = "PYUPC_RULES_"
 
 INFINITY = "infinity"
 
-# Of the units that PostgreSQL knows in an interval, with the seconds that it counts them as.
+# Units of PostgreSQL's intervals, in seconds.
 _UNITS = {
     **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds"), 0.001),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
@@ -45,9 +45,10 @@ _OFF = ("off", "false", "no", "0")
 
 @dataclass(frozen=True)
 class Rule:
-    """`read` makes text for PostgreSQL of a value, which is a string if a variable holds it.
+    """Definition of a rule.
 
-    It raises ValueError; `expected` says then what it wants. `fallback` is the default.
+    `read` converts a value, which is a string if it comes from a variable, to text for PostgreSQL,
+    or raises ValueError; `expected` describes valid values. `fallback` is the default.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Rule:
         return PREFIX + self.name.upper()
 
     def text(self, value: object, where: str) -> str:
-        """The value for PostgreSQL; UsageProblem names the place where it was found."""
+        """Value for PostgreSQL; UsageProblem names its source."""
         try:
             return self.read(value)
         except ValueError:
@@ -73,7 +74,8 @@ class StoredRule:
     """A rule in force in a database.
 
     `source` is setting (of the session, role or database), table or default;
-    `set_by` and `set_at` are the table's; `problem` is what is wrong with the stored value."""
+    `set_by` and `set_at` are the table's; `problem` is None if the value is valid.
+    """
 
     name: str
     value: str
@@ -84,7 +86,7 @@ class StoredRule:
 
 
 def seconds(interval: str) -> float:
-    """As PostgreSQL counts them: a number with a unit, or several."""
+    """Seconds of an interval, as PostgreSQL counts them: a number with a unit, or several."""
     if not _INTERVAL.fullmatch(interval.strip()):
         raise ValueError(interval)
     total = sum(
@@ -102,7 +104,7 @@ def _interval(least: float, *, is_above: bool, is_endless: bool) -> Callable[[ob
             raise ValueError(value)
         if is_endless and value.strip().lower() == INFINITY:
             return INFINITY
-        # A microsecond is what PostgreSQL can tell from nothing.
+        # PostgreSQL's resolution is a microsecond.
         if seconds(value) < (least + 1e-6 if is_above else least):
             raise ValueError(value)
         return " ".join(value.split())
@@ -131,7 +133,7 @@ def _number(least: float, most: float, *, is_above: bool) -> Callable[[object], 
 
 
 def _rule(written: Mapping[str, Any]) -> Rule:
-    """A line of the list in sql/00_core/04_rule_definitions.sql."""
+    """Definition from a line of sql/00_core/04_rule_definitions.sql."""
     name, kind, fallback = written["name"], written["kind"], written["fallback"]
     least, most = written.get("at_least", ""), written.get("at_most", "")
     is_above = bool(written.get("is_above"))
@@ -146,7 +148,7 @@ def _rule(written: Mapping[str, Any]) -> Rule:
     if is_above:
         expected = 'an interval above zero such as "15 s" or "2 min"'
     elif is_endless:
-        expected = f'an interval of {least} or more such as "30 days", nor "{INFINITY}"'
+        expected = f'an interval of {least} or more such as "30 days", or "{INFINITY}"'
     read = _interval(seconds(least), is_above=is_above, is_endless=is_endless)
     return Rule(name, expected, read, fallback)
 
@@ -161,14 +163,14 @@ RULES: Mapping[str, Rule] = _registry()
 
 
 def from_environment(environ: Mapping[str, str]) -> Iterator[tuple[Rule, str]]:
-    """The rules that variables set, as text for PostgreSQL. An empty variable is none."""
+    """Rules set by variables, as text for PostgreSQL; an empty variable sets nothing."""
     for rule in RULES.values():
         if value := environ.get(rule.variable):
             yield rule, rule.text(value, rule.variable)
 
 
 def connection_options(environ: Mapping[str, str]) -> list[str]:
-    """Those rules as arguments for the server, as libpq's `options` wants them."""
+    """Rules set by variables, as server arguments for libpq's `options`."""
     return [f"-c upc.{rule.name}={_escaped(text)}" for rule, text in from_environment(environ)]
 
 

@@ -1,4 +1,4 @@
-"""Values as they may be shown."""
+"""Masking of secrets in settings that are shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 MASK = "***"
 
 _SECRET_NAME = re.compile(r"password|passwd|secret|token|api_?key|private_?key", re.IGNORECASE)
-# What libpq takes for a secret or passes on in its place.
+# Parameters of libpq that are secrets, or used in place of one.
 _SECRET_PARAMETERS = (
     "password",
     "sslpassword",
@@ -16,14 +16,14 @@ _SECRET_PARAMETERS = (
     "scram_server_key",
     "oauth_client_secret",
 )
-# Of these the path says which service is meant; elsewhere it may be a token.
+# Settings whose path names a service; in others it may be a token.
 _PUBLIC_PATHS = ("kalshi_url", "exchange_url", "kalshi")
 
 
 def shown(key: str, value: object) -> object:
-    """The value of a setting without what only its owner may know.
+    """Value of a setting with its secrets masked.
 
-    A connection string is shown as libpq's key=value, whichever form it has.
+    A connection string of any form is shown as libpq's key=value.
     """
     if isinstance(value, (list, tuple)):
         return [shown(key, each) for each in value]
@@ -44,14 +44,14 @@ def _dsn(dsn: str) -> str:
     try:
         parameters = conninfo_to_dict(dsn)
     except psycopg.Error:
-        # Libpq does not understand it, so anything in it may be a password.
+        # Unknown to libpq: anything in it may be a password.
         return MASK
     masked = {name: MASK for name in _SECRET_PARAMETERS if parameters.get(name) is not None}
     return make_conninfo("", **{**parameters, **masked})
 
 
 def _url(url: str, *, has_public_path: bool) -> str:
-    """Scheme, host and port; of other schemes than the web's the host may be a token too."""
+    """Scheme, host and port; for schemes other than the web's the host may be a token, too."""
     scheme = url.partition("://")[0]
     if scheme.lower() not in ("http", "https", "ws", "wss"):
         return f"{scheme}://{MASK}"

@@ -1,4 +1,4 @@
-"""What a command's settings come from."""
+"""Sources of a command's settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyupc.settings.file import ConfigFile
 
 @dataclass(frozen=True)
 class Sources:
-    """The object of the main context: the file, and the variables before it filled in others."""
+    """Object of the main context: the file, and the variables as they were before it added any."""
 
     file: ConfigFile = field(default_factory=ConfigFile)
     environ: Mapping[str, str] = field(default_factory=dict)

@@ -1,1 +1,1 @@
-"""What a pyupc that does not do what it should is asked first: a line a check."""
+"""Checks of `pyupc doctor`: one finding each, with its repair."""

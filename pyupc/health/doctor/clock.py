@@ -1,4 +1,4 @@
-"""Whether the clocks agree: ours, the server's and those of who tells prices."""
+"""Check of the clocks: this machine's against those of the server, the exchange and Kalshi."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FAIL_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Clock:
-    """How many seconds a clock is ahead of ours, and how far off that may be."""
+    """Seconds that a clock is ahead of this machine's, and their uncertainty."""
 
     name: str
     ahead: float
@@ -30,7 +30,7 @@ class Clock:
 
 
 def of_server(conn: Connection) -> Clock:
-    """The quickest of a few answers tells it best."""
+    """Clock of the server, from the quickest of five round trips."""
     found = []
     for _ in range(5):
         sent_at = datetime.now(UTC)
@@ -43,19 +43,19 @@ def of_server(conn: Connection) -> Clock:
 
 
 def of_answers(name: str, skew: Skew) -> Clock | None:
-    """From the Date headers of a server's answers."""
+    """Clock of an HTTP server, from the Date headers of its answers."""
     if skew.seconds is None or skew.uncertainty is None:
         return None
-    # It takes the middle of the second for granted.
+    # The skew counts from the middle of the header's second.
     return Clock(name, skew.seconds, skew.uncertainty - RESOLUTION_SECONDS / 2)
 
 
 def judge(clocks: list[Clock]) -> Finding:
     if not clocks:
-        return Finding("clock", "warn", "there was nobody to compare it with", "date --utc")
+        return Finding("clock", "warn", "no other clock to compare with", "check: date --utc")
     seen = ", ".join(
         f"{each.name} {each.ahead:+.3f} s (±{each.uncertainty:.3f})" for each in clocks
     )
     state = worst([each.state for each in clocks])
     repair = None if state == "ok" else "set the clocks by NTP: timedatectl set-ntp true"
-    return Finding("clock", state, f"against ours: {seen}", repair)
+    return Finding("clock", state, f"ahead of this machine: {seen}", repair)

@@ -1,4 +1,4 @@
-"""What a check found, and how a check is run: with a limit of time and without tracebacks."""
+"""Finding of a check, and the thread that runs it: with a time limit, without tracebacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATES: tuple[State, ...] = ("ok", "warn", "fail")
 
 @dataclass(frozen=True)
 class Finding:
-    """A line. `repair` is the command or step that helps; None if all is well."""
+    """Result of a check. `repair` is a command or step; None if all is well."""
 
     check: str
     state: State
@@ -40,7 +40,7 @@ def worst(states: list[State]) -> State:
 
 
 class Running:
-    """A check under way, in a thread that the end of the program does not wait for."""
+    """Running check, in a thread that the end of the program does not wait for."""
 
     def __init__(self, name: str, look: Callable[[], Finding], seconds: float) -> None:
         self._name = name
@@ -53,13 +53,13 @@ class Running:
         ).start()
 
     def finding(self) -> Finding:
-        """What it found; a failure if it takes longer than it may."""
+        """Wait for the finding; a failure if the time is over."""
         try:
             return self._answer.get(timeout=max(0.0, self._until - time.monotonic()))
         except queue.Empty:
             self.is_hanging = True
             return Finding(
-                self._name, "fail", f"no answer within {self._seconds:.0f} s", "see what hangs"
+                self._name, "fail", f"no answer within {self._seconds:.0f} s", "find what hangs"
             )
 
 
@@ -72,13 +72,13 @@ def _without_errors(name: str, look: Callable[[], Finding]) -> Finding:
         return _failed(name, translate(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return Finding(name, "fail", f"{where}{error.strerror or error}", "see that it can be used")
+        return Finding(name, "fail", f"{where}{error.strerror or error}", "repair access to it")
     except Exception as error:
         seen = f"internal error: {type(error).__name__}: {one_line(str(error))}"
-        return Finding(name, "fail", seen, "report it")
+        return Finding(name, "fail", seen, "report this error")
 
 
 def _failed(name: str, problem: PyupcError) -> Finding:
     is_unreachable = isinstance(problem, DatabaseUnreachable)
-    repair = problem.hint or "see what the server's log says"
+    repair = problem.hint or "read the server's log"
     return Finding(name, "fail", problem.message, repair, is_unreachable)

@@ -1,4 +1,4 @@
-"""Who ticks a symbol, and whether it has what a tick needs."""
+"""Checks of a symbol: its lease, fingerprints and candles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyupc.runtime.text import as_text
 
 Status = Mapping[str, Any]
 
-# Momentum looks half an hour back, and a minute is closed a minute later.
+# Momentum uses the last half hour, and a minute's candle closes a minute later.
 OLD_CANDLE_SECONDS = 300
 
 _LIGHTS: Mapping[str, State] = {"green": "ok", "yellow": "warn", "red": "fail"}
@@ -29,22 +29,23 @@ def status(conn: Connection, symbol: str) -> Status:
 
 
 def tick(found: Status) -> Finding:
-    """Who has the lease, and how long ago the last tick was."""
+    """Holder of the lease, and age of the last tick."""
     symbol = found["symbol"]
     name = f"tick {symbol}"
-    again = f"pyupc tick --feed {found['feed'] or DEFAULT_EXCHANGE} --symbol {symbol}"
+    start = f"pyupc tick --feed {found['feed'] or DEFAULT_EXCHANGE} --symbol {symbol}"
     if found["lease_state"] == "none":
         state: State = "fail" if found["is_expected"] else "warn"
-        return Finding(name, state, f"nothing ticks it{_last(found)}", again)
-    who = f"{found['holder']} from {found['feed']}{_last(found)}"
+        return Finding(name, state, f"no process ticks it{_last(found)}", start)
+    holder = f"{found['holder']} from {found['feed']}{_last(found)}"
     if found["lease_state"] == "expired":
-        return Finding(name, "fail", f"has ended without a word: {who}", again)
+        return Finding(name, "fail", f"the process that ticked it is dead: {holder}", start)
     if found["light"] == "green":
-        return Finding(name, "ok", who)
+        return Finding(name, "ok", holder)
     repair = f"pyupc status --symbol {symbol}"
     if found["price_state"] not in ("fresh", None) or found["quote_state"] not in ("fresh", None):
         repair = f"pyupc feed --symbol {symbol}"
-    return Finding(name, _LIGHTS[found["light"]], f"{who}; {'; '.join(found['problems'])}", repair)
+    seen = f"{holder}; {'; '.join(found['problems'])}"
+    return Finding(name, _LIGHTS[found["light"]], seen, repair)
 
 
 def fingerprints(conn: Connection, found: Status) -> Finding:
@@ -56,9 +57,9 @@ def fingerprints(conn: Connection, found: Status) -> Finding:
         if problem is not None:
             return Finding(name, "fail", problem, build)
     if origin is None:
-        return Finding(name, "fail", "there are none: no probability can be had", build)
+        return Finding(name, "fail", "none: no probabilities", build)
     if origin == "pooled":
-        return Finding(name, "warn", "it has none: those of all symbols answer", build)
+        return Finding(name, "warn", "none of its own: those of all symbols are used", build)
     through = found["fingerprint_through"]
     counted = f", candles to {through} counted" if origin == "built" and through else ""
     return Finding(name, "ok", f"{origin}{counted}")
@@ -69,7 +70,7 @@ def candles(found: Status) -> Finding:
     name = f"candles {symbol}"
     if seconds is None:
         load = f"pyupc candles backfill --symbol {symbol}"
-        return Finding(name, "warn", "there are none: momentum is not known", load)
+        return Finding(name, "warn", "none: momentum is unknown", load)
     seen = f"the newest closed {_lasting(seconds)} ago"
     if seconds <= OLD_CANDLE_SECONDS:
         return Finding(name, "ok", seen)
@@ -78,7 +79,7 @@ def candles(found: Status) -> Finding:
 
 
 def impossible_candles(conn: Connection, symbol: str) -> Finding:
-    """Stored candles that cannot be; nothing stores one any more, and nothing deletes them."""
+    """Check stored candles from before loading refused impossible ones; none is deleted."""
     query = """
         SELECT count(*), min(i.opened_at), max(i.opened_at)
         FROM upc.impossible_candles(%s::text) AS i
@@ -91,7 +92,7 @@ def impossible_candles(conn: Connection, symbol: str) -> Finding:
         return Finding(name, "ok", "every open and close lies between low and high")
     seen = (
         f"{count:,} stored {'candle has' if count == 1 else 'candles have'} an open or close"
-        f" outside of low to high, {as_text(first)} to {as_text(last)}"
+        f" outside low to high, {as_text(first)} to {as_text(last)}"
     )
     repair = (
         f"load the right file: pyupc candles load FILE --symbol {symbol}; or DELETE FROM"

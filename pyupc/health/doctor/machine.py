@@ -1,4 +1,4 @@
-"""Checks of this machine: folders, and what is installed."""
+"""Checks of this machine: folders, and installed extras."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LITTLE_BYTES = 2048 * MEGABYTE
 TOO_LITTLE_BYTES = 256 * MEGABYTE
 SLOW_WRITE_SECONDS = 0.5
 
-# As large as all files of a tick of two symbols.
+# Size of all files of a tick of two symbols.
 PROBE_BYTES = 128 * 1024
 
 EXTRAS = {
@@ -27,7 +27,7 @@ EXTRAS = {
 
 
 def home(folder: Path) -> Finding:
-    """The file system of the embedded server, be it there or still to come."""
+    """Check the file system of the embedded server, which may not exist yet."""
     existing = next(path for path in (folder, *folder.parents) if path.is_dir())
     return judge_space(folder, shutil.disk_usage(existing).free)
 
@@ -36,15 +36,15 @@ def judge_space(folder: Path, free: int) -> Finding:
     seen = f"{free / MEGABYTE:,.0f} MB free under {folder}"
     if free >= LITTLE_BYTES:
         return Finding("home", "ok", seen)
-    repair = "make room there, or set PYUPC_HOME to a folder of a larger disk"
+    repair = "free space there, or set PYUPC_HOME to a folder on a larger disk"
     return Finding("home", "warn" if free >= TOO_LITTLE_BYTES else "fail", seen, repair)
 
 
 def files(folder: Path) -> Finding:
-    """As a tick writes: a temporary file, renamed. Nothing is left of it."""
+    """Write and rename a temporary file, as a tick does; nothing of it is left."""
     if not folder.exists():
         return Finding(
-            "files", "warn", f"there is no folder {folder}", "name that of the ticks with --out DIR"
+            "files", "warn", f"no such folder: {folder}", "name the folder of the ticks: --out DIR"
         )
     began = time.monotonic()
     written = folder / f".probe.{os.urandom(4).hex()}.tmp"
@@ -60,7 +60,7 @@ def files(folder: Path) -> Finding:
             "files",
             "fail",
             f"{folder} cannot be written to: {error.strerror or error}",
-            "make room there, or have the right to write granted",
+            "free space there, or grant write permission",
         )
     finally:
         for path in (written, renamed):
@@ -74,7 +74,7 @@ def files(folder: Path) -> Finding:
 
 
 def extras(is_embedded: bool) -> Finding:
-    """`is_embedded`: without PYUPC_DSN that extra is needed."""
+    """Check the extras; `embedded` is needed only without PYUPC_DSN."""
     found = {name: all(map(_is_installed, modules)) for name, modules in EXTRAS.items()}
     seen = ", ".join(f"{name} {'installed' if has else 'missing'}" for name, has in found.items())
     missing = [name for name, has in found.items() if not has]

@@ -1,4 +1,4 @@
-"""What answers in place of pyupc's objects where they are called without a schema, as in psql."""
+"""Check of names: objects found in place of pyupc's when no schema is given, as in psql."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyupc.health.doctor.server import Connection
 
 NAMED_AT_MOST = 5
 
-# The role's own setting in this database, its own anywhere, the database's; as the server goes by.
+# Setting of the role in this database, of the role, of the database: the server's order.
 _PATH = """
     SELECT coalesce(
         (
@@ -30,8 +30,8 @@ _PATH = """
     )
 """
 
-# A function takes part in a call by the number of its arguments, and by types that ours could take.
-# Of two with the same types the earlier one in the path answers; otherwise it depends on the call.
+# A function competes with ours if it takes as many arguments, of types that ours could take. Of two
+# with the same types the earlier one in the path is called; otherwise it depends on the call.
 _SHADOWS = """
     WITH path AS (
         SELECT to_regnamespace(quote_ident(p.name)) AS schema, p.place
@@ -96,7 +96,7 @@ _SHADOWS = """
 
 
 def names(conn: Connection) -> Finding:
-    """Against the search_path that a session gets which sets none, as that of a bare psql."""
+    """Check with the search_path of a session that sets none, such as a bare psql."""
     row = conn.execute(_PATH).fetchone()
     assert row is not None
     path = row[0]
@@ -115,8 +115,8 @@ def judge_names(path: str, schemas: Sequence[str], found: Sequence[str]) -> Find
         return Finding(
             "names",
             "warn",
-            f"a bare psql does not find compute_strikes: its search_path is {path}",
-            "pyupc db upgrade; or write upc.compute_strikes",
+            f"psql does not find compute_strikes: its search_path is {path}",
+            "pyupc db upgrade, or write upc.compute_strikes",
         )
     if found:
         more = len(found) - NAMED_AT_MOST
@@ -124,7 +124,7 @@ def judge_names(path: str, schemas: Sequence[str], found: Sequence[str]) -> Find
         return Finding(
             "names",
             "warn",
-            f"where no schema is given these may answer in place of pyupc's: {listed}",
-            "rename them, or write upc. before pyupc's names; pyupc itself does",
+            f"without a schema, these may be used in place of pyupc's: {listed}",
+            "rename them, or write upc. before pyupc's names, as pyupc itself does",
         )
-    return Finding("names", "ok", "what a bare psql finds is pyupc's")
+    return Finding("names", "ok", "psql finds pyupc's objects")

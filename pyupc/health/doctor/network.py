@@ -1,4 +1,4 @@
-"""Whether an exchange and Kalshi can be reached, through the clients of the feed."""
+"""Checks of the exchange and of Kalshi, through the clients of the feed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pyupc.health.doctor.finding import Finding, State
 
 CLOSE_SECONDS = 1.0
 
-NETWORK_REPAIR = "see whether this machine reaches the internet; HTTPS_PROXY counts"
+NETWORK_REPAIR = "check this machine's connection to the internet; HTTPS_PROXY is used"
 
-# Of a symbol: its pair at an exchange, and its series at Kalshi.
+# Symbol: its pair at the exchange, and its series at Kalshi.
 Registered = Mapping[str, tuple[str | None, str | None]]
 
 
 def exchange(name: str, symbols: Registered, clocks: list[Clock]) -> Finding:
-    """A price of each symbol; what its answers say of its clock is added to `clocks`."""
+    """Ask for a price of each symbol; the exchange's clock is added to `clocks`."""
     from pyupc.exchange.names import exchange_ids, require_exchange
 
     if not exchange_ids():
@@ -31,7 +31,7 @@ def exchange(name: str, symbols: Registered, clocks: list[Clock]) -> Finding:
 
 
 def kalshi(setting: str | None, symbols: Registered, clocks: list[Clock]) -> Finding:
-    """The next event of each series; what its answers say of its clock is added to `clocks`."""
+    """Ask for the next event of each series; Kalshi's clock is added to `clocks`."""
     try:
         import httpx  # noqa: F401
     except ImportError:
@@ -61,7 +61,7 @@ async def _ask_exchange(name: str, symbols: Registered, clocks: list[Clock]) -> 
     unknown = [symbol for symbol in symbols if prices.get(symbol) is None]
     if unknown:
         state: State = "warn" if known else "fail"
-        more = f"; none of {', '.join(unknown)}"
+        more = f"; no price of {', '.join(unknown)}"
         return Finding("exchange", state, seen + more, "try another exchange with --exchange")
     return Finding("exchange", "ok", seen)
 
@@ -89,7 +89,7 @@ async def _ask_kalshi(setting: str | None, symbols: Registered, clocks: list[Clo
 
 
 def registered_without_database(symbols: tuple[str, ...]) -> Registered:
-    """Something to ask for, if the database cannot say what."""
+    """Symbols to ask for without a database: BTC unless some are named."""
     if symbols:
         return dict.fromkeys(symbols, (None, None))
     return {"BTC": ("BTC/USD", "KXBTCD")}

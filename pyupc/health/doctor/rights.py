@@ -1,4 +1,4 @@
-"""Whether the role may do what a tick, a feed and `pyupc notify` do."""
+"""Check of the role's rights: those that ticks, feeds and `pyupc notify` need."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pyupc.health.doctor.server import Connection
 
 ROLE = "upc_operator"
 
-# The rights that are used beside reading everything: those that upc.operator_writes() gives to the
-# role, here for a schema that lacks them. Rows that are locked want UPDATE.
+# Rights needed beside reading everything, as upc.operator_writes() grants them: repeated here for a
+# schema that lacks that function. Locking rows needs UPDATE.
 WRITES = {
     "announcement": "INSERT, UPDATE, DELETE",
     "announcement_cursor": "INSERT, UPDATE",
@@ -37,7 +37,7 @@ WRITES = {
     "write_probe": "INSERT, UPDATE",
 }
 
-# has_table_privilege says whether one of several is held, so they are asked for one by one.
+# Ask for each privilege alone: has_table_privilege is true if any one of several is held.
 _MISSING = """
     SELECT w.privilege || ' on upc_data.' || w.name
     FROM (
@@ -59,7 +59,7 @@ _MISSING = """
     ORDER BY 1
 """
 
-# Only the owner refreshes an indexed view, until PostgreSQL 17 has a right for it.
+# Before PostgreSQL 17, which has a right for it, only the owner can refresh a materialized view.
 _UNREFRESHED = """
     SELECT c.relname
     FROM pg_class AS c
@@ -104,7 +104,7 @@ def rights(conn: Connection) -> Finding:
 
 
 def _repair(conn: Connection) -> str:
-    """How the role comes by its rights: a member lacks what an upgrade would grant."""
+    """Command that gives the role its rights; a member of upc_operator needs an upgrade."""
     query = """
         SELECT
             quote_ident(current_user),

@@ -1,4 +1,4 @@
-"""All checks, one after the other; those that ask the world wait for it meanwhile."""
+"""All checks, one after the other; those of the network run beside the others."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ STATEMENT_SECONDS = 3.0
 # Longer than the server's own limit, which leaves the connection usable.
 CHECK_SECONDS = 4.0
 NETWORK_SECONDS = 10.0
-# By then everything is told, whatever hangs.
+# Limit for all checks together, whatever hangs.
 TOTAL_SECONDS = 17.0
 
-Look = Callable[[Connection], Finding]
+Check = Callable[[Connection], Finding]
 
-# Without tables of pyupc's.
-_OF_SERVER: Sequence[tuple[str, Look]] = (
+# Checks that need no tables of pyupc.
+_OF_SERVER: Sequence[tuple[str, Check]] = (
     ("encoding", server.encoding),
     ("latency", server.latency),
     ("connections", server.connections),
@@ -42,7 +42,7 @@ _OF_SERVER: Sequence[tuple[str, Look]] = (
 
 @dataclass(frozen=True)
 class Job:
-    """What to look at. No symbols: all that are registered."""
+    """Options of an examination. Without symbols, all registered ones are checked."""
 
     out: Path
     symbols: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Job:
 
 
 class Examination:
-    """Take the findings once; `is_unreachable` and `is_hanging` are known after the last."""
+    """One run of all checks; `is_unreachable` and `is_hanging` are known after the last one."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -65,7 +65,7 @@ class Examination:
         self.is_hanging = False
 
     def findings(self) -> Iterator[Finding]:
-        """A line a check. What cannot be looked at without what has failed is left out."""
+        """Run the checks in order, leaving out those that depend on a failed one."""
         yield self._end(self._begin("server", self._connect))
         yield from self._ask(_OF_SERVER)
         schema = list(self._ask((("schema", server.tables),)))
@@ -85,14 +85,14 @@ class Examination:
             yield self._end(running)
         yield self._end(self._begin("clock", self._judge_clocks))
 
-    def _ask(self, checks: Sequence[tuple[str, Look]]) -> Iterator[Finding]:
-        """Of the database, for as long as it answers."""
-        for name, look in checks:
+    def _ask(self, checks: Sequence[tuple[str, Check]]) -> Iterator[Finding]:
+        """Run checks of the database, for as long as it answers."""
+        for name, check in checks:
             if self._conn is None or self.is_unreachable:
                 return
-            running = self._begin(name, partial(look, self._conn))
+            running = self._begin(name, partial(check, self._conn))
             found = self._end(running)
-            # A connection that somebody still waits at is of no use to others.
+            # A connection on which a check still waits cannot be used by others.
             self.is_unreachable |= running.is_hanging or found.is_unreachable
             yield found
 
@@ -109,10 +109,10 @@ class Examination:
             yield from self._ask(((f"tick {symbol}", tick),))
             if status:
                 yield lease.candles(status[0])
-                look = partial(lease.impossible_candles, symbol=symbol)
-                yield from self._ask(((f"candle values {symbol}", look),))
-                look = partial(lease.fingerprints, found=status[0])
-                yield from self._ask(((f"fingerprints {symbol}", look),))
+                check = partial(lease.impossible_candles, symbol=symbol)
+                yield from self._ask(((f"candle values {symbol}", check),))
+                check = partial(lease.fingerprints, found=status[0])
+                yield from self._ask(((f"fingerprints {symbol}", check),))
 
     def _of_machine(self) -> Iterator[Finding]:
         is_embedded = _is_embedded()
@@ -134,17 +134,17 @@ class Examination:
         return found
 
     def _begin(
-        self, name: str, look: Callable[[], Finding], seconds: float = CHECK_SECONDS
+        self, name: str, check: Callable[[], Finding], seconds: float = CHECK_SECONDS
     ) -> Running:
         left = self._deadline - time.monotonic()
-        return Running(name, look, max(0.1, min(seconds, left)))
+        return Running(name, check, max(0.1, min(seconds, left)))
 
     def _end(self, running: Running) -> Finding:
         found = running.finding()
         self.is_hanging |= running.is_hanging
         return found
 
-    # In threads of their own.
+    # Checks, each run in a thread of its own:
 
     def _connect(self) -> Finding:
         self.is_unreachable = True

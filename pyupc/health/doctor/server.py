@@ -1,4 +1,4 @@
-"""Checks of the server: its version, how it is set up, how fast it answers, whether it writes."""
+"""Checks of the server: version, encoding, latency, connections, settings, schema, disk."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 OLDEST, NEWEST = 15, 18
 
 SLOW_SECONDS = 0.1
-# A tick a second is a round trip a second.
+# A tick each second needs a round trip each second.
 TOO_SLOW_SECONDS = 0.5
 SLOW_WRITE_SECONDS = 1.0
 NEARLY_ALL = 0.8
 
-# What loses data, or lets tables grow without end.
+# Settings that lose data, or let tables grow without end, when off.
 _HARMFUL = {
     "fsync": "a power failure may destroy the database",
     "full_page_writes": "a power failure may destroy the database",
@@ -32,8 +32,7 @@ _HARMFUL = {
     "autovacuum": "tables grow without end",
 }
 
-
-# A restore that was not completed leaves tables that nothing can be written to as it has to be.
+# Tables without a primary key, as an incomplete restore leaves them; writes to them fail.
 _WITHOUT_KEYS = """
     SELECT CASE WHEN count(*) > 0 THEN format('%s tables, %s first', count(*), min(c.relname)) END
     FROM pg_class AS c
@@ -60,7 +59,7 @@ def version(conn: Connection) -> Finding:
         return Finding(
             "server",
             "warn",
-            f"{text} is newer than any that was tried",
+            f"{text} is newer than any tested version",
             f"use PostgreSQL {OLDEST} to {NEWEST}",
         )
     where = conn.info.host or "local"
@@ -75,7 +74,7 @@ def judge_encoding(found: str) -> Finding:
     if found == NEEDED:
         return Finding("encoding", "ok", found)
     state: State = "warn" if found == TOLERATED else "fail"
-    seen = f"{found} checks no text" if found == TOLERATED else f"{found}: it has to be UTF-8"
+    seen = f"{found} accepts any bytes" if found == TOLERATED else f"{found}: it has to be UTF-8"
     return Finding("encoding", state, seen, HINT)
 
 
@@ -90,11 +89,11 @@ def latency(conn: Connection) -> Finding:
 
 
 def judge_latency(seconds: float) -> Finding:
-    seen = f"{1000 * seconds:.2f} ms a round trip, median of 9"
+    seen = f"{1000 * seconds:.2f} ms per round trip, median of 9"
     if seconds <= SLOW_SECONDS:
         return Finding("latency", "ok", seen)
     state: State = "warn" if seconds <= TOO_SLOW_SECONDS else "fail"
-    return Finding("latency", state, seen, "run pyupc nearer to the server")
+    return Finding("latency", state, seen, "run pyupc closer to the server")
 
 
 def connections(conn: Connection) -> Finding:
@@ -136,16 +135,18 @@ def tables(conn: Connection) -> Finding:
     try:
         schema.check(conn)
     except psycopg.errors.InsufficientPrivilege:
-        return Finding("schema", "warn", "this role may not read its revision", "see rights")
+        return Finding(
+            "schema", "warn", "this role may not read the revision", "repair the rights first"
+        )
     without_keys = _one(conn, _WITHOUT_KEYS)
     if without_keys:
-        seen = f"without their primary keys: {without_keys}"
-        return Finding("schema", "fail", seen, "restore the backup as a whole, its indexes too")
+        seen = f"without primary keys: {without_keys}"
+        return Finding("schema", "fail", seen, "restore the whole backup, with its indexes")
     return Finding("schema", "ok", f"revision {schema.HEAD}, functions of this pyupc")
 
 
 def rules(conn: Connection) -> Finding:
-    """Rules, in the table or as settings, that make no sense: every tick would be refused."""
+    """Check stored rules and settings: with an invalid one every tick is refused."""
     found = [rule for rule in stored_rules(conn) if rule.problem]
     if found:
         seen = "; ".join(str(rule.problem) for rule in found)
@@ -161,13 +162,13 @@ def rules(conn: Connection) -> Finding:
 
 
 def disk(conn: Connection) -> Finding:
-    """A write that is committed; what was written last is replaced."""
+    """Commit a write, which replaces the one before."""
     began = time.monotonic()
     conn.execute("SELECT upc.prove_write()")
     seconds = time.monotonic() - began
     seen = f"32 kB written and committed in {1000 * seconds:.0f} ms"
     if seconds > SLOW_WRITE_SECONDS:
-        return Finding("disk", "warn", seen, "see what keeps the server's disk busy")
+        return Finding("disk", "warn", seen, "find what keeps the server's disk busy")
     return Finding("disk", "ok", seen)
 
 

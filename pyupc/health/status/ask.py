@@ -1,4 +1,4 @@
-"""What the database says of the ticks, after it has proved that it can still write."""
+"""Status of the ticks as the database reports it, after a test write."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pyupc.runtime.stop import Hanging, limited
 from pyupc.sql_errors import translate
 from pyupc.tick.rules import Rules
 
-# All in all: whoever asks may have a limit of its own.
+# Limit for everything: a health check has a limit of its own.
 _PATIENCE_SECONDS = 2.5
 _STATEMENT_SECONDS = 1.0
 
@@ -28,8 +28,10 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Status:
-    """`state` is green, yellow or red; a row a symbol, as upc.status returns it. `rules` are those
-    by which documents grow old.
+    """Status of all symbols.
+
+    `state` is green, yellow or red; `symbols` has a row per symbol, as upc.status returns it;
+    `rules` are those by which documents age.
     """
 
     timestamp: str
@@ -43,7 +45,7 @@ class Status:
         return self.state == "green"
 
     def after(self, state: str, problems: Sequence[str]) -> Status:
-        """With what somebody else says put first: the worse state, the problems of both."""
+        """Add another state and its problems: the worse state wins, its problems come first."""
         worse = max(self.state, state, key=COLORS.index)
         return replace(self, state=worse, problems=(*problems, *self.problems))
 
@@ -57,10 +59,10 @@ class Status:
 
 
 def ask(symbols: Sequence[str]) -> Status:
-    """Ask for those symbols, or for those that ought to tick.
+    """Ask for the status of these symbols, or of those that should tick.
 
-    It takes no longer than a few seconds, whatever the server does. Only the main thread can do
-    it. Raises DatabaseUnreachable, SchemaOutOfDate, or PyupcError for any other refusal.
+    Ends within a few seconds, whatever the server does; works in the main thread only. Raises
+    DatabaseUnreachable, SchemaOutOfDate, or PyupcError for any other refusal.
     """
     try:
         with limited(_PATIENCE_SECONDS), _connected() as conn:
@@ -85,7 +87,7 @@ def _connected() -> Connection:
 
 
 def _problem_of_writing(conn: Connection) -> str | None:
-    """Really written, and committed: a server with a full disk answers questions for hours."""
+    """Commit a test write: a server with a full disk still answers queries for hours."""
     try:
         conn.execute("SELECT upc.prove_write()")
     except psycopg.Error as error:

@@ -1,4 +1,4 @@
-"""What the folder of a tick says: `upc_status.json`, if it is not too old to say anything."""
+"""Status of a tick's folder: `upc_status.json`, and documents that have expired."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyupc.health.status.ask import COLORS
 from pyupc.tick.files import STATUS_FILE
 from pyupc.tick.rules import Rules
 
-# What a process that ticks, or stands by, may take to see that a document has expired.
+# Time that a tick or standby may take to notice an expired document.
 _LATE_SECONDS = 1.0
 
 
@@ -22,9 +22,9 @@ def _utc_now() -> datetime:
 
 
 def look(folder: Path, now: Callable[[], datetime] = _utc_now) -> tuple[str, list[str]]:
-    """The state that the file tells, and why if it is not green.
+    """Read the state in the file, and the problems if it is not green.
 
-    A file that cannot be read, is too old or of the future is red: nobody writes it.
+    A file that cannot be read, is too old or in the future is red: no process writes it.
     """
     path = folder / STATUS_FILE
     try:
@@ -34,7 +34,7 @@ def look(folder: Path, now: Callable[[], datetime] = _utc_now) -> tuple[str, lis
         state, problems = document["state"], document["problems"]
         age = (now() - at).total_seconds()
     except FileNotFoundError:
-        return "red", [f"there is no {path}"]
+        return "red", [f"{path} does not exist"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return "red", [f"{path} cannot be read: {_reason(error)}"]
     if not abs(age) <= valid_for < math.inf:
@@ -49,9 +49,9 @@ def look(folder: Path, now: Callable[[], datetime] = _utc_now) -> tuple[str, lis
 def look_at_documents(
     folder: Path, rules: Rules, now: Callable[[], datetime] = _utc_now
 ) -> tuple[str, list[str]]:
-    """What the files of the folder are worth that claim to be fresh or warn and have expired.
+    """Find documents that claim to be fresh or warn, but have expired.
 
-    Whoever writes a folder leaves none of those: nobody does any more. Red from halted on.
+    A running process rewrites such documents, so none runs any more. Red if one is halted by now.
     """
     worst, problems = 0, []
     for path in sorted(folder.glob("*.json")):
@@ -61,7 +61,7 @@ def look_at_documents(
             at = rules.instant(name, document)
             late = (now() - datetime.fromisoformat(document["valid_until"])).total_seconds()
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            # Nothing that says until when it can be believed.
+            # Not a document with an expiry.
             continue
         claimed = document.get("state")
         if at is None or path.name == STATUS_FILE or claimed not in rules.states[:2]:
@@ -70,7 +70,7 @@ def look_at_documents(
         if late > _LATE_SECONDS and rank > 0:
             worst = max(worst, rank)
             problems.append(
-                f"{path} is {rules.states[rank]} and says {claimed!r}: it is of {at.isoformat()}"
+                f"{path} is {rules.states[rank]} but claims {claimed!r}: it is of {at.isoformat()}"
             )
     if not problems:
         return "green", []
