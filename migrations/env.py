@@ -31,14 +31,14 @@ is_called_by_pyupc = "dsn" in options
 
 
 class Plan:
-    """The steps that Alembic takes, known before the first of them."""
+    """Steps of Alembic, known before the first one runs."""
 
     def __init__(self, migration: MigrationContext) -> None:
         self.find_steps = migration.opts["fn"]
         self.steps: list[RevisionStep] = []
 
     def prepare(self, drop_code: Any, heads: tuple[str, ...], migration: Any) -> Iterable[Any]:
-        """Alembic asks for its steps: what reads the tables goes first, since they may go."""
+        """Return the steps to Alembic, after dropping functions and views that read the tables."""
         steps = list(self.find_steps(heads, migration))
         self.steps = [step for step in steps if isinstance(step, RevisionStep)]
         if self.steps:
@@ -47,7 +47,7 @@ class Plan:
 
 
 def is_change() -> bool:
-    """Upgrades and downgrades have a destination; `current` and `history` only look."""
+    """True for upgrades and downgrades, which have a destination; `current` and `history` read."""
     return "destination_rev" in context.get_context().opts
 
 
@@ -102,7 +102,7 @@ def run_online() -> None:
 
 @contextmanager
 def driver_errors() -> Iterator[None]:
-    """Without SQLAlchemy's wrapping, so that there is one kind of error to look at."""
+    """Raise the driver's errors without SQLAlchemy's wrapping: one kind of error to handle."""
     try:
         yield
     except DBAPIError as error:
@@ -112,7 +112,7 @@ def driver_errors() -> Iterator[None]:
 
 
 def change(connection: Connection, patience: Patience) -> None:
-    """Everything that one transaction does, from the locks to the search_path."""
+    """Run all steps of one transaction, from the locks to the search_path."""
     conn = driver_connection(connection)
     rebuild.begin(conn, patience.lock_timeout)
     refuse_newer()
@@ -138,7 +138,7 @@ def change(connection: Connection, patience: Patience) -> None:
 
 
 def refuse_newer() -> None:
-    """A revision that has no script here was made by a later pyupc."""
+    """Refuse a revision without a script here: a later pyupc made it."""
     known = {script.revision for script in context.script.walk_revisions()}
     for head in context.get_context().get_current_heads():
         if head not in known:

@@ -1,4 +1,4 @@
-"""The errors that a user may see: each is one line, a hint what to do, and an exit code."""
+"""Errors for the user: a message of one line, a hint what to do, and an exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class PyupcError(Exception):
-    """A refusal with a reason: nothing was changed (exit code 1)."""
+    """Refusal with a reason; nothing was changed (exit code 1)."""
 
     exit_code: ClassVar[int] = 1
 
@@ -15,11 +15,11 @@ class PyupcError(Exception):
         self.message = message
         self.hint = hint
         self.sqlstate: str | None = None
-        """The database's, if the error is its own."""
+        """SQLSTATE of an error of the database."""
 
 
 class Busy(PyupcError):
-    """The database is there and cannot do it now; a while later it can (exit code 1)."""
+    """Transient failure of a reachable database: try again later (exit code 1)."""
 
 
 class UsageProblem(PyupcError):

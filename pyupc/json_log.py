@@ -1,4 +1,4 @@
-"""Log lines as JSON: one object a line."""
+"""Log lines as JSON: one object per line."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-# What every record has; anything else was given as `extra`.
+# Attributes of every record; any others were passed as `extra`.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """In ASCII, so that whatever a record holds is one line and JSON everywhere."""
+    """Formats records in ASCII, so that each is one line of valid JSON in any encoding."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC)
@@ -32,11 +32,11 @@ class JsonFormatter(logging.Formatter):
         try:
             return json.dumps(fields | extra, default=str, allow_nan=False)
         except (ValueError, TypeError):
-            # Not a number, a circle, or keys that are none.
+            # NaN, a circular reference, or invalid keys.
             return json.dumps(fields | {name: str(value) for name, value in extra.items()})
 
 
 def json_line(level: str, logger: str, message: str, **extra: Any) -> str:
-    """A line that comes past the loggers."""
-    said = {"levelname": level, "name": logger, "msg": message, **extra}
-    return JsonFormatter().format(logging.makeLogRecord(said))
+    """Format a line that does not come from a logger."""
+    record = {"levelname": level, "name": logger, "msg": message, **extra}
+    return JsonFormatter().format(logging.makeLogRecord(record))

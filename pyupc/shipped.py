@@ -1,4 +1,4 @@
-"""Folders that come with the package: in a wheel inside of it, in a checkout beside it."""
+"""Folders shipped with the package: inside it in a wheel, beside it in a checkout."""
 
 from __future__ import annotations
 

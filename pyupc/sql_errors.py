@@ -1,4 +1,4 @@
-"""The one place that turns an error of the database into one line, a hint and an exit code."""
+"""Errors of the database, translated to one line, a hint and an exit code."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pyupc.errors import Busy, DatabaseUnreachable, PyupcError, SchemaOutOfDate
 
 _OUR_OBJECT = re.compile(r"\b(?:upc_data|upc|analytics)\b[.\"]")
 
-# Classes and codes that say that there is no connection, or no longer one. A refused connection
-# carries no SQLSTATE at all: libpq reports it as text.
+# Classes and codes of a missing or lost connection. A refused connection has no SQLSTATE: libpq
+# reports it as text.
 _NO_CONNECTION_CLASSES = ("08", "28")
 _NO_CONNECTION = frozenset({"3D000", "53300", "57P01", "57P02", "57P03", "57P04", "57P05"})
 
-# Codes and classes that pass: a connection that failed, another transaction in the way, a lack of
-# memory, disk or connections, a lock, a time limit or somebody's cancel, a server that restarts. A
-# protocol violation is of class 08 and stays.
+# Transient classes and codes: a failed connection, a conflicting transaction, a lack of memory,
+# disk or connections, a lock, a time limit or a cancel, a restarting server. A protocol violation
+# is of class 08, but permanent.
 _TRANSIENT_CLASSES = ("08", "53")
 _TRANSIENT = frozenset({"40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "57P05"})
 PROTOCOL_VIOLATION = "08P01"
@@ -28,40 +28,40 @@ _LOCK_TABLE = "max_locks_per_transaction"
 _MISSING_OBJECT = frozenset({"3F000", "42P01", "42703", "42704", "42883"})
 
 _HINTS = {
-    "25006": "the server accepts no writes, as a standby does: set PYUPC_DSN to the primary",
+    "25006": "the server is read-only, perhaps a standby: set PYUPC_DSN to the primary",
     "3D000": "create the database first, or name another one in PYUPC_DSN",
     "40001": "another session changed the same rows: try again",
     "40P01": "another session changed the same rows: try again",
-    "42501": "connect as the owner of the schemas, or have the right granted",
-    "53100": "make room on the server's disk, or in its /dev/shm if it names shared memory"
+    "42501": "connect as the owner of the schemas, or grant this role the permission",
+    "53100": "free space on the server's disk, or in its /dev/shm if it names shared memory"
     " (docker run --shm-size), then try again",
     "53200": "the server is out of memory: lower the size of the request or its work_mem",
     "53300": "close other connections, or raise max_connections",
     "55P03": "another session holds the lock: end it, or try again later",
-    "57014": "it was cancelled or ran into statement_timeout: try again",
+    "57014": "the statement was cancelled or exceeded statement_timeout: try again",
 }
 
-# In the hint of an indexed view without data, whatever the language.
+# Part of the hint for a materialized view without data, in any language.
 _UNPOPULATED = "REFRESH MATERIALIZED VIEW"
 
 _UNREACHABLE_HINT = "check PYUPC_DSN and that the server runs, or unset it for the embedded one"
 _LOCK_TABLE_HINT = (
-    "the server's table of locks is full: raise max_locks_per_transaction (256, say) and restart it"
+    "the server's lock table is full: raise max_locks_per_transaction (to 256, say) and restart it"
 )
 _UPGRADE_HINT = "pyupc db upgrade"
 
 
 def is_transient(sqlstate: str | None) -> bool:
-    """True if trying again a while later may do. An error of the client has no SQLSTATE."""
+    """True if trying again later may succeed. An error of the client has no SQLSTATE."""
     if sqlstate is None or sqlstate == PROTOCOL_VIOLATION:
         return False
     return sqlstate.startswith(_TRANSIENT_CLASSES) or sqlstate in _TRANSIENT
 
 
 def translate(error: psycopg.Error) -> PyupcError:
-    """The error for the user: one line, without passwords, with a hint where one is known.
+    """Translate to an error for the user: one line, without passwords, with a hint if known.
 
-    What is transient is `Busy`, or `DatabaseUnreachable` if it ends the connection.
+    A transient error becomes `Busy`, or `DatabaseUnreachable` if it ends the connection.
     """
     problem = _problem(error)
     problem.sqlstate = error.sqlstate
@@ -90,7 +90,7 @@ def _problem(error: psycopg.Error) -> PyupcError:
 
 
 def one_line(text: str) -> str:
-    """The text on one line, with every password that a connection string carries taken out."""
+    """Join the text to one line, with the passwords of connection strings masked."""
     line = " ".join(text.split())
     line = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", line)
     return re.sub(r"(?i)\bpassword\s*=\s*(?:'(?:[^'\\]|\\.)*'|[^\s&]+)", "password=***", line)
@@ -103,14 +103,14 @@ def _without_sqlstate(error: psycopg.Error, message: str) -> PyupcError:
 
 
 def _message(error: psycopg.Error) -> str:
-    """The primary message; for an error of the client its first line, which has the reason."""
+    """Primary message; for an error of the client its first line, which has the reason."""
     primary = error.diag.message_primary
     if primary:
         return one_line(primary)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
-    # After several addresses were tried psycopg lists one failure a line, marked with a dash.
+    # After trying several addresses psycopg lists one failure per line, marked with a dash.
     failures = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     return one_line(failures[0] if failures else lines[0])
 

@@ -1,4 +1,4 @@
-"""The tables behind candles and fingerprints."""
+"""Tables of candles and fingerprints."""
 
 from __future__ import annotations
 

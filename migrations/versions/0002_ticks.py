@@ -1,4 +1,4 @@
-"""The tables behind the tick: its log, the right to tick, and the documents that it publishes."""
+"""Tables of the tick: its log, the lease, and the documents that it publishes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables behind imported fingerprints: one set a symbol, every number as it was written."""
+"""Tables of imported fingerprints: one set per symbol, every number as written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables behind live inputs: prices, Kalshi events with their markets, holes in the candles."""
+"""Tables of live inputs: prices, Kalshi events with their markets, holes in the candles."""
 
 from __future__ import annotations
 

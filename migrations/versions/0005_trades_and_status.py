@@ -1,4 +1,4 @@
-"""The tables behind supervised trades, announcements and the status."""
+"""Tables of supervised trades, announcements and the status."""
 
 from __future__ import annotations
 

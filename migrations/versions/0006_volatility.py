@@ -1,4 +1,4 @@
-"""The tables behind forecasts of volatility, and behind counts of the moves divided by them."""
+"""Tables of volatility forecasts, and of counts of moves in units of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables behind backtests: their settings, what was trained, and the scores."""
+"""Tables of backtests: settings, trained curves, and scores."""
 
 from __future__ import annotations
 

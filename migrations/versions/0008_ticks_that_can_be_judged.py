@@ -1,4 +1,4 @@
-"""What a tick's probabilities are judged by later: model, asks, and when its contracts close."""
+"""Columns by which a tick's probabilities are judged later: model, asks, and time of the close."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings that live in a table, with who set them and when."""
+"""Table of rules, with the role that set each, and the time."""
 
 from __future__ import annotations
 

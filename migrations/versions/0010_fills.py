@@ -1,4 +1,4 @@
-"""Fills of a trade: what was bought and sold, and the fee that was charged."""
+"""Fills of a trade: purchases and sales, each with its fee."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The formulas and constants that counts were made by."""
+"""Columns that name the formulas and constants of counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-# Names of what was counted before this revision: upc.counting_hash(), upc.volatility_hash().
+# Hashes of counts from before this revision: upc.counting_hash(), upc.volatility_hash().
 MOVES = "f7732ee4eb247af815c621af4db3fb565b6f0d33af7cc4072b6781fc1b8c135d"
 STANDARDISED = "5c429fef22e8fe9b4c24c8295228e1ec1244a70ae22fb5af3e8682aef4938065"
 

@@ -1,4 +1,4 @@
-"""Candles whose numbers cannot be are refused by the table, too."""
+"""Checks with which the table, too, refuses impossible candles."""
 
 from __future__ import annotations
 

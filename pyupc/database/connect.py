@@ -1,4 +1,4 @@
-"""The one place that opens connections to the database."""
+"""Connections to the database; no other module opens any for a command."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _URI_SCHEMES = ("postgresql://", "postgres://")
 
 
 def resolve_dsn(database: str | None = None) -> str:
-    """The server to use: `PYUPC_DSN` if it is set, else the embedded one, started if need be.
+    """Connection string of `PYUPC_DSN`, else of the embedded server, which is started if needed.
 
-    `database` names another database on that server. On the embedded server it is created when it
-    is missing; on a server of the user's own nothing is ever created.
+    `database` names another database on that server. On the embedded server it is created if
+    missing; on a user's own server nothing is ever created.
     """
     dsn = os.environ.get("PYUPC_DSN", "").strip()
     if dsn:
@@ -34,7 +34,7 @@ def resolve_dsn(database: str | None = None) -> str:
             return dsn
         return make_conninfo(dsn, dbname=database)
 
-    # Loaded late: a program with a server of its own needs none of it.
+    # Imported late: not needed with PYUPC_DSN.
     from pyupc import embedded
 
     if database is None:
@@ -43,7 +43,7 @@ def resolve_dsn(database: str | None = None) -> str:
 
 
 def running_dsn() -> str:
-    """The server to look at: nothing is started and nothing is created."""
+    """Connection string of a server that runs already; nothing is started or created."""
     if os.environ.get("PYUPC_DSN", "").strip():
         return resolve_dsn()
     from pyupc import embedded
@@ -61,12 +61,11 @@ def connect(
     autocommit: bool = True,
     application_name: str = "pyupc",
 ) -> psycopg.Connection[tuple[Any, ...]]:
-    """A new connection; any failure is a `PyupcError`, mostly `DatabaseUnreachable`.
+    """Open a connection; any failure is a `PyupcError`, mostly `DatabaseUnreachable`.
 
-    What the connection string or libpq's environment says about options, application name and
-    timeout is kept; pyupc only fills in what they leave open. The rules that PYUPC_RULES_* set are
-    settings of the session, and so is what pyupc depends on (`session.SETTINGS`), whatever others
-    prefer.
+    Options, application name and timeout of the connection string and of libpq's environment are
+    kept; pyupc only fills in defaults. Rules in PYUPC_RULES_* become settings of the session;
+    `session.SETTINGS` override any others.
     """
     if dsn is None:
         dsn = resolve_dsn()
@@ -77,10 +76,10 @@ def connect(
     if not _is_given(parameters, "connect_timeout", "PGCONNECT_TIMEOUT"):
         defaults["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
     try:
-        # Whatever the environment prefers: names of folders may hold any character.
+        # UTF-8 whatever PGCLIENTENCODING is: names of folders may hold any character.
         conn = psycopg.connect(dsn, autocommit=True, client_encoding="UTF8", **defaults)
         try:
-            # Outside of a transaction, whose rollback would take it back.
+            # Outside a transaction, whose rollback would undo it.
             conn.execute(session.ESTABLISH)
             conn.autocommit = autocommit
         except BaseException:
@@ -92,19 +91,19 @@ def connect(
 
 
 def with_search_path(dsn: str) -> str:
-    """The connection string with pyupc's settings and rules in it; a URI stays a URI."""
+    """Add pyupc's settings and rules to a connection string; a URI stays a URI."""
     options = _options(_parse(dsn).get("options"), *session.OPTIONS)
     if not dsn.startswith(_URI_SCHEMES):
         return make_conninfo(dsn, options=options)
     address, query = _split_uri(dsn)
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
-    # libpq decodes %XX in a query and nothing else: a plus sign there is a plus sign.
+    # libpq decodes only %XX in a query: a plus sign stays a plus sign.
     kept = [f"{key}={value}" for key, _, value in pairs if unquote(key) != "options"]
     return f"{address}?" + "&".join([*kept, f"options={quote(options, safe='')}"])
 
 
 def _split_uri(uri: str) -> tuple[str, str]:
-    """The URI before and after its question mark, which a password may hold too."""
+    """Split a URI at the question mark of its query; a password may hold one, too."""
     start = uri.index("://") + 3
     credentials = uri[start:].partition("/")[0].rpartition("@")[0]
     mark = uri.find("?", start + len(credentials))
@@ -115,7 +114,7 @@ def _parse(dsn: str) -> dict[str, Any]:
     try:
         return conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
-        # libpq quotes the part that it stumbled over, which may be a password.
+        # libpq's message quotes the invalid part, which may be a password.
         raise UsageProblem(
             "the connection string is neither a libpq conninfo nor a URI",
             "write it as 'host=… dbname=… user=…' or postgresql://user@host/dbname",
@@ -123,7 +122,7 @@ def _parse(dsn: str) -> dict[str, Any]:
 
 
 def _options(given: str | None, *more: str) -> str:
-    """Ours first: the last setting of a name wins, so the user's own is kept."""
+    """Join the options, ours first: the last setting of a name wins, so the user's is kept."""
     ours = [_SEARCH_PATH_OPTION, *more, *connection_options(os.environ)]
     return " ".join([*ours, given or os.environ.get("PGOPTIONS", "")]).strip()
 

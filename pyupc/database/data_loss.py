@@ -1,4 +1,4 @@
-"""Which data a downgrade would drop: the columns, before it, of tables that have rows."""
+"""Data loss of a downgrade: columns of tables with rows that it would drop."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from psycopg.rows import tuple_row
 
 from pyupc.errors import PyupcError
 
-# Rows that every database has, because the migrations themselves put them there.
+# Conditions for rows that are a user's data, for tables into which migrations insert rows.
 _NO_DATA: dict[str, LiteralString] = {
     "alembic_version": "false",
     "engine_object": "false",
     "symbol": "symbol NOT IN ('BTC', 'ETH')",
-    # All others are in the trade itself.
+    # Other fills can be derived from their trade.
     "fill": """
         is_maker OR is_fee_charged OR EXISTS (
             SELECT FROM upc_data.trade AS t
@@ -24,7 +24,7 @@ _NO_DATA: dict[str, LiteralString] = {
     """,
 }
 
-# Rows of which a column says more than its default.
+# Conditions for rows whose column differs from its default.
 _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
     ("trade", "sold_count"): "sold_count > 0",
     ("trade", "realised_pnl"): "sold_count > 0",
@@ -44,13 +44,13 @@ _COLUMNS = """
 
 
 def columns(conn: psycopg.Connection[Any]) -> set[tuple[str, str]]:
-    """Every (table, column) of the tables."""
+    """All (table, column) pairs of the schema."""
     with conn.cursor(row_factory=tuple_row) as cursor:
         return set(cursor.execute(_COLUMNS).fetchall())
 
 
 def columns_with_data(conn: psycopg.Connection[Any]) -> set[tuple[str, str]]:
-    """Those whose table has a row that somebody has loaded."""
+    """Pairs whose table has a user's rows."""
     found = columns(conn)
     filled = {
         table
@@ -73,7 +73,7 @@ def refuse_loss(conn: psycopg.Connection[Any], before: set[tuple[str, str]]) -> 
     if lost:
         raise PyupcError(
             f"this downgrade drops data of {', '.join(f'upc_data.{table}' for table in lost)}",
-            "repeat it with --yes if that is what you want",
+            "to drop it: repeat the command with --yes",
         )
 
 

@@ -1,4 +1,4 @@
-"""How a migration script runs SQL text: unchanged, without SQLAlchemy reading `:name` or `%`."""
+"""SQL text of migrations, run unchanged: SQLAlchemy would interpret `:name` and `%`."""
 
 from __future__ import annotations
 

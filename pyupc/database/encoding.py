@@ -1,4 +1,4 @@
-"""The encoding of a database: pyupc's texts hold more than one language's letters."""
+"""Encoding of a database: pyupc's texts need UTF-8."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyupc.errors import PyupcError
 logger = logging.getLogger(__name__)
 
 NEEDED = "UTF8"
-# Stores bytes as they come; ours are UTF-8, those of others may be anything.
+# Stores any bytes: pyupc's are UTF-8, those of other clients may not be.
 TOLERATED = "SQL_ASCII"
 
 HINT = "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
@@ -23,14 +23,15 @@ def of(conn: psycopg.Connection[Any]) -> str:
 
 
 def judge(conn: psycopg.Connection[Any]) -> None:
-    """Before a first upgrade: raise PyupcError if the database cannot hold what pyupc writes."""
+    """Raise PyupcError, before a first upgrade, if the database cannot hold pyupc's texts."""
     found = of(conn)
     if found == TOLERATED:
         logger.warning(
-            "the database's encoding is SQL_ASCII, which checks no text: UTF-8 is better (%s)", HINT
+            "the database's encoding is SQL_ASCII, which accepts any bytes: better use UTF-8 (%s)",
+            HINT,
         )
     elif found != NEEDED:
         raise PyupcError(
             f"the database has to be UTF-8, and its encoding is {found}",
-            f"make another one, and name it in PYUPC_DSN: {HINT}",
+            f"create another one, and set PYUPC_DSN to it: {HINT}",
         )

@@ -1,4 +1,4 @@
-"""Upgrades and downgrades of a database, driven through Alembic."""
+"""Upgrades and downgrades of a database, through Alembic."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pyupc.errors import UsageProblem
 
 
 def upgrade(dsn: str, revision: str = "head", *, patience: Patience | None = None) -> None:
-    """Bring the database to a revision, and functions and views with it if that is the head.
+    """Upgrade the tables to a revision, and rebuild functions and views if that is the head.
 
-    Raises PyupcError, with everything as it was, if something that is not ours is in the way.
+    Raises PyupcError, and changes nothing, if objects of others are in the way.
     """
     _run(command.upgrade, _config(dsn, patience), revision)
 
@@ -27,7 +27,7 @@ def downgrade(
 ) -> None:
     """Take the database back to a revision: `base`, `0001`, `-1`.
 
-    With `keep_data` it is refused if it would drop a table or column that somebody has filled.
+    With `keep_data` it is refused if it would drop a table or column with a user's data.
     """
     config = _config(dsn, patience)
     config.attributes["keep_data"] = keep_data
@@ -35,7 +35,7 @@ def downgrade(
 
 
 def current(dsn: str) -> str | None:
-    """The database's revision; None before the first upgrade."""
+    """Revision of the database; None before the first upgrade."""
     with connect(dsn, application_name="pyupc db") as conn:
         return schema.revision(conn)
 
@@ -52,5 +52,5 @@ def _run(action: Callable[[Config, str], None], config: Config, revision: str) -
         action(config, revision)
     except CommandError as error:
         raise UsageProblem(
-            str(error), f"the revisions are base and 0001 to {schema.HEAD}, the head"
+            str(error), f"revisions are base and 0001 to {schema.HEAD}, the head"
         ) from error

@@ -1,4 +1,4 @@
-"""What stands in the way of dropping the schemas upc and analytics: everything that is not ours."""
+"""Obstacles to dropping the schemas upc and analytics: objects that pyupc did not create."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pyupc.errors import PyupcError
 
 NAMED_AT_MOST = 10
 
-# The same walk as upc.engine_object_candidates, which an upgrade cannot rely on: the schema that
-# it is about to drop may be damaged, or hold an older text.
+# The same walk as in upc.engine_object_candidates. An upgrade cannot call that one: the schema that
+# it is about to drop may be damaged or older.
 WALK = """
     WITH RECURSIVE part (classid, objid, objsubid) AS (
         SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid, n.oid, 0
@@ -61,7 +61,7 @@ STRANGERS = f"""
             SELECT FROM upc_data.engine_object AS recorded
             WHERE recorded.identity = object.type || ' ' || object.identity
         )
-        -- What somebody wants to be granted on objects yet to come is carried over.
+        -- Default privileges are carried over.
         AND NOT EXISTS (
             SELECT FROM pg_catalog.pg_default_acl AS a
             WHERE part.classid = 'pg_catalog.pg_default_acl'::pg_catalog.regclass
@@ -71,7 +71,7 @@ STRANGERS = f"""
     ORDER BY 1
 """
 
-# What an upgrade has made and is there no more: dropped by hand, or not restored.
+# Objects of an upgrade that no longer exist: dropped by hand, or not restored.
 LOST = f"""
     {WALK},
     found AS MATERIALIZED (
@@ -86,8 +86,8 @@ LOST = f"""
     ORDER BY 1
 """
 
-# Alembic's own table is dropped with the schema, after the last table of ours. Default privileges
-# go with the schema that they are for.
+# Alembic's table is dropped with the schema, after our last table. Default privileges are dropped
+# with their schema.
 LEFTOVERS = """
     SELECT object.type || ' ' || object.identity
     FROM pg_catalog.pg_depend AS d
@@ -110,13 +110,13 @@ COMMENTS = """
 
 
 def schema_comments(conn: psycopg.Connection[Any]) -> dict[str, str | None]:
-    """The comments of those of the three schemas that exist."""
+    """Comments of the three schemas, where they exist."""
     with conn.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         return dict(cursor.execute(COMMENTS).fetchall())
 
 
 def refuse_foreign_schemas(comments: dict[str, str | None]) -> None:
-    """A schema that has one of our names without our marker belongs to somebody else."""
+    """Refuse a schema with one of our names but without our marker: it is not ours."""
     for schema in (DATA_SCHEMA, *CODE_SCHEMAS):
         if schema in comments and not is_marked(comments[schema]):
             raise PyupcError(
@@ -126,12 +126,12 @@ def refuse_foreign_schemas(comments: dict[str, str | None]) -> None:
 
 
 def lost(conn: psycopg.Connection[Any]) -> list[str]:
-    """Objects of ours that are recorded and gone."""
+    """Recorded objects of ours that no longer exist."""
     return _names(conn, LOST)
 
 
 def refuse_strangers(conn: psycopg.Connection[Any]) -> None:
-    """Dropping our schemas would take these objects with them."""
+    """Refuse to drop our schemas while objects of others would go with them."""
     strangers = _names(conn, STRANGERS)
     if strangers:
         raise PyupcError(
@@ -143,7 +143,7 @@ def refuse_strangers(conn: psycopg.Connection[Any]) -> None:
 
 
 def refuse_leftovers(conn: psycopg.Connection[Any]) -> None:
-    """What is still in the schema of the tables once ours are gone."""
+    """Refuse to drop the schema of the tables while it holds objects of others."""
     leftovers = _names(conn, LEFTOVERS)
     if leftovers:
         raise PyupcError(
@@ -155,7 +155,7 @@ def refuse_leftovers(conn: psycopg.Connection[Any]) -> None:
 
 @contextmanager
 def dependents_named() -> Iterator[None]:
-    """A table of ours that a migration drops may have views of a user's on it."""
+    """Name a user's views on a table of ours when a migration fails to drop it."""
     try:
         yield
     except psycopg.errors.DependentObjectsStillExist as error:

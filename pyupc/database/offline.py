@@ -1,4 +1,4 @@
-"""What `alembic upgrade --sql` prints beside the migrations: the rebuild, with its refusals."""
+"""SQL that `alembic upgrade --sql` prints beside the migrations: the rebuild, with refusals."""
 
 from __future__ import annotations
 

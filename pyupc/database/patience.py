@@ -1,4 +1,4 @@
-"""Trying an upgrade again while somebody else holds the locks that it needs."""
+"""Retries of an upgrade while other sessions hold the locks it needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-# Whoever holds a lock on a table or view of ours, or has taken the advisory lock of a build.
+# Sessions that hold a lock on a table or view of ours.
 _HOLDERS = """
     SELECT DISTINCT activity.pid, activity.application_name, activity.state
     FROM pg_catalog.pg_locks AS held
@@ -36,7 +36,7 @@ _HOLDERS = """
 
 @dataclass(frozen=True)
 class Patience:
-    """How long an upgrade waits: five times 2 s for a lock, 7.5 s in between."""
+    """Limits of an upgrade, s: by default five attempts of 2 s each, and 7.5 s in between."""
 
     lock_timeout: float = 2.0
     attempts: int = 5
@@ -49,7 +49,7 @@ def persist(
     patience: Patience,
     connect: Callable[[], psycopg.Connection[Any]],
 ) -> Result:
-    """Call `attempt` until it gets its locks; then give up and name who holds them."""
+    """Call `attempt` until it gets its locks; at the end give up, and name their holders."""
     start = time.monotonic()
     pause = patience.first_pause
     for left in reversed(range(patience.attempts)):
@@ -60,8 +60,7 @@ def persist(
             if left == 0 or time.monotonic() + pause - start > patience.deadline:
                 raise PyupcError(
                     f"other sessions hold locks on pyupc's tables or views{holders}",
-                    "an upgrade waits no longer, and nothing was changed: end their transactions,"
-                    " then try again",
+                    "nothing was changed: end their transactions, then try again",
                 ) from error
             logger.info("locks are held%s; trying again in %.1f s", holders, pause)
         time.sleep(pause)
@@ -70,7 +69,7 @@ def persist(
 
 
 def _holders(connect: Callable[[], psycopg.Connection[Any]]) -> str:
-    """The text ": pid 4711 (psql, idle in transaction)", or nothing if they have gone meanwhile."""
+    """Text such as ": pid 4711 (psql, idle in transaction)"; empty if none holds a lock now."""
     with connect() as conn, conn.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         rows = cursor.execute(_HOLDERS).fetchall()
     names = [

@@ -1,4 +1,4 @@
-"""Delete what is older than it is kept, until nothing of it is left."""
+"""Deletion of expired rows, batch by batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psycopg
 
 @dataclass(frozen=True)
 class Deleted:
-    """Rows."""
+    """Numbers of deleted rows."""
 
     prices: int = 0
     ticks: int = 0
@@ -34,7 +34,7 @@ def prune(
     batch: int,
     on_batch: Callable[[Deleted], None] = lambda deleted: None,
 ) -> Deleted:
-    """Batch by batch, each a transaction of its own; `on_batch` is told the sum so far."""
+    """Delete in batches, each a transaction of its own; `on_batch` gets the sum so far."""
     done = Deleted()
     query = (
         "SELECT d.prices, d.ticks, d.announcements FROM upc.delete_expired(batch => %s::integer)"

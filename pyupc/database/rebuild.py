@@ -1,4 +1,4 @@
-"""Functions and views: dropped and built again from sql/ inside the transaction of an upgrade."""
+"""Rebuild of functions and views from sql/, inside the transaction of an upgrade."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from pyupc.database.schema import (
     sql_files,
 )
 
-# Shared by everything that changes the schema of a database; advisory locks are per database.
+# Advisory lock of all schema changes; advisory locks are per database.
 UPGRADE_LOCK = 0x7079757063  # "pyupc"
 
-# The views are locked one after another, in another order than a reader takes. Giving up on one,
-# and letting go of all, well within PostgreSQL's deadlock_timeout keeps that from ending in a
+# Wait for the lock of a view, s. Views are locked one after another, in another order than a reader
+# locks them. Giving up on one and releasing all well within PostgreSQL's deadlock_timeout avoids a
 # deadlock whose victim may be the reader.
 MOMENT = 0.1
 
-# A restore that was not completed leaves indexed views without rows or without their index.
+# Materialized views without rows or without their index, as an incomplete restore leaves them.
 _UNREADABLE_VIEWS = """
     SELECT count(*)
     FROM pg_catalog.pg_class AS c
@@ -49,10 +49,10 @@ COMMENT ON SCHEMA {DATA_SCHEMA} IS '{data_marker()}';
 
 
 def begin(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
-    """Open the transaction: wait for other upgrades without limit, for anything else briefly.
+    """Open the transaction: wait for other upgrades without limit, for other locks briefly.
 
-    A short lock_timeout keeps a session that is idle in a transaction from making every tick
-    queue behind the upgrade.
+    A session that is idle in a transaction blocks the upgrade, and every tick would queue behind
+    it; a short lock_timeout prevents that.
     """
     conn.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
     conn.execute(
@@ -69,7 +69,7 @@ def begin(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
 
 
 def ensure_data_schema(conn: psycopg.Connection[Any]) -> None:
-    """Refuse what cannot hold ours or is not ours, then create the schema of Alembic's table."""
+    """Refuse foreign schemas and other encodings, then create the schema of Alembic's table."""
     comments = obstacles.schema_comments(conn)
     obstacles.refuse_foreign_schemas(comments)
     if DATA_SCHEMA not in comments:
@@ -78,7 +78,7 @@ def ensure_data_schema(conn: psycopg.Connection[Any]) -> None:
 
 
 def drop_data_schema(conn: psycopg.Connection[Any]) -> None:
-    """After the downgrade to base: nothing of ours is left but Alembic's empty table."""
+    """Drop the schema after a downgrade to base, when only Alembic's empty table is left."""
     obstacles.refuse_leftovers(conn)
     rights.give_back(conn)
     conn.execute("DROP TABLE upc_data.alembic_version")
@@ -87,7 +87,7 @@ def drop_data_schema(conn: psycopg.Connection[Any]) -> None:
 
 
 def is_current(conn: psycopg.Connection[Any]) -> bool:
-    """True if both schemas were built from this text for these tables, whole, and can be read."""
+    """True if both schemas are complete, readable, and built from this text for these tables."""
     comments = obstacles.schema_comments(conn)
     if any(read_hash(comments.get(schema)) != code_hash() for schema in CODE_SCHEMAS):
         return False
@@ -98,7 +98,7 @@ def is_current(conn: psycopg.Connection[Any]) -> bool:
 
 
 def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
-    """Drop the schemas upc and analytics, unless that would harm anything that is not ours."""
+    """Drop the schemas upc and analytics, unless objects of others would go with them."""
     comments = obstacles.schema_comments(conn)
     obstacles.refuse_foreign_schemas(comments)
     present = [schema for schema in CODE_SCHEMAS if schema in comments]
@@ -123,7 +123,7 @@ def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
 
 
 def _lock_tables(conn: psycopg.Connection[Any], schemas: list[str]) -> None:
-    """Those that lose triggers, before any view: a tick has read them when it comes to a view."""
+    """Lock tables that lose triggers before any view: a tick reads them in that order."""
     query = (
         "SELECT DISTINCT t.tgrelid::regclass::text FROM pg_catalog.pg_trigger AS t"
         " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"
@@ -148,7 +148,7 @@ def build_code(conn: psycopg.Connection[Any]) -> None:
 
 @dataclass(frozen=True)
 class Script:
-    """A piece of SQL text with the name of its file, which an error message of PostgreSQL lacks."""
+    """SQL text with the name of its file, which PostgreSQL's error messages lack."""
 
     name: str
     text: str
@@ -162,7 +162,7 @@ class Script:
 
 
 def code_scripts() -> list[Script]:
-    """Everything that builds the two schemas, in order."""
+    """Scripts that build the two schemas, in order."""
     create = "".join(
         f"CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS '{code_marker()}';\n"
         for schema in CODE_SCHEMAS

@@ -1,4 +1,4 @@
-"""What everybody and the two roles may do, after an upgrade and after the last downgrade."""
+"""Rights of PUBLIC and of the two roles, after an upgrade and after the last downgrade."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ logger = logging.getLogger(__name__)
 
 SET_UP = "SELECT upc.set_up_rights()"
 
-# What upc.revoke_public_rights has noted in the comment on upc_data, and nothing else that such a
-# comment may say: a superuser runs this, and whoever owns the schema has written it. lo_import,
-# which reads the server's files, was never PUBLIC's by itself.
+# Grants to PUBLIC the rights that upc.revoke_public_rights noted in the comment on upc_data, and no
+# others: a superuser runs this, and the owner of the schema can write any comment. lo_import, which
+# reads the server's files, is not granted to PUBLIC by default.
 GIVE_BACK = """
 DO $do$
 DECLARE
@@ -66,7 +66,7 @@ BEGIN
         EXECUTE pg_catalog.format('GRANT %s ON %s TO PUBLIC', v_right.privilege, v_right.object);
     END LOOP;
 
-    -- What upc.set_up_rights() has granted beyond our schemas, so that the role can be dropped.
+    -- Revoke what upc.set_up_rights() granted outside our schemas, so that the role can be dropped.
     IF EXISTS (
         SELECT
         FROM pg_catalog.pg_database AS d
@@ -83,8 +83,8 @@ END;
 $do$
 """
 
-# Default privileges in schemas that are dropped, as statements, and how they come again. They are
-# kept in a setting of the transaction, since SQL that is printed has no other memory.
+# Store default privileges of the dropped schemas as statements, and run them after the rebuild. A
+# setting of the transaction holds them, since printed SQL has no other storage.
 KEEP_DEFAULTS = """
 SELECT pg_catalog.set_config('upc.kept_default_privileges', coalesce(
     (
@@ -129,7 +129,7 @@ $do$
 
 
 def set_up(conn: psycopg.Connection[Any]) -> None:
-    """Roles and rights as they should be; a role that may not do all of it is told what is left."""
+    """Set up roles and rights; log a warning if this role may not do all of it."""
     try:
         with _warnings_logged(conn), conn.transaction():
             conn.execute(SET_UP)
@@ -138,15 +138,15 @@ def set_up(conn: psycopg.Connection[Any]) -> None:
 
 
 def give_back(conn: psycopg.Connection[Any]) -> None:
-    """Before the last of our schemas goes: PUBLIC gets again what upgrades have taken from it."""
+    """Grant PUBLIC again what upgrades revoked, before our last schema is dropped."""
     conn.execute(GIVE_BACK)
 
 
 @contextmanager
 def _warnings_logged(conn: psycopg.Connection[Any]) -> Iterator[None]:
-    def log(said: psycopg.errors.Diagnostic) -> None:
-        hint = f" ({said.message_hint})" if said.message_hint else ""
-        logger.warning("%s%s", said.message_primary, hint)
+    def log(notice: psycopg.errors.Diagnostic) -> None:
+        hint = f" ({notice.message_hint})" if notice.message_hint else ""
+        logger.warning("%s%s", notice.message_primary, hint)
 
     conn.add_notice_handler(log)
     try:

@@ -1,4 +1,4 @@
-"""Rules in the database: set for everybody, unset, and read."""
+"""Rules stored in the database: set, unset and read."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PATIENCE_SECONDS = 2
 
 
 def set_rule(conn: Connection, name: str, value: str) -> str:
-    """The value as it is stored."""
+    """Set a rule; return the value as stored."""
     row = conn.execute("SELECT upc.set_rule(%s::text, %s::text)", (name, value)).fetchone()
     assert row is not None
     return str(row[0])
 
 
 def unset_rule(conn: Connection, name: str) -> bool:
-    """True if it was set."""
+    """Remove a rule; False if it was not set."""
     row = conn.execute("SELECT upc.unset_rule(%s::text)", (name,)).fetchone()
     return row == (True,)
 
@@ -43,14 +43,16 @@ def in_force(conn: Connection, name: str) -> StoredRule:
 
 
 def stored() -> dict[str, StoredRule]:
-    """Those of the database that is there. Nothing is started for it; PyupcError without one."""
+    """Rules of a database that runs already; PyupcError without one."""
     dsn = running_dsn()
     try:
         if conninfo_to_dict(dsn).get("connect_timeout") is None:
             dsn = make_conninfo(dsn, connect_timeout=_PATIENCE_SECONDS)
     except psycopg.ProgrammingError:
-        # Its message quotes the part that libpq stumbled over, which may be a password.
-        raise UsageProblem("the connection string is not understood") from None
+        # libpq's message quotes the invalid part, which may be a password.
+        raise UsageProblem(
+            "invalid connection string", "check dsn: pyupc config show dsn"
+        ) from None
     try:
         with connect(dsn, application_name="pyupc config show") as conn:
             schema.check(conn)

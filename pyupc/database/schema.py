@@ -1,4 +1,4 @@
-"""Which schema this program needs, and whether a database has it."""
+"""Schema that this program needs, and the check that a database has it."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def migrations_folder() -> Path:
 
 
 def sql_files() -> list[Path]:
-    """Files of the engine in loading order: by folder, in a folder by name."""
+    """Files of the engine in loading order: by folder, then by name."""
     root = folder("sql")
     return sorted(root.rglob("*.sql"), key=lambda file: file.relative_to(root).as_posix())
 
 
 def code_hash() -> str:
-    """Names the text of `sql/` together with the tables that it is written for."""
+    """Hash of all files in `sql/` and of the revision they are written for."""
     digest = hashlib.sha256(HEAD.encode())
     for file in sql_files():
         digest.update(b"\0")
@@ -45,12 +45,12 @@ def code_hash() -> str:
 
 
 def code_marker() -> str:
-    """The comment on the schemas that pyupc may drop and rebuild."""
+    """Comment on the schemas that pyupc may drop and rebuild."""
     return f"Rebuilt by every pyupc upgrade from its sql folder [pyupc {HEAD} {code_hash()}]"
 
 
 def data_marker() -> str:
-    """The comment on the schema of the tables."""
+    """Comment on the schema of the tables."""
     return "Tables of pyupc, versioned by its migrations [pyupc data]"
 
 
@@ -59,13 +59,13 @@ def is_marked(comment: str | None) -> bool:
 
 
 def read_hash(comment: str | None) -> str | None:
-    """The hash in a code marker."""
+    """Hash in a code marker."""
     found = _MARKER.search(comment or "")
     return found.group(2) if found else None
 
 
 def _read(conn: psycopg.Connection[Any], query: str) -> tuple[Any, ...] | None:
-    """One row; None if there is none or if the version table does not exist."""
+    """Read one row; None if there is none, or no such table or schema."""
     idle = conn.info.transaction_status == TransactionStatus.IDLE
     guard = nullcontext() if conn.autocommit and idle else conn.transaction()
     try:
@@ -76,19 +76,19 @@ def _read(conn: psycopg.Connection[Any], query: str) -> tuple[Any, ...] | None:
 
 
 def revision(conn: psycopg.Connection[Any]) -> str | None:
-    """The revision of the database's tables, None before the first upgrade."""
+    """Revision of the database's tables; None before the first upgrade."""
     row = _read(conn, "SELECT version_num FROM upc_data.alembic_version")
     return None if row is None else str(row[0])
 
 
 def code_identity(conn: psycopg.Connection[Any]) -> int:
-    """Another number after every rebuild of the functions, also of the same text; 0 without any."""
+    """Number that changes with every rebuild of the functions; 0 without any."""
     row = _read(conn, "SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'upc'")
     return 0 if row is None else int(row[0])
 
 
 def mismatch(found: str | None) -> SchemaOutOfDate | None:
-    """The problem with tables of that revision, None if they are this program's."""
+    """Problem with tables of this revision; None if it is this program's."""
     if found is None:
         return SchemaOutOfDate("the database has no pyupc schema", UPGRADE_HINT)
     if found > HEAD:
@@ -104,9 +104,9 @@ def mismatch(found: str | None) -> SchemaOutOfDate | None:
 
 
 def check(conn: psycopg.Connection[Any], *, code: bool = True) -> None:
-    """Raise SchemaOutOfDate unless the database is the one that this program was written for.
+    """Raise SchemaOutOfDate unless tables and functions are this program's.
 
-    With `code=False` the tables must fit, but functions of another text are accepted.
+    With `code=False` only the tables have to be.
     """
     row = _read(
         conn,
@@ -125,6 +125,6 @@ def check(conn: psycopg.Connection[Any], *, code: bool = True) -> None:
         raise problem
     hashes = {read_hash(comment) for comment in comments}
     if None in hashes:
-        raise SchemaOutOfDate("the database has pyupc's tables without its functions", UPGRADE_HINT)
+        raise SchemaOutOfDate("the database has pyupc's tables, but no functions", UPGRADE_HINT)
     if code and hashes != {code_hash()}:
         raise SchemaOutOfDate("the database's functions are of another pyupc", UPGRADE_HINT)

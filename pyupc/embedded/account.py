@@ -1,7 +1,7 @@
-"""The operating system's account that the server runs under.
+"""Account of the operating system that the server runs under.
 
-PostgreSQL refuses to run as root. An ordinary user runs the server as himself; root hands it to an
-unprivileged account.
+PostgreSQL refuses to run as root. An ordinary user runs the server under their own account; for
+root it runs under an unprivileged one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Account:
 
 
 def server_account(data: Path) -> Account | None:
-    """The account to switch to; None: the server runs as whoever runs pyupc.
+    """Account to switch to; None: the server runs under the caller's account.
 
     An existing cluster keeps its owner, whatever accounts the system has by now.
     """
@@ -49,9 +49,10 @@ def run(
     cwd: str | Path = "/",
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run to the end, in a session of its own and with a bare environment, whatever its exit code.
+    """Run a command to its end, in a session of its own and with a bare environment.
 
-    An interruption ends the command and all that it started: nothing goes on writing afterwards.
+    Any exit code is returned. An interruption kills the command and all that it started, so that
+    nothing goes on writing.
     """
     with start(
         command, account, cwd=cwd, stderr=subprocess.PIPE, environment=environment
@@ -75,9 +76,9 @@ def start(
     inherited: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
-    """Begin a command that a Ctrl-C in this terminal does not reach.
+    """Start a command that a Ctrl-C in this terminal does not reach.
 
-    Of all open descriptors it gets those that are named in `inherited`, under the same numbers.
+    Of the open descriptors it inherits those in `inherited`, under the same numbers.
     """
     return subprocess.Popen(
         [str(part) for part in command],
@@ -90,7 +91,7 @@ def start(
         pass_fds=inherited,
         start_new_session=True,
         cwd=cwd,
-        # PGPORT, PGDATA and their like steer the server too, and C keeps its messages in ASCII.
+        # PGPORT, PGDATA and the like would configure the server; C keeps its messages in ASCII.
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **(environment or {})},
         user=account.uid if account else None,
         group=account.gid if account else None,
@@ -99,7 +100,7 @@ def start(
 
 
 def last_line(text: str) -> str:
-    """The last line that says something: where the reason stands in the output of a program."""
+    """Last line that is not empty, where programs print the reason of a failure."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
 
@@ -116,7 +117,7 @@ def _created(name: str) -> Account:
     hint = f"create a system user named {name}, run pyupc as an ordinary user, or set PYUPC_DSN"
     useradd = shutil.which("useradd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if useradd is None:
-        raise DatabaseUnreachable("PostgreSQL refuses to run as root and there is no useradd", hint)
+        raise DatabaseUnreachable("PostgreSQL refuses to run as root, and useradd is missing", hint)
     options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
     result = run([useradd, *options, "--shell", "/usr/sbin/nologin", name], None)
     account = _existing(name)

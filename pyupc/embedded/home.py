@@ -1,4 +1,4 @@
-"""The folder that holds all that the embedded server keeps."""
+"""Folder of the embedded server: data, log, password, socket and locks."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Notify = Callable[[str], None]
 PORT = 5432
 # Limit on the wait for processes that a killed server left behind.
 REMAINS_SECONDS = 60.0
-# macOS ends at 104 bytes and Linux at 108, both with the closing NUL.
+# Limits are 104 bytes on macOS and 108 on Linux, both with the closing NUL.
 _LONGEST_SOCKET_PATH = 103
 _LOG_LIMIT = 8 * 1024 * 1024
 _POLL_SECONDS = 0.02
-_TELL_AFTER_SECONDS = 1.0
+_NOTIFY_AFTER_SECONDS = 1.0
 
 
 class Waiting:
@@ -40,14 +40,14 @@ class Waiting:
 
     def a_moment(self) -> None:
         time.sleep(_POLL_SECONDS)
-        if self._notify and time.monotonic() - self._since > _TELL_AFTER_SECONDS:
+        if self._notify and time.monotonic() - self._since > _NOTIFY_AFTER_SECONDS:
             self._notify(f"{self._message}: waiting")
             self._notify = None
 
 
 @dataclass(frozen=True)
 class Home:
-    """`path` is absolute and free of symbolic links: two names of one folder are one home."""
+    """Home folder; `path` is absolute and without symbolic links, so each folder has one name."""
 
     path: Path
 
@@ -73,11 +73,11 @@ class Home:
 
     @property
     def socket_folder(self) -> Path:
-        """In the home, or where its path is none for a socket, in /tmp under a derived name.
+        """Folder of the socket: in the home, or in /tmp if the home's path is unfit for a socket.
 
-        It may be too long, or have a comma, which libpq takes for the end of a host's name.
-        /tmp and not $XDG_RUNTIME_DIR: that one differs between a login, a cron job and a service,
-        and it is emptied when the user logs out, while the server runs on.
+        The path may be too long, or contain a comma, which ends a host's name for libpq.
+        $XDG_RUNTIME_DIR is no choice: it differs between a login, a cron job and a service, and is
+        emptied when the user logs out, while the server runs on.
         """
         folder = self.path / "socket"
         length = len(os.fsencode(folder / f".s.PGSQL.{PORT}"))
@@ -86,14 +86,14 @@ class Home:
         return Path("/tmp", f"pyupc-{hashlib.sha256(os.fsencode(self.path)).hexdigest()[:20]}")
 
     def create(self) -> None:
-        """Create the home and the missing folders above it, and see that it is the user's own.
+        """Create the home and missing parent folders; refuse a home of another user.
 
-        The mode and owner of a folder that is in place stay as they are. 0711 for root: the
-        server's account passes through and sees no names.
+        Existing folders keep mode and owner. The mode is 0711 for root: the server's account can
+        pass through, but not list the names.
         """
         if "\n" in str(self.path) or "\r" in str(self.path):
             raise DatabaseUnreachable(
-                "PYUPC_HOME has a line break in its name, which PostgreSQL refuses",
+                "PYUPC_HOME has a line break in its path, which PostgreSQL refuses",
                 "set PYUPC_HOME to another folder",
             )
         mode = 0o711 if os.geteuid() == 0 else 0o700
@@ -114,16 +114,16 @@ class Home:
             )
 
     def new_partial_data(self) -> Path:
-        """Where initdb works. A name of its own each time, and the remains of others removed.
+        """New folder for initdb; remains of earlier ones are removed.
 
-        The initdb of a command that was killed may still be running: it must not get in the way.
+        The name is random, since the initdb of a killed command may still run in its own.
         """
         for remains in self.path.glob("postgres.partial-*"):
             shutil.rmtree(remains, ignore_errors=True)
         return self.path / f"postgres.partial-{secrets.token_hex(4)}"
 
     def open_to(self, account: Account | None) -> None:
-        """See that the server's account can pass through the home, and give it a socket folder."""
+        """Check that the server's account can reach the home, and create its socket folder."""
         if account is not None:
             reached = run(["/bin/sh", "-c", 'test -x "$1"', "sh", self.path], account)
             if reached.returncode != 0:
@@ -135,13 +135,13 @@ class Home:
         make_private_folder(self.socket_folder, account)
 
     def password(self) -> str | None:
-        """The superuser's password, None before there is one."""
+        """Password of the superuser; None before there is one."""
         with suppress(FileNotFoundError):
             return self.password_file.read_text(encoding="ascii").strip() or None
         return None
 
     def close(self) -> None:
-        """After the server's end: leave nothing of it outside the home."""
+        """Remove a socket folder outside the home, after the server's end."""
         if self.socket_folder.parent != self.path:
             with suppress(OSError):
                 self.socket_folder.rmdir()
@@ -155,7 +155,7 @@ class Home:
         return password
 
     def put_in_place(self, new: Path, final: Path) -> None:
-        """Rename within the home, so that it stays renamed when the power fails."""
+        """Rename a file within the home, durable against power failure."""
         new.rename(final)
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -164,9 +164,9 @@ class Home:
             os.close(descriptor)
 
     def bound_log(self) -> None:
-        """Start the log anew when it is large, keeping the old one: two files at the most.
+        """Rotate a large log, keeping one old file.
 
-        The server holds the file open and appends, so it is emptied in place and not replaced.
+        The server holds the file open and appends, so it is copied and emptied, not renamed.
         """
         with suppress(FileNotFoundError):
             if self.log.stat().st_size <= _LOG_LIMIT:
@@ -194,7 +194,7 @@ class Home:
 
 
 def make_private_folder(folder: Path, account: Account | None) -> None:
-    """A folder that the server's account alone may enter, also where others may write beside it."""
+    """Create a folder that only the server's account can enter, even below a shared folder."""
     owner = account.uid if account else os.geteuid()
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""Start the server's process so that it outlives the command that starts it."""
+"""Start of the server's process, which outlives the command that starts it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pyupc.embedded.postmaster import Postmaster, remove_misleading_lock_files
 from pyupc.embedded.shared_memory import shared_memory_settings
 from pyupc.errors import DatabaseUnreachable
 
-# The shell ends at once, so that the server is nobody's child: a dead child that its parent has
-# not waited for would look alive to the next start.
+# The shell ends at once, so that the server is not a child of this process: a dead child without a
+# waiting parent would look alive to the next start.
 _DETACHED = '"$@" </dev/null >&2 & echo "$!"'
 
-# lock_file_exists: processes that a killed server left behind still hold its shared memory, and are
-# of one without our lock, which an older pyupc started. They end once their statement is done.
+# lock_file_exists: processes of a killed server still hold its shared memory. Only a server of an
+# older pyupc, without our lock, leaves such processes; they end with their statements.
 _STILL_IN_USE = " F0001 "
 
 _SEVERE = re.compile(r"(?:FATAL|PANIC|ERROR|error):\s+(.*)")
 
 
 def launch(home: Home, binaries: Path, account: Account | None, lock: int, notify: Notify) -> None:
-    """Start the server and return once it takes connections. It inherits the descriptor `lock`."""
+    """Start the server, which inherits `lock`; return once it accepts connections."""
     crashed = (home.data / "postmaster.pid").exists()
     remove_misleading_lock_files(home)
     state = "recovering after a crash" if crashed else "starting"
@@ -39,18 +39,18 @@ def launch(home: Home, binaries: Path, account: Account | None, lock: int, notif
             postmaster = _detached(home, binaries, account, log.fileno(), lock)
         if postmaster.becomes_ready(waiting):
             return
-        said = _text_after(home.log, before)
-        if _STILL_IN_USE not in said or time.monotonic() > deadline:
+        output = _text_after(home.log, before)
+        if _STILL_IN_USE not in output or time.monotonic() > deadline:
             raise DatabaseUnreachable(
-                f"the embedded PostgreSQL does not start: {reason(said)}", f"see {home.log}"
+                f"the embedded PostgreSQL does not start: {reason(output)}", f"see {home.log}"
             )
         time.sleep(0.2)
 
 
 def reason(output: str) -> str:
-    """The first severe message in what a program of PostgreSQL's said, else its last line."""
+    """First severe message in the output of a PostgreSQL program, else its last line."""
     severe = _SEVERE.search(output)
-    return severe[1].strip() if severe else last_line(output) or "it gives no reason"
+    return severe[1].strip() if severe else last_line(output) or "no reason given"
 
 
 def _detached(
@@ -76,7 +76,7 @@ def _detached(
 
 
 def _quoted(folder: str) -> str:
-    """A path in a list of folders, where commas separate and quotes protect."""
+    """Quote a path for a list of folders separated by commas."""
     return '"' + folder.replace('"', '""') + '"'
 
 

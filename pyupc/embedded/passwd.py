@@ -1,6 +1,6 @@
-"""An entry in /etc/passwd for initdb, which refuses a user without one, as `docker run --user` has.
+"""Entry of /etc/passwd for initdb, which refuses a user without one, as with `docker run --user`.
 
-The server itself needs none. A library that many images have lends one: nss_wrapper.
+The server itself needs none. nss_wrapper, a library that many images have, provides one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PLACES = ("/usr/lib/*-linux-gnu*", "/usr/lib64", "/usr/lib", "/usr/local/lib")
 
 @contextmanager
 def passwd_entry(folder: Path, account: Account | None) -> Iterator[Mapping[str, str]]:
-    """The environment in which initdb finds its user; files for it lie in `folder` meanwhile."""
+    """Environment in which initdb finds its user; its temporary files are in `folder`."""
     uid, gid = (account.uid, account.gid) if account else (os.geteuid(), os.getegid())
     with suppress(KeyError):
         pwd.getpwuid(uid)
@@ -30,7 +30,7 @@ def passwd_entry(folder: Path, account: Account | None) -> Iterator[Mapping[str,
     if library is None:
         raise DatabaseUnreachable(
             f"user id {uid} has no entry in /etc/passwd, which initdb of PostgreSQL wants",
-            "add one (useradd), install libnss-wrapper, or run pyupc as a user that has one",
+            "add one (useradd), install libnss-wrapper, or run pyupc as a user with an entry",
         )
     texts = {
         "passwd": f"{_NAME}:x:{uid}:{gid}::{folder}:/bin/false\n",
@@ -40,7 +40,7 @@ def passwd_entry(folder: Path, account: Account | None) -> Iterator[Mapping[str,
     try:
         for name, path in files.items():
             path.write_text(texts[name], encoding="utf-8")
-            # Nothing in them is secret, and the server's account reads them.
+            # They hold no secrets, and the server's account has to read them.
             path.chmod(0o644)
         yield {
             "LD_PRELOAD": str(library),

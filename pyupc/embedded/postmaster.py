@@ -1,4 +1,4 @@
-"""The server's main process, as its `postmaster.pid` describes it."""
+"""Main process of the server, from its `postmaster.pid`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Postmaster:
 
     @classmethod
     def of(cls, data: Path) -> Postmaster | None:
-        """The live server of a data folder, ready or not."""
+        """Live server of a data folder, ready or not."""
         pid = _first_number(data / "postmaster.pid")
         if pid is None:
             return None
@@ -28,16 +28,16 @@ class Postmaster:
         return postmaster if postmaster.is_alive() else None
 
     def is_alive(self) -> bool:
-        """Whether the process runs and is this server.
+        """True if the process runs and is this server.
 
-        After a crash or a reboot its number may be another process's by now, so the number alone
-        says nothing. A process that ended and was not waited for has an empty command line.
+        After a crash or a reboot another process may have its pid, so the command line is compared.
+        A process that ended and was not waited for has an empty one.
         """
         line = _command_line(self.pid)
         return f" -D {self.data} " in f"{line} " or (not line and _begins(self.pid))
 
     def is_ready(self) -> bool:
-        """Whether it takes connections: `postmaster.pid` says so in its last line."""
+        """True if it accepts connections, as the last line of `postmaster.pid` shows."""
         try:
             text = (self.data / "postmaster.pid").read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -50,7 +50,7 @@ class Postmaster:
         )
 
     def becomes_ready(self, waiting: Waiting) -> bool:
-        """Wait until it takes connections, without a limit; False if it ends instead."""
+        """Wait without limit until it accepts connections; False if it ends instead."""
         while not self.is_ready():
             if not self.is_alive():
                 return False
@@ -61,10 +61,10 @@ class Postmaster:
 def remove_misleading_lock_files(home: Home) -> None:
     """Remove lock files of a dead server that PostgreSQL would take for those of a live one.
 
-    Whoever calls holds the server's lock. PostgreSQL refuses to start where a file is empty, as a
-    power failure leaves it, or where any process of its own user has the number in it by now. Where
-    no process has it PostgreSQL sees for itself, so the files stay: by them it finds out whether
-    remains of the old server still use its memory.
+    The caller holds the server's lock. PostgreSQL refuses to start if a file is empty, as after a
+    power failure, or if any process of its user has the pid in it by now. If no process has it the
+    file stays: PostgreSQL notices that itself, and uses the file to find out whether processes of
+    the old server still use its memory.
     """
     for path in (home.data / "postmaster.pid", home.socket_folder / f".s.PGSQL.{PORT}.lock"):
         pid = _first_number(path)
@@ -83,8 +83,8 @@ def _first_number(path: Path) -> int | None:
         first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
     except FileNotFoundError:
         return None
-    # The socket's lock file is of the same shape. After a full disk or a power failure it may be
-    # empty, or of zeros.
+    # The socket's lock file has the same form. After a full disk or a power failure it may be
+    # empty, or full of zeros.
     number = int(first) if first.isdecimal() and first.isascii() else 0
     return number if 0 < number < 2**31 else None
 
@@ -102,7 +102,7 @@ def _command_line(pid: int) -> str:
 
 
 def _begins(pid: int) -> bool:
-    """True if it is a server's that has just replaced the shell: it has no arguments yet."""
+    """True for a server that has just replaced the shell, and has no arguments yet."""
     with suppress(OSError):
         return Path(os.readlink(f"/proc/{pid}/exe")).name == "postgres"
     return False

@@ -1,8 +1,8 @@
-"""The lock that a running server holds on a file of its home.
+"""Lock that a running server holds on a file of its home.
 
-The postmaster inherits the descriptor and its children do, so that the kernel keeps the lock as
-long as any process of the server lives. Every container on the machine sees it, also where the
-number in `postmaster.pid` means nothing, and a power failure leaves nothing of it.
+The postmaster and its children inherit the descriptor, so the kernel holds the lock as long as any
+process of the server lives. All containers on the machine see it, even where the pid in
+`postmaster.pid` means nothing, and it does not survive a power failure.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 
 from pyupc.errors import DatabaseUnreachable
 
-# A shared file system may have none: NFS without its lock manager, some of FUSE.
+# Errors of file systems without locks: NFS without its lock manager, some of FUSE.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 
 
 def take(path: Path) -> int | None:
-    """A descriptor that holds the lock, to be inherited or closed; None: a server has it.
+    """Take the lock: a descriptor to be inherited or closed; None if it is held.
 
-    A look of `is_held` has it for an instant too, so whoever gets None asks again.
+    `is_held` holds it for an instant, too, so a caller that gets None has to try again.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(path, flags, 0o600)
@@ -31,7 +31,7 @@ def take(path: Path) -> int | None:
         if not try_lock(descriptor, fcntl.LOCK_EX):
             os.close(descriptor)
             return None
-        # For the message of whoever finds it taken: a disk that is full does not matter.
+        # Content for the error message of others; a full disk does not matter.
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{socket.gethostname()}\n{_namespace()}\n".encode(), 0)
@@ -53,7 +53,7 @@ def is_held(path: Path) -> bool:
 
 
 def host_elsewhere(path: Path) -> str | None:
-    """The host that the lock was taken on; None if it was among the processes seen from here."""
+    """Host on which the lock was taken; None if its processes are visible from here."""
     host, _, namespace = path.read_text(encoding="utf-8", errors="replace").partition("\n")
     return None if namespace.strip() == _namespace() else host or "another host"
 
@@ -74,7 +74,7 @@ def try_lock(descriptor: int, kind: int) -> bool:
 
 
 def _namespace() -> str:
-    """Processes with the same one see each other's numbers; empty where there are no namespaces."""
+    """Name of the pid namespace, within which pids are valid; empty without namespaces."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"

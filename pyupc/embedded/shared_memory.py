@@ -1,4 +1,4 @@
-"""The memory that the server's processes share for a parallel query."""
+"""Memory that the server's processes share for a parallel query."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 MEMORY = Path("/dev/shm")
 
-# A build takes 1 MB. Docker gives a container 64 MB, which is plenty; some give it none.
+# A build uses 1 MB. Docker gives a container 64 MB, which is plenty; others give it none.
 _ENOUGH_BYTES = 16 * 1024 * 1024
 
 
 def shared_memory_settings(memory: Path = MEMORY) -> dict[str, str]:
-    """None where there is room in memory, else files in the data folder: slower, but they do."""
+    """No settings if there is enough memory; else files in the data folder, which are slower."""
     if sys.platform != "linux":
         return {}
     try:
@@ -21,7 +21,7 @@ def shared_memory_settings(memory: Path = MEMORY) -> dict[str, str]:
     except OSError:
         pass
     else:
-        # Without a limit a file system in memory has no blocks either.
+        # A file system in memory without a limit reports no blocks.
         if status.f_blocks == 0 or status.f_bavail * status.f_frsize >= _ENOUGH_BYTES:
             return {}
     return {"dynamic_shared_memory_type": "mmap"}
