@@ -11,21 +11,14 @@ COMMENT ON TYPE upc._tick_question IS
     'the question of a tick with nothing left out; the model and settlement that were asked for, where another one answers; the close; and the forecast until then, percent';
 
 
--- Arguments as in tick; market_at, price and momentum as _feed_price has them.
+-- The question as a tick can answer it.
 --
--- The model and settlement of the question are those that answer.
+-- question: as the tick was asked, with the price, the momentum and the instant that its feed shows.
+-- feed, seed: as in tick. The model and settlement of the result are those that answer.
 CREATE FUNCTION upc._ask_of_tick(
-    symbol text,
-    feed text,
-    market_at timestamptz,
-    price double precision,
-    momentum double precision,
+    question upc._question,
     event upc._event,
-    step double precision,
-    levels integer,
-    method text,
-    model text,
-    settlement text,
+    feed text,
     seed integer
 )
 RETURNS upc._tick_question
@@ -33,57 +26,53 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
     v upc._tick_question;
-    v_model text := model;
-    v_method text := method;
-    v_settlement text := settlement;
-    v_ttc integer := coalesce(
-        floor(extract(epoch FROM event.closes_at - market_at))::integer,
-        upc._seconds_to_hour(market_at)
-    );
-    v_step double precision := coalesce(step, event.step);
-    v_variances double precision[];
-    v_observed double precision;
 BEGIN
-    v.closes_at := coalesce(event.closes_at, upc._next_hour(market_at));
-    IF model IS NULL OR method IS NULL OR settlement IS NULL THEN
+    v.closes_at := coalesce(event.closes_at, upc._next_hour(question.at));
+    question.ttc_seconds := coalesce(
+        floor(extract(epoch FROM event.closes_at - question.at))::integer,
+        upc._seconds_to_hour(question.at)
+    );
+    IF question.model IS NULL OR question.method IS NULL OR question.settlement IS NULL THEN
         SELECT d.model, d.method, d.settlement
-        INTO v_model, v_method, v_settlement
-        FROM upc._question_defaults(symbol, model, method, settlement) AS d;
+        INTO question.model, question.method, question.settlement
+        FROM upc._question_defaults(
+            question.symbol, question.model, question.method, question.settlement
+        ) AS d;
     END IF;
-    v.asked_model := v_model;
-    v.asked_settlement := v_settlement;
+    v.asked_model := question.model;
+    v.asked_settlement := question.settlement;
 
     -- Made-up prices have no candles: the stored ones stand in for them.
-    v_variances := upc._cached_forecast(symbol, CASE WHEN feed <> 'simulated' THEN market_at END);
-    v.volatility := 100 * sqrt(upc.variance_until(v_variances, v_ttc));
-    IF v_model = 'volatility' AND (
+    question.variances := upc._cached_forecast(
+        question.symbol, CASE WHEN feed <> 'simulated' THEN question.at END
+    );
+    v.volatility := 100 * sqrt(upc.variance_until(question.variances, question.ttc_seconds));
+    IF question.model = 'volatility' AND (
         v.volatility IS NULL
-        OR NOT upc._has_volatility_curves(symbol)
+        OR NOT upc._has_volatility_curves(question.symbol)
     ) THEN
-        v_model := 'momentum';
+        question.model := 'momentum';
     END IF;
-    IF v_model <> 'volatility' THEN
+    IF question.model <> 'volatility' THEN
         -- Others have no use for it.
-        v_variances := NULL;
+        question.variances := NULL;
     END IF;
-    IF v_settlement = 'average' AND v_ttc < 60 THEN
-        v_observed := upc._feed_average(
-            symbol, feed, v.closes_at - interval '1 minute', market_at, seed
+    IF question.settlement = 'average' AND question.ttc_seconds < 60 THEN
+        question.observed := upc._feed_average(
+            question.symbol, feed, v.closes_at - interval '1 minute', question.at, seed
         );
-        IF v_observed IS NULL THEN
-            v_settlement := 'close';
+        IF question.observed IS NULL THEN
+            question.settlement := 'close';
         END IF;
     END IF;
 
-    IF v_step IS NULL THEN
-        SELECT s.strike_step INTO v_step
+    question.step := coalesce(question.step, event.step);
+    IF question.step IS NULL THEN
+        SELECT s.strike_step INTO question.step
         FROM upc_data.symbol AS s
-        WHERE s.symbol = _ask_of_tick.symbol;
+        WHERE s.symbol = question.symbol;
     END IF;
-    v.question := upc._make_question(
-        price, momentum, symbol, v_ttc, v_step, levels, v_method, v_model, v_settlement,
-        observed => v_observed, variances => v_variances, at => market_at
-    );
+    v.question := question;
     RETURN v;
 END
 $fn$;

@@ -134,8 +134,12 @@ BEGIN
     valid_until := upc._iso_utc(at + make_interval(secs => limits[1]));
 
     v_asked := upc._ask_of_tick(
-        symbol, feed, market_at, price, momentum, v_event, step, levels, method, model,
-        settlement, seed
+        upc._make_question(
+            price, momentum, symbol, step => tick.step, levels => tick.levels,
+            method => tick.method, model => tick.model, settlement => tick.settlement,
+            at => tick.market_at
+        ),
+        v_event, feed, seed
     );
     v_question := v_asked.question;
     ttc_seconds := v_question.ttc_seconds;
