@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.common.options import chosen_kinds, examples, legacy, symbols
+from pyupc.cli.common.options import chosen_kinds, examples, legacy, out_folder, symbols
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
@@ -47,14 +47,7 @@ SIMULATED = "simulated"
     help="Days of history.  [default: 90 simulated, 3 from an exchange]",
 )
 @click.option("--count", type=click.IntRange(min=1), help="Stop after this many ticks.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("live"),
-    show_default=True,
-    metavar="DIR",
-    help="Folder of the JSON files; created if missing.",
-)
+@out_folder()
 @click.option(
     "--page/--no-page",
     default=None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyupc.cli.common.options import examples, symbols
+from pyupc.cli.common.options import examples, out_folder, symbols
 from pyupc.cli.common.output import Output, output_options, print_rows
 from pyupc.exchange.names import DEFAULT_EXCHANGE
 from pyupc.runtime.printable import printable
@@ -33,14 +33,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
     )
 )
 @symbols
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("live"),
-    show_default=True,
-    metavar="DIR",
-    help="Folder of the JSON files that ticks write.",
-)
+@out_folder("Folder of the JSON files that ticks write.")
 @click.option(
     "--exchange",
     default=DEFAULT_EXCHANGE,

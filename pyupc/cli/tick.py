@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import re
-import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,27 +20,17 @@ from pyupc.cli.common.options import (
     log_format,
     method,
     model,
+    out_folder,
     settlement,
     symbols,
 )
+from pyupc.cli.common.span import parse_instant
+from pyupc.cli.common.terminal import is_screen
 from pyupc.errors import UsageProblem
 
 if TYPE_CHECKING:
     from pyupc.tick.job import Job, Outcome
     from pyupc.tick.report import View
-
-
-def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
-    """Parse ISO 8601; UTC without an offset."""
-    if value is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(
-            f"{value!r} is not an instant such as 2024-05-01T12:00Z", ctx, parameter
-        ) from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _feed(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -94,18 +82,11 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
 )
 @click.option("--count", type=click.IntRange(min=1), help="Stop after this many rounds.")
 @click.option("--once", is_flag=True, help="Stop after one round.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("live"),
-    show_default=True,
-    metavar="DIR",
-    help="Folder of the JSON files; created if missing.",
-)
+@out_folder()
 @click.option(
     "--from",
     "replay_from",
-    callback=_instant,
+    callback=parse_instant,
     metavar="INSTANT",
     help="Start of the replay. Default: the latest stored hour, at the current minute.",
 )
@@ -208,7 +189,7 @@ def command(
         legacy_layout=legacy_layout,
     )
     log_activity("pyupc.tick")
-    if as_json or not _is_screen():
+    if as_json or not is_screen():
         outcome = _run(job, None)
     else:
         from pyupc.tick.ladder import Ladder
@@ -225,7 +206,3 @@ def _run(job: Job, view: View | None) -> Outcome:
     from pyupc.tick.run import run
 
     return run(job, view)
-
-
-def _is_screen() -> bool:
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")

@@ -140,7 +140,7 @@ def _defaults(
         else:
             raise UsageProblem(
                 f"{where} unknown setting {key!r}",
-                "it can only be used as a flag"
+                "it can only be given on the command line"
                 if key in _options(command)
                 else _suggestion(key, [*options, *children]),
             )

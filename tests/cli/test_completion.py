@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def completed(words: str, **environment: str) -> list[str]:
-    """What bash is told for a line of which the last word is to be completed."""
+    """Completions that bash gets for the last word of a line."""
     done = subprocess.run(
         [sys.executable, "-m", "pyupc"],
         cwd=ROOT,
@@ -61,7 +61,7 @@ def test_no_file_and_no_variable_stands_in_the_way(tmp_path: Path) -> None:
 
 
 def test_names_are_completed_without_loading_commands(tmp_path: Path) -> None:
-    """Nor is config.toml read."""
+    """config.toml is not read either."""
     file = tmp_path / "config.toml"
     file.write_text("verbose = 1\n")
     code = (

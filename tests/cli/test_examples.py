@@ -1,4 +1,4 @@
-"""Every command says in its help how it is used, and every example of every help runs."""
+"""Examples in the help: every command has some, and all of them run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 from pyupc import embedded
 from pyupc.cli import main
 
-# What an example needs before it makes sense, in the order in which a newcomer meets the commands.
+# Commands that examples need before them, in the order in which a newcomer meets them.
 FIRST = [
     "pyupc db downgrade",
     "pyupc db",

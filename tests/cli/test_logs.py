@@ -94,7 +94,7 @@ def test_text_stays_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.endswith(" WARNING pyupc.test: hello\n")
 
 
-# What a command ends with.
+# Errors that end a command.
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_usage_error_is_an_object(arguments: list[str], tmp_path: Path) -> Non
     file = tmp_path / "config.toml"
     file.write_text('log_format = "json"\n')
     assert the_object(pyupc("--config", file, *arguments).stderr)["exit_code"] == 2
-    # Not for good: the next command in this process says it in words again.
+    # The next command in this process logs text again.
     assert pyupc(*arguments).stderr.startswith("pyupc: ")
 
 

@@ -20,7 +20,7 @@ from pyupc.cli.common.output import Output, output_options, print_rows
 
 WHOLE_SET = {"--json", "--nl", "--csv", "-t", "--table", "--no-headers"}
 
-# What a command prints that has no rows to print.
+# Output of commands without rows.
 WITHOUT_ROWS = {
     "pyupc db upgrade": "nothing",
     "pyupc db downgrade": "nothing",
@@ -63,7 +63,7 @@ LISTINGS = [path for path in COMMANDS if path not in WITHOUT_ROWS]
 FORMATS = ("--json", "--nl", "--csv", "-t")
 
 
-# Who has them
+# Commands that have them
 
 
 @pytest.mark.parametrize("path", COMMANDS)
@@ -78,7 +78,7 @@ def test_no_exception_is_out_of_date() -> None:
 
 @pytest.mark.parametrize("path", LISTINGS)
 def test_two_formats_exclude_each_other(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Where it would go, were it not refused before anything is done.
+    # Destination that is never used: the command is refused first.
     monkeypatch.setenv("PYUPC_DSN", "host=/nowhere")
     required = ["x" for p in COMMANDS[path].params if isinstance(p, click.Argument) and p.required]
     for options in (
@@ -91,7 +91,7 @@ def test_two_formats_exclude_each_other(path: str, monkeypatch: pytest.MonkeyPat
         assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["pyupc", "hint"]
 
 
-# What they print
+# Their output
 
 EAST = timezone(timedelta(hours=5, minutes=30))
 ODD: list[dict[str, Any]] = [
@@ -275,7 +275,7 @@ def test_people_get_what_is_made_for_them() -> None:
     assert printed(command, "-t") == "a\n1\n"
 
 
-# What is set for all runs
+# Settings for all runs
 
 
 def set_for_all(*options: str, env: dict[str, str], **defaults: bool) -> Result:

@@ -28,7 +28,7 @@ from tests.support.warm import REPOSITORY
 
 Rows = list[dict[str, Any]]
 
-# What --json wraps rows in.
+# Document around the rows of --json.
 WRAPPED = ("rows", "files", "results", "fingerprints")
 
 # Their rows are read back where an exchange is played, and where a short run is.
@@ -143,7 +143,7 @@ def in_json(place: Place, arguments: list[str]) -> Rows:
 
 
 def settled(row: dict[str, Any]) -> dict[str, Any]:
-    """Without what differs from one call to the next; instants as such, however they are spelt."""
+    """Row without values that differ between calls; instants parsed, in any spelling."""
     return {
         name: datetime.fromisoformat(value) if _is_instant(value) else value
         for name, value in row.items()

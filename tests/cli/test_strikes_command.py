@@ -43,7 +43,7 @@ def printed(dsn: str, *arguments: str) -> list[dict[str, Any]]:
 
 
 def computed(dsn: str, arguments: str, *parameters: object) -> list[dict[str, Any]]:
-    """By the defaults of the command for what Kalshi settles."""
+    """Rows with the command's defaults for a contract that Kalshi settles."""
     query = (
         f"SELECT * FROM upc.compute_strikes({arguments}, model => 'volatility', "
         "method => 'linear', settlement => 'average')"

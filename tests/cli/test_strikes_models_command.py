@@ -45,7 +45,7 @@ def blind(databases: Databases) -> Iterator[str]:
 
 
 def computed(dsn: str, **given: object) -> list[Row]:
-    """By the defaults of the command but for the model."""
+    """Rows with the command's defaults, except the model."""
     arguments = {"method": "linear", "settlement": "average", **given}
     named = ", ".join(f"{name} => %({name})s" for name in arguments)
     query = (
@@ -86,7 +86,7 @@ def test_the_options_reach_the_function(market: str, model: str, method: str) ->
 
 
 def test_the_models_differ(market: str) -> None:
-    """Else the test above would say nothing."""
+    """The models differ; otherwise the test above would prove nothing."""
     middle = side_by_side(market, method="linear")[2]
     assert len({middle[name] for name in NAMES}) == len(NAMES)
 
@@ -143,15 +143,15 @@ def test_without_a_price_every_row_says_what_it_is_of(market: str) -> None:
     ]
 
 
-# Where the volatility cannot be forecast
+# Without a volatility forecast
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv", None])
 def test_the_other_models_answer_all_the_same(blind: str, form: str | None) -> None:
     result = pyupc(blind, "strikes", *QUESTION, "--all-models", *([form] if form else []))
     assert result.returncode == 0
-    [told] = result.stderr.splitlines()
-    assert told.startswith("volatility: ")
+    [line] = result.stderr.splitlines()
+    assert line.startswith("volatility: ")
     expected = side_by_side(blind, MODELS[:3])
     if form == "--json":
         assert json.loads(result.stdout) == [{**row, "prob_volatility": None} for row in expected]
@@ -190,7 +190,7 @@ def test_the_close_stands_in_for_the_default(market: str) -> None:
     assert (asked.returncode, asked.stdout) == (1, "")
 
 
-# As the predecessor answers
+# Answers of the predecessor
 
 LEGACY = {"model": "momentum", "method": "nearest", "settlement": "close"}
 
@@ -201,7 +201,7 @@ LEGACY = {"model": "momentum", "method": "nearest", "settlement": "close"}
         (["--legacy"], {}, "momentum"),
         (["--legacy", "--model", "momentum", "--settlement", "close"], {}, "momentum"),
         ([], {"LEGACY": "1"}, "momentum"),
-        # What is typed goes before a variable, and that before the file.
+        # A flag is stronger than a variable, and a variable than the file.
         (["--legacy"], {"MODEL": "shrunk"}, "momentum"),
         (["--model", "shrunk"], {"LEGACY": "1"}, "shrunk"),
         ([], {"file": 'legacy = true\nmodel = "momentum"'}, "momentum"),

@@ -202,9 +202,9 @@ def test_an_interrupt_while_an_upgrade_waits_exits_with_130(fresh: str) -> None:
         while blocker.execute(waits).fetchone() == (0,):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
 
 
 def test_a_reader_that_goes_away_is_no_error(fresh: str) -> None:
@@ -223,7 +223,7 @@ def test_a_reader_that_goes_away_is_no_error(fresh: str) -> None:
     assert (process.returncode, process.stderr) == (0, "")
 
 
-# What the commands share
+# Options that commands share
 
 
 @click.command(cls=NegativeNumbers)

@@ -47,7 +47,7 @@ def error_of(connection: Connection, statement: str) -> PyupcError:
     return translate(caught.value)
 
 
-# Which server
+# Choice of the server
 
 
 def test_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_connecting_loads_little() -> None:
     assert heavy.isdisjoint(loaded)
 
 
-# What a connection sets
+# Settings of a connection
 
 
 def test_a_connection_fills_in_what_is_left_open(connection: Connection) -> None:

@@ -18,7 +18,7 @@ FILLS = """
     SELECT trade_id, fill, kind, price, count, is_maker, fee, is_fee_charged, filled_at
     FROM upc_data.fill ORDER BY trade_id, fill
 """
-# What a trade of the revision before says of its money.
+# Amounts of a trade in the revision before.
 BALANCE = """
     SELECT sum(position * (end_price - buy_price) - buy_fee - end_fee), count(*)
     FROM upc_data.trade WHERE ended_at IS NOT NULL
@@ -69,7 +69,7 @@ def test_trades_become_their_fills_and_back(traded: str) -> None:
         (3, *bought),
         (3, 2, "settlement", 0, Decimal("10.5"), False, 0, False, CLOSE),
     ]
-    # All of it is in the trades: nobody has to agree to a loss.
+    # The trades hold all of it, so no consent to a loss is needed.
     downgrade(traded, "0009", keep_data=True)
     assert rows(traded, TRADES) == trades
     upgrade(traded)
@@ -98,7 +98,7 @@ def test_a_downgrade_that_loses_something_is_refused_on_request(traded: str, mor
 
 
 def test_a_downgrade_makes_sales_of_parts_trades(traded: str) -> None:
-    """So that the sums stay as they were, to the last digit."""
+    """The sums stay the same, to the last digit."""
     with open_db(traded) as conn:
         for count, price, fee in ((4, "0.91", None), ("0.3", "0.123456", "0.7")):
             query = "SELECT upc.close_trade(3, %s, %s, count => %s, fee => %s::numeric)"

@@ -250,7 +250,7 @@ QUESTIONS = (
 
 
 def test_no_body_that_is_read_late_has_a_backslash(fresh_db: str) -> None:
-    """Without standard_conforming_strings it would be another text."""
+    """A backslash would change the text without standard_conforming_strings."""
     query = (
         "SELECT p.oid::regprocedure::text FROM pg_proc AS p WHERE p.prosqlbody IS NULL"
         " AND p.pronamespace IN ('upc'::regnamespace, 'analytics'::regnamespace)"

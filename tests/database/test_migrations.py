@@ -54,7 +54,7 @@ def run(dsn: str, *statements: str) -> None:
 
 
 def make_outdated(dsn: str) -> None:
-    """As if the functions had been built from another text: the next upgrade rebuilds them."""
+    """Mark the functions as built from another text, so that the next upgrade rebuilds them."""
     run(
         dsn,
         f"COMMENT ON SCHEMA upc IS '{OTHER_TEXT}'",
@@ -63,7 +63,7 @@ def make_outdated(dsn: str) -> None:
 
 
 def stored_search_path(dsn: str) -> str | None:
-    """What the database itself has; the connections here set their own."""
+    """search_path of the database itself; connections in this test set their own."""
     query = """
         SELECT split_part(setting, '=', 2)
         FROM pg_db_role_setting AS s
@@ -114,7 +114,7 @@ def alembic(dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-# What an upgrade does
+# Upgrades
 
 
 def test_head_is_the_newest_migration() -> None:
@@ -189,13 +189,13 @@ def test_ten_upgrades_at_once_succeed(empty_db: str) -> None:
         )
         for _ in range(10)
     ]
-    said = [process.communicate(timeout=90)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 10, said
+    errors = [process.communicate(timeout=90)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 10, errors
     with connect(empty_db) as conn:
         schema.check(conn)
 
 
-# What is not ours
+# Objects of others
 
 
 @pytest.mark.parametrize("name", ["upc_data", "upc", "analytics"])
@@ -228,7 +228,7 @@ def create_ours(dsn: str, *statements: str) -> None:
     run(dsn, *statements, "SELECT upc.record_engine_objects()")
 
 
-# What the engine has, what a user makes of it, and the name that the refusal has to mention.
+# Object of the engine, a user's object made from it, and the name in the refusal.
 STRANGERS = {
     "view": (
         "CREATE VIEW upc.ours AS SELECT 1 AS one",

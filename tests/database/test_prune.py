@@ -1,4 +1,4 @@
-"""What is older than it is kept is deleted: by `pyupc db prune`, and by a tick between rounds."""
+"""Expired rows are deleted: by `pyupc db prune`, and by a tick between rounds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pyupc.tick.maintenance import Retention
 from pyupc.tick.run import run
 from tests.support.market import fill, pyupc, rows
 
-# When a row is of, and for how many days it is kept.
+# Column of a row's time, and the days for which it is kept.
 TABLES = {
     "price": ("received_at", 30),
     "tick": ("ticked_at", 90),
@@ -34,7 +34,7 @@ OTHER_COLUMNS = {
 
 
 def crowd(dsn: str, each: int) -> None:
-    """So many rows of every table and symbol too old by an hour, and so many an hour younger."""
+    """Add rows to every table and symbol: as many expired an hour ago as expire in an hour."""
     with connect(dsn) as conn:
         for table, (column, days) in TABLES.items():
             names, values = OTHER_COLUMNS[table]
@@ -53,7 +53,7 @@ def counts(dsn: str) -> dict[str, int]:
 
 
 def oldest(dsn: str) -> dict[str, float]:
-    """In days."""
+    """Age in days."""
     return {
         table: float(
             rows(
@@ -125,8 +125,8 @@ def test_a_failure_is_told_once_and_stops_nothing(
     caplog.clear()
     for _ in range(600):
         deleting.round()
-    told = [record.levelno for record in caplog.records if record.levelno >= logging.WARNING]
-    assert told == [logging.WARNING]
+    levels = [record.levelno for record in caplog.records if record.levelno >= logging.WARNING]
+    assert levels == [logging.WARNING]
 
 
 def test_it_waits_for_a_minute_and_for_time_enough() -> None:

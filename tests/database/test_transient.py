@@ -1,4 +1,4 @@
-"""What passes by itself, as a lock that somebody holds, is waited out and ends no process."""
+"""Transient failures, such as another session's lock, are waited out and end no process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pyupc.sql_errors import is_transient, translate
 from tests.support.market import pyupc, rows
 from tests.support.ticking import SIMULATED, count, ticking, until
 
-# Of PostgreSQL's appendix A: classes 08 and 53 as they are listed there.
+# Classes 08 and 53, as listed in PostgreSQL's appendix A.
 PASSES = (
     *("08000", "08001", "08003", "08004", "08006", "08007", "40001", "40P01", "53000", "53100"),
     *("53200", "53300", "53400", "55P03", "57014", "57P01", "57P02", "57P03", "57P05"),
@@ -96,7 +96,7 @@ def locked(dsn: str, table: str) -> Iterator[Callable[[str], int]]:
 
 
 def log_of(process: subprocess.Popen[str]) -> list[str]:
-    """Levels of what `pyupc.tick` has logged until it was told to end; it ends well."""
+    """Levels of the log of `pyupc.tick` until its end, which is orderly."""
     process.terminate()
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 0
@@ -127,7 +127,7 @@ def test_a_standby_waits_out_a_lock(market: str, tmp_path: Path) -> None:
             holder.execute("DELETE FROM upc_data.tick_lease")
             until(lambda: count(market) >= 4)
             levels = log_of(standby)
-    # Once that it is busy; once that it is back, and that it has taken over.
+    # Logged once each: busy, back, and taken over.
     assert levels.count("ERROR") == 1
     assert levels.count("WARNING") == 2
 

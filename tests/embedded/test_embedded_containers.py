@@ -111,7 +111,7 @@ def test_a_server_in_another_container_is_used_and_stopped_from_there(home: Path
 @needs_namespaces
 @pytest.mark.parametrize("attempt", ["ensure_running", "stop"])
 def test_a_server_out_of_reach_in_another_container_is_left_alone(home: Path, attempt: str) -> None:
-    # With a comma in its path the socket lies in /tmp, of which every container has its own.
+    # A home with a comma has its socket in /tmp, and every container has its own /tmp.
     path = home.with_name("a, b")
     uri = embedded.ensure_running(path)
     try:
@@ -144,19 +144,19 @@ def test_a_killed_server_keeps_its_lock_until_its_last_process_ends(home: Path) 
                 time.sleep(0.01)
         os.kill(server_pid(home), signal.SIGKILL)
         assert embedded.is_running(home)
-        said: list[str] = []
+        messages: list[str] = []
 
         def end(message: str) -> None:
-            if not said:
-                # After a second: the others have ended when they noticed.
+            if not messages:
+                # After a second the others have noticed, and ended.
                 assert server_lock.is_held(home / "server.lock")
-            said.append(message)
+            messages.append(message)
             with suppress(ProcessLookupError):
                 os.kill(backend, signal.SIGKILL)
 
         assert embedded.ensure_running(home, notify=end) == uri
-        # Once for the wait, and perhaps once for the recovery.
-        assert 1 <= len(said) <= 2
+        # One message for the wait, and perhaps one for the recovery.
+        assert 1 <= len(messages) <= 2
     finally:
         computing.join()
 
@@ -175,7 +175,7 @@ def test_lock_files_that_a_power_failure_spoiled_do_not_matter(home: Path, left:
 
 def test_a_server_of_an_older_version_that_holds_no_lock_is_used(home: Path) -> None:
     uri = embedded.ensure_running(home)
-    # Whoever locks another file sees the server as it would be without the lock.
+    # A process that locks another file sees the server as it would be without the lock.
     (home / "server.lock").unlink()
     assert not server_lock.is_held(home / "server.lock")
     cluster = Cluster(Home.at(home))
@@ -216,15 +216,15 @@ def test_without_shared_memory_the_server_shares_files(home: Path) -> None:
         "    print(connection.execute('SHOW dynamic_shared_memory_type').fetchone()[0])\n"
         "print(embedded.stop())"
     )
-    said = output(command(home, parallel, within=mounted("16k", Path("/dev/shm"))))
-    assert said.splitlines()[1:] == ["True", "mmap", "True"]
+    printed = output(command(home, parallel, within=mounted("16k", Path("/dev/shm"))))
+    assert printed.splitlines()[1:] == ["True", "mmap", "True"]
     # A cluster that was set up where there is memory runs where there is none.
     again = shutil.copy(home / "postgres" / "postgresql.conf", home / "copy.conf")
     text = Path(again).read_text().replace("dynamic_shared_memory_type = mmap", "")
     assert text != Path(again).read_text()
     (home / "postgres" / "postgresql.conf").write_text(text)
-    said = output(command(home, parallel, within=mounted("16k", Path("/dev/shm"))))
-    assert said.splitlines()[1:] == ["True", "mmap", "True"]
+    printed = output(command(home, parallel, within=mounted("16k", Path("/dev/shm"))))
+    assert printed.splitlines()[1:] == ["True", "mmap", "True"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it in a folder")
@@ -253,7 +253,7 @@ def test_a_user_without_an_entry_in_passwd(home: Path, has_wrapper: bool) -> Non
     if not list(Path("/usr/lib").glob("*/libnss_wrapper.so")):
         pytest.skip("no libnss_wrapper here (apt-get install libnss-wrapper)")
     output(command(home, within=within))
-    # What is set up once starts without the entry.
+    # An existing cluster starts without the entry.
     again = f"{hidden}from pyupc import embedded; print(embedded.stop())\n{START}\n{STOP}"
     assert output(command(home, again, within=within)).splitlines()[::2] == ["True", "True"]
     assert not list((home / "socket").iterdir())

@@ -1,4 +1,4 @@
-"""`pyupc doctor` as a process: what it sees, says and ends with."""
+"""`pyupc doctor` as a process: findings, output and exit codes."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_stored_candles_that_cannot_be_are_named(fresh_db: str) -> None:
     assert (values["state"], found["candle values ETH"]["state"]) == ("warn", "ok")
     assert values["seen"].startswith("2 ")
     assert "2024-01-01T00:00:00Z to 2024-01-01T00:02:00Z" in values["seen"]
-    # What it says does what it says.
+    # The suggested repair works.
     statement = values["repair"].partition("or DELETE")[2].partition(", then pyupc")[0]
     with connect(fresh_db) as conn:
         conn.execute("DELETE" + statement)
@@ -206,7 +206,7 @@ def test_a_schema_that_does_not_fit_fails(market: str, empty_db: str) -> None:
     code, found = doctor(empty_db)
     assert (code, found["schema"]["state"]) == (1, "fail")
     assert "pyupc db upgrade" in found["schema"]["repair"]
-    # What needs it is left out; what does not is there.
+    # Checks that depend on it are left out, others are not.
     assert list(found)[-3:] == ["files", "extras", "clock"]
     assert not {"rights", "disk", "tick BTC"} & set(found)
 
@@ -249,7 +249,7 @@ def test_an_embedded_server_that_does_not_run_is_not_started(
 
 @contextmanager
 def silent() -> Iterator[int]:
-    """The port of a server that takes connections and says nothing."""
+    """Port of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -274,7 +274,7 @@ def test_it_ends_in_time_whatever_hangs(monkeypatch: pytest.MonkeyPatch, tmp_pat
 @pytest.mark.slow
 def test_a_database_that_stops_answering_is_none(market: str) -> None:
     with connect(market) as conn:
-        # For longer than a statement may take, and deaf to being cancelled.
+        # Runs longer than the limit of a statement, and ignores a cancel.
         conn.execute(
             "CREATE OR REPLACE FUNCTION upc.prove_write() RETURNS void LANGUAGE plpgsql AS"
             " $$BEGIN LOOP BEGIN PERFORM pg_sleep(30); EXCEPTION WHEN query_canceled THEN NULL;"
@@ -294,7 +294,7 @@ def test_a_database_that_stops_answering_is_none(market: str) -> None:
 
 
 def test_it_ends_although_a_library_waits_on(tmp_path: Path) -> None:
-    # As a name that is being resolved: in a thread that the interpreter waits for.
+    # Like the resolution of a name: in a thread that the interpreter waits for.
     code = """if True:
         import sys, threading, time
         from pyupc.cli import main

@@ -1,4 +1,4 @@
-"""What the checks of `pyupc doctor` make of figures that a test cannot bring about."""
+"""Judgements of `pyupc doctor` on figures that a test cannot cause."""
 
 from __future__ import annotations
 

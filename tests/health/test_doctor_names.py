@@ -1,4 +1,4 @@
-"""What doctor says of a user's objects that answer in place of pyupc's in a bare psql."""
+"""Findings of doctor on a user's objects that psql finds in place of pyupc's."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_the_operator_has_the_rights_that_are_asked_for(shared_database: str) ->
 def test_a_member_of_the_operators_can_do_all_of_it(
     market: str, name_prefix: str, tmp_path: Path
 ) -> None:
-    """As a user who logs in, through the command line."""
+    """Runs the command line as a user who logs in."""
     name = f"{name_prefix}_operator"
     closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
     event, ticker = "KXBTCD-SOON", "KXBTCD-SOON-T97499.99"
@@ -168,9 +168,9 @@ def test_a_member_of_the_operators_can_do_all_of_it(
             conn.execute(
                 "SELECT upc.record_candle_hole('BTC', 'coinbase', '2026-03-08', '2026-03-09')"
             )
-        # Nothing has gone on ticking, so it is not green.
-        told = pyupc(dsn, "status", "--json", "--symbol", "BTC")
-        assert (told.returncode, "42501" in told.stderr) == (1, False)
+        # No process ticks any more, so it is not green.
+        result = pyupc(dsn, "status", "--json", "--symbol", "BTC")
+        assert (result.returncode, "42501" in result.stderr) == (1, False)
 
         if rows(dsn, "SHOW server_version_num")[0][0] >= "170000":
             assert judged(dsn).state == "ok"
@@ -220,7 +220,7 @@ EVENT = json.dumps(
     }
 )
 
-# What a feed, a tick, its supervision of trades, retention and `pyupc notify` do.
+# Statements of a feed, a tick, its supervision of trades, retention and `pyupc notify`.
 WORK = (
     "SELECT upc.record_price('BTC', 'coinbase', 97000)",
     "SELECT upc.record_candles('BTC', ARRAY[date_trunc('minute', now()) - interval '1 minute'],"

@@ -128,7 +128,7 @@ def test_a_write_that_waits_is_given_up(market: str, tmp_path: Path) -> None:
         assert time.monotonic() - began < PROMPT_SECONDS
 
 
-# How it is printed.
+# Output
 
 
 def test_people_see_the_light_first(market: str, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_server_that_hangs() -> None:
                 os.kill(postmaster, signal.SIGCONT)
 
 
-# What the folder says.
+# Status of the folder
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
@@ -280,7 +280,7 @@ def test_a_file_that_is_none_is_red(tmp_path: Path, content: bytes | None) -> No
         (16.1, "fresh", "yellow", 1),
         (40, "warn", "yellow", 1),
         (61, "fresh", "red", 1),
-        # One that says so itself has been seen to.
+        # A document with that state has been rewritten by a process.
         (61, "stale", "green", 0),
         (1e6, "halted", "green", 0),
     ],
@@ -304,7 +304,7 @@ def test_documents_that_nobody_sees_to_any_more(
 
 
 def test_the_command_sees_to_the_documents_of_the_folder(market: str, tmp_path: Path) -> None:
-    """Those of a process that has been dead for a while, beside a status of now."""
+    """Documents of a process that is dead for a while, beside a current status."""
     with ticked(market, tmp_path / "live"):
         until(lambda: (tmp_path / "live" / "upc_status.json").exists())
         for name in ("btc_strike_table.json", "upc_status.json"):

@@ -49,7 +49,7 @@ def test_each_is_stronger_than_the_next(
     monkeypatch.setenv("PYUPC_STRIKES_LEVELS", "3")
     assert rows() == 7
     assert rows("--levels", "1") == 3
-    # As everywhere in Click: empty is not set.
+    # An empty variable is not set, as everywhere in Click.
     monkeypatch.setenv("PYUPC_STRIKES_LEVELS", "")
     assert rows() == 5
 
@@ -138,7 +138,7 @@ def test_no_two_settings_share_a_variable() -> None:
     assert not set(COMMANDS) & {*GENERAL, "rules"}
 
 
-# What concerns all commands.
+# General settings
 
 
 def test_the_server(file: Path, fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +191,7 @@ def test_how_much_is_logged(file: Path, market: str, monkeypatch: pytest.MonkeyP
     assert levels == [30, 10, 20, 10, 40, 30]
 
 
-# Where the file is.
+# Location of the file
 
 
 def test_a_flag_names_the_file_before_the_variable(

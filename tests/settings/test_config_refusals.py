@@ -1,4 +1,4 @@
-"""What is wrong in config.toml or in a variable is exit code 2, with its place."""
+"""A mistake in config.toml or in a variable ends with exit code 2, and its place."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ RULES = [
 
 @pytest.mark.parametrize(("name", "value"), RULES)
 def test_a_wrong_rule(tmp_path: Path, name: str, value: str) -> None:
-    """Of every command, whether or not it reads them."""
+    """Every command refuses them, even one that does not read them."""
     message, *_ = refused(tmp_path / "c.toml", f"[rules]\n{name} = {value}", "db", "uri")
     assert f"[rules] {name}" in message
 

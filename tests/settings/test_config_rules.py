@@ -57,7 +57,7 @@ def test_a_rule_that_is_set_is_stronger_than_the_databases_own(
     monkeypatch.setenv("PYUPC_RULES_FRESH_FOR", "1 min  30 s")
     assert setting(fresh_db, "fresh_for") == "1 min 30 s"
     assert setting(fresh_db, "warn_for") == "none"
-    # Whoever names a setting in the connection string means it.
+    # A setting in the connection string is intended.
     dsn = make_conninfo(fresh_db, options="-c upc.fresh_for=5s -c geqo=off")
     assert setting(dsn, "fresh_for") == "5s"
     with psycopg.connect(with_search_path(fresh_db)) as conn:
@@ -66,7 +66,7 @@ def test_a_rule_that_is_set_is_stronger_than_the_databases_own(
     assert setting(fresh_db, "fresh_for") == "20 s"
 
 
-# As the file has it, as PostgreSQL gets it, and another value, which a variable overrules.
+# Value in the file, value for PostgreSQL, and another one that a variable overrides.
 VALUES = {
     "fresh_for": ("'10 s'", "10 s", "'1 s'"),
     "min_probability": ("97.5", "97.5", "1"),
@@ -96,7 +96,7 @@ def test_a_rule_of_the_file_and_its_variable(
 
 
 def test_the_rules_are_the_settings_that_the_database_reads() -> None:
-    """By name alone: the defaults are written once."""
+    """Rule by its name; its default is defined in one place."""
     texts = [file.read_text() for file in (REPOSITORY / "sql").rglob("*.sql")]
     pattern = r"upc\.(?:setting|_retention_start)\('(\w+)'([,)])"
     calls = [found for text in texts for found in re.findall(pattern, text)]
@@ -112,7 +112,7 @@ def test_the_same_rules_with_and_without_a_database(fresh_db: str) -> None:
     assert rows == [(rule.name, rule.fallback, rule.fallback) for rule in RULES.values()]
 
 
-# Of each kind and bound: what it takes, as it is stored, and what neither takes.
+# For each kind and bound: a valid value, the stored one, and an invalid one.
 TAKEN = [
     ("fresh_for", " 10   s ", "10 s"),
     ("fresh_for", "1 ms", "1 ms"),
@@ -175,7 +175,7 @@ def test_names_that_are_none(db: Connection) -> None:
         assert sqlstate(db, "SELECT upc.set_rule(%s, '1 s')", name) == "UP029"
         assert sqlstate(db, "SELECT upc.unset_rule(%s)", name) == "UP029"
     assert sqlstate(db, "SELECT upc.set_rule('fresh_for', NULL)") == "22023"
-    # What a newer pyupc has left stops nothing, and goes.
+    # A rule of a newer pyupc is ignored, and can be unset.
     db.execute("INSERT INTO upc_data.rule VALUES ('of_tomorrow', '1', 'me', now())")
     db.execute("SELECT FROM upc._cache_rules()")
     assert scalar(db, "SELECT upc.unset_rule('of_tomorrow')")
@@ -218,7 +218,7 @@ def test_a_tick_takes_what_has_been_set_since_the_last(market: str) -> None:
             assert scalar(conn, "SELECT upc.freshness('20 s')") == "fresh"
             other.execute("SELECT upc.set_rule('fresh_for', '19 s')")
             assert scalar(conn, query, at) == "warn"
-            # Broken by hand: every tick says so, and what it would have written is not.
+            # Invalid by hand: every tick reports it, and writes nothing.
             for value in ("soon", "0 s", ""):
                 other.execute("UPDATE upc_data.rule SET value = %s", (value,))
                 for broken in (query, "SELECT upc.freshness(now() - %s)"):

@@ -52,7 +52,7 @@ def test_set_show_and_unset(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f" {who} " in source
     assert at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") in source
 
-    # What is stronger is shown, and named while setting.
+    # A stronger setting is shown, and named when the rule is set.
     with connect(dsn) as conn:
         name = str(conninfo_to_dict(dsn)["dbname"])
         conn.execute(f"ALTER DATABASE \"{name}\" SET upc.fresh_for = '12 s'".encode())

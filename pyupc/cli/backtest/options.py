@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import click
+
+from pyupc.cli.common.span import parse_instant
 
 MINUTES = (2, 5, 10, 15, 30, 45, 60)
 MODELS = (
@@ -19,21 +20,6 @@ OF_A_RUN = (
     *("train_from", "train_to", "test_from", "test_to", "minutes", "models"),
     *("step", "levels", "settlement", "close_minute"),
 )
-
-
-def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
-    """ISO 8601, UTC without an offset."""
-    if value is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(value)
-        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{value!r} is neither a date such as 2024-01-01 nor a time such as 2024-01-01T12:00Z",
-            ctx,
-            parameter,
-        ) from None
 
 
 def _minutes(
@@ -57,7 +43,7 @@ def _models(
 
 _OPTIONS = (
     *(
-        click.option(name, callback=_instant, metavar="DATE", help=help)
+        click.option(name, callback=parse_instant, metavar="DATE", help=help)
         for name, help in (
             ("--train-from", "Train from here on. Default: the first candle."),
             (

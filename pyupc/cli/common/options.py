@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -70,6 +71,18 @@ def one_symbol(help: str) -> Callable[[Any], Any]:
 
 
 json_output = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def out_folder(help: str = "Folder of the JSON files; created if missing.") -> Callable[[Any], Any]:
+    """Add --out, the folder of the files that ticks write."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=Path("live"),
+        show_default=True,
+        metavar="DIR",
+        help=help,
+    )
 
 
 def _set_log_format(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:

@@ -1,4 +1,4 @@
-"""A span of time: --since and --until."""
+"""Times: parsing, and the span --since to --until."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def bounds(since: str, until: str) -> Callable[[Callable[..., None]], Callable[.
             ("--until", f"End of the span, exclusive. Default: {until}."),
             ("--since", f"Start of the span, UTC unless it has an offset. Default: {since}."),
         ):
-            command = click.option(name, callback=_instant, metavar="TIME", help=help)(command)
+            command = click.option(name, callback=_past_instant, metavar="TIME", help=help)(command)
         return command
 
     return decorate
@@ -29,19 +29,30 @@ def refuse_reversed(since: datetime | None, until: datetime | None) -> None:
         raise UsageProblem("--since is not before --until", "swap the two")
 
 
-def _instant(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
-    """Parse ISO 8601, UTC without an offset; refuse times before 1970 or in the future."""
+def parse_instant(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> datetime | None:
+    """Parse ISO 8601, UTC without an offset."""
     if value is None:
         return None
     try:
         instant = datetime.fromisoformat(value)
-        instant = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise click.BadParameter(
-            f"{value!r} is neither a date such as 2022-01-01 nor a time such as 2022-01-01T12:00Z",
+            f"{value!r} is neither a date such as 2024-01-01 nor a time such as 2024-01-01T12:00Z",
             ctx,
             parameter,
         ) from None
+
+
+def _past_instant(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> datetime | None:
+    """Refuse times before 1970 or in the future."""
+    instant = parse_instant(ctx, parameter, value)
+    if instant is None:
+        return None
     if instant.year < 1970:
         raise click.BadParameter(f"{value} is before 1970", ctx, parameter)
     if instant > datetime.now(UTC):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from pyupc.cli.common.terminal import is_screen
 from pyupc.cli.strikes import models
-from pyupc.cli.strikes.lookup import Basis, Row
+from pyupc.cli.strikes.lookup import COLUMNS, Basis, Row
 
 _DECIMALS = {
     "buffer": 2,
@@ -25,20 +24,7 @@ _DECIMALS = {
     "deviation": 4,
 }
 
-_NAMES = (
-    "strike",
-    "buffer",
-    "move_percent",
-    "direction",
-    "prob_beyond",
-    "prob_within",
-    "positive_prob",
-    "negative_prob",
-    "prob_above",
-    "prob_low",
-    "prob_high",
-    "sample_size",
-)
+_NAMES = (*COLUMNS[:9], "prob_low", "prob_high", "sample_size")
 
 # Columns that fit, by the least width of the terminal.
 _COLUMNS: tuple[tuple[int, tuple[str, ...]], ...] = (
@@ -50,7 +36,7 @@ _COLUMNS: tuple[tuple[int, tuple[str, ...]], ...] = (
 
 
 def print_strikes(answers: Sequence[tuple[Basis, list[Row]]]) -> None:
-    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
+    if is_screen():
         for basis, rows in answers:
             _print_rich(f"{basis.symbol} {basis.price:,.2f}", rows)
         return

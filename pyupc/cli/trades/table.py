@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from pyupc.cli.common.columns import print_columns
+from pyupc.cli.common.terminal import is_screen
 from pyupc.runtime.printable import printable
 
 Row = dict[str, Any]
@@ -89,7 +88,7 @@ def print_fills(rows: Sequence[Row]) -> None:
 
 
 def print_trades(rows: Sequence[Row]) -> None:
-    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
+    if is_screen():
         _print_rich(rows)
     else:
         print_columns(list(_COLUMNS), [_cells(row, list(_COLUMNS)) for row in rows], left=5)
