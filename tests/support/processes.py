@@ -25,7 +25,7 @@ _ANNOUNCEMENT = re.compile(
     r"[A-Z]+: ((price|quotes) (is|are) |.* answers for .*, which cannot be |.* can be told again)"
 )
 # That a round took long: what a machine that stalls makes of any of them.
-_PACE = re.compile(r"a tick of [A-Z]+ took |ticks are as fast as they were")
+_PACE = re.compile(r"the tick of [A-Z]+ took |ticks are as fast as they were")
 _LINE = re.compile(r"\S+ \S+ ([A-Z]+) ([a-z._]+): (.*)")
 
 
