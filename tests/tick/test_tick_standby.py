@@ -204,6 +204,8 @@ def test_one_that_ends_hands_over_at_once(market: str, tmp_path: Path) -> None:
         options = ("--standby", "--interval", "5", "--once", "--out", tmp_path / "second")
         with ticking(market, *SIMULATED, *options) as second:
             waits(market)
+            # It has what the first one has.
+            until(lambda: in_place(tmp_path / "second"))
             first.terminate()
             assert ended(first)[0] == 0
             # Its own round, and not those of the first.
