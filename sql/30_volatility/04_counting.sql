@@ -188,7 +188,7 @@ BEGIN
             regexp_replace(
                 regexp_replace(p.prosrc, '--[^' || chr(10) || ']*', '', 'g'), '[[:space:]]+', ' ', 'g'
             ),
-            '\m_', '', 'g'
+            '[[:<:]]_', '', 'g'
         ),
         '; '
         ORDER BY p.proname COLLATE "C"
