@@ -51,7 +51,7 @@ NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "proce
 def command(
     quick: bool, years: float | None, candles: Path | None, only: tuple[str, ...], output: Output
 ) -> None:
-    """Measure pyupc, in one run and side by side with the alternatives.
+    """Measure pyupc side by side with the alternatives.
 
     Works in a database of its own, pyupc_bench, on the server that PYUPC_DSN names, and drops it at
     the end. A ratio is the figure divided by the one it is compared with. Each part is printed when

@@ -50,7 +50,9 @@ _WORDS = {
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random samples.")
 @json_output
 def command(folder: Path | None, count: int, symbol: str | None, seed: int, as_json: bool) -> None:
-    """Compare compute_strikes with the predecessor's calculation: values and time.
+    """Compare compute_strikes with the predecessor's calculation.
+
+    Values and times are compared.
 
     The predecessor uses scipy's griddata, nearest and linear, over CSV files read with pandas.
     Without DIR the files are the set in use, exported with every digit to a temporary folder. Both

@@ -22,7 +22,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands and options in SHELL.
+    """Print the script that completes pyupc's words in SHELL.
 
     \b
     Save it to a file that the shell reads when it starts, then open a new shell.

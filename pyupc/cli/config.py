@@ -27,7 +27,7 @@ logger = logging.getLogger("pyupc.settings")
 
 @click.group(epilog=examples("pyupc config show", "pyupc config set fresh_for '10 s'"))
 def command() -> None:
-    """Show settings of config.toml, variables and flags; set rules in the database."""
+    """Show settings and their sources; set rules in the database."""
 
 
 @command.command(
@@ -136,7 +136,10 @@ def set_(name: str, value: str, as_json: bool) -> None:
 @click.argument("name")
 @json_output
 def unset(name: str, as_json: bool) -> None:
-    """Remove a rule from the database; its default or a stronger setting applies."""
+    """Remove a rule from the database.
+
+    Its default applies then, or a stronger setting.
+    """
     from pyupc.database import rules
 
     name = name.removeprefix("rules.")

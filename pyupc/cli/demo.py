@@ -71,10 +71,10 @@ def command(
     port: int | None,
     legacy: bool,
 ) -> None:
-    """Set up a demo database, then tick once a second until Ctrl-C.
+    """Set up a demo database, and tick until Ctrl-C.
 
-    The database gets a history and fingerprints. With the extra `web` the page is served, too, and
-    its address printed before the first tick.
+    The database gets a history and fingerprints; ticks come once a second. With the extra `web` the
+    page is served, too, and its address printed before the first tick.
 
     Uses the embedded PostgreSQL, whatever PYUPC_DSN is, and a database of its own, pyupc_demo. A
     second run goes on with it; another source or seed starts afresh. Simulated prices are made up:

@@ -60,7 +60,7 @@ def command(
     offline: bool,
     output: Output,
 ) -> None:
-    """Check everything that ticks depend on, and show how to repair it.
+    """Check everything that ticks depend on, and suggest repairs.
 
     Prints a line per check: ok, warn or fail, the finding, and what to do. Nothing is started or
     changed; disk and folder are tested with a small write that leaves nothing behind. It ends

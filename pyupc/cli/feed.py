@@ -50,7 +50,7 @@ def command(
     attached: bool,
     seconds: float | None,
 ) -> None:
-    """Write prices, one-minute candles and Kalshi's events to the database.
+    """Write prices, candles and Kalshi's events to the database.
 
     Prices come through a websocket where the exchange has one, else from one request a second.
     Candles are stored at the start and as each minute closes; a minute after each hour they are

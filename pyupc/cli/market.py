@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog=examples("pyupc market load --help", "pyupc market show"))
 def command() -> None:
-    """Bring Kalshi's events into the database from files, and show what is stored."""
+    """Load and show Kalshi's events with their markets."""
 
 
 @command.command(
@@ -69,9 +69,10 @@ def load(files: tuple[Path, ...], symbol: str | None, output: Output) -> None:
 @symbols
 @output_options
 def show(symbols: tuple[str, ...], output: Output) -> None:
-    """Show each symbol's next event, closing within the hour, and the age of its quotes.
+    """Show each symbol's next event, and the age of its quotes.
 
-    The state is that of the quotes: fresh, warn, stale or halted; without an event it is empty.
+    Only events that close within the hour are shown. The state is that of the quotes: fresh, warn,
+    stale or halted; without an event it is empty.
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect

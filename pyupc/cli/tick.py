@@ -134,9 +134,9 @@ def command(
     legacy_layout: bool,
     as_json: bool,
 ) -> None:
-    """Compute the probabilities of all strikes, once a second for each symbol.
+    """Compute the probabilities of all strikes, once a second.
 
-    Each tick replaces SYMBOL_live_probabilities.json, SYMBOL_strike_table.json,
+    Each tick of a symbol replaces SYMBOL_live_probabilities.json, SYMBOL_strike_table.json,
     SYMBOL_watchlist.json and SYMBOL_active_trades.json in DIR, and is logged in the database;
     upc_status.json is renewed every few seconds with the state of all symbols. If the database is
     lost it waits and reconnects.

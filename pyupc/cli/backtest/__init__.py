@@ -70,7 +70,7 @@ def command(
     output: Output,
     **given: Any,
 ) -> None:
-    """Test the models on candles later than those they were trained on.
+    """Test the models on candles after those of the training.
 
     For every close in the test span, every time to the close and every strike, each model gives the
     probability of a price at or above the strike; training sees nothing of the test span. Scores

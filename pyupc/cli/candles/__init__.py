@@ -12,7 +12,7 @@ from pyupc.cli.common.options import examples
 
 @click.group(epilog=examples("pyupc candles load --help", "pyupc candles gaps"))
 def command() -> None:
-    """Bring the price history, candles of one minute, into the database."""
+    """Load, fetch and check one-minute candles, the price history."""
 
 
 for each in (backfill, gaps, load):

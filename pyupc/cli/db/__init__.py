@@ -63,7 +63,7 @@ def downgrade(revision: str, yes: bool) -> None:
 @command.command(epilog=examples("pyupc db current", "pyupc db current --json"))
 @json_output
 def current(as_json: bool) -> None:
-    """Print the revision of the database, and if this pyupc can work with it."""
+    """Print the database's revision, and if pyupc supports it."""
     from pyupc.database import schema
     from pyupc.database.connect import connect
     from pyupc.errors import SchemaOutOfDate
@@ -85,7 +85,10 @@ def current(as_json: bool) -> None:
 
 @command.command(epilog=examples("pyupc db uri", 'psql "$(pyupc db uri)"'))
 def uri() -> None:
-    """Print the connection string; starts the embedded server if needed."""
+    """Print the connection string of the database.
+
+    The embedded server is started if needed.
+    """
     click.echo(_uri())
 
 

@@ -13,7 +13,10 @@ from pyupc.cli.fingerprints.validate import validate
 
 @click.group(epilog=examples("pyupc fingerprints build", "pyupc fingerprints list --symbol BTC"))
 def command() -> None:
-    """Build, list, show and move fingerprints: how far prices moved, and how often."""
+    """Build, list, show and move fingerprints.
+
+    A fingerprint holds how far prices moved, and how often.
+    """
 
 
 for each in (import_, export, validate, use, build, list_, show):

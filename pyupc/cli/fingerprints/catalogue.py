@@ -35,7 +35,7 @@ _SHOWN_STANDARDISED = ("0_000", "0_150", "0_525", "1_050", "1_500", "2_025", "3_
 @symbols
 @output_options
 def list_(symbols: tuple[str, ...], output: Output) -> None:
-    """List fingerprints with their sample sizes, and the state of the builds.
+    """List fingerprints, and the state of the builds.
 
     --nl, --csv and -t print one row per fingerprint, without the builds.
     """
@@ -90,10 +90,10 @@ def _print_list(found: Sequence[Row], states: Sequence[Row]) -> None:
 @click.option("--ttc", type=click.IntRange(1, 60), metavar="MINUTES", help="Show only this row.")
 @output_options
 def show(name: str, ttc: int | None, output: Output) -> None:
-    """Show a fingerprint: probabilities of moves of at least +θ % and -θ %, in percent.
+    """Show the probabilities in a fingerprint, in percent.
 
-    For fingerprints of standardised moves (btc_volatility_momentum_007) the thresholds are in
-    standard deviations of the forecast.
+    They are those of moves of at least +θ % and -θ %. For fingerprints of standardised moves
+    (btc_volatility_momentum_007) the thresholds are in standard deviations of the forecast.
 
     Only some of the 60 thresholds fit on a terminal; --json, --nl, --csv and -t print all of them.
     """

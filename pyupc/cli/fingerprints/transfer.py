@@ -105,10 +105,11 @@ def import_(
 def export(
     folder: Path, symbol: str | None, origin: str | None, force: bool, as_json: bool
 ) -> None:
-    """Export fingerprints as the predecessor's CSV files: all of them, or none.
+    """Export fingerprints as the predecessor's CSV files.
 
-    Imported ones are written byte for byte as they were read; those built from candles are rounded
-    to two decimals. Existing files with the same contents are left alone.
+    All files are written, or none. Imported fingerprints are written byte for byte as they were
+    read; those built from candles are rounded to two decimals. Existing files with the same
+    contents are left alone.
     """
     from pyupc.fingerprints.transfer import store
     from pyupc.fingerprints.transfer.folder import write_folder

@@ -46,11 +46,12 @@ def validate(
     against: str,
     output: Output,
 ) -> None:
-    """Compare every cell of the files with the curves that compute_strikes reads.
+    """Compare every cell of the files with the database.
 
-    Exits with 1 if a number differs or is missing in the database. Fingerprints built from candles
-    cover other years than the predecessor's: --against built shows the differences, and exits with
-    0. Differences are in percentage points.
+    The database's cells are those that compute_strikes reads. Exits with 1 if a number differs or
+    is missing in the database. Fingerprints built from candles cover other years than the
+    predecessor's: --against built shows the differences, and exits with 0. Differences are in
+    percentage points.
     """
     from pyupc.fingerprints.transfer import store
 

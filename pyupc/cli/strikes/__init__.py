@@ -79,7 +79,7 @@ def command(
     all_models: bool,
     output: Output,
 ) -> None:
-    """Print the probability of every strike around PRICE, in percent.
+    """Print the probability in percent of strikes around PRICE.
 
     MOMENTUM is in basis points; without it the baseline is used. PRICE and momentum default to
     those of the symbol's last stored close. If the default model or settlement has no answer, model

@@ -43,7 +43,7 @@ def _fee_options(command: _Command) -> _Command:
 
 @click.group(epilog=examples("pyupc trades list", "pyupc trades open --help"))
 def command() -> None:
-    """Record trades that were made, so that every tick watches them.
+    """Record trades that were made, so that ticks watch them.
 
     pyupc places no orders: it announces when to sell, and the result of each trade.
     """
@@ -127,11 +127,11 @@ def close(
     is_maker: bool,
     as_json: bool,
 ) -> None:
-    """Record that all or part of a trade was sold, and print the proceeds.
+    """Record a sale of all or part of a trade.
 
-    Contracts that are not sold stay watched. The price defaults to the best bid: one dollar minus
-    the ask of the other side. Without a bid, or if the quotes are older than a minute, --price is
-    required.
+    Its proceeds are printed. Contracts that are not sold stay watched. The price defaults to the
+    best bid: one dollar minus the ask of the other side. Without a bid, or if the quotes are older
+    than a minute, --price is required.
     """
     from pyupc.tick.trades import close_trade
 
@@ -181,9 +181,10 @@ def list_(symbols: tuple[str, ...], has_ended: bool, output: Output) -> None:
 @click.argument("trade_id", callback=trade_id, metavar="[ID]", required=False)
 @output_options
 def fills_(trade_id: int | None, output: Output) -> None:
-    """Show purchases, sales and settlements with their fees, of one trade or all.
+    """Show purchases, sales and settlements, with their fees.
 
-    Prices are per contract, amounts and fees per fill, in USD.
+    Without ID those of all trades are shown. Prices are per contract, amounts and fees per fill, in
+    USD.
     """
     from pyupc.tick.trades import fills
 
