@@ -101,7 +101,7 @@ def server_dsn(databases: Databases) -> str:
 
 @pytest.fixture(scope="session")
 def name_prefix(pytestconfig: pytest.Config, databases: Databases) -> str:
-    """What the names of roles and databases of this process begin with."""
+    """Prefix of this process's role and database names."""
     worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "main")
     return f"{databases.prefix}_{worker}"
 

@@ -288,7 +288,7 @@ def test_a_bar_on_a_terminal(conn: Connection, fresh_db: str) -> None:
     assert "/41" in text
 
 
-# Those that are stored
+# Stored backtests
 
 
 def test_list_show_and_delete(conn: Connection) -> None:

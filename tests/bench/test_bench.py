@@ -77,7 +77,7 @@ def test_an_interrupted_run_drops_its_database(server_dsn: str) -> None:
         text=True,
     ) as process:
         assert process.stderr is not None
-        # The first line tells that the schema stands: now the candles are made.
+        # The first line is logged once the schema exists; candles are generated next.
         assert process.stderr.readline()
         assert database_exists(server_dsn)
         process.send_signal(signal.SIGINT)

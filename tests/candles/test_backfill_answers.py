@@ -115,7 +115,7 @@ def test_pauses_grow_and_the_patience_ends(server: Coinbase) -> None:
         assert len(pauses) == 10
         assert len(said) == 1
 
-        # How long to leave it alone is for the exchange to say, within bounds.
+        # The exchange sets the pause, within bounds.
         server.fault, server.faults = status(429, Retry_After="9"), 1
         exchange.candles("BTC/USD", START, START + 10)
         server.fault, server.faults = status(429, Retry_After="999"), 1

@@ -234,7 +234,7 @@ def test_few_and_coarse_numbers_never_pass_as_others(
         assert staged(path) == rows
 
 
-# As they are distributed
+# Files as distributed
 
 
 def exactly(row: Row, *names: str) -> str:
@@ -343,7 +343,7 @@ def test_cases(shared: str, shared_data: Path, number: str) -> None:
         assert stored(shared) == expected
 
 
-# What is refused
+# Refused files
 
 
 def test_a_header_that_the_numbers_contradict(shared: str, tmp_path: Path) -> None:

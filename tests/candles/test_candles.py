@@ -109,7 +109,7 @@ def positions(result: Result, path: Path) -> list[int]:
     return [int(line.removeprefix(prefix).partition(":")[0]) for line in lines]
 
 
-# What is loaded
+# Loaded files
 
 
 def test_a_file(shared: str, write: Any) -> None:
@@ -249,7 +249,7 @@ def test_any_split_and_order_of_the_lines_gives_the_same_table(
     assert stored(shared) == [row(offset, 100 + close) for offset, close in good]
 
 
-# What is not
+# Refused files and rows
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def fingerprint() -> str:
 
 
 def edge() -> str:
-    """What a contract costs and what it is worth, on one scale of cents and percent."""
+    """A contract's cost and value on one scale of cents and percent."""
     left, right, axis = 40, 600, 150
     least, most = 90, 98
 

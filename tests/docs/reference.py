@@ -26,7 +26,7 @@ OUTPUT = ("json", "nl", "csv", "table", "no_headers")
 
 _CLI = """# Command line
 
-The help of every command, as `--help` prints it. [Settings](settings.md) tells how to set an option
+The help of every command, as `--help` prints it. [Settings](settings.md) shows how to set an option
 for all runs.
 """
 

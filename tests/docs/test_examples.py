@@ -65,7 +65,7 @@ def simple_commands(line: str) -> Iterator[list[str]]:
 
 
 def unknown(words: list[str]) -> list[str]:
-    """Those words behind `pyupc` that name no command or no option."""
+    """Words after `pyupc` that name neither a command nor an option."""
     *_, path = ((), *(tuple(words[:n]) for n in (1, 2) if tuple(words[:n]) in OPTIONS))
     known = {*OPTIONS[path], *OPTIONS[()]}
     flags = [word.partition("=")[0] for word in words if re.match(r"--\w|-\w$", word)]
@@ -146,7 +146,7 @@ class Desk:
     folder: Path
 
     def run(self, line: str) -> str:
-        """What each command of the line prints, without what the shell does around it."""
+        """Output of the line's commands, without the shell around them."""
         printed = ""
         for words in simple_commands(line):
             if words[0] == "pyupc":
@@ -244,7 +244,7 @@ def test_objects_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent == ROOT], ids=str)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Those of docs/ are checked when the site is built."""
+    """Links of README.md and CONTRIBUTING.md; building the site checks those of docs/."""
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))
     local = [target for target in targets if "://" not in target]
     assert [target for target in local if not (page.parent / target).exists()] == []

@@ -1,4 +1,4 @@
-"""What the manual takes from the code is what the code says today."""
+"""Parts of the manual generated from the code are up to date."""
 
 from __future__ import annotations
 

@@ -59,11 +59,11 @@ def test_a_price_is_that_of_the_last_trade(server: feed_servers.Exchange) -> Non
     run(main())
 
 
-@pytest.mark.parametrize("told", ["", "0", "-3", "NaN", "tea", "1e400"])
-def test_what_is_no_price_is_none(server: feed_servers.Exchange, told: str) -> None:
+@pytest.mark.parametrize("price_text", ["", "0", "-3", "NaN", "tea", "1e400"])
+def test_an_invalid_price_is_none(server: feed_servers.Exchange, price_text: str) -> None:
     async def main() -> None:
         async with opened(server) as exchange:
-            server.told = told
+            server.price_text = price_text
             assert (await exchange.ask(PAIR)).price is None
             assert (await exchange.watch(PAIR)).price is None
 

@@ -19,7 +19,7 @@ REFUSED = ConnectionRefusedError(111, "")
 
 
 def wrapped(outer: Exception, inner: Exception) -> Exception:
-    """As ccxt raises what aiohttp has raised."""
+    """Chain the exceptions like ccxt, which wraps those of aiohttp."""
     outer.__cause__ = inner
     return outer
 

@@ -99,7 +99,7 @@ class Chaos:
     down: list[tuple[datetime, datetime]] = field(default_factory=list)
     """From each kill of PostgreSQL until it took connections again."""
     killed: list[datetime] = field(default_factory=list)
-    """When a process that could be amid a tick was killed."""
+    """Times at which a process that could be in the middle of a tick was killed."""
     started: int = 0
 
     def start_ticker(self) -> None:
@@ -109,7 +109,7 @@ class Chaos:
         self.tickers.append(self.stack.enter_context(its))
 
     def first(self) -> Ticker:
-        """The one of the two that ticks."""
+        """The ticking process of the two."""
         [(holder,)] = rows(self.server.dsn(), HOLDER)
         found = re.search(r":(\d+) ", holder)
         assert found is not None, holder
@@ -150,7 +150,7 @@ class Chaos:
             self.start_ticker()
 
     def settle(self, ticks: int) -> None:
-        """So many ticks later."""
+        """Wait for that many more ticks."""
         enough = self.reader.count() + ticks
         until(lambda: self.reader.count() >= enough, 20 + 2 * ticks)
 
@@ -172,7 +172,7 @@ class Chaos:
 
 
 def missed(times: list[datetime]) -> int:
-    """Those that were due in between, half an interval being close enough, from the times alone."""
+    """Count the ticks due in between from the times alone; half an interval late is in time."""
     gaps = [(b - a).total_seconds() / INTERVAL for a, b in pairwise(times)]
     return sum(max(0, math.floor(gap - 0.5)) for gap in gaps)
 
@@ -222,7 +222,7 @@ def test_nothing_is_lost_and_each_fault_costs_two_ticks_at_most(
     assert trader.opened
     assert not set(trader.opened) - {row[0] for row in rows(dsn, query)}
 
-    # Whoever is killed between the commit and the file has ticked, and nobody has seen it.
+    # A process killed between the commit and the file has ticked, but no reader saw it.
     unseen = sorted(set(stored) - set(seen))
     moment = timedelta(seconds=0.5)
     assert all(any(abs(at - kill) < moment for kill in chaos.killed) for at in unseen), unseen

@@ -28,7 +28,7 @@ def test_the_disk_of_the_files(server: Server, server_folder: Path, tmp_path: Pa
         scene(server, tmp_path, live=disk.path) as its,
     ):
         disk.fill()
-        # The file of the status cannot be written either: the command has to tell.
+        # The status file cannot be written either; the command must report it.
         its.has_files = False
         shown = its.shows("no space")
         assert shown.exit_code == 1

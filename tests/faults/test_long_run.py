@@ -94,5 +94,5 @@ def test_many_rounds(server: Server, tmp_path: Path) -> None:
 
 
 def due(gaps: list[float], grace: float) -> int:
-    """How many rounds were due in between, one that is late by less than `grace` being in time."""
+    """Count the rounds due in between; one late by less than `grace` is in time."""
     return sum(max(0, math.floor(gap - grace)) for gap in gaps)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def behind_a_proxy(
     server: Server, tmp_path: Path, interval: float = 0.2
 ) -> Iterator[tuple[Scene, Proxy]]:
-    """The tick alone goes through it: the feed and whoever asks for the status do not."""
+    """Only the tick goes through the proxy; the feed and the status readers do not."""
     with (
         Proxy(server.socket) as proxy,
         scene(server, tmp_path, dsn=server.dsn(port=proxy.port), interval=interval) as its,
@@ -40,7 +40,7 @@ def test_a_slow_network_is_no_fault(server: Server, tmp_path: Path) -> None:
 def test_answers_that_take_longer_than_three_rounds(server: Server, tmp_path: Path) -> None:
     with behind_a_proxy(server, tmp_path, interval=0.5) as (its, proxy):
         proxy.delay = 1.6
-        # A tick that is late is one all the same: it is there when this is said.
+        # A late tick still counts; it exists by the time it is logged as slow.
         until(lambda: its.tick.pace)
         becomes(server.dsn(), its.live, well=False)
         assert len(its.tick.pace) == 1

@@ -41,7 +41,7 @@ def test_a_right_that_is_revoked(server: Server, tmp_path: Path) -> None:
 
 
 def outdate(server: Server, revision: str) -> None:
-    """As if the functions were of another text, for tables of that revision."""
+    """Mark the functions as built from another text, for tables of that revision."""
     for schema in ("upc", "analytics"):
         run(server, f"COMMENT ON SCHEMA {schema} IS 'Other [pyupc {revision} {'0' * 64}]'")
 
@@ -61,7 +61,7 @@ def test_functions_that_are_built_again(server: Server, tmp_path: Path) -> None:
 
 def test_a_newer_revision_ends_it(server: Server, tmp_path: Path) -> None:
     with scene(server, tmp_path) as its:
-        # As a newer pyupc leaves it: other tables, and functions for them.
+        # State left by a newer pyupc: other tables, and functions for them.
         outdate(server, "0001")
         upgrade(server.dsn())
         outdate(server, "9999")

@@ -52,7 +52,7 @@ def test_a_build_counts_what_is_new(fresh_db: str, caplog: pytest.LogCaptureFixt
         report = Outages("pyupc.feed", time.monotonic)
         await build_once(fresh_db, ["BTC"], report, asyncio.Event())
         assert rows(fresh_db, pending) == [(0, counted + 1)]
-        # Somebody else is at it: said, and no reason to end.
+        # Another session is building: logged, and no reason to end.
         with connect(fresh_db) as conn:
             conn.execute("SELECT pg_advisory_lock(upc.build_lock_key('BTC'))")
             conn.execute("DELETE FROM upc_data.candle WHERE opened_at > '2026-03-06 01:00+00'")

@@ -73,7 +73,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def tick(dsn: str, at: datetime, feed: str = "coinbase") -> dict[str, Any]:
-    """What a tick at that instant says."""
+    """State and probabilities of a tick at that instant."""
     with connect(dsn, autocommit=False) as conn:
         query = "SELECT state, live_probabilities FROM upc.tick('BTC', %s, at => %s)"
         [(state, document)] = conn.execute(query, (feed, at)).fetchall()
@@ -489,7 +489,7 @@ def test_the_demo_of_an_exchange(
         assert rows(dsn, query) == [(exchange.candle("BTC-USD", int(first))[3],)]
         assert rows(dsn, "SELECT array_agg(DISTINCT feed) FROM upc_data.tick") == [(["coinbase"],)]
 
-        # What cannot be reached is said, and costs no history.
+        # An unreachable exchange is reported, and no history is lost.
         monkeypatch.setenv("PYUPC_EXCHANGE_URL", "http://127.0.0.1:9")
         for source in ("kraken", "coinbase"):
             done = pyupc("host=/nowhere", "demo", "--source", source, "--count", "1")

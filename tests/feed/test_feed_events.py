@@ -73,7 +73,7 @@ def test_at_the_close_the_next_event_follows(told: Told) -> None:
 
 
 def test_an_event_that_is_listed_late_is_waited_for(told: Told) -> None:
-    """For a while it is looked for at every interval, and nothing is said."""
+    """For a while every interval looks for it, and nothing is logged."""
     times = Times(look_again=60, eager=60, ahead=0)
 
     async def scene(its: Scene) -> None:

@@ -100,8 +100,8 @@ def test_a_closed_websocket_is_opened_again(
             await until(lambda: not report.failing())
 
     run(main())
-    # Unless it happens between two prices, it is told that it has failed, once for each way in
-    # which it may be noticed, and that it is back.
+    # Unless it happens between two prices, the failure is logged, once for each way in which it
+    # may be noticed, and so is the recovery.
     lines = [r.message for r in caplog.records if r.name == "pyupc.feed"]
     assert len(lines) <= 6
     assert not lines or "back after" in lines[-1]
@@ -152,13 +152,13 @@ def test_a_missing_price_is_skipped_and_told_once(
     async def main() -> None:
         async with pricing(fresh_db, server):
             await until(lambda: logged(fresh_db))
-            server.told = ""
-            # What is on its way still comes in.
+            server.price_text = ""
+            # Messages under way still arrive.
             await asyncio.sleep(1)
             before = len(logged(fresh_db))
             await asyncio.sleep(0.5)
             assert len(logged(fresh_db)) == before
-            server.told = None
+            server.price_text = None
             await until(lambda: len(logged(fresh_db)) > before)
             await until(lambda: any("back after" in r.message for r in caplog.records))
 

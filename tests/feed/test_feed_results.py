@@ -150,7 +150,7 @@ def test_what_is_wrong_with_one_event_is_told_once(told: Told, is_refused: bool)
     "reply", [Reply(GOOD, status=429), Reply(GOOD, status=500), Reply(is_dropped=True)]
 )
 def test_a_kalshi_that_fails_has_a_rest(told: Told, reply: Reply) -> None:
-    """One request a look, and nothing is said: whoever follows the open event does."""
+    """One request per look and nothing logged: the follower of the open event logs failures."""
 
     async def scene(its: Scene) -> None:
         its.exchange.before = lambda request: reply

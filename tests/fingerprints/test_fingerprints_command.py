@@ -353,7 +353,7 @@ def test_a_database_without_schema_exits_with_4(
     assert pyupc(*arguments).exit_code == 4
 
 
-# Which worker takes what
+# Distribution of work among workers
 
 
 def test_two_workers_take_different_years_and_large_pieces_first() -> None:

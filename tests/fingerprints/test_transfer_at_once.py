@@ -151,7 +151,7 @@ def test_readers_never_wait_and_never_see_a_mixture(fresh: str, one: Path, other
     stop = threading.Event()
 
     def read() -> None:
-        # Whoever has to wait for an import for longer than this would have failed.
+        # A reader that waits longer than this for an import fails.
         with connect(fresh) as conn:
             conn.execute("SET lock_timeout = '500ms'")
             while not stop.is_set():
@@ -198,7 +198,7 @@ def test_an_export_is_of_one_moment(
         holder.execute("LOCK TABLE upc_data.imported_curve IN ACCESS EXCLUSIVE MODE")
         process = started(fresh, "export", tmp_path / "out")
         wait_for_waiting(fresh, 1, process)
-        # What an import does, in the transaction that keeps the export waiting.
+        # Do the work of an import in the transaction that the export waits for.
         holder.execute("DELETE FROM upc_data.imported_fingerprint WHERE bucket <> 99")
         holder.execute(
             "UPDATE upc_data.imported_curve SET positive = negative, minutes = minutes + 100"

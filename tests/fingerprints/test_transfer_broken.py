@@ -208,7 +208,7 @@ def test_what_fails_when_it_is_read(
     assert (dump(full_and_bare[0]), state(folder)) == (before, files)
 
 
-# What is warned of
+# Warnings
 
 
 def rising(bucket: int, minutes: int, direction: str, place: int) -> str:

@@ -214,7 +214,7 @@ def test_a_folder_without_permission(imported: str, tmp_path: Path) -> None:
     refused(run("export", tmp_path / "out" / "below"), 1, str(tmp_path / "out"))
 
 
-# Which set
+# Choice of the set
 
 
 def test_there_has_to_be_such_a_set(imported: str, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_built_ones_are_written_as_the_named_views_show_them(
         assert {c: n for c, n in written.items() if c[0] == bucket} == shown(fresh_db, bucket)
     assert {"0.0", "100.0"} <= set(written.values())
 
-    # Those that know all minutes can be imported again.
+    # Files with all minutes can be imported again.
     for name, content in exported.items():
         if content.count(b"\n") < 61:
             (out / name).unlink()

@@ -23,7 +23,7 @@ THRESHOLDS = st.one_of(
     st.decimals(0, 100, places=5).map(lambda number: f"{number:.5f}"),
 )
 
-# As pandas writes doubles: those below 0.0001 with an exponent.
+# Doubles in pandas' notation: with an exponent below 0.0001.
 WRITTEN = st.one_of(
     st.integers(0, 10000).map(lambda number: repr(number / 100)),
     st.floats(0.0001, 100).map(repr),
@@ -56,7 +56,7 @@ def files(draw: st.DrawFn) -> str:
 
 
 def through_the_database(found: Fingerprint) -> Fingerprint:
-    """As it comes back out of columns of the type numeric: the same digits without exponents."""
+    """The fingerprint read back from numeric columns: the same digits without exponents."""
 
     def plain(rows: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
         return tuple(tuple(f"{Decimal(number):f}" for number in row) for row in rows)

@@ -152,7 +152,7 @@ def test_another_folder_replaces_it_completely(
     assert document("import", legacy)["replaced"] == 3
     assert stored(fresh_db) == as_floats(numbers(legacy))
     again = dump(fresh_db, with_versions=False)
-    # When it was imported is another time.
+    # The time of the import differs.
     del real["upc_data.fingerprint_import"], again["upc_data.fingerprint_import"]
     assert again == real
     assert state(legacy) == before

@@ -217,7 +217,7 @@ def test_each_file_spells_its_thresholds_its_own_way(fresh: str, tmp_path: Path)
     assert document("import", folder)["is_changed"] is False
 
 
-# What a set is beside others
+# Several sets side by side
 
 
 def test_one_set_replaces_the_other_of_its_symbol_only(fresh: str, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ VICTIM = file_name(1).removesuffix(".csv")
 NEGATIVE = file_name(-1).removesuffix(".csv")
 
 
-# What is read
+# Imported tables
 
 
 def test_the_tables_are_the_files(fresh: str, theirs: str, legacy: Path, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_columns_of_any_type(fresh: str, their_database: str, legacy: Path, kind
     assert document("import", legacy)["is_changed"] is False
 
 
-# As a server, a database or a role may be set up.
+# Settings that a server, a database or a role may have.
 SETTINGS = [
     "-c extra_float_digits=-15",
     "-c client_encoding=SQL_ASCII",

@@ -190,7 +190,7 @@ def test_a_number_that_was_changed_in_the_database(fresh: str, legacy: Path) -> 
             "UPDATE upc_data.imported_curve SET negative[2] = negative[2] + 0.25"
             " WHERE symbol = 'BTC' AND bucket = -2 AND minutes = 7"
         )
-        # What compute_strikes reads is still the old number.
+        # compute_strikes still reads the old number.
         assert run("validate", legacy).exit_code == 0
         conn.execute("SELECT upc.refresh_fingerprints()")
     old = float(percent(-2, 7, BELOW, 1))

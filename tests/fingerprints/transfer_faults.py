@@ -295,7 +295,7 @@ def added(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text(text(5))
 
 
-# What is no file
+# Not regular files
 
 
 def pipe(path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_wrong_address(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     assert caught.value.hint
 
 
-# What is asked, and what is made of it
+# Requests and their answers
 
 
 def test_requests_share_a_connection_and_say_who_asks() -> None:

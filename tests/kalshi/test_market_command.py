@@ -80,7 +80,7 @@ def write(tmp_path: Path) -> Any:
     return write
 
 
-# What is loaded
+# Loaded answers
 
 
 def test_an_answer_of_today(shared: str, write: Any) -> None:
@@ -155,7 +155,7 @@ def test_every_digit_of_a_file_is_kept(shared: str, write: Any) -> None:
     assert rows(shared, query)[0] == ("97500.000000000", "0.0150")
 
 
-# What is wrong
+# Refused answers
 
 
 def refused(result: Result, code: int = 1) -> str:
@@ -293,7 +293,7 @@ def test_help_has_examples() -> None:
         assert "Examples:" in result.stdout
 
 
-# What is shown
+# Shown markets
 
 
 def test_the_events_that_close_next_are_shown(shared: str, write: Any) -> None:
@@ -356,7 +356,7 @@ def expected_rows(shared_data: Path) -> list[Document]:
     text = (shared_data / "json" / "btc_strike_table.json").read_text()
     table: list[Document] = json.loads(text)["strikes"]
     assert len(table) == 21
-    # Where there was no offer the predecessor wrote a dollar, and differences from it.
+    # Without an offer the predecessor wrote a dollar, and derived differences from it.
     for row in table:
         for side in ("yes", "no"):
             if row[f"{side}_ask"] == 100:

@@ -63,7 +63,7 @@ def receiving(receiver: Receiver | None = None) -> Iterator[Receiver]:
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             status = there.take(json.loads(self.rfile.read(length)))
-            # Whoever asked may have been killed.
+            # The client may have been killed.
             with suppress(OSError):
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
@@ -102,7 +102,7 @@ class Running:
 
     @property
     def is_ready(self) -> bool:
-        """What is announced from now on is for it to send."""
+        """True once it sends every announcement from now on."""
         return self.logged("passing on") > 0
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -139,7 +139,7 @@ def environment(dsn: str) -> dict[str, str]:
 
 
 def announce(dsn: str, message: str, kind: str = "stop", symbol: str = "BTC") -> int:
-    """As a tick does, in a transaction of its own."""
+    """Announce like a tick, in a transaction of its own."""
     document = {
         "symbol": symbol,
         "probability": 38.25,

@@ -226,7 +226,7 @@ def test_killed_between_send_and_acknowledgement_it_sends_twice(
             until(lambda: notify.logged("second"))
             notify.process.kill()
             notify.process.wait()
-            # What still waits for the lock in its name would acknowledge after all.
+            # Its backend, still waiting for the lock, would acknowledge after all.
             conn.execute(TERMINATE)
     assert cursors(fresh_db)[("phone", "BTC")] == first
     announce(fresh_db, "third")

@@ -1,4 +1,4 @@
-"""What an announcement becomes on its way to a phone, and to the log."""
+"""Texts of an announcement on a phone and in the log."""
 
 from __future__ import annotations
 

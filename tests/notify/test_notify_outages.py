@@ -47,7 +47,7 @@ def away(server_dsn: str, dsn: str) -> Iterator[None]:
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
     allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
     with connect(server_dsn) as server:
-        # Whoever is cut off would be back before it can be renamed.
+        # Disconnected clients would be back before the database can be renamed.
         server.execute(allow.format(here, sql.SQL("false")))
         server.execute(OURS, (name,))
         server.execute(rename.format(here, gone))

@@ -1,4 +1,4 @@
-"""What the feed tells of what fails, and how often."""
+"""The feed's log of failures, and how often it repeats them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What systemd hears: with a socket of the test's own in its place."""
+"""Messages to systemd; a socket of the test stands in for it."""
 
 from __future__ import annotations
 

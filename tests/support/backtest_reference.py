@@ -1,4 +1,4 @@
-"""What a backtest's scores are, question by question, in numpy."""
+"""Reference scores of a backtest, question by question, in numpy."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ def library() -> Path:
 
 @dataclass(frozen=True)
 class Clock:
-    """What a process started with `environment` takes for the time of day.
+    """Time of day of a process started with `environment`.
 
-    How long something takes is measured by another clock, which goes on as it is.
+    Durations are measured by another clock, which is left alone.
     """
 
     path: Path
@@ -45,13 +45,13 @@ class Clock:
         }
 
     def remove(self) -> None:
-        """What the library keeps in memory for processes that were killed."""
+        """Delete the shared memory that the library left for killed processes."""
         for path in Path("/dev/shm").glob("*faketime_s*_*"):
             if not Path("/proc", path.name.rpartition("_")[2]).exists():
                 path.unlink(missing_ok=True)
 
     def turn(self, seconds: int) -> None:
-        """So many seconds from the true time, from the next look on."""
+        """Set the offset from the true time in seconds; it counts from the next look on."""
         new = self.path.with_suffix(".new")
         new.write_text(f"{seconds:+d}\n")
         new.chmod(0o644)

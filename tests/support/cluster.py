@@ -181,7 +181,7 @@ class Server:
 
     def stop(self) -> None:
         """An orderly end, of a server that is stopped by a signal too."""
-        # For whoever looks at a test that fails.
+        # Shown by pytest with a failing test.
         print(f"--- PostgreSQL\n{self.log[-4000:]}")
         if self._process is None:
             return

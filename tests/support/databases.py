@@ -69,7 +69,7 @@ RECIPES = {
     "market": Recipe("empty", _market("BTC", "ETH")),
     # Probabilities that are known by heart and nine strikes of both symbols, for trades.
     "trading": Recipe("empty", _prepared("trading", "prepare")),
-    # What a symbol depends on whose light is green, but for a price, quotes and ticks of now.
+    # All that a green symbol depends on, but for current prices, quotes and ticks.
     "healthy": Recipe("empty", _prepared("healthy", "prepare_well")),
 }
 

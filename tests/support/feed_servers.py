@@ -24,20 +24,20 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass
 class Exchange:
-    """What it says, and how; a test may change any of it at any time.
+    """A local exchange; a test may change its fields at any time.
 
     `products` are the prices that each one moves around, `jump` is added to them. `frozen` stands
-    in for the price of everything; `told` for its text. `ahead` is how many seconds its clock is
-    ahead. `status`, `delay` and `is_cut` are for requests; `is_silent`, `is_mute` (it takes no
-    websocket) and `garbage` (the next message) for the websocket. `lag` alternates the times of
-    messages. `without` are the minutes since 1970 that it has no candle of. `closed` are products
-    that it lists and does not trade.
+    in for every price; `price_text` for its text. `ahead` is how many seconds its clock is ahead.
+    `status`, `delay` and `is_cut` are for requests; `is_silent`, `is_mute` (it takes no websocket)
+    and `garbage` (the next message) for the websocket. `lag` alternates the times of messages.
+    `without` are the minutes since 1970 that it has no candle of. `closed` are products that it
+    lists and does not trade.
     """
 
     products: dict[str, float] = field(default_factory=lambda: dict(PRODUCTS))
     jump: float = 0.0
     frozen: float | None = None
-    told: str | None = None
+    price_text: str | None = None
     ahead: float = 0.0
     status: int = 200
     delay: float = 0.0
@@ -75,7 +75,7 @@ class Exchange:
         return sum(part in path for _, path in list(self.requests))
 
     def close_sockets(self) -> None:
-        """As a server that is restarted does."""
+        """Close all websockets, like a server that restarts."""
 
         async def close() -> None:
             for websocket in list(self._open):
@@ -139,7 +139,9 @@ class Exchange:
         }
 
     def _text(self, product: str) -> str:
-        return f"{self.price(product, self.now()):.2f}" if self.told is None else self.told
+        return (
+            f"{self.price(product, self.now()):.2f}" if self.price_text is None else self.price_text
+        )
 
     # The websocket.
 

@@ -25,7 +25,7 @@ LEASE = timedelta(days=3650)
 
 
 def prepare_well(conn: Connection) -> None:
-    """What BTC depends on, but for a price, quotes and ticks of now."""
+    """Insert all that BTC depends on, but for current prices, quotes and ticks."""
     put(conn, "BTC", HISTORY)
     build(conn)
     load_event(conn)
@@ -38,7 +38,7 @@ def make_well(conn: Connection) -> Connection:
     put_price(conn, FINE + 1, NOW)
     read_quotes(conn, NOW)
     tick(conn, NOW, holder="one", lease=LEASE)
-    # The lease is told by the server's clock.
+    # The lease goes by the server's clock.
     conn.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (NOW + seconds(1.75),))
     return conn
 

@@ -47,7 +47,7 @@ def coded(
     with_baseline: bool = True,
     first: int = 1,
 ) -> ImportedSet:
-    """A set without two equal numbers, so that each tells the cell that it was read from.
+    """A set without two equal numbers, so that each number identifies its cell.
 
     They end in 5 ten-thousandths; `first` sets those of two sets apart.
     """

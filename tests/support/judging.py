@@ -33,7 +33,7 @@ def log_tick(
     method: str = "nearest",
     settlement: str = "close",
 ) -> int:
-    """As if ticked so many seconds before the close; where that is not logged, before CLOSE."""
+    """Insert a tick `ttc` seconds before the close; where that is not logged, before CLOSE."""
     at = (closes_at or CLOSE) - timedelta(seconds=ttc)
     row = conn.execute(
         """

@@ -28,7 +28,7 @@ GOOD = json.dumps({"event": {"event_ticker": "E", "markets": [market("E", 97_500
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
-    """What happens in an event loop, and no longer than a test may take."""
+    """Run the test in an event loop, with the time limit of a test."""
 
     async def limited() -> None:
         async with asyncio.timeout(LONG):
@@ -83,7 +83,7 @@ class Clock:
 
 @dataclass
 class Stored:
-    """What came to the store: event and moment; `refuses` may raise instead.
+    """Events that reached the store, with their moments; `refuses` may raise instead.
 
     `closed` are the events whose results it wants, each until it has them; `asks` how often it was
     asked for them.
@@ -120,7 +120,7 @@ QUICK = Times(look_again=0.05, eager=0.5, ahead=0.2, ahead_again=0.05)
 
 @dataclass
 class Scene:
-    """What follows BTC's events, or reads their results, with all that it works on."""
+    """A follower of BTC's events, or reader of their results, with all that it works on."""
 
     client: Kalshi
     server: Server

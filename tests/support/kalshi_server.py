@@ -128,7 +128,7 @@ class Server:
 
 
 def market(event: str, strike: int, closes_at: datetime, **fields: Any) -> Document:
-    """As Kalshi writes it since March 2026."""
+    """A market in Kalshi's format since March 2026."""
     return {
         "ticker": f"{event}-T{strike - 0.01:.2f}",
         "event_ticker": event,

@@ -232,7 +232,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def done(*arguments: str | Path) -> str:
-    """What a command that succeeds prints."""
+    """Run a command that succeeds; its output."""
     result = run(*arguments)
     assert result.exit_code == 0, result.stderr
     return result.stdout

@@ -1,4 +1,4 @@
-"""What probability and compute_strikes answer from a set, by brute force over all of its cells."""
+"""Reference for probability and compute_strikes: brute force over all cells of a set."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class Feed:
 
 
 def lost(dsn: str, acknowledged: list[tuple[str, str]]) -> list[tuple[Any, ...]]:
-    """Those of the acknowledged prices that the database does not have."""
+    """Acknowledged prices that are missing in the database."""
     query = """
         SELECT n.symbol, n.at
         FROM unnest(%s::text[], %s::timestamptz[]) AS n (symbol, at)

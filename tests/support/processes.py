@@ -19,8 +19,8 @@ from typing import Any
 from tests.support.waiting import until as until
 from tests.support.warm import COMMAND, REPOSITORY, Pyupc
 
-# That a price or quotes have grown old, that another model or settlement answers, or that they are
-# back: what follows from a fault, and no fault.
+# Stale prices or quotes, another model or settlement, and their recovery: consequences of a fault,
+# and no fault.
 _ANNOUNCEMENT = re.compile(
     r"[A-Z]+: ((price|quotes) (is|are) |.* answers for .*, which cannot be |.* can be told again)"
 )
@@ -51,7 +51,7 @@ class Ticker:
 
     @property
     def problems(self) -> list[str]:
-        """What it says above the level of information, but for announcements and its pace."""
+        """Messages above INFO, but for announcements and slow ticks."""
         return [
             text
             for text in self._serious
@@ -60,7 +60,7 @@ class Ticker:
 
     @property
     def pace(self) -> list[str]:
-        """What it says of ticks that are slow."""
+        """Messages about slow ticks."""
         return [text for text in self._serious if _PACE.match(text)]
 
     @property
@@ -116,7 +116,7 @@ def ticking(
         # A stopped process would not hear anything else.
         ticker.kill()
         text = log.read_text(encoding="utf-8", errors="replace")
-        # For whoever looks at a test that fails.
+        # Shown by pytest with a failing test.
         print(f"--- {log.name}: exit code {process.returncode}\n{text[-4000:]}")
     assert "Traceback" not in text
 

@@ -1,4 +1,4 @@
-"""What the tests of models, methods and settlements have in common."""
+"""Helpers shared by the tests of models, methods and settlements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fingerprints of a history are, by brute force: numpy, and integers for every decision.
+"""Reference fingerprints of a history by brute force: numpy, and integers for every decision.
 
 Nothing here knows how the database counts. Prices are scaled to whole numbers, so that a move of
 exactly 0.05 % is one; where 64 bits do not hold them, they are Python's own integers.

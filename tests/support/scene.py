@@ -16,10 +16,10 @@ from tests.support.price_feed import Feed, feeding, lost
 from tests.support.processes import Reader, Ticker, more_ticks, reading, ticking, until
 from tests.support.status_readers import Light, becomes, light
 
-# What a consumer may have to wait for the first tick after the cause has gone.
+# Longest wait of a consumer for the first tick after the cause has gone.
 HEALED_SECONDS = 5.0
 
-# How long a fault is watched once it shows, so that a line a second would be seen.
+# Time for which a fault is watched once it shows; one line per second would be seen.
 WATCHED_SECONDS = 1.0
 
 
@@ -31,7 +31,7 @@ class Scene:
     reader: Reader
     feed: Feed
     has_files: bool = True
-    """Whether upc_status.json can be expected to be written."""
+    """True if upc_status.json can be expected to be written."""
 
     @property
     def folder(self) -> Path | None:
@@ -39,7 +39,7 @@ class Scene:
 
     def shows(self, *words: str, seconds: float = 15) -> Light:
         """The fault that began shows: in one line with one of the words, and not in green."""
-        until(lambda: self.tick.problems, seconds, why="nothing is said")
+        until(lambda: self.tick.problems, seconds, why="nothing is logged")
         shown = becomes(self.server.dsn(), self.folder, well=False)
         end = time.monotonic() + WATCHED_SECONDS
         while time.monotonic() < end:
@@ -93,7 +93,7 @@ def scene(
 
 
 def lost_ticks(dsn: str, seen: list[datetime]) -> list[datetime]:
-    """Those ticks that were seen in a file and that the database does not have."""
+    """Ticks that were seen in a file but are missing in the database."""
     query = "SELECT ticked_at FROM upc_data.tick WHERE symbol = 'BTC'"
     with psycopg.connect(dsn) as conn:
         stored = {row[0] for row in conn.execute(query).fetchall()}

@@ -1,4 +1,4 @@
-"""What `pyupc status` and `upc_status.json` say, as a health check or a person reads them."""
+"""`pyupc status` and `upc_status.json` as read by a health check or a person."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.warm import run
 # A health check that hangs is as bad as one that lies.
 LIMIT_SECONDS = 15.0
 
-# What is still said for a minute after a fault.
+# Still reported for a minute after a fault.
 _MISSED = "of the last minute were missed"
 
 
@@ -73,7 +73,7 @@ def _file(folder: Path | None) -> dict[str, Any] | None:
 
 
 def becomes(dsn: str, folder: Path | None, *, well: bool, seconds: float = 10) -> Light:
-    """Ask until it is so; AssertionError with what it said last if it does not become so."""
+    """Poll until it is so; AssertionError with the last answer if it never is."""
     deadline = time.monotonic() + seconds
     while True:
         last = light(dsn, folder)

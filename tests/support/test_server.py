@@ -9,7 +9,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 
-# As testcontainers 4.15 does in its module of the old name.
+# The warning of testcontainers 4.15 in its module of the old name.
 DEPRECATED = (
     "import warnings; warnings.warn('it is deprecated', DeprecationWarning, stacklevel=2)\n"
 )
@@ -27,7 +27,7 @@ PULL = "raise OSError('no such host:\\nregistry')"
 
 
 def header(folder: Path, start: str, names: tuple[str, ...], dsn: str) -> str:
-    """What pytest prints of a run of one test beside a made-up docker and testcontainers."""
+    """Output of pytest for one test beside a made-up docker and testcontainers."""
     docker = folder / "docker"
     docker.write_text("#!/bin/sh\necho 28.0.0\n")
     docker.chmod(0o755)

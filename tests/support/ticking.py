@@ -46,7 +46,7 @@ def instant(text: str) -> datetime:
 
 
 def two_decimals(value: float) -> float:
-    """As PostgreSQL casts to numeric: fifteen digits, then half away from zero."""
+    """Round like PostgreSQL's cast to numeric: fifteen digits, then half away from zero."""
     return float(Decimal(f"{value:.15g}").quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 

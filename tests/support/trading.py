@@ -96,7 +96,7 @@ def load_event(
 
 
 def read_quotes(conn: Connection, at: datetime, event: str = EVENT) -> None:
-    """As if the same had been read again."""
+    """Pretend that the same quotes were read again."""
     conn.execute(
         "UPDATE upc_data.market_event SET read_at = %s WHERE event_ticker = %s", (at, event)
     )
@@ -154,7 +154,7 @@ def live(
 def run(
     conn: Connection, price: float, start: float, stop: float, at: datetime = NOW, **more: Any
 ) -> list[tuple[float, str, str]]:
-    """A second after another, from start to stop inclusive: when, kind and subject of all told."""
+    """Tick each second from start to stop inclusive; second, kind and subject of announcements."""
     told = []
     second = start
     while second <= stop:
@@ -203,7 +203,7 @@ def outbox(conn: Connection, kind: str | None = None) -> list[Row]:
 def taker_fee(
     price: Decimal, count: Decimal, multiplier: Decimal = Decimal(1), *, is_sale: bool = False
 ) -> Decimal:
-    """What Kalshi takes of a fill, USD: the account holds whole cents before and after it."""
+    """Kalshi's fee for a fill, USD: the account holds whole cents before and after it."""
     exact = Decimal("0.07") * multiplier * count * price * (1 - price)
     model = exact.quantize(Decimal("0.0001"), ROUND_CEILING)
     change = (price * count if is_sale else -price * count) - model

@@ -1,6 +1,6 @@
-"""What forecasts of volatility and counts of standardised moves are, in numpy.
+"""Reference forecasts of volatility and counts of standardised moves, in numpy.
 
-Written from what the columns and functions are said to hold; nothing here knows windows, pieces or
+Written from the comments of columns and functions; nothing here knows windows, pieces or
 running sums of the database. Candles are in order of time.
 """
 
@@ -163,7 +163,7 @@ def _before(minutes: Minutes, moved: Whole, factors: Whole) -> Floats:
 def standardised(
     minutes: Minutes, highs: Floats, lows: Floats, closes: Closes, fitted: Fit, horizon: int
 ) -> tuple[NDArray[np.bool_], Floats]:
-    """Which candles are starting minutes, and how many standard deviations follow each of them."""
+    """Mask of the starting minutes, and the move after each of them in standard deviations."""
     known = features(minutes, ranges(highs, lows), fitted.factors)
     found, place = reference.later(minutes, horizon)
     chosen = found & ~np.isnan(known[:, 0])

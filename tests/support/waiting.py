@@ -1,4 +1,4 @@
-"""How tests wait for what a process does."""
+"""Waiting for the actions of a process."""
 
 from __future__ import annotations
 

@@ -38,13 +38,13 @@ PACKAGES = (
     *("feed", "tick", "notify", "web"),
 )
 
-# What commands import only when they need it.
+# Modules that commands import on demand.
 LATE = (
     *("apprise", "rich.progress", "rich.table", "uvicorn.lifespan.on", "uvicorn.loops.asyncio"),
     "uvicorn.protocols.http.h11_impl",
 )
 
-# What an interpreter looks at when it starts, or what is loaded into it.
+# Variables that affect a starting interpreter or the libraries loaded into it.
 AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "FAKETIME", "MALLOC_", "SSL_", "OPENSSL_")
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -57,7 +57,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
 class Pyupc(subprocess.Popen[AnyStr]):
-    """As `subprocess.Popen((*COMMAND, …), …)`, but forked where that makes no difference."""
+    """Like `subprocess.Popen((*COMMAND, …), …)`, but forked where that makes no difference."""
 
     def _execute_child(self, *arguments: Any) -> None:
         start = super()._execute_child  # type: ignore[misc]
@@ -72,7 +72,7 @@ class Pyupc(subprocess.Popen[AnyStr]):
             "folder": os.fspath(given["cwd"] or os.getcwd()),
         }
         theirs = (given["p2cread"], given["c2pwrite"], given["errwrite"])
-        # What is inherited stays as it is.
+        # Inherited streams stay as they are.
         streams = [own if each == -1 else each for own, each in enumerate(theirs)]
         self.pid = _forked(request, streams)
         self._child_created = True
@@ -190,7 +190,7 @@ def _serve(requests: socket.socket) -> dict[str, Any]:
 
 
 def _become(request: dict[str, Any]) -> None:
-    """What an interpreter that starts would find."""
+    """Set up the environment that a starting interpreter would find."""
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])

@@ -250,7 +250,7 @@ class Scene:
         mark = Mark(number, self.rules.rank(changes["state"]), until)
         newer = self.folder.write(symbol, written, mark, self.time)
         for name in written:
-            # When the file says that it was written.
+            # Modification time of the file.
             os.utime(self.folder.path / f"{symbol.lower()}_{name}.json", (self.wall(),) * 2)
             self.folder.forget(f"{symbol.lower()}_{name}.json")
         return newer
@@ -336,7 +336,7 @@ def test_a_clock_that_differs_does_not_make_files_old(
         writer.time = other.time = 100.0 + k
         writer.tick(k)
         if offset > 0:
-            # What the file system says is by our clock.
+            # Modification times by our clock.
             for name in WRITTEN:
                 path = tmp_path / f"btc_{name}.json"
                 os.utime(path, (other.wall(), other.wall()))
@@ -389,7 +389,7 @@ def test_an_older_tick_never_replaces_a_newer_one(
     assert found is not None
     assert found.order == 6
     assert first.numbers() == {6}
-    # Nor does what has become of it in the meantime, whoever finds it old.
+    # Nor does its later state, whichever process finds it stale.
     for scene in (first, second):
         scene.time += 35
         scene.stale_documents.tend()

@@ -85,7 +85,7 @@ def test_one_process_ticks_a_symbol(market: str, tmp_path: Path) -> None:
         until(lambda: count(market))
         once = (*SIMULATED, "--once", "--out", tmp_path / "second")
         assert pyupc(market, *once, "--symbol", "BTC").returncode == 1
-        # The one that it was first to take is given back.
+        # The lease that it took first is given back.
         assert pyupc(market, *once, "--symbol", "ETH", "--symbol", "BTC").returncode == 1
         assert rows(market, "SELECT symbol FROM upc_data.tick_lease") == [("BTC",)]
         assert pyupc(market, *once, "--symbol", "ETH").returncode == 0
@@ -195,7 +195,7 @@ def test_another_schema_is_exit_code_4(
     assert pyupc(dsn, *SIMULATED, "--once", "--out", tmp_path).returncode == 4
 
 
-# What it costs.
+# Import cost
 
 LIST_MODULES = """
 import sys

@@ -1,4 +1,4 @@
-"""When a status is written and what the process adds to it, with a database of the test's own."""
+"""Times of the status and the process's additions to it, with a database of the test's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRESH = {"BTC": "fresh", "ETH": "fresh"}
 
 
 class Database(Session):
-    """Says green, or what it was told to."""
+    """A session that reports `state`, green by default."""
 
     def __init__(self) -> None:
         self.state = "green"

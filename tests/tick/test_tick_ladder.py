@@ -1,4 +1,4 @@
-"""What `pyupc tick` shows: the ladder on a terminal, and when it logs."""
+"""Output of `pyupc tick`: the ladder on a terminal, and its log."""
 
 from __future__ import annotations
 

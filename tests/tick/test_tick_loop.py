@@ -1,4 +1,4 @@
-"""When rounds begin, with a clock that the test turns."""
+"""Start times of rounds, with a clock that the test turns."""
 
 from __future__ import annotations
 

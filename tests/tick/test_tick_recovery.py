@@ -1,4 +1,4 @@
-"""What happens to a tick that runs, and to its server: it goes on."""
+"""A running tick survives trouble with its process and its server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.ticking import (
     until,
 )
 
-# What happens to a tick that runs.
+# Events during a running tick
 
 
 @pytest.mark.slow
@@ -45,7 +45,7 @@ def test_functions_rebuilt_under_it_do_not_stop_it(market: str, tmp_path: Path) 
         query = "SELECT 'upc.tick'::regproc::oid"
         old = rows(market, query)
         with connect(market) as conn:
-            # As if they were of another text.
+            # Mark the functions as built from another text.
             marker = f"[pyupc 0002 {'0' * 64}]"
             for schema in ("upc", "analytics"):
                 conn.execute(f"COMMENT ON SCHEMA {schema} IS '{marker}'".encode())
@@ -61,7 +61,7 @@ def test_functions_removed_under_it_end_it(market: str, tmp_path: Path) -> None:
     with ticking(market, *SIMULATED, "--interval", "0.1", "--out", tmp_path) as process:
         until(lambda: count(market))
         with connect(market, autocommit=False) as conn:
-            # As an upgrade does: give way to the ticks, and try again.
+            # Like an upgrade: give way to the ticks, and try again.
             rebuild.drop_code(conn, lock_timeout=20)
             conn.commit()
         assert ended(process) == (4, "")

@@ -1,4 +1,4 @@
-"""What `pyupc tick` logs where another model or settlement answers than was asked for."""
+"""Messages of `pyupc tick` where another model or settlement answers than the requested one."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_once_when_it_begins_and_once_when_it_ends(
         report.answered("BTC", ASKED, ASKED)
     [line] = told(caplog)
     assert line.startswith("BTC: ")
-    # Another time it is told again.
+    # The next replacement is logged again.
     report.answered("BTC", ASKED, ("momentum", "average"))
     assert len(told(caplog)) == 1
 

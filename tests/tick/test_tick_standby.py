@@ -29,7 +29,7 @@ from tests.support.ticking import (
     until,
 )
 
-# When a lease counts as over: with a clock that the test turns.
+# End of a lease, with a clock that the test turns.
 
 T = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
@@ -94,7 +94,7 @@ def test_an_expiry_by_the_clock_of_the_server_is_checked_by_our_own() -> None:
         looking.holder.renew()
         # The server's clock is an hour ahead: whatever is renewed has expired long since.
         looking.holder.is_expired = True
-    # As soon as it is true by ours, less what a look may be late by.
+    # Expiry by our clock, less the delay that a look may have.
     assert looking.look_for(3) == pytest.approx(1.75 - 0.3, abs=0.11)
 
 

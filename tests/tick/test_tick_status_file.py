@@ -59,7 +59,7 @@ def test_it_is_green_and_renewed_every_few_seconds(market: str, tmp_path: Path) 
         assert abs(datetime.now(UTC) - at) < timedelta(minutes=1)
         until(lambda: instant(status(tmp_path)["timestamp"]) > at)
         between = instant(status(tmp_path)["timestamp"]) - at
-        # Not every round, and in time for whoever goes by how long it is valid.
+        # Not every round, but before the last one expires.
         assert between > timedelta(seconds=1)
         assert between < timedelta(seconds=status(tmp_path)["valid_for_seconds"])
         end(process)

@@ -1,4 +1,4 @@
-"""What a tick writes, value by value, and which prices it is of."""
+"""Values written by a tick, one by one, and the prices that it uses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.ticking import (
 WEIGHTS = {1: 0.30, 2: 0.25, 3: 0.20, 4: 0.15, 15: 0.05, 30: 0.05}
 
 
-# What the files hold.
+# Contents of the files
 
 
 def test_every_value_of_a_tick_follows_from_the_candles_and_compute_strikes(

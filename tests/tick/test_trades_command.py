@@ -41,7 +41,7 @@ class Place:
         return document
 
     def refused(self, code: int, *arguments: str) -> str:
-        """What it says: a line and a hint, and nothing on stdout."""
+        """The refusal: a line and a hint, and nothing on stdout."""
         result = self.run(*arguments)
         assert (result.exit_code, result.stdout) == (code, "")
         message, hint = result.stderr.splitlines()
@@ -387,7 +387,7 @@ def test_what_cannot_be_sold(place: Place, arguments: tuple[str, ...], code: int
 
 
 def test_nobody_bids(place: Place) -> None:
-    """As Kalshi writes it: an ask of a dollar."""
+    """Kalshi writes it as an ask of a dollar."""
     place.told("open", *YES, "--price", "0.85", "--count", "10")
     with connect(place.dsn) as conn:
         conn.execute("UPDATE upc_data.market_quote SET yes_bid = 0, no_ask = 1")

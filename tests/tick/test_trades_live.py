@@ -39,7 +39,7 @@ class Place:
         return done.stdout
 
     def logged(self, *words: str) -> int:
-        """How many lines have all of them."""
+        """Number of lines that contain all words."""
         return sum(all(word in line for word in words) for line in self.log)
 
     def document(self, *arguments: str) -> Any:
@@ -66,7 +66,7 @@ class Place:
         return {each["id"]: each for each in document["active_trades"]}
 
     def probability(self, strike: int) -> float:
-        """What the strike table of the last tick says."""
+        """Probability in the last tick's strike table."""
         table = read(self.folder / "live", "BTC", "strike_table")
         [found] = [row["probability"] for row in table["strikes"] if row["strike"] == strike]
         return float(found)

@@ -60,7 +60,7 @@ def changes(dsn: str, conn: Connection) -> list[tuple[str, Callable[[], object]]
 
 
 def ticks(conn: Connection, sets: dict[str, Expected]) -> list[tuple[datetime, str]]:
-    """When each tick was, and the set that the whole of it was answered from."""
+    """Time of each tick, and the set that all of it was answered from."""
     rows = conn.execute(
         "SELECT ticked_at, price, momentum, ttc_seconds, fingerprint, strikes, prob_above "
         "FROM upc_data.tick ORDER BY tick_id"
@@ -117,7 +117,7 @@ def test_the_next_tick_after_a_change_answers_from_the_other_set(
         answers = [origin for at, origin in seen if each.after < at <= end]
         assert answers
         assert set(answers) == {each.answering}
-    # Those amid a change are answered from one set or the other, and never from the old one again.
+    # Ticks amid a change use one set or the other, and never the old one again.
     order = [origin for k, (_, origin) in enumerate(seen) if not k or origin != seen[k - 1][1]]
     assert order == ["built", "first", "built", "first", "second", "built", "first"]
 

@@ -62,7 +62,7 @@ def browsing() -> Iterator[Browser]:
 class Visit:
     page: Page
     complaints: list[str] = field(default_factory=list)
-    """What the browser's console says: errors, and what the policy has kept away."""
+    """Errors in the browser's console, violations of the policy included."""
 
     def snapshot(self) -> dict[str, Any]:
         found: dict[str, Any] = self.page.evaluate(_SNAPSHOT)
@@ -72,7 +72,7 @@ class Visit:
         return self.page.get_attribute("body", "data-freshness")
 
     def banner(self) -> str | None:
-        """What it says; None where there is none."""
+        """Text of the banner; None without one."""
         if not self.page.is_visible("#banner"):
             return None
         return self.page.inner_text("#banner")

@@ -35,5 +35,5 @@ def replay() -> tuple[str, ...]:
 
 @pytest.fixture
 def live(tmp_path: Path) -> Path:
-    """Where the JSON files of a test go."""
+    """Folder of the test's JSON files."""
     return tmp_path / "live"

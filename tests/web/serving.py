@@ -30,7 +30,7 @@ class Served:
         return found
 
     def problem(self, path: str, status: int, **arguments: Any) -> dict[str, Any]:
-        """What an answer says that is a problem, as RFC 9457 has it."""
+        """The problem of an answer, in the form of RFC 9457."""
         response = self.get(path, **arguments)
         assert response.status_code == status, response.text
         assert response.headers["content-type"] == "application/problem+json"

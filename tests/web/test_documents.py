@@ -36,7 +36,7 @@ def one(dsn: str, query: str, *parameters: Any) -> Any:
 
 
 def set_age(dsn: str, seconds: float) -> None:
-    """As if the last ticks were so old now."""
+    """Set the age of the last ticks."""
     with connect(dsn) as conn:
         conn.execute(
             "UPDATE upc_data.tick SET ticked_at = clock_timestamp() - make_interval(secs => %s)",
@@ -82,7 +82,7 @@ def test_who_has_it_already_gets_nothing(served: Served, market_dsn: str) -> Non
 
 
 def test_a_number_that_comes_again_is_another_tick(served: Served, market_dsn: str) -> None:
-    """As after a restore: the numbers of ticks go on from where the copy was made."""
+    """After a restore, the numbers of ticks go on from where the copy was made."""
     set_age(market_dsn, 1)
     tag = served.get("/api/strike_table/BTC").headers["etag"]
     set_age(market_dsn, 2)

@@ -1,4 +1,4 @@
-"""Who is let in, and who is not: names, pages, tokens, rates."""
+"""Access control: host names, other pages, tokens, rates."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_too_many_requests(market_dsn: str) -> None:
         problem = served.problem("/live", 429)
         assert "--rate" in problem["hint"]
         assert int(served.get("/live").headers["retry-after"]) > 0
-        # Nobody is taken for another because he says so.
+        # The header of a client is not trusted.
         for number in range(5):
             served.problem("/live", 429, headers={"X-Forwarded-For": f"192.0.2.{number}"})
 
@@ -235,7 +235,7 @@ def test_what_is_no_name_and_no_address(market_dsn: str) -> None:
         assert (done.returncode, done.stdout) == (2, "")
 
 
-# What is no request
+# Invalid requests
 
 
 def without_end(connection: socket.socket) -> None:
@@ -361,7 +361,7 @@ def test_whoever_may_only_read_can_serve(market_dsn: str, stranger: tuple[str, s
 
 
 def test_the_owner_reads_as_the_reader(served: Served, market_dsn: str) -> None:
-    """Whoever the DSN names, no session of the server could write."""
+    """No session of the server can write, whichever role the DSN names."""
     served.document("/api/symbols")
     with connect(market_dsn) as conn:
         sessions = conn.execute(

@@ -92,7 +92,7 @@ def ticked(market_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def set_age(dsn: str, seconds: float) -> None:
-    """As if tick, price and quotes were so old now."""
+    """Set the age of tick, price and quotes."""
     with connect(dsn) as conn:
         conn.execute(
             "UPDATE upc_data.tick SET ticked_at = clock_timestamp() - make_interval(secs => %s)",

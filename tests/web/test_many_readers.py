@@ -57,7 +57,7 @@ def tick(dsn: str) -> Iterator[tuple[int, float]]:
 
 
 async def crowd(address: str, dsn: str) -> list[float]:
-    """How long each tick took to each reader, ascending, seconds."""
+    """Latency of each tick to each reader, ascending, seconds."""
     arrivals: Arrivals = [{} for _ in range(READERS)]
     tasks = [asyncio.create_task(read_along(address, "BTC", each)) for each in arrivals]
     ticks = tick(dsn)

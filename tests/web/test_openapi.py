@@ -1,4 +1,4 @@
-"""What OpenAPI says is what comes: thousands of questions, sensible and not."""
+"""Answers match the OpenAPI document: thousands of requests, sensible and not."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ SHAPES_OF_DOCUMENTS: dict[str, type[BaseModel]] = {
 
 
 def paths(shape: Any, prefix: str = "") -> set[str]:
-    """Those of all keys of a shape, as the register writes them."""
+    """Paths of all keys of a shape, in the register's notation."""
     if isinstance(shape, type) and issubclass(shape, BaseModel):
         found = set()
         for name, field in shape.model_fields.items():

@@ -30,7 +30,7 @@ SCREENSHOTS = Path(os.environ.get("PYUPC_SCREENSHOTS", REPOSITORY / "build" / "s
 GREY_SECONDS = 5.0
 
 
-# A live tick of a contract that has closed since, at a price that a candle tells.
+# A live tick of a contract that has closed since, at a price known from a candle.
 JUDGED = """
     INSERT INTO upc_data.tick (
         symbol, ticked_at, feed, state, market_at, price, priced_at, ttc_seconds, method,
@@ -61,7 +61,7 @@ def is_current(visit: Visit) -> bool:
 
 
 def same_second(visit: Visit, folder: Path, symbol: str = "BTC") -> tuple[dict[str, Any], ...]:
-    """What is on the page, and the files of the same tick."""
+    """Contents of the page, and the files of the same tick."""
     for _ in range(40):
         seen = visit.snapshot()
         table = read(folder, symbol, "strike_table")
@@ -80,7 +80,7 @@ WORDS = {
 
 
 def number(text: str) -> float | None:
-    """As people read it: thousands separated, a sign, a dash for nothing."""
+    """Parse a displayed number: thousands separated, a sign, a dash for nothing."""
     plain = text.replace(",", "").replace("\N{MINUS SIGN}", "-").lstrip("+▲▼★ ")
     return None if plain in ("", "\N{EM DASH}") else float(plain)
 
@@ -115,7 +115,7 @@ def assert_the_same(seen: dict[str, Any], table: dict[str, Any], live: dict[str,
 
 
 def assert_trade(visit: Visit, folder: Path) -> None:
-    """The one trade, as the file of the same tick has it."""
+    """The page shows the only trade as in the file of the same tick."""
     for _ in range(40):
         seen = visit.snapshot()
         shown = visit.page.eval_on_selector_all(
@@ -227,7 +227,7 @@ def test_other_screens(
     options: dict[str, Any],
     model: str,
 ) -> None:
-    """Where another model answers than by default, a line says so."""
+    """A line names the model if it is not the default one."""
     with (
         serving(market_dsn) as served,
         going(market_dsn, "tick", "--feed", "simulated", "--model", model, "--out", live),
@@ -326,7 +326,7 @@ def test_a_page_behind_a_token(browser: Browser, market_dsn: str, tmp_path: Path
         assert json.loads(page.evaluate("fetch('/api/symbols').then((r) => r.text())"))["symbols"]
 
 
-# What answers, of an event or of none, and what stands in for what.
+# Model, method, settlement and event of the answer, and the replacements.
 ANSWERS = [
     (("volatility", "linear", "average", "E"), []),
     (("volatility", "linear", "close", None), []),

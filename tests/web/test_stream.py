@@ -137,7 +137,7 @@ def test_a_tick_grows_old_while_the_database_answers_nothing(
 def test_a_notification_is_a_hint_and_no_more(
     served: Served, conn: Connection, payload: str
 ) -> None:
-    """Anybody who may connect may notify: what is told comes from the row."""
+    """Anybody who may connect may notify, so the data sent comes from the row."""
     before = tick(conn)
     with reading(served) as stream:
         assert next_tick(stream).data["tick_id"] == before
@@ -150,7 +150,7 @@ def test_a_tick_that_is_not_announced_is_found(served: Served, conn: Connection)
     tick(conn)
     with reading(served) as stream:
         next_tick(stream)
-        # What was listened to is gone for a moment, and the notification with it.
+        # The listening session is gone for a moment, and the notification with it.
         conn.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'pyupc serve' AND query LIKE 'LISTEN%'"
@@ -234,7 +234,7 @@ def test_too_many_readers(market_dsn: str, conn: Connection) -> None:
             next_tick(stream)
             problem = served.problem("/api/stream/BTC", 503)
             assert "--max-readers" in problem["hint"]
-        # Who leaves makes room.
+        # A reader that leaves makes room.
         until(lambda: readers(served) == 0)
         with reading(served) as stream:
             next_tick(stream)
@@ -287,7 +287,7 @@ def test_a_reader_who_takes_nothing_is_let_go(served: Served, conn: Connection) 
             pass
         assert readers(served) == 2
         until(lambda: readers(served) == 1, 40)
-        # What it had was whole events, up to where it was cut off.
+        # It received whole events, up to where it was cut off.
         received = b""
         with suppress(ConnectionError):
             while part := sleeper.recv(1 << 20):

@@ -198,7 +198,7 @@ TEMPORARY_RIGHT = "SELECT has_database_privilege('public', current_database(), '
 
 @pytest.fixture
 def owned(empty_db: str) -> Iterator[str]:
-    """A database of a user who is no superuser and may create no roles; the DSN to work as him."""
+    """A DSN of a database's owner who is no superuser and may create no roles."""
     role = f"upc_test_{secrets.token_hex(4)}"
     database = sql.Identifier(str(conninfo_to_dict(empty_db)["dbname"]))
     identifier = sql.Identifier(role)
@@ -339,7 +339,7 @@ TAKEN = """
 def test_what_was_taken_from_everybody_is_given_back(empty_db: str) -> None:
     """And nothing that another had taken before."""
     with open_db(empty_db) as conn:
-        # As a database has it that comes from before PostgreSQL 15.
+        # Rights of a database from before PostgreSQL 15.
         conn.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
         conn.execute("REVOKE EXECUTE ON FUNCTION lo_create(oid) FROM PUBLIC")
         before = conn.execute(TAKEN).fetchall()

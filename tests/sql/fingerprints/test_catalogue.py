@@ -133,7 +133,7 @@ def test_one_minute_is_an_index_scan(conn: Connection, is_analyzed: bool, name: 
     scans = [node for node in nodes(answer[0]["Plan"]) if "Scan" in node["Node Type"]]
     assert "Seq Scan" not in [node["Node Type"] for node in scans]
     indexes = [node["Index Name"] for node in scans if "Index Name" in node]
-    # Which set is in use stands in the grid; of the pool there is but one.
+    # The grid knows the set in use; the pool has only one.
     grid = [] if name.startswith("pooled") else ["fingerprint_grid_symbol_bucket_key"]
     assert indexes == [*grid, "fingerprint_curve_symbol_origin_bucket_minutes_key"]
     [(_, minutes, *_)] = conn.execute(

@@ -36,8 +36,8 @@ CANDLES = lively(31, "2026-03-01", 3000)
 WEIGHTS = ("'{0.30, 0.25, 0.20, 0.15, 0.05, 0.05}'", "'{0.40, 0.10, 0.20, 0.15, 0.10, 0.05}'")
 LAGS = ("'{1, 2, 3, 4, 15, 30}'", "'{1, 2, 3, 7, 15, 25}'")
 
-# As the revision has them that noted it of what was there. Whoever changes a formula on purpose
-# changes these, and every history is counted again; by mistake, this is where it shows.
+# The values of the revision that recorded them for existing counts. A deliberate change of a
+# formula changes these, and every history is counted again; an accidental one fails here.
 MOVES = "f7732ee4eb247af815c621af4db3fb565b6f0d33af7cc4072b6781fc1b8c135d"
 STANDARDISED = "5c429fef22e8fe9b4c24c8295228e1ec1244a70ae22fb5af3e8682aef4938065"
 

@@ -1,4 +1,4 @@
-"""Which set answers by default: the built one where it is there, else the imported one."""
+"""Default set: the built one if there is one, else the imported one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cell of the predecessor's own fingerprints answers: the nearest one, as scipy finds it."""
+"""Lookup in the predecessor's own fingerprints: the nearest cell, as scipy finds it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which set answers where a symbol has fingerprints built from candles and imported ones."""
+"""Choice of the set where a symbol has both built and imported fingerprints."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def index_of(conn: Connection, view: str) -> str:
     return str(scalar(conn, query, f"upc.{view}")).removeprefix("upc.")
 
 
-# As if a view had been refreshed before the tables behind it were filled.
+# Views, and the table to empty so that a view looks refreshed before the table was filled.
 EMPTIED = {
     "fingerprint_curve": "upc_data.fingerprint_histogram",
     "volatility_curve": "upc_data.volatility_histogram",

@@ -182,7 +182,7 @@ def test_an_event_that_is_half_open(conn: Connection, status: str) -> None:
 
 
 def test_a_strike_with_a_market_that_was_replaced(conn: Connection) -> None:
-    """The one that is traded counts, whichever is first."""
+    """The traded market counts, whichever is first."""
     put_price(conn, STRIKE + 10)
     for name, status in (("A", "closed"), ("Z", "closed")):
         conn.execute(
@@ -254,7 +254,7 @@ def test_nobody_offers(conn: Connection) -> None:
 
 
 def test_no_probability(conn: Connection) -> None:
-    """As if the model had a hole there."""
+    """A strike without a probability, as if the model had a hole there."""
     put_price(conn, STRIKE + 10)
     conn.execute(
         "CREATE TEMPORARY TABLE answer ON COMMIT DROP AS"
@@ -327,7 +327,7 @@ def test_an_average_that_has_decided_already(conn: Connection) -> None:
     at = CLOSE - seconds(30)
     prices(conn, 30, STRIKE * 0.98, STRIKE + 5, 30)
     load_event(conn, read_at=at, yes_ask_dollars="0.3000", volume_fp="5000.00")
-    # As the default has it, half of the last minutes end above: it would promise 20 cents.
+    # By default, half of the last minutes end above, which would promise 20 cents.
     document, rows = shown(conn, at)
     assert rows[STRIKE]["prob_above"] > 50
     assert reasons_of(rows) == {"last_minute"}

@@ -1,4 +1,4 @@
-"""What Kalshi takes of a fill and of an order, against its documentation of fee rounding."""
+"""Kalshi's fees for a fill and an order, against its documentation of fee rounding."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def contents(conn: Connection) -> list[list[Row]]:
     return [table(conn, f"SELECT * FROM upc_data.{name} ORDER BY 1, 2, 3") for name in names]
 
 
-# What is taken
+# Stored fields
 
 
 def test_what_is_said_of_an_event(conn: Connection) -> None:
@@ -114,7 +114,7 @@ def test_old_and_new_names_say_the_same(conn: Connection) -> None:
     old = {"yes_bid": 3, "yes_ask": 98, "no_bid": 2, "no_ask": 97, "volume": 12}
     new = {f"{name}_dollars": f"{old[name] / 100:.4f}" for name in QUOTES} | {"volume_fp": "12.00"}
     assert only(conn, event(market(**old))) == only(conn, event(market(**new)))
-    # Where both are said, the dollars are those that have fractions.
+    # Dollar fields have fractions and win over cents.
     both = {**old, **new, "yes_ask_dollars": "0.9755", "volume_fp": "12.34"}
     row = only(conn, event(market(**both)))
     assert (row["yes_ask"], row["volume"]) == (Decimal("0.9755"), Decimal("12.34"))
@@ -123,7 +123,7 @@ def test_old_and_new_names_say_the_same(conn: Connection) -> None:
 @pytest.mark.parametrize(
     ("fields", "asks"),
     [
-        # As Kalshi writes an empty side: nobody bids for the other one.
+        # Kalshi's notation of an empty side: nobody bids for the other one.
         ({"yes_ask_dollars": "1.0000", "no_bid_dollars": "0.0000"}, (None, None)),
         ({"no_ask_dollars": "1.0000", "yes_bid_dollars": "0.0000"}, (None, None)),
         ({"yes_ask": 100, "no_bid": 0, "no_ask": 83, "yes_bid": 17}, (None, "0.83")),
@@ -436,7 +436,7 @@ def test_what_is_said_of_the_current_event(conn: Connection) -> None:
     assert (row["status"], row["step"], row["title"]) == ("active", None, None)
 
 
-# What contracts cost, and what is left
+# Costs and edges
 
 
 def fee(price: Decimal, multiplier: Decimal = Decimal(1)) -> Decimal:
@@ -490,7 +490,7 @@ def test_quotes_stand_beside_their_strikes(conn: Connection) -> None:
 
 @pytest.mark.parametrize("multiplier", ["1", "0", "0.5", "2"])
 def test_edges(conn: Connection, multiplier: str) -> None:
-    """What a contract pays on average, less what it costs."""
+    """An edge is a contract's mean payout less its cost."""
     conn.execute("UPDATE upc_data.symbol SET fee_multiplier = %s", (multiplier,))
     load(conn, event(*LADDER))
     rows = strike_table(conn, momentum=0)
@@ -607,7 +607,7 @@ def test_the_step_is_that_of_the_event(conn: Connection) -> None:
     assert strikes[1] - strikes[0] == 250
 
 
-# What a tick makes of it
+# Markets in a tick
 
 
 def tick(conn: Connection, at: Any = NOW, price: Any = PRICE, **arguments: Any) -> Row:

@@ -1,4 +1,4 @@
-"""Which events the feed has to read for their results."""
+"""Events whose results the feed still has to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which fingerprint answers where the history has too little for the one that is asked for."""
+"""Fallback to another fingerprint where the history has too little for the requested one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_missing_minutes_are_passed_over(sparse: Connection) -> None:
     )
     stored: dict[int, list[int]] = dict(rows.fetchall())
     assert [stored[bucket] for bucket in (-20, -4, 2, 10)] == [[7], [5, 20, 50], [5, 9], [40]]
-    # Each row has one pair; sample sizes of its own tell it from the others.
+    # Each row has one pair; give each sample sizes of its own.
     sparse.execute(
         "UPDATE upc_data.fingerprint_histogram SET pairs = pairs + minutes WHERE bucket = -4"
     )

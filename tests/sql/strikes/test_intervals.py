@@ -42,7 +42,7 @@ def interval(conn: Connection, percent: float, effective: float, weighted: float
 
 
 def within(percent: float, size: float) -> tuple[float, float]:
-    """Which probabilities are no more than 1.96 of their own deviations away, in percent."""
+    """The range of probabilities at most 1.96 of their own deviations away, in percent."""
     found, z = percent / 100, float(norm.ppf(0.975))
 
     def beyond(p: float) -> float:
@@ -264,7 +264,7 @@ OF_BUCKETS = """
 
 
 class Coverage:
-    """Which intervals hold the truth, by part of the grid; of cells that expect at least five."""
+    """Intervals that hold the truth, by part of the grid; cells that expect at least five."""
 
     def __init__(self) -> None:
         self.held: dict[str, list[bool]] = {}

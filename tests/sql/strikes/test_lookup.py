@@ -1,4 +1,4 @@
-"""Which cell answers: the nearest one, as scipy finds it, and by the rules where there are two."""
+"""Lookup of the cell: the nearest one, as scipy finds it; the rules decide between two."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_the_named_view_has_the_answers(conn: Connection, built: reference.Curve
     ],
 )
 def test_time_to_close(conn: Connection, built: reference.Curves, ttc: int, minutes: int) -> None:
-    """The baseline's sample sizes differ from minute to minute, so they tell the row."""
+    """The baseline's sample sizes differ from minute to minute, so they identify the row."""
     query = "SELECT sample_size FROM upc.probability(100000, 100500, ttc_seconds => %s)"
     assert scalar(conn, query, ttc) == built[reference.BASELINE, minutes].sample_size
 

@@ -119,7 +119,7 @@ def test_baseline_is_no_momentum(conn: Connection, method: str, settlement: str)
 
 @pytest.mark.parametrize("method", METHODS)
 def test_shrunk(conn: Connection, method: str) -> None:
-    """As much of the bucket's own curve as its shrinkage says; the rest is the baseline's."""
+    """The bucket's own curve weighted by its shrinkage; the baseline makes up the rest."""
     thresholds: Floats = np.arange(60, dtype=np.float64) / 20
     for momentum, ttc in product(MOMENTA[1:], TIMES):
         own = curves(conn, "fingerprint_curve", bucket_of(momentum))

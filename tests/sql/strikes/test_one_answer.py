@@ -56,7 +56,7 @@ def seen(conn: Connection, at: datetime, ttc: int) -> float | None:
 
 
 def end_candles(conn: Connection, at: datetime) -> None:
-    """As if none had been stored since."""
+    """Delete the candles stored since."""
     conn.execute(
         "DELETE FROM upc_data.candle WHERE opened_at > %s::timestamptz - interval '1 minute'", (at,)
     )

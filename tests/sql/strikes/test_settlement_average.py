@@ -214,7 +214,7 @@ def test_nothing_of_no_time(conn: Connection) -> None:
 
 
 def test_the_log_is_asked_where_nothing_is_given(conn: Connection) -> None:
-    """As of the beginning of the statement."""
+    """The log is read as of the beginning of the statement."""
     question = "SELECT prob_above FROM upc.probability(%s, %s, ttc_seconds => 20, settlement => "
     question += "'average', method => 'linear'"
     for k in range(60):

@@ -257,7 +257,7 @@ def test_probability_agrees(
 
 
 def test_time_to_close_defaults_to_the_next_full_hour(conn: Connection) -> None:
-    """The baseline's sample sizes differ from minute to minute, so they tell the row."""
+    """The baseline's sample sizes differ from minute to minute, so they identify the row."""
     [(seconds, known, default, given_)] = conn.execute(
         """
         SELECT

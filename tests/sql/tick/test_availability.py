@@ -37,7 +37,7 @@ class Count:
 
 
 def missed_at(ticks: Sequence[datetime], until: datetime, every: timedelta) -> list[datetime]:
-    """When each tick that did not come was late by half of its interval.
+    """Times at which each missing tick was late by half of its interval.
 
     After a tick one is due at every interval, up to the next tick or to the end.
     """
@@ -217,7 +217,7 @@ def test_answered(conn: Connection) -> None:
 
 
 def test_over_a_restart_and_a_takeover(conn: Connection) -> None:
-    """What counts is when ticks came, and not whose they were."""
+    """Only the times of ticks count, not their holders."""
     ended: Row = {"lease": timedelta(0)}
     ticks = [NOW + seconds(second) for second in (0, 1, 2, 4.2, 5.2, 20, 21)]
     tick_at(conn, *ticks[:3], holder="one", **ended)

@@ -18,7 +18,7 @@ AGES = dict(zip(STATES, (1, 20, 40, 90), strict=True))
 OF_A_TICK = ("live_probabilities", "strike_table", "watchlist", "active_trades")
 READINGS = ("price", "ttc", "momentum")
 
-# Kinds, and from which state of the price and of the quotes on they are not told, by hand.
+# Kinds, and the states of price and quotes from which on they are left out, written by hand.
 ENDS = {
     "probability": ("halted", None),
     "quote": (None, "halted"),

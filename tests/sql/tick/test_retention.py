@@ -56,7 +56,7 @@ TIMES = {"price": "received_at", "tick": "ticked_at", "announcement": "announced
 
 
 def ages(conn: Connection, name: str, symbol: str = "BTC") -> list[timedelta]:
-    """What is left, oldest first."""
+    """Ages of the remaining rows, oldest first."""
     query = (
         f"SELECT %s - {TIMES[name]} AS age FROM upc_data.{name} WHERE symbol = %s ORDER BY 1 DESC"
     )
@@ -153,7 +153,7 @@ def test_what_somebody_has_still_to_pass_on_stays(conn: Connection) -> None:
     assert delete(conn) == (0, 0, 0)
     conn.execute("SELECT upc.acknowledge('mail', 'BTC', %s)", (first,))
     assert delete(conn) == (0, 0, 1)
-    # Who has not been heard of for that long is not waited for.
+    # A subscriber silent for that long is not waited for.
     conn.execute("UPDATE upc_data.announcement_cursor SET moved_at = %s", (NOW - KEPT_TICKS - DAY,))
     assert delete(conn) == (0, 0, 1)
 
@@ -225,7 +225,7 @@ def test_a_batch_is_found_by_its_index(prepared_own: Connection) -> None:
 
 
 def scans(conn: Connection) -> list[tuple[Any, ...]]:
-    """As the server knows them by now."""
+    """Sequential scans in the server's current statistics."""
     conn.execute("SELECT pg_stat_force_next_flush()")
     return conn.execute(
         "SELECT relname, seq_scan FROM pg_stat_user_tables"

@@ -294,7 +294,7 @@ def test_without_quotes_ever_none_are_missed(well: Connection) -> None:
 
 
 def test_who_has_read_quotes_wants_them_for_a_week(well: Connection) -> None:
-    """Whoever holds a trade wants them for as long as that."""
+    """An open trade needs quotes for as long as that."""
     closed = "UPDATE upc_data.market_event SET closes_at = %s"
     open_trade(well)
     well.execute(closed, (NOW - timedelta(days=6, hours=23),))

@@ -36,7 +36,7 @@ def test_expected_are_those_that_are_ticked(well: Connection) -> None:
     assert document(well)["state"] == "green"
     expected = {row["symbol"]: row["is_expected"] for row in document(well)["symbols"]}
     assert expected == {"BTC": True, "ETH": False}
-    # Who asks for it expects it.
+    # A symbol asked for is expected.
     found = document(well, "ETH")
     assert (found["state"], len(found["symbols"])) == ("red", 1)
     assert found["problems"][0].startswith("ETH: ")
@@ -144,7 +144,7 @@ def test_no_table_that_grows_is_read_as_a_whole(fresh_db: str, own: Connection) 
 
 
 def test_a_price_that_a_clock_put_back_makes_old(own: Connection) -> None:
-    """What came in later carries a later time, and the newest by the clock is not the newest."""
+    """Order of arrival counts: once a clock is put back, the latest time is not the newest."""
     ahead, behind = timedelta(hours=1), timedelta(seconds=1)
     [(now,)] = own.execute("SELECT clock_timestamp()").fetchall()
 

@@ -1,4 +1,4 @@
-"""What a tick logs to be judged by: when its contracts close, and what they cost."""
+"""Figures that a tick logs for later judgement: close time and cost of its contracts."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_notification(fresh_db: str, own: Connection) -> None:
     assert payloads == [{"symbol": "BTC", "tick_id": tick_id} for tick_id in tick_ids]
 
 
-# What a standby and the status know of it
+# The lease as seen by a standby and the status
 
 
 def lease(conn: Connection) -> tuple[Any, ...]:

@@ -54,7 +54,7 @@ def forget(conn: Connection, before: datetime, minutes: int = 4) -> None:
 
 
 def forecast(conn: Connection, at: datetime, ttc: int) -> float:
-    """What the candles say by then, whatever has been kept."""
+    """The forecast from the candles up to then, without the cached state."""
     conn.execute("DELETE FROM upc_data.volatility_state")
     return float(scalar(conn, "SELECT upc.volatility('BTC', %s, %s)", at, ttc))
 
@@ -391,7 +391,7 @@ def test_a_tick_waits_for_nobody(module_dsn: str, conn: Connection) -> None:
 def test_a_trade_is_listed_as_ticks_show_it(
     conn: Connection, ttc: int, seen: int, minutes: int, model: str, settlement: str
 ) -> None:
-    """Where the forecast or the average is not known, with the same stand-ins."""
+    """Where the forecast or the average is unknown, both use the same stand-ins."""
     at = HOUR - timedelta(seconds=ttc)
     conn.execute("UPDATE upc_data.symbol SET kalshi_series = 'KXBTCD' WHERE symbol = 'BTC'")
     market = {"ticker": "E-T99999.99", "close_time": HOUR.isoformat(), "status": "active"}
@@ -438,7 +438,7 @@ def test_a_trade_is_listed_as_ticks_show_it(
     [shown] = json.loads(row["active_trades"])["active_trades"]
     assert shown["current_probability"] == pytest.approx(100 - above, abs=0.0051)
 
-    # What SQL asks for by default stays.
+    # SQL's own defaults stay.
     asked = {"method": "nearest", "model": "momentum", "settlement": "close"}
     [plain] = table(conn, "SELECT * FROM upc.trade_list(at => %s)", at)
     assert plain == listed()

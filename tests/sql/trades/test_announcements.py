@@ -63,7 +63,7 @@ def acknowledge(
     conn.execute("SELECT upc.acknowledge(%s, %s, %s)", (subscriber, symbol, number))
 
 
-# What depends on what is announced, driven through time.
+# Announcements over time
 
 
 def without_prices(conn: Connection, start: int, stop: int) -> Told:
@@ -76,7 +76,7 @@ def without_prices(conn: Connection, start: int, stop: int) -> Told:
 
 
 def test_prices_that_stop_and_come_back(conn: Connection) -> None:
-    """Warn is no news; each of the others is said once."""
+    """A warning is not announced; each of the others is, once."""
     assert run(conn, FINE, 0, 5) == []
     assert without_prices(conn, 6, 80) == [(35, "stale", "price"), (66, "halted", "price")]
     assert run(conn, FINE, 81, 90) == [(81, "recovered", "price")]
@@ -273,7 +273,7 @@ def test_a_writer_that_is_not_done_is_not_passed_over(fresh_db: str, own: Connec
         other = announce(own, "ETH")
         assert coming(own) == [other]
         acknowledge(own, other, "ETH")
-        # Whoever subscribes now has not seen it either.
+        # A subscriber that comes now has not seen it either.
         subscribe(own, "late")
         future = pool.submit(announce, quick)
         wait_until_blocked(own, quick, future)

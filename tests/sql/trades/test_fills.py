@@ -77,7 +77,7 @@ def settle(conn: Connection, result: str) -> None:
 
 
 def balance(rows: list[Row]) -> Decimal:
-    """What the fills leave: money in less money out, less fees; no digit is rounded away."""
+    """Balance of the fills: money in less money out, less fees; no digit is rounded away."""
     with localcontext() as context:
         context.prec = 200
         return sum(
@@ -129,7 +129,7 @@ counts = st.decimals("0.01", 1000, places=2)
 @given(
     side=st.sampled_from([YES, NO]),
     buy=st.tuples(cents, counts, st.none() | st.decimals(0, 5, places=4), st.booleans()),
-    # How much of what is held, price, fee, maker.
+    # Share of the position, price, fee, maker.
     sales=st.lists(
         st.tuples(
             st.decimals("0.01", "0.9", places=2),
@@ -200,7 +200,7 @@ def test_the_rest_goes_on_being_watched_over(conn: Connection) -> None:
     assert status_of(conn, trade_id) == ("stopped", "probability")
     [told] = table(conn, "SELECT document FROM upc_data.announcement WHERE kind = 'stop'")
     assert told["document"]["position"] == 7.5
-    # What has stopped can be sold in parts, too.
+    # A stopped trade can be sold in parts, too.
     sell(conn, trade_id, "0.3", "7", NOW + seconds(21))
     assert status_of(conn, trade_id) == ("stopped", "probability")
     sell(conn, trade_id, "0.3", "0.5", NOW + seconds(22))
@@ -264,7 +264,7 @@ def test_where_nobody_bids_the_price_has_to_be_said(
     if worth is None:
         assert refused(conn, CLOSE_TRADE, trade_id, None, NOW, None, None, False) == "UP015"
         assert status_of(conn, trade_id)[0] == "open"
-        # What somebody says that it brought is taken.
+        # A given price is accepted.
         sell(conn, trade_id, "0")
     else:
         sell(conn, trade_id, None)

@@ -57,7 +57,7 @@ def module_dsn(trading_dsn: str) -> str:
 def come_from(
     conn: Connection, price: float = BASE, at: datetime = NOW, *, lags: tuple[int, ...] = LAGS
 ) -> None:
-    """What the price was 1 to 30 minutes before that instant and 20 seconds from there on."""
+    """Log the price 1 to 30 minutes before that instant, for 20 seconds each."""
     for lag in sorted(lags, reverse=True):
         for second in range(0, 20, 4):
             when = at - timedelta(minutes=lag) + seconds(second)

@@ -56,7 +56,7 @@ def test_it_fires_below_40_percent(conn: Connection) -> None:
 
 
 def test_each_side_has_its_own_probability(conn: Connection) -> None:
-    """What is bad for a no is good for a yes at the same strike."""
+    """A price that is bad for a no is good for a yes at the same strike."""
     yes, no = open_trade(conn, YES), open_trade(conn, NO)
     run(conn, BAD_FOR_NO, 0, 1)
     assert (status_of(conn, yes), status_of(conn, no)) == (OPEN, STOPPED)
@@ -272,7 +272,7 @@ def test_other_prices_stop_nothing(conn: Connection, feed: str) -> None:
     assert outbox(conn) == []
 
 
-# Which trades.
+# Supervised trades
 
 
 def test_a_trade_of_another_symbol_is_not_touched(conn: Connection) -> None:

@@ -127,7 +127,7 @@ def test_settled_once_over_a_restart(first: Connection, second: Connection) -> N
 
 
 def test_what_is_rolled_back_has_not_been_told(fresh_db: str, first: Connection) -> None:
-    """A stop is told in the transaction in which it happens, or not at all."""
+    """A stop is announced in the transaction in which it happens, or not at all."""
     trade_id = open_trade(first)
     put_price(first, BELOW)
     with open_db(fresh_db, autocommit=False) as undone:

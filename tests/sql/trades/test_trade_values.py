@@ -1,4 +1,4 @@
-"""What a trade is worth at a second, against arithmetic of its own; and the JSON document."""
+"""A trade's value at a given second, against independent arithmetic; and the JSON document."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def values(conn: Connection, at: Any = NOW) -> dict[int, Row]:
 def test_the_probability_is_that_of_the_table(
     conn: Connection, side: str, strike: int, price: float
 ) -> None:
-    """As the table rounds it where the price is on the trade's side, else 100 less that."""
+    """The table's rounded value where the price is on the trade's side, else 100 less that."""
     trade_id = open_trade(conn, side, strike)
     put_price(conn, price)
     row = tick(conn)
@@ -375,7 +375,7 @@ def test_five_trades_are_five_rows_that_the_predecessor_tells_apart(conn: Connec
     trades = json.loads(tick(conn)["active_trades"])["active_trades"]
     assert [each["trade_id"] for each in trades] == ids
     assert len({each["ticket_id"] for each in trades}) == 5
-    # What is held is active; what a stop says has a name of its own.
+    # Every held trade is active; the state of a stop has a key of its own.
     assert {each["status"] for each in trades} == {"active"}
     assert [each["state"] for each in trades] == ["open", "stopped", "open", "open", "open"]
     assert {(each["strike"], each["side"]) for each in trades} == {

@@ -67,7 +67,7 @@ def test_counts(conn: Connection, candles: Candles) -> None:
 
 
 def test_standardised_moves_have_a_variance_of_about_one() -> None:
-    """Of the reference: it would not tell much otherwise."""
+    """A check of the reference itself, which would prove little otherwise."""
     fitted = expected_fit(WHOLE, "2026-01-02")
     assert fitted is not None
     for horizon in (1, 15, 60):

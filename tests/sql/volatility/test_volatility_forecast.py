@@ -197,7 +197,7 @@ def test_the_time_zone_does_not_matter(conn: Connection, zone: str) -> None:
     np.testing.assert_array_equal(forecast(conn, at), before)
 
 
-# The one that is kept
+# The cached forecast
 
 
 def kept(conn: Connection) -> list[tuple[object, list[float]]]:
