@@ -112,7 +112,7 @@ def test_the_summary_is_on_stdout(shared: str, write: Any) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     first, second = result.stdout.splitlines()
     assert first.endswith(f"event.json: BTC {EVENT}, 2 markets, closes 2026-06-01T13:00:00Z")
-    assert f"older.json: BTC {EVENT}, left out" in second
+    assert f"older.json: BTC {EVENT}, skipped" in second
     [(read_at,)] = rows(shared, "SELECT read_at FROM upc_data.market_event")
     assert read_at == NOON + timedelta(minutes=30)
 
