@@ -51,7 +51,7 @@ lint: $(VENV)/installed-test
 
 reference: $(VENV)/installed-test
 	@echo "==> sql/README.md"
-	@$(BIN)/python -m tests.support.sql_reference
+	@$(BIN)/python -m tests.docs.sql_reference
 	@echo "==> docs/cli.md, docs/settings.md"
 	@$(BIN)/python -m tests.docs.reference
 

@@ -19,9 +19,17 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from pyupc.cli.common.report import show
-from pyupc.database import data_loss, obstacles, offline, rebuild, rights, schema, search_path
+from pyupc.database import (
+    data_loss,
+    foreign_objects,
+    offline_sql,
+    rebuild,
+    rights,
+    schema,
+    search_path,
+)
 from pyupc.database.connect import connect, resolve_dsn
-from pyupc.database.patience import Patience, persist
+from pyupc.database.lock_retries import Patience, persist
 from pyupc.errors import PyupcError, SchemaOutOfDate
 from pyupc.sql_errors import translate
 
@@ -65,15 +73,15 @@ def run_offline() -> None:
     configure(
         url="postgresql+psycopg://",
         literal_binds=True,
-        fn=partial(plan.prepare, partial(offline.drop_code, write, is_fresh=is_fresh)),
+        fn=partial(plan.prepare, partial(offline_sql.drop_code, write, is_fresh=is_fresh)),
     )
     with context.begin_transaction():
-        offline.begin(write, create_data_schema=is_fresh)
+        offline_sql.begin(write, create_data_schema=is_fresh)
         context.run_migrations()
         if plan.steps and plan.steps[-1].to_revisions == (schema.HEAD,):
-            offline.build_code(write)
+            offline_sql.build_code(write)
         if plan.steps and not plan.steps[-1].to_revisions:
-            offline.drop_data_schema(write)
+            offline_sql.drop_data_schema(write)
 
 
 def run_online() -> None:
@@ -122,7 +130,7 @@ def change(connection: Connection, patience: Patience) -> None:
     plan = Plan(context.get_context())
     drop_code = partial(rebuild.drop_code, conn, patience.lock_timeout)
     configure(connection=connection, fn=partial(plan.prepare, drop_code))
-    with obstacles.dependents_named():
+    with foreign_objects.dependents_named():
         context.run_migrations()
 
     heads = context.get_context().get_current_heads()

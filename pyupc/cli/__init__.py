@@ -13,12 +13,12 @@ from pyupc import __version__
 from pyupc.cli.common.logs import log_to_stderr
 from pyupc.cli.common.options import examples
 from pyupc.cli.common.report import exit_code_of
-from pyupc.settings import location, rules
-from pyupc.settings.environment import variables
+from pyupc.settings import config_path, rules
 from pyupc.settings.file import load
 from pyupc.settings.general import LOG_FORMATS
 from pyupc.settings.options import defaults, name_variables
 from pyupc.settings.sources import Sources
+from pyupc.settings.temporary_variables import variables
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -103,7 +103,7 @@ def _read(ctx: click.Context, parameter: click.Parameter, named: str | None) -> 
     if ctx.resilient_parsing:
         return
     if named is None:
-        named = os.environ.get(location.VARIABLE)
+        named = os.environ.get(config_path.VARIABLE)
     ctx.obj = Sources(load(named, os.environ, COMMANDS), dict(os.environ))
     ctx.default_map = dict(ctx.obj.file.general)
 
@@ -171,7 +171,7 @@ def main(ctx: click.Context, dsn: str | None, log_format: str, verbose: int, qui
     log_to_stderr(verbose, quiet=quiet, log_format=log_format)
     file = ctx.ensure_object(Sources).file
     added = {name: text for name, text in file.variables().items() if not os.environ.get(name)}
-    added |= {location.VARIABLE: str(file.path or ""), "PYUPC_LOG_FORMAT": log_format}
+    added |= {config_path.VARIABLE: str(file.path or ""), "PYUPC_LOG_FORMAT": log_format}
     if dsn is not None:
         added["PYUPC_DSN"] = dsn
     ctx.with_resource(variables(added))

@@ -55,9 +55,9 @@ def show(ctx: click.Context, names: tuple[str, ...], output: Output) -> None:
     reported.
     """
     from pyupc.settings import effective
-    from pyupc.settings.names import nearest
     from pyupc.settings.rules import TABLE
     from pyupc.settings.sources import Sources
+    from pyupc.settings.suggestions import nearest
 
     root = ctx.find_root()
     sources = ctx.ensure_object(Sources)
@@ -91,11 +91,11 @@ def path(ctx: click.Context) -> None:
     pyupc/config.toml in XDG_CONFIG_HOME or ~/.config, on macOS in ~/Library/Application Support.
     With an empty PYUPC_CONFIG no file is read, and nothing is printed.
     """
-    from pyupc.settings import file, location
+    from pyupc.settings import config_path, file
     from pyupc.settings.sources import Sources
 
     sources = ctx.ensure_object(Sources)
-    named = sources.environ.get(location.VARIABLE)
+    named = sources.environ.get(config_path.VARIABLE)
     found = sources.file.path or file.find(named, os.environ)
     if found is not None:
         click.echo(str(found))
@@ -205,7 +205,7 @@ def _chosen(settings: list[Setting], wanted: str) -> list[Setting]:
         if not wanted or each.name == wanted or each.name.startswith(f"{wanted}.")
     ]
     if not chosen:
-        from pyupc.settings.names import suggestion
+        from pyupc.settings.suggestions import suggestion
 
         known = {name for each in settings for name in _prefixes(each.name)}
         raise UsageProblem(

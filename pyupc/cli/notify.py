@@ -11,7 +11,7 @@ from pyupc.cli.common.options import examples, log_format
 from pyupc.errors import PyupcError, UsageProblem
 
 if TYPE_CHECKING:
-    from pyupc.notify.target import Target
+    from pyupc.notify.receiver import Target
 
 DEFAULT_KINDS = "stop,stale,halted,recovered"
 
@@ -105,7 +105,7 @@ def command(
 
 
 def _targets(urls: tuple[str, ...], names: tuple[str, ...]) -> list[Target]:
-    from pyupc.notify.target import target
+    from pyupc.notify.receiver import target
 
     if names and len(names) != len(urls):
         raise UsageProblem(

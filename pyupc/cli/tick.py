@@ -30,7 +30,7 @@ from pyupc.errors import UsageProblem
 
 if TYPE_CHECKING:
     from pyupc.tick.job import Job, Outcome
-    from pyupc.tick.report import View
+    from pyupc.tick.log_lines import View
 
 
 def _feed(ctx: click.Context, parameter: click.Parameter, value: str) -> str:

@@ -10,7 +10,7 @@ from alembic.util.exc import CommandError
 
 from pyupc.database import schema
 from pyupc.database.connect import connect
-from pyupc.database.patience import Patience
+from pyupc.database.lock_retries import Patience
 from pyupc.errors import UsageProblem
 
 

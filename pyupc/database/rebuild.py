@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import scalar_row
 
-from pyupc.database import encoding, obstacles, rights, search_path
+from pyupc.database import encoding, foreign_objects, rights, search_path
 from pyupc.database.schema import (
     CODE_SCHEMAS,
     DATA_SCHEMA,
@@ -70,8 +70,8 @@ def begin(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
 
 def ensure_data_schema(conn: psycopg.Connection[Any]) -> None:
     """Refuse foreign schemas and other encodings, then create the schema of Alembic's table."""
-    comments = obstacles.schema_comments(conn)
-    obstacles.refuse_foreign_schemas(comments)
+    comments = foreign_objects.schema_comments(conn)
+    foreign_objects.refuse_foreign_schemas(comments)
     if DATA_SCHEMA not in comments:
         encoding.judge(conn)
         conn.execute(CREATE_DATA_SCHEMA)
@@ -79,7 +79,7 @@ def ensure_data_schema(conn: psycopg.Connection[Any]) -> None:
 
 def drop_data_schema(conn: psycopg.Connection[Any]) -> None:
     """Drop the schema after a downgrade to base, when only Alembic's empty table is left."""
-    obstacles.refuse_leftovers(conn)
+    foreign_objects.refuse_leftovers(conn)
     rights.give_back(conn)
     conn.execute("DROP TABLE upc_data.alembic_version")
     conn.execute("DROP SCHEMA upc_data")
@@ -88,19 +88,19 @@ def drop_data_schema(conn: psycopg.Connection[Any]) -> None:
 
 def is_current(conn: psycopg.Connection[Any]) -> bool:
     """True if both schemas are complete, readable, and built from this text for these tables."""
-    comments = obstacles.schema_comments(conn)
+    comments = foreign_objects.schema_comments(conn)
     if any(read_hash(comments.get(schema)) != code_hash() for schema in CODE_SCHEMAS):
         return False
     with conn.cursor(row_factory=scalar_row) as cursor:
         if cursor.execute(_UNREADABLE_VIEWS).fetchone():
             return False
-    return not obstacles.lost(conn)
+    return not foreign_objects.lost(conn)
 
 
 def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
     """Drop the schemas upc and analytics, unless objects of others would go with them."""
-    comments = obstacles.schema_comments(conn)
-    obstacles.refuse_foreign_schemas(comments)
+    comments = foreign_objects.schema_comments(conn)
+    foreign_objects.refuse_foreign_schemas(comments)
     present = [schema for schema in CODE_SCHEMAS if schema in comments]
     if not present:
         return
@@ -108,7 +108,7 @@ def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
     while True:
         try:
             with conn.transaction():
-                obstacles.refuse_strangers(conn)
+                foreign_objects.refuse_strangers(conn)
                 _set_lock_timeout(conn, min(lock_timeout, MOMENT))
                 _lock_tables(conn, present)
                 conn.execute(rights.KEEP_DEFAULTS)

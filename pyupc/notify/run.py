@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from pyupc.errors import Busy
 from pyupc.notify import outbox
-from pyupc.notify.courier import OUTBOX, Courier
-from pyupc.notify.link import Link
+from pyupc.notify.connection import Link
+from pyupc.notify.delivery import OUTBOX, Courier
 from pyupc.notify.message import Message
-from pyupc.notify.target import NotSent, Target
+from pyupc.notify.receiver import NotSent, Target
 from pyupc.notify.watch import DATABASE, LONGEST_PAUSE, Watch
 from pyupc.runtime.async_stop import signals, until
 from pyupc.runtime.backoff import Backoff

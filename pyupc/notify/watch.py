@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from pyupc.errors import PyupcError, SchemaOutOfDate
 from pyupc.notify import outbox
-from pyupc.notify.courier import OUTBOX, Courier
-from pyupc.notify.link import Link
+from pyupc.notify.connection import Link
+from pyupc.notify.delivery import OUTBOX, Courier
 from pyupc.notify.message import own
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock

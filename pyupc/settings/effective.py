@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from pyupc.settings import location
+from pyupc.settings import config_path
 from pyupc.settings.file import ConfigFile
 from pyupc.settings.general import GENERAL
 from pyupc.settings.options import (
@@ -30,7 +30,7 @@ OF_DATABASE = "default or the database's own"
 SETTING = "SET or ALTER DATABASE|ROLE … SET"
 
 # Variables that are not settings: for tests, and for debugging pyupc.
-_OTHER_VARIABLES = (location.VARIABLE, "PYUPC_DEBUG", "PYUPC_SHARED")
+_OTHER_VARIABLES = (config_path.VARIABLE, "PYUPC_DEBUG", "PYUPC_SHARED")
 _OTHER_PREFIX = "PYUPC_TEST_"
 
 

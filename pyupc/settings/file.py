@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pyupc.errors import UsageProblem
-from pyupc.settings import location
+from pyupc.settings import config_path
 from pyupc.settings.general import GENERAL, exported_text
-from pyupc.settings.names import suggestion
 from pyupc.settings.rules import RULES, TABLE
+from pyupc.settings.suggestions import suggestion
 
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 
@@ -59,7 +59,7 @@ def load(named: str | None, environ: Mapping[str, str], commands: Collection[str
 def find(named: str | None, environ: Mapping[str, str]) -> Path | None:
     """Path of the file, which may not exist; None for no file."""
     if named is None:
-        return location.default_path(environ)
+        return config_path.default_path(environ)
     # Absolute, since child processes may run in other folders.
     return Path(named).expanduser().absolute() if named.strip() else None
 

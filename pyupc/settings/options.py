@@ -16,8 +16,8 @@ from click.core import ParameterSource
 
 from pyupc.errors import UsageProblem
 from pyupc.settings.file import ConfigFile
-from pyupc.settings.names import suggestion
 from pyupc.settings.sources import Sources
+from pyupc.settings.suggestions import suggestion
 
 # Options of a single call, which are no settings: help, consent, one round, the file itself, the
 # backtest, and those of a trade: a forgotten price in a variable would be recorded.

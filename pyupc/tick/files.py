@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pyupc.errors import PyupcError
+from pyupc.tick.document_age import Mark, Standing, mark_of, status_mark
 from pyupc.tick.folder_lock import FolderLock
-from pyupc.tick.marks import Mark, Standing, mark_of, status_mark
 
 STATUS_FILE = "upc_status.json"
 

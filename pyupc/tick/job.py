@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pyupc.tick.session import Tick
+from pyupc.tick.statements import Tick
 
 # Feeds that need no process beside the tick.
 STORED = ("replay", "simulated", "database")

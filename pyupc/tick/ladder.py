@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pyupc.tick.session import Tick
+from pyupc.tick.statements import Tick
 
 FEEDS = {"replay": "REPLAY", "simulated": "SIMULATED", "database": "DATABASE"}
 STYLES = {"fresh": "green", "warn": "yellow", "stale": "red", "halted": "bold red"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyupc.errors import PyupcError
+from pyupc.tick.document_age import Mark
 from pyupc.tick.files import Folder
-from pyupc.tick.layout import SNAPSHOT
-from pyupc.tick.marks import Mark
-from pyupc.tick.session import Published, Session, Tick
+from pyupc.tick.predecessor_layout import SNAPSHOT
 from pyupc.tick.stale_documents import StaleDocuments
+from pyupc.tick.statements import Published, Session, Tick
 
 
 class Publisher:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
 from pyupc.runtime.connection import WatchedConnection
 from pyupc.runtime.stop import Waiting
-from pyupc.tick.report import Report
+from pyupc.tick.log_lines import Report
 
 T = TypeVar("T")
 

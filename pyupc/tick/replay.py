@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pyupc.tick.job import Job
-from pyupc.tick.session import Session
+from pyupc.tick.statements import Session
 
 
 @dataclass

@@ -9,19 +9,19 @@ from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.stop import Stop, Waiting
 from pyupc.runtime.systemd import Notifier
-from pyupc.tick import layout
+from pyupc.tick import predecessor_layout
+from pyupc.tick.aging_rules import Rules
 from pyupc.tick.files import Folder
-from pyupc.tick.health import Health
 from pyupc.tick.job import STORED, Job, Outcome
+from pyupc.tick.log_lines import Report, View
 from pyupc.tick.loop import Rounds
 from pyupc.tick.maintenance import Retention, Revision
 from pyupc.tick.mirror import Mirror
 from pyupc.tick.reconnect import patiently, reconnect
-from pyupc.tick.report import Report, View
-from pyupc.tick.rules import Rules
-from pyupc.tick.session import HeldByAnother, Session, Tick
 from pyupc.tick.stale_documents import Keeper, StaleDocuments
 from pyupc.tick.standby import Standby
+from pyupc.tick.statements import HeldByAnother, Session, Tick
+from pyupc.tick.status_file import Health
 from pyupc.tick.ticker import Ticker
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class _Run:
             if not symbols:
                 return Outcome({}, self._stop.exit_code)
         if self._job.legacy_layout:
-            layout.link(self._job.out, symbols)
+            predecessor_layout.link(self._job.out, symbols)
         standby = Standby(
             self._session,
             self._stop,
@@ -171,12 +171,12 @@ class _Run:
     def _feeder(self, symbols: tuple[str, ...]) -> Feeder | None:
         if self._job.feed in STORED:
             return None
-        from pyupc.tick.inputs import feeder_for
+        from pyupc.tick.first_prices import feeder_for
 
         return feeder_for(self._job, self._session, symbols)
 
     def _is_fed(self, feeder: Feeder, symbols: tuple[str, ...]) -> bool:
-        from pyupc.tick.inputs import wait_for_prices
+        from pyupc.tick.first_prices import wait_for_prices
 
         return wait_for_prices(
             self._job, self._session, feeder, symbols, self._stop, self._report, self._clock

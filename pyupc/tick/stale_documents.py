@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pyupc.tick.aging_rules import Rules
+from pyupc.tick.document_age import Mark, Standing, mark_of, status_mark
 from pyupc.tick.files import STATUS_FILE, Folder
-from pyupc.tick.marks import Mark, Standing, mark_of, status_mark
-from pyupc.tick.rules import Rules
 
 logger = logging.getLogger("pyupc.tick")
 

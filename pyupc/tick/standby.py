@@ -12,13 +12,13 @@ from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.stop import Waiting
 from pyupc.runtime.systemd import Notifier
-from pyupc.tick.health import Health
 from pyupc.tick.job import LATE_SECONDS
+from pyupc.tick.log_lines import Report
 from pyupc.tick.maintenance import Revision
 from pyupc.tick.mirror import Mirror
 from pyupc.tick.reconnect import reconnect
-from pyupc.tick.report import Report
-from pyupc.tick.session import Lease, Session
+from pyupc.tick.statements import Lease, Session
+from pyupc.tick.status_file import Health
 
 # From look to look: while the holder is in time, and while it is late.
 LOOK_SECONDS = 0.2

@@ -8,11 +8,11 @@ from pyupc.runtime.clock import Clock
 from pyupc.runtime.clock_check import ClockCheck
 from pyupc.runtime.systemd import Notifier
 from pyupc.tick.job import Job
+from pyupc.tick.log_lines import Report
 from pyupc.tick.mirror import Publisher
 from pyupc.tick.replay import Replay
-from pyupc.tick.report import Report
-from pyupc.tick.session import HeldByAnother, Session, Tick, TickArguments
 from pyupc.tick.stale_documents import StaleDocuments
+from pyupc.tick.statements import HeldByAnother, Session, Tick, TickArguments
 
 # The server's clock is not compared by an answer that took longer.
 _PROMPT_SECONDS = 1.0

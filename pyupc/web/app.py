@@ -17,12 +17,12 @@ from pyupc import __version__
 from pyupc.web import problems, schemas
 from pyupc.web.database import Database
 from pyupc.web.guard import Guard
-from pyupc.web.hub import Hub
 from pyupc.web.metrics import Metrics
 from pyupc.web.openapi import always
 from pyupc.web.parameters import ServerState
 from pyupc.web.routes import documents, legacy, operations, page, questions, stream
 from pyupc.web.settings import Settings
+from pyupc.web.tick_listener import Hub
 
 logger = logging.getLogger("pyupc.serve")
 

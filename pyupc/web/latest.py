@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pyupc.tick.rules import Rules
+from pyupc.tick.aging_rules import Rules
 from pyupc.web.database import Database
 
 DOCUMENTS = ("live_probabilities", "strike_table", "watchlist", "active_trades")

@@ -13,10 +13,10 @@ from fastapi import Depends, Path, Query, Request
 
 from pyupc.web.cache import AnswerCache
 from pyupc.web.database import LONG_SECONDS, QUICK_SECONDS, Database
-from pyupc.web.hub import Hub
 from pyupc.web.metrics import Metrics
 from pyupc.web.problems import Problem
 from pyupc.web.settings import Settings
+from pyupc.web.tick_listener import Hub
 
 STATUS_SECONDS = 1.0
 

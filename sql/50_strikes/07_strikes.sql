@@ -2,26 +2,44 @@
 
 -- The probability of every strike around a price.
 --
--- price: USD, above zero. momentum: basis points; NULL asks the baseline. ttc_seconds: whole
--- seconds to the close; NULL means to the next full hour. step: USD between strikes; NULL means the
--- symbol's own. levels: strikes below and above the one nearest to the price, 0 to 500.
--- method: nearest, the cell of the grid; linear, between the cells. model: momentum, the fingerprint
--- of the bucket; baseline, that of all minutes; shrunk, the bucket's as far as it is backed, the
--- baseline's beyond; volatility, fingerprints of moves in units of their forecast. settlement: close,
--- the last price decides; average, the mean of 60 values of the last minute does. volatility:
--- standard deviation of the move in the time left in percent, 0 where none is left; NULL means the
--- forecast at the newest candle. observed: USD, the mean of the last minute so far; NULL means that of
--- the price log. strikes: USD; these instead of those that step and levels make. variances: the forecast to answer by,
--- as upc.variance_until reads it; NULL means that at the newest candle.
--- Returns one row per strike, ascending or as given; probabilities in percent. prob_low and prob_high are the
--- 95 % interval of prob_above for as many independent minutes as stand behind it, NULL where
--- imported; both are prob_above where nothing is open any more.
+-- Arguments:
+--   price        USD, above zero
+--   momentum     basis points; NULL: the fingerprint of all minutes, the baseline
+--   ttc_seconds  whole seconds to the close; NULL: to the next full hour
+--   step         USD between strikes; NULL: the symbol's own
+--   levels       strikes below and above the one nearest to the price, 0 to 500
+--   method       nearest, the cell of the grid; linear, between the cells
+--   model        momentum, the fingerprint of the bucket; baseline, that of all minutes; shrunk, the
+--                bucket's as far as it is backed, else the baseline's; volatility, fingerprints of
+--                moves in units of their forecast
+--   settlement   close, by the last price; average, by the mean of 60 values of the last minute
+--   volatility   standard deviation of the move in the time left, percent, 0 if none is left; NULL:
+--                the forecast at the newest candle
+--   observed     USD, the mean of the last minute so far; NULL: that of the price log
+--   strikes      USD; a list that replaces step and levels
+--   variances    the forecast to answer by, for upc.variance_until; NULL: that at the newest candle
+--
+-- Returns one row per strike, ascending or in the order given; probabilities in percent:
+--   strike, buffer         USD; buffer is the distance of the strike from the price
+--   move_percent           that distance in percent of the price
+--   direction              above where the strike is above the price, else below
+--   prob_beyond            that the price moves at least to the strike: positive_prob or negative_prob
+--   prob_within            100 - prob_beyond
+--   positive_prob, negative_prob  of a move of at least move_percent up, and down
+--   prob_above             that the contract "at or above the strike" pays
+--   sample_size            starting minutes behind the row; NULL for an imported fingerprint
+--   fingerprint            name of the fingerprint that answered
+--   prob_low, prob_high    the 95 % interval of prob_above; NULL where imported, both prob_above where
+--                          nothing is open any more
+--   deviation              the standard deviation that the moves are measured by, percent; NULL but for
+--                          the model volatility
 -- Errors: UP001 price or observed, UP002 symbol, UP003 step, UP004 levels, UP005 method, UP006 no
 -- fingerprint, UP007 momentum, UP008 ttc_seconds, UP018 model, UP019 settlement, UP020 no forecast,
 -- UP021 nothing observed.
 --
 -- Example:
---   SELECT strike, direction FROM compute_strikes(97250, 7, ttc_seconds => 900, levels => 1);
+--   SELECT strike, prob_above, prob_low, prob_high
+--   FROM compute_strikes(97250, 7, ttc_seconds => 900, levels => 1);
 CREATE FUNCTION upc.compute_strikes(
     price double precision,
     momentum double precision DEFAULT NULL,

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from pyupc.cli import main
 from pyupc.database.connect import connect
 from tests.support.databases import Databases
-from tests.support.judging import CLOSE, STRIKE, log_tick, put_candle, put_event
+from tests.support.logged_ticks import CLOSE, STRIKE, log_tick, put_candle, put_event
 from tests.support.market import on_terminal
 
 Row = dict[str, Any]

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 from pyupc.cli import main
 from pyupc.database.connect import connect
-from tests.support.warm import COMMAND, Pyupc
+from tests.support.warm_process import COMMAND, Pyupc
 
 ROOT = Path(__file__).parents[2]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -30,7 +30,7 @@ from tests.candles.coinbase import (
     stored,
     stored_row,
 )
-from tests.support.hours import away_from_the_minute
+from tests.support.times_of_day import away_from_the_minute
 
 
 def test_an_empty_table_is_filled(server: Coinbase, dsn: str) -> None:

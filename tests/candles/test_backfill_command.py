@@ -31,7 +31,7 @@ from tests.candles.coinbase import (
     stored_row,
     wait_for,
 )
-from tests.support.hours import away_from_the_minute
+from tests.support.times_of_day import away_from_the_minute
 
 # Pairs and exchanges
 

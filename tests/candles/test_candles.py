@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from pyupc.candles import files as candle_files
 from pyupc.cli import main
 from pyupc.database.connect import connect
-from tests.support.warm import COMMAND, Pyupc
+from tests.support.warm_process import COMMAND, Pyupc
 
 ROOT = Path(__file__).parents[2]
 HEADER = "timestamp,open,high,low,close,volume"

@@ -22,9 +22,9 @@ from pyupc.cli import main
 from pyupc.database.connect import connect
 from tests.cli.test_output import LISTINGS
 from tests.support import backtesting, kalshi_server, legacy_files
-from tests.support.judging import log_tick
+from tests.support.logged_ticks import log_tick
 from tests.support.market import on_terminal
-from tests.support.warm import REPOSITORY
+from tests.support.warm_process import REPOSITORY
 
 Rows = list[dict[str, Any]]
 

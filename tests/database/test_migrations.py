@@ -22,8 +22,8 @@ from psycopg.rows import scalar_row
 from pyupc import embedded
 from pyupc.database import schema
 from pyupc.database.connect import connect
+from pyupc.database.lock_retries import Patience
 from pyupc.database.migrate import current, downgrade, upgrade
-from pyupc.database.patience import Patience
 from pyupc.errors import PyupcError, SchemaOutOfDate, UsageProblem
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from pyupc.database.connect import connect
 from pyupc.errors import Busy, DatabaseUnreachable, PyupcError
 from pyupc.notify import outbox
-from pyupc.notify.link import Link
+from pyupc.notify.connection import Link
 from pyupc.sql_errors import is_transient, translate
 from tests.support.market import pyupc, rows
 from tests.support.ticking import SIMULATED, count, ticking, until

@@ -31,7 +31,7 @@ from tests.support.feed_parts import (
     run,
 )
 from tests.support.feed_servers import serving
-from tests.support.warm import REPOSITORY
+from tests.support.warm_process import REPOSITORY
 
 
 @pytest.fixture

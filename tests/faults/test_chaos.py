@@ -28,7 +28,7 @@ from tests.support.cluster import Server
 from tests.support.market import rows
 from tests.support.price_feed import Feed, feeding, lost
 from tests.support.processes import Reader, Ticker, reading, ticking, until
-from tests.support.scene import lost_ticks
+from tests.support.running_tick import lost_ticks
 from tests.support.status_readers import ask, becomes
 
 pytestmark = pytest.mark.slow

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from pyupc.database.connect import connect
-from tests.support.clock import Clock
 from tests.support.cluster import Server, Template
+from tests.support.faketime_clock import Clock
 from tests.support.price_feed import EXCHANGE
 from tests.support.processes import more_ticks, until
-from tests.support.scene import scene
+from tests.support.running_tick import scene
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from tests.support.cluster import Server, Template
 from tests.support.disk import Disk, small_disk
 from tests.support.market import rows
 from tests.support.processes import more_ticks, until
-from tests.support.scene import scene
+from tests.support.running_tick import scene
 from tests.support.status_readers import light
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ from tests.support.cluster import Server
 from tests.support.market import rows
 from tests.support.price_feed import feeding
 from tests.support.processes import Reader, Ticker, reading, ticking, until
-from tests.support.scene import lost_ticks
+from tests.support.running_tick import lost_ticks
 
 pytestmark = pytest.mark.slow
 

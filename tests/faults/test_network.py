@@ -11,7 +11,7 @@ import pytest
 from tests.support.cluster import Server
 from tests.support.processes import until
 from tests.support.proxy import Proxy
-from tests.support.scene import Scene, scene
+from tests.support.running_tick import Scene, scene
 from tests.support.status_readers import becomes
 
 pytestmark = pytest.mark.slow

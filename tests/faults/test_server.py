@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Server
-from tests.support.scene import scene
+from tests.support.running_tick import scene
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from pyupc.database.migrate import upgrade
 from tests.support.cluster import Server
 from tests.support.market import rows
 from tests.support.processes import until
-from tests.support.scene import scene
+from tests.support.running_tick import scene
 
 pytestmark = pytest.mark.slow
 

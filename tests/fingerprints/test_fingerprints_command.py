@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from pyupc.cli import main
 from pyupc.database.connect import connect
 from pyupc.fingerprints.pieces import Piece, Queue
-from tests.support.warm import COMMAND, Pyupc
+from tests.support.warm_process import COMMAND, Pyupc
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

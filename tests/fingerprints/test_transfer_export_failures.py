@@ -27,7 +27,7 @@ from tests.support.legacy_files import (
     state,
     write,
 )
-from tests.support.warm import REPOSITORY
+from tests.support.warm_process import REPOSITORY
 
 NAMES = sorted(map(file_name, BUCKETS))
 

@@ -17,7 +17,7 @@ import pytest
 
 from pyupc.database.connect import connect
 from tests.support.market import fill, pyupc, rows
-from tests.support.warm import REPOSITORY
+from tests.support.warm_process import REPOSITORY
 
 Rows = dict[str, dict[str, Any]]
 

@@ -23,7 +23,7 @@ from psycopg.conninfo import make_conninfo
 
 from pyupc.database.connect import connect
 from pyupc.health.status.folder import look, look_at_documents
-from pyupc.tick.rules import Rules
+from pyupc.tick.aging_rules import Rules
 from tests.support.market import pyupc, rows
 from tests.support.ticking import SIMULATED, count, ended, home_of_its_own, ticking, until
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.market import rows
-from tests.support.warm import COMMAND, REPOSITORY, Pyupc
+from tests.support.warm_process import COMMAND, REPOSITORY, Pyupc
 
 SECRET = "hunter2secret"
 

@@ -28,7 +28,7 @@ from tests.notify.receivers import (
     receiving,
     until,
 )
-from tests.support import warm
+from tests.support import warm_process
 
 TERMINATE = (
     "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -44,7 +44,7 @@ def receiver() -> Iterator[Receiver]:
 
 def run(dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command to its end."""
-    done = warm.run("notify", *arguments, env=environment(dsn))
+    done = warm_process.run("notify", *arguments, env=environment(dsn))
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stderr + done.stdout
     return done

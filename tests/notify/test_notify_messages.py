@@ -33,7 +33,7 @@ def test_a_document_of_any_shape_makes_a_message() -> None:
 
 def test_a_reason_has_no_secrets_in_it() -> None:
     from pyupc.notify.message import own
-    from pyupc.notify.target import NotSent, Target
+    from pyupc.notify.receiver import NotSent, Target
 
     url = f"json://someone:{SECRET}@127.0.0.1/path?+X-Token=abcdefgh"
 

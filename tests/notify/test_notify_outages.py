@@ -23,7 +23,7 @@ from pyupc.database.migrate import upgrade
 from pyupc.embedded.cluster import Cluster
 from pyupc.embedded.home import Home
 from pyupc.notify import outbox
-from pyupc.notify.link import Link
+from pyupc.notify.connection import Link
 from tests.notify.receivers import Receiver, announce, cursors, notifying, receiving, until
 from tests.support.market import fill, rows
 

@@ -11,8 +11,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pyupc.cli import COMMANDS, main
+from pyupc.settings.config_path import default_path
 from pyupc.settings.general import GENERAL
-from pyupc.settings.location import default_path
 from pyupc.settings.options import commands_in, settings_of, variable
 from pyupc.settings.rules import RULES
 from tests.support.settings_files import pyupc, shown, value_and_source

@@ -20,7 +20,7 @@ from tests.support.engine import Connection, scalar
 from tests.support.feed_servers import Exchange, serving
 from tests.support.market import start
 from tests.support.settings_files import pyupc
-from tests.support.warm import REPOSITORY, run
+from tests.support.warm_process import REPOSITORY, run
 
 
 def setting(dsn: str, name: str, fallback: str = "none") -> Any:

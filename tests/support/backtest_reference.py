@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.support import reference, volatility_reference
+from tests.support import brute_force, volatility_reference
+from tests.support.brute_force import BASELINE, Curves
 from tests.support.engine import Candles
-from tests.support.reference import BASELINE, Curves
 from tests.support.volatility_reference import Fit, Floats
 
 PLAIN = np.arange(60) / 20
@@ -82,7 +82,7 @@ def train(
     candles: Candles, settings: Settings, plain_shares: Shares, standardised_shares: Shares
 ) -> Trained:
     known = inside(candles, settings)
-    year = int(reference.years_of(np.array([settings.train_to - 1]))[0])
+    year = int(brute_force.years_of(np.array([settings.train_to - 1]))[0])
     columns = volatility_reference.of(known)
     fitted = None
     standardised: Curves = {}
@@ -90,8 +90,8 @@ def train(
         fitted = volatility_reference.fit(*columns)
         assert fitted is not None
         counts = volatility_reference.histogram(*columns, fitted)
-        standardised = reference.curves(counts, year)
-    plain = reference.curves(reference.histogram(known.minutes, known.closes), year)
+        standardised = brute_force.curves(counts, year)
+    plain = brute_force.curves(brute_force.histogram(known.minutes, known.closes), year)
     moves = np.log(known.closes[1:] / known.closes[:-1]) ** 2
     hours = known.minutes[1:] // 60
     deviations = [100 * math.sqrt(moves[hours == hour].sum()) for hour in np.unique(hours)]
@@ -107,7 +107,7 @@ def train(
 
 def questions(candles: Candles, settings: Settings, fitted: Fit | None) -> Iterator[Question]:
     place = {at: number for number, at in enumerate(candles.minutes.tolist())}
-    buckets = reference.bucket_of(reference.momentum(candles.minutes, candles.closes))
+    buckets = brute_force.bucket_of(brute_force.momentum(candles.minutes, candles.closes))
     squared = {
         at: math.log(candles.closes[number] / candles.closes[place[at - 1]]) ** 2
         for at, number in place.items()

@@ -18,9 +18,9 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pyupc.database.connect import connect
-from tests.support import reference
+from tests.support import brute_force
+from tests.support.brute_force import Cell, Closes, Curve, Curves, Histogram, Minutes
 from tests.support.databases import STRICT
-from tests.support.reference import Cell, Closes, Curve, Curves, Histogram, Minutes
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -202,11 +202,11 @@ def stored_candles(conn: Connection) -> Candles:
 
 
 def assert_up_to_date(conn: Connection, candles: Candles) -> None:
-    expected = reference.histogram(candles.minutes, candles.closes)
+    expected = brute_force.histogram(candles.minutes, candles.closes)
     assert_equal_counts(stored_histogram(conn), expected)
     if len(candles.minutes):
-        newest = int(reference.years_of(candles.minutes).max())
-        assert_equal(stored_curves(conn), reference.curves(expected, newest))
+        newest = int(brute_force.years_of(candles.minutes).max())
+        assert_equal(stored_curves(conn), brute_force.curves(expected, newest))
 
 
 def drop_role(conn: Connection, role: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pyupc.database.connect import connect
 from tests.support.waiting import until as until
-from tests.support.warm import COMMAND, REPOSITORY, Pyupc
+from tests.support.warm_process import COMMAND, REPOSITORY, Pyupc
 
 # Four days of candles, the last of them the one that a replay shows.
 SINCE = "2026-03-02 00:00+00"

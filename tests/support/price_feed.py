@@ -23,8 +23,8 @@ from typing import Any
 import psycopg
 
 from pyupc.errors import PyupcError
-from tests.support.hours import far_close
-from tests.support.warm import REPOSITORY
+from tests.support.times_of_day import far_close
+from tests.support.warm_process import REPOSITORY
 
 EXCHANGE = "made_up"
 SERIES = {"BTC": ("KXBTCD", 250, 97_000), "ETH": ("KXETHD", 20, 3_500)}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.waiting import until as until
-from tests.support.warm import COMMAND, REPOSITORY, Pyupc
+from tests.support.warm_process import COMMAND, REPOSITORY, Pyupc
 
 # Stale prices or quotes, another model or settlement, and their recovery: consequences of a fault,
 # and no fault.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.processes import environment
-from tests.support.warm import run
+from tests.support.warm_process import run
 
 # A health check that hangs is as bad as one that lies.
 LIMIT_SECONDS = 15.0

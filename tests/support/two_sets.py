@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Connection, build, put, walk
 from tests.support.imported import coded, import_set
-from tests.support.nearest import Answer, Expected, Question, ask
+from tests.support.nearest_by_brute_force import Answer, Expected, Question, ask
 
 HISTORIES = {
     "BTC": walk(160, "2026-03-02", 600),
@@ -21,7 +21,7 @@ SETS = {
 }
 IMPORTED = {name: Expected.imported(found, name.lower()) for name, found in SETS.items()}
 CURVES = {
-    name: reference.fingerprints(candles.minutes, candles.closes)
+    name: brute_force.fingerprints(candles.minutes, candles.closes)
     for name, candles in HISTORIES.items()
 }
 BUILT = {name: Expected.built(curves, name.lower()) for name, curves in CURVES.items()}

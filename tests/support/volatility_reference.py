@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support import reference
-from tests.support.reference import BASELINE, Cell, Closes, Histogram, Minutes
+from tests.support import brute_force
+from tests.support.brute_force import BASELINE, Cell, Closes, Histogram, Minutes
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -103,8 +103,8 @@ def fit(minutes: Minutes, highs: Floats, lows: Floats, closes: Closes) -> Fit | 
     # The whole hour after it is there.
     squares = np.zeros((len(minutes), 60))
     for distance in range(1, 61):
-        found, place = reference.later(minutes, distance)
-        before, at = reference.later(minutes, distance - 1)
+        found, place = brute_force.later(minutes, distance)
+        before, at = brute_force.later(minutes, distance - 1)
         chosen &= found & before
         squares[:, distance - 1] = np.log(closes[place] / closes[at]) ** 2
     if chosen.sum() < 200:
@@ -165,7 +165,7 @@ def standardised(
 ) -> tuple[NDArray[np.bool_], Floats]:
     """Mask of the starting minutes, and the move after each of them in standard deviations."""
     known = features(minutes, ranges(highs, lows), fitted.factors)
-    found, place = reference.later(minutes, horizon)
+    found, place = brute_force.later(minutes, horizon)
     chosen = found & ~np.isnan(known[:, 0])
     expected = log_variance(known, fitted.coefficients[horizon - 1])
     deviation = np.sqrt(np.exp(expected) * week_variance(minutes + 1, fitted.factors, horizon))
@@ -176,8 +176,8 @@ def histogram(
     minutes: Minutes, highs: Floats, lows: Floats, closes: Closes, fitted: Fit
 ) -> Histogram:
     """Counts per UTC year of every other starting minute: of those that open at an even one."""
-    years = reference.years_of(minutes)
-    buckets = reference.bucket_of(reference.momentum(minutes, closes))
+    years = brute_force.years_of(minutes)
+    buckets = brute_force.bucket_of(brute_force.momentum(minutes, closes))
     is_odd = minutes % 2 == 0  # the day's first minute is number one
     cells: Histogram = {}
     for horizon in range(1, 61):

@@ -18,14 +18,14 @@ import pytest
 from pyupc import embedded
 from pyupc.database.connect import connect
 from pyupc.database.migrate import upgrade
+from pyupc.tick.aging_rules import Rules
+from pyupc.tick.document_age import Mark
 from pyupc.tick.files import Folder
 from pyupc.tick.job import Job
-from pyupc.tick.marks import Mark
 from pyupc.tick.mirror import Publisher
-from pyupc.tick.rules import Rules
 from pyupc.tick.run import run
-from pyupc.tick.session import Session, Tick
 from pyupc.tick.stale_documents import StaleDocuments
+from pyupc.tick.statements import Session, Tick
 from tests.support.market import WRITTEN, Document, fill, read
 from tests.support.ticking import home_of_its_own, in_place, kill_server, until
 

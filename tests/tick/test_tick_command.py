@@ -30,7 +30,7 @@ from tests.support.ticking import (
     ticking,
     until,
 )
-from tests.support.warm import REPOSITORY
+from tests.support.warm_process import REPOSITORY
 
 # A reader beside it, signals, and who may tick.
 

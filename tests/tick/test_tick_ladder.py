@@ -13,8 +13,8 @@ from rich.console import Console
 
 from pyupc.errors import PyupcError
 from pyupc.tick.ladder import Ladder
-from pyupc.tick.report import Report
-from pyupc.tick.session import Tick
+from pyupc.tick.log_lines import Report
+from pyupc.tick.statements import Tick
 from tests.support.market import DOCUMENTS, on_terminal, pyupc, rows
 
 NUMBER = re.compile(r"[\d,]+(?:\.\d+)?")

@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_written_does_not_stop_it(market: str, tmp_path: P
 
 def test_a_tick_that_waits_for_a_lock_gives_up(market: str) -> None:
     from pyupc.errors import DatabaseUnreachable, PyupcError
-    from pyupc.tick.session import Session, TickArguments
+    from pyupc.tick.statements import Session, TickArguments
 
     session = Session(market, 0.5)
     session.open(code=False)

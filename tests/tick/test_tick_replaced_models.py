@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyupc.database.connect import connect
-from pyupc.tick.report import Report
+from pyupc.tick.log_lines import Report
 from tests.support.market import pyupc, read, rows
 from tests.support.ticking import FROM, REPLAY
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from pyupc.database.connect import connect
-from pyupc.tick.session import Lease
 from pyupc.tick.standby import LATE_LOOK_SECONDS, LOOK_SECONDS, Watch
+from pyupc.tick.statements import Lease
 from tests.support.market import SYMBOLS, fill, pyupc, read, rows
 from tests.support.ticking import (
     SIMULATED,

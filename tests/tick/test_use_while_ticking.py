@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.support.engine import Connection, open_db, scalar
 from tests.support.imported import coded, import_set, use
 from tests.support.market import fill, pyupc, read
-from tests.support.nearest import Cells, Expected
+from tests.support.nearest_by_brute_force import Cells, Expected
 from tests.support.ticking import ended, instant, ticking, two_decimals, until
 
 FIRST = coded(range(-31, 32), [1, 20, 45], ["0", "0.05", "0.3", "0.8", "1.65", "1.75"])

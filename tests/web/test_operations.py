@@ -21,7 +21,7 @@ from pyupc import __version__
 from pyupc.database.connect import connect
 from tests.support.cluster import Server
 from tests.support.market import going, pyupc, until
-from tests.support.warm import REPOSITORY
+from tests.support.warm_process import REPOSITORY
 from tests.web.serving import Served, events, serving
 
 

@@ -20,7 +20,7 @@ from tests.support.cluster import Server
 from tests.support.market import going, pyupc, read, rows, until
 from tests.support.price_feed import Feed, feeding
 from tests.support.ticking import FROM
-from tests.support.warm import REPOSITORY
+from tests.support.warm_process import REPOSITORY
 from tests.web.browser import PHONE, WIDE, Visit, browsing, visiting
 from tests.web.serving import serving
 

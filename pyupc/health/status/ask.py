@@ -15,7 +15,7 @@ from pyupc.errors import DatabaseUnreachable
 from pyupc.runtime.connection import no_answer, watchful
 from pyupc.runtime.stop import Hanging, limited
 from pyupc.sql_errors import translate
-from pyupc.tick.rules import Rules
+from pyupc.tick.aging_rules import Rules
 
 # Limit for everything: a health check has a limit of its own.
 _PATIENCE_SECONDS = 2.5

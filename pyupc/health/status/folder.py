@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pyupc.health.status.ask import COLORS
+from pyupc.tick.aging_rules import Rules
 from pyupc.tick.files import STATUS_FILE
-from pyupc.tick.rules import Rules
 
 # Time that a tick or standby may take to notice an expired document.
 _LATE_SECONDS = 1.0

@@ -11,7 +11,7 @@ import time
 
 from fastapi import APIRouter, Request, Response
 
-from pyupc.tick.rules import Rules
+from pyupc.tick.aging_rules import Rules
 from pyupc.web import schemas
 from pyupc.web.json_response import tagged, uncached
 from pyupc.web.latest import latest

@@ -2,6 +2,7 @@
 
 import { announce, byId, setAttribute, setText } from "/static/dom.js";
 import { ageText, isNumber } from "/static/format.js";
+import { greyOut } from "/static/grey_out.js";
 
 const FEEDS = {
   simulated: ["SIMULATED", "made-up prices, not the market"],
@@ -15,7 +16,7 @@ let shown = "";
 /** verdict: what judge returned. age: of the newest tick, seconds, or null. */
 export function showVerdict(verdict, { symbol, age, tick }) {
   const { level, reasons } = verdict;
-  document.body.dataset.freshness = level;
+  greyOut(level);
   const [first, ...others] = reasons;
   const key = `${symbol} ${reasons.map((reason) => reason.code + reason.text).join(" ")}`;
 

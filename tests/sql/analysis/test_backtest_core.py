@@ -11,8 +11,9 @@ import numpy as np
 import psycopg
 import pytest
 
-from tests.support import backtest_reference, reference, volatility_reference
+from tests.support import backtest_reference, brute_force, volatility_reference
 from tests.support.backtest_reference import Scores, Settings, Shares
+from tests.support.brute_force import Cell, Histogram
 from tests.support.engine import (
     Candles,
     Connection,
@@ -24,8 +25,7 @@ from tests.support.engine import (
     scalar,
     wait_until_blocked,
 )
-from tests.support.reference import Cell, Histogram
-from tests.support.volatile import lively
+from tests.support.volatile_candles import lively
 from tests.support.volatility_reference import Fit
 
 MODELS = (
@@ -202,7 +202,7 @@ def test_what_is_trained(conn: Connection) -> None:
     wanted = backtest_reference.train(CANDLES, replace(SETTINGS, models=("gaussian",)), {}, {})
     np.testing.assert_allclose(edges, wanted.regimes, rtol=1e-9)
     for moves, counts in (
-        ("plain", reference.histogram(span.minutes, span.closes)),
+        ("plain", brute_force.histogram(span.minutes, span.closes)),
         (
             "standardised",
             volatility_reference.histogram(
@@ -531,7 +531,7 @@ def test_one_step_on_two_connections_is_counted_once(fresh_db: str, own: Connect
         future.result(timeout=30)
     run(own, number)
     span = backtest_reference.inside(CANDLES, SETTINGS)
-    counts = reference.histogram(span.minutes, span.closes)
+    counts = brute_force.histogram(span.minutes, span.closes)
     # The first minute is counted with any: effective sizes are made of it.
     expected = {key: cell for key, cell in counts.items() if key[2] in (1, 2)}
     assert_equal_counts(trained(own, number, "plain"), expected)

@@ -16,8 +16,7 @@ from psycopg.types.json import Jsonb
 from scipy.stats import binomtest
 
 from tests.support.engine import Connection, scalar
-from tests.support.hours import far_close
-from tests.support.judging import (
+from tests.support.logged_ticks import (
     CLOSE,
     STRIKE,
     judged,
@@ -26,6 +25,7 @@ from tests.support.judging import (
     put_candle,
     put_event,
 )
+from tests.support.times_of_day import far_close
 from tests.support.trading import (
     ETH_EVENT,
     EVENT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pyupc.database.schema import sql_files
-from tests.support.sql_reference import FOLDERS, SQLSTATES, START, TARGET, entries, reference
+from tests.docs.sql_reference import FOLDERS, SQLSTATES, START, TARGET, entries, reference
 
 PUBLIC = [entry for entry in entries() if not entry.is_internal and entry.kind == "FUNCTION"]
 

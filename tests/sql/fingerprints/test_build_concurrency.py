@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import (
     Connection,
     assert_equal,
@@ -67,10 +67,10 @@ def test_two_symbols_at_the_same_time(fresh_db: str, own: Connection) -> None:
         assert future.result(timeout=30) > 0
     histories = {"BTC": HISTORY, "ETH": OTHER}
     for symbol, candles in histories.items():
-        expected = reference.fingerprints(candles.minutes, candles.closes)
+        expected = brute_force.fingerprints(candles.minutes, candles.closes)
         assert_equal(stored_curves(own, symbol), expected)
-    cells = [reference.histogram(each.minutes, each.closes) for each in histories.values()]
-    assert_equal(stored_curves(own, "*"), reference.pooled((each, 2026) for each in cells))
+    cells = [brute_force.histogram(each.minutes, each.closes) for each in histories.values()]
+    assert_equal(stored_curves(own, "*"), brute_force.pooled((each, 2026) for each in cells))
 
 
 def test_pieces_of_one_year_on_two_connections(fresh_db: str, own: Connection) -> None:
@@ -84,7 +84,7 @@ def test_pieces_of_one_year_on_two_connections(fresh_db: str, own: Connection) -
         wait_until_blocked(own, second, future)
         first.commit()
         future.result(timeout=30)
-    expected = reference.histogram(HISTORY.minutes, HISTORY.closes)
+    expected = brute_force.histogram(HISTORY.minutes, HISTORY.closes)
     assert_equal_counts(stored_histogram(own), expected)
 
 
@@ -105,9 +105,9 @@ def test_a_live_candle_during_a_build_is_counted_by_the_next(
         feed.commit()
         builder.commit()
     known = HISTORY.where(~live)
-    assert_equal(stored_curves(own), reference.fingerprints(known.minutes, known.closes))
+    assert_equal(stored_curves(own), brute_force.fingerprints(known.minutes, known.closes))
     assert build(own) == 1
-    assert_equal(stored_curves(own), reference.fingerprints(HISTORY.minutes, HISTORY.closes))
+    assert_equal(stored_curves(own), brute_force.fingerprints(HISTORY.minutes, HISTORY.closes))
     assert build(own) == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import (
     NIGHTS,
     Connection,
@@ -35,7 +35,7 @@ def test_nothing_is_left_of_nothing(conn: Connection, emptied_by: str) -> None:
     assert stored_histogram(conn) == {}
     assert stored_curves(conn) == {}
     assert scalar(conn, "SELECT count(*) FROM upc_data.counted_day WHERE symbol = 'BTC'") == 0
-    expected = reference.fingerprints(NIGHTS.minutes, NIGHTS.closes)
+    expected = brute_force.fingerprints(NIGHTS.minutes, NIGHTS.closes)
     assert_equal(stored_curves(conn, "ETH"), expected)
     build(conn, "ETH")
     assert [rows for rows in everything(conn) if rows] == []
@@ -72,16 +72,16 @@ def test_an_incomplete_build_is_not_shown(conn: Connection) -> None:
     conn.execute("SELECT upc.begin_build('ETH')")
     conn.execute("SELECT upc.count_days('ETH', p.days) FROM upc.build_pieces('ETH') AS p")
     conn.execute("SELECT upc.refresh_fingerprints()")
-    btc = (reference.histogram(NIGHTS.minutes, NIGHTS.closes), 2026)
+    btc = (brute_force.histogram(NIGHTS.minutes, NIGHTS.closes), 2026)
     assert stored_histogram(conn, "ETH") != {}
     assert stored_curves(conn, "ETH") == {}
-    assert_equal(stored_curves(conn, "*"), reference.pooled([btc]))
+    assert_equal(stored_curves(conn, "*"), brute_force.pooled([btc]))
 
     conn.execute("SELECT upc.complete_build('ETH')")
     conn.execute("SELECT upc.refresh_fingerprints()")
-    assert_equal(stored_curves(conn, "ETH"), reference.fingerprints(eth.minutes, eth.closes))
-    both = [btc, (reference.histogram(eth.minutes, eth.closes), 2026)]
-    assert_equal(stored_curves(conn, "*"), reference.pooled(both))
+    assert_equal(stored_curves(conn, "ETH"), brute_force.fingerprints(eth.minutes, eth.closes))
+    both = [btc, (brute_force.histogram(eth.minutes, eth.closes), 2026)]
+    assert_equal(stored_curves(conn, "*"), brute_force.pooled(both))
 
 
 def test_the_pool_weighs_each_symbol_by_its_own_years(conn: Connection) -> None:
@@ -90,10 +90,10 @@ def test_the_pool_weighs_each_symbol_by_its_own_years(conn: Connection) -> None:
     for symbol, candles in histories.items():
         put(conn, symbol, candles)
         build(conn, symbol)
-    expected = reference.pooled(
+    expected = brute_force.pooled(
         (
-            reference.histogram(candles.minutes, candles.closes),
-            int(reference.years_of(candles.minutes).max()),
+            brute_force.histogram(candles.minutes, candles.closes),
+            int(brute_force.years_of(candles.minutes).max()),
         )
         for candles in histories.values()
     )

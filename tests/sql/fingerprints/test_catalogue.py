@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from psycopg import sql
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Connection, build, open_db, put, walk
 
 BUCKETS = [f"momentum_{k:03d}" for k in range(-30, 31)]
@@ -47,7 +47,7 @@ def two_decimals(value: float) -> Decimal:
     return Decimal(f"{value:.15g}").quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
-def expected_rows(curves: reference.Curves, bucket: int) -> list[tuple[Any, ...]]:
+def expected_rows(curves: brute_force.Curves, bucket: int) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for minutes in range(1, 61):
         curve = curves.get((bucket, minutes))
@@ -90,19 +90,19 @@ def test_columns(conn: Connection) -> None:
 
 @pytest.mark.parametrize(("symbol", "candles"), [("btc", BTC), ("eth", ETH)])
 def test_values(conn: Connection, symbol: str, candles: Any) -> None:
-    curves = reference.fingerprints(candles.minutes, candles.closes)
+    curves = brute_force.fingerprints(candles.minutes, candles.closes)
     for bucket in range(-30, 31):
         view = f"{symbol}_fingerprint_directional_momentum_{bucket:03d}"
         assert rows_of(conn, view) == expected_rows(curves, bucket)
     baseline = rows_of(conn, f"{symbol}_fingerprint_directional_baseline")
-    assert baseline == expected_rows(curves, reference.BASELINE)
+    assert baseline == expected_rows(curves, brute_force.BASELINE)
 
 
 def test_values_of_the_pool(conn: Connection) -> None:
-    cells = [reference.histogram(each.minutes, each.closes) for each in (BTC, ETH)]
-    curves = reference.pooled((each, 2026) for each in cells)
+    cells = [brute_force.histogram(each.minutes, each.closes) for each in (BTC, ETH)]
+    curves = brute_force.pooled((each, 2026) for each in cells)
     pool = rows_of(conn, "pooled_fingerprint_directional_baseline")
-    assert pool == expected_rows(curves, reference.BASELINE)
+    assert pool == expected_rows(curves, brute_force.BASELINE)
 
 
 def test_no_pair_is_no_number(conn: Connection) -> None:
@@ -157,7 +157,7 @@ def test_all_change_together_on_commit(fresh_db: str, own: Connection) -> None:
         assert all_values() == empty
         builder.commit()
     found = all_values()
-    curves = reference.fingerprints(BTC.minutes, BTC.closes)
+    curves = brute_force.fingerprints(BTC.minutes, BTC.closes)
     for bucket in range(-30, 31):
         view = f"btc_fingerprint_directional_momentum_{bucket:03d}"
         assert found[view] == expected_rows(curves, bucket)
@@ -174,9 +174,9 @@ def test_a_new_symbol_brings_its_views(conn: Connection) -> None:
     candles = walk(52, "2026-01-05", 100, price=150)
     put(conn, "SOL", candles)
     build(conn, "SOL")
-    curves = reference.fingerprints(candles.minutes, candles.closes)
+    curves = brute_force.fingerprints(candles.minutes, candles.closes)
     rows = rows_of(conn, "sol_fingerprint_directional_baseline")
-    assert rows == expected_rows(curves, reference.BASELINE)
+    assert rows == expected_rows(curves, brute_force.BASELINE)
 
 
 def test_new_views_belong_to_the_engine(conn: Connection) -> None:

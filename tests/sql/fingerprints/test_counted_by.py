@@ -15,7 +15,7 @@ from pyupc.fingerprints.build import build as build_all
 from pyupc.health.doctor import lease
 from pyupc.runtime.progress import Progress
 from pyupc.shipped import folder
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.databases import Databases
 from tests.support.engine import (
     Connection,
@@ -27,8 +27,8 @@ from tests.support.engine import (
     scalar,
     stored_histogram,
 )
-from tests.support.volatile import everything as everything_standardised
-from tests.support.volatile import lively
+from tests.support.volatile_candles import everything as everything_standardised
+from tests.support.volatile_candles import lively
 
 # Two days: enough for a fit.
 CANDLES = lively(31, "2026-03-01", 3000)
@@ -114,11 +114,11 @@ def test_other_weights_and_distances(
     engine.change("20_momentum/01_momentum.sql", WEIGHTS, LAGS)
     upgrade(built)
     changed = {1: 0.40, 2: 0.10, 3: 0.20, 7: 0.15, 15: 0.10, 25: 0.05}
-    before = reference.histogram(CANDLES.minutes, CANDLES.closes)
-    monkeypatch.setattr(reference, "LAGS", changed)
+    before = brute_force.histogram(CANDLES.minutes, CANDLES.closes)
+    monkeypatch.setattr(brute_force, "LAGS", changed)
     with open_db(built) as conn:
         # Live momentum is of the new formulas already.
-        momentum = reference.momentum(CANDLES.minutes, CANDLES.closes)
+        momentum = brute_force.momentum(CANDLES.minutes, CANDLES.closes)
         live = "SELECT momentum FROM upc.momentum('BTC', '2026-03-02 12:00+00')"
         assert scalar(conn, live) == pytest.approx(momentum[1440 + 719], abs=1e-9)
         assert stored_histogram(conn).keys() == before.keys()

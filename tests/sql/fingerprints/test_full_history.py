@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import (
     Candles,
     Connection,
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 NEWEST = 2024
 MEGABYTE = 1024 * 1024
 
-Histories = dict[str, tuple[Candles, reference.Histogram]]
+Histories = dict[str, tuple[Candles, brute_force.Histogram]]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def built(module_dsn: str, shared_data: Path) -> Histories:
             candles = read_candles(shared_data / name)
             put(connection, symbol, candles)
             build(connection, symbol)
-            histories[symbol] = (candles, reference.histogram(candles.minutes, candles.closes))
+            histories[symbol] = (candles, brute_force.histogram(candles.minutes, candles.closes))
     return histories
 
 
@@ -54,11 +54,11 @@ def test_every_cell(conn: Connection, built: Histories) -> None:
         assert_equal_counts(stored_histogram(conn, symbol), cells)
         found = stored_curves(conn, symbol)
         assert len(found) == 62 * 60
-        assert_equal(found, reference.curves(cells, NEWEST))
+        assert_equal(found, brute_force.curves(cells, NEWEST))
 
 
 def test_the_pool(conn: Connection, built: Histories) -> None:
-    expected = reference.pooled((cells, NEWEST) for _, cells in built.values())
+    expected = brute_force.pooled((cells, NEWEST) for _, cells in built.values())
     assert_equal(stored_curves(conn, "*"), expected)
 
 
@@ -75,9 +75,9 @@ def test_a_corrected_day_costs_a_day(conn: Connection, built: Histories) -> None
     left = candles.where(~(day & is_hit))
     assert 0 < len(candles.minutes) - len(left.minutes) < 3
     assert 1 <= build(conn, "ETH") <= 2
-    expected = reference.histogram(left.minutes, left.closes)
+    expected = brute_force.histogram(left.minutes, left.closes)
     assert_equal_counts(stored_histogram(conn, "ETH"), expected)
-    assert_equal(stored_curves(conn, "ETH"), reference.curves(expected, NEWEST))
+    assert_equal(stored_curves(conn, "ETH"), brute_force.curves(expected, NEWEST))
 
 
 def test_size_on_disk(module_dsn: str, built: Histories) -> None:

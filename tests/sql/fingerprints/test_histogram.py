@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import (
     Candles,
     Connection,
@@ -28,14 +28,16 @@ from tests.support.engine import (
 START = minute("2026-03-02T00:00")
 
 
-def assert_counted(conn: Connection, candles: Candles, symbol: str = "BTC") -> reference.Histogram:
+def assert_counted(
+    conn: Connection, candles: Candles, symbol: str = "BTC"
+) -> brute_force.Histogram:
     """Load, build, compare counts and curves."""
     put(conn, symbol, candles)
     assert build(conn, symbol) > 0
-    expected = reference.histogram(candles.minutes, candles.closes)
-    newest = int(reference.years_of(candles.minutes).max())
+    expected = brute_force.histogram(candles.minutes, candles.closes)
+    newest = int(brute_force.years_of(candles.minutes).max())
     assert_equal_counts(stored_histogram(conn, symbol), expected)
-    assert_equal(stored_curves(conn, symbol), reference.curves(expected, newest))
+    assert_equal(stored_curves(conn, symbol), brute_force.curves(expected, newest))
     return expected
 
 
@@ -49,7 +51,7 @@ def test_month_with_the_long_gap(conn: Connection, shared_data: Path) -> None:
     candles = read_candles(shared_data / "btc_1m_2022_2024.csv.gz", "2023-03")
     assert len(candles.minutes) == 31 * 1440 - 80
     cells = assert_counted(conn, candles)
-    assert {bucket for _, bucket, _ in cells} == {*range(-30, 31), reference.BASELINE}
+    assert {bucket for _, bucket, _ in cells} == {*range(-30, 31), brute_force.BASELINE}
 
 
 @pytest.mark.slow
@@ -80,7 +82,7 @@ def test_one_missing_minute_costs_six_momenta(conn: Connection) -> None:
     cells = assert_counted(conn, whole.where(whole.minutes != START + 50))
     # Of 99 candles 30 come too early for a momentum and 6 look back at the gap. The pairs of one
     # minute lose the last candle, and the one before the gap.
-    assert cells[2026, reference.BASELINE, 1].pairs == 97
+    assert cells[2026, brute_force.BASELINE, 1].pairs == 97
     assert cells[2026, 0, 1].pairs == 69 - 6 - 2
 
 
@@ -96,7 +98,7 @@ def test_exact_moves_one_by_one(conn: Connection, unit: float) -> None:
     put(conn, "BTC", flat(minutes, closes))
     build(conn)
     found = stored_curves(conn)
-    assert found.keys() == {(reference.BASELINE, distance) for distance in by_distance}
+    assert found.keys() == {(brute_force.BASELINE, distance) for distance in by_distance}
     for (_, distance), curve in found.items():
         k = by_distance[distance]
         assert curve.sample_size == 1
@@ -125,7 +127,7 @@ def test_a_hair_beside_an_exact_move(
     """`up` and `down`: how many thresholds are reached, the first of them being zero."""
     put(conn, "BTC", flat([START, START + 1], [start, end]))
     build(conn)
-    curve = stored_curves(conn)[reference.BASELINE, 1]
+    curve = stored_curves(conn)[brute_force.BASELINE, 1]
     assert curve.positive.tolist() == [100.0] * up + [0.0] * (60 - up)
     assert curve.negative.tolist() == [100.0] * down + [0.0] * (60 - down)
 
@@ -200,7 +202,7 @@ def test_weights_by_hand(conn: Connection) -> None:
     closes = [100.0, 100.0] * 6 + [100.0, 101.0]
     put(conn, "BTC", flat(minutes, closes))
     build(conn)
-    curve = stored_curves(conn)[reference.BASELINE, 1]
+    curve = stored_curves(conn)[brute_force.BASELINE, 1]
     # 5 for 2026; 4, 3, 2 and three times 1 for the years before.
     assert curve.sample_size == 7
     assert curve.positive[1] == 100 * 5 / 17
@@ -215,7 +217,7 @@ def test_a_new_year_changes_all_weights(conn: Connection) -> None:
     put(conn, "BTC", new)
     build(conn)
     whole = old + new
-    assert_equal(stored_curves(conn), reference.fingerprints(whole.minutes, whole.closes))
+    assert_equal(stored_curves(conn), brute_force.fingerprints(whole.minutes, whole.closes))
 
 
 def test_curves_fall_with_the_threshold(conn: Connection) -> None:

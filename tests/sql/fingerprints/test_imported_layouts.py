@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.engine import Connection, open_db
 from tests.support.imported import BASELINE, ImportedSet, coded, import_set
-from tests.support.nearest import PRICE, Expected, Question, ask
+from tests.support.nearest_by_brute_force import PRICE, Expected, Question, ask
 
 MINUTES = [2, 3, 10, 45, 90]
 THRESHOLDS = ["0.01", "0.5", "0.55", "3"]

@@ -11,7 +11,7 @@ from scipy.interpolate import griddata
 
 from tests.support.engine import Connection, open_db
 from tests.support.imported import BASELINE, import_set, read_set
-from tests.support.nearest import PRICE, Expected, Question, ask
+from tests.support.nearest_by_brute_force import PRICE, Expected, Question, ask
 
 SIZE = 20_000
 

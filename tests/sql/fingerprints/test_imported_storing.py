@@ -21,7 +21,7 @@ from tests.support.imported import (
     stage,
     use,
 )
-from tests.support.nearest import NAMES, Expected
+from tests.support.nearest_by_brute_force import NAMES, Expected
 
 FOUND = coded([-2, 0, 9], [1, 15, 60], ["0.00", "0.05", "1.7"])
 

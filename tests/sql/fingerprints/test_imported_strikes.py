@@ -9,10 +9,10 @@ import numpy as np
 import psycopg
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Connection, build, open_db, put, scalar, walk
 from tests.support.imported import coded, import_set, use
-from tests.support.nearest import NAMES, Expected, Question, ask
+from tests.support.nearest_by_brute_force import NAMES, Expected, Question, ask
 
 FOUND = coded([-31, -12, -11, 0, 7, 31], [1, 15, 60], ["0", "0.05", "0.25", "1.65", "1.75", "2.5"])
 EXPECTED = Expected.imported(FOUND)
@@ -118,7 +118,7 @@ def test_without_a_baseline_the_pool_answers_where_no_momentum_is_given(conn: Co
     candles = walk(65, "2026-02-01", 200, price=3000)
     put(conn, "ETH", candles)
     build(conn, "ETH")
-    pool = reference.pooled([(reference.histogram(candles.minutes, candles.closes), 2026)])
+    pool = brute_force.pooled([(brute_force.histogram(candles.minutes, candles.closes), 2026)])
     expected = Expected.built(pool, "pooled").strikes(97_250, None, 1200)
     assert strikes(conn, 97_250, ttc_seconds=1200) == expected
 
@@ -127,7 +127,7 @@ def test_imported_sets_never_enter_the_pool(conn: Connection) -> None:
     candles = walk(66, "2026-02-01", 200)
     put(conn, "BTC", candles)
     build(conn)
-    pool = reference.pooled([(reference.histogram(candles.minutes, candles.closes), 2026)])
+    pool = brute_force.pooled([(brute_force.histogram(candles.minutes, candles.closes), 2026)])
     expected = Expected.built(pool, "pooled").strikes(3000, None, 700, step=20)
     assert expected[0][9] == 188
     for origin in ("imported", "built", "imported"):

@@ -16,10 +16,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Connection, build, instant, open_db, put, walk
 from tests.support.imported import coded, import_set, use, view_rows
-from tests.support.nearest import NAMES, Expected
+from tests.support.nearest_by_brute_force import NAMES, Expected
 
 SWITCHES = 100
 LONGEST = 2.0  # seconds
@@ -27,7 +27,7 @@ PRICE = 97_333.0
 VIEW = "btc_fingerprint_directional_baseline"
 
 HISTORY = walk(180, "2026-03-02", 1500)
-CURVES = reference.fingerprints(HISTORY.minutes, HISTORY.closes)
+CURVES = brute_force.fingerprints(HISTORY.minutes, HISTORY.closes)
 FOUND = coded([-31, -12, -3, 0, 1, 5, 31], [1, 4, 30, 55], ["0.05", "0.12", "0.3", "1", "1.7"])
 SETS = {"built": Expected.built(CURVES), "imported": Expected.imported(FOUND)}
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Candles, Connection, build, instant, minute, open_db, put
 from tests.support.imported import coded, import_set, use
-from tests.support.nearest import Expected
+from tests.support.nearest_by_brute_force import Expected
 
 SINCE = "2026-03-02"
 START = instant(SINCE)
@@ -45,7 +45,7 @@ def stairs() -> Candles:
 
 CANDLES = stairs()
 SETS = {
-    "built": Expected.built(reference.fingerprints(CANDLES.minutes, CANDLES.closes)),
+    "built": Expected.built(brute_force.fingerprints(CANDLES.minutes, CANDLES.closes)),
     "imported": Expected.imported(FOUND),
 }
 

@@ -11,15 +11,15 @@ import numpy as np
 import psycopg
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Connection, build, open_db, put, walk
 from tests.support.imported import BASELINE, ImportedSet, coded, import_set, stage, use
-from tests.support.nearest import Expected
+from tests.support.nearest_by_brute_force import Expected
 
 HISTORY = walk(210, "2026-03-02", 900)
 FOUND = coded([-31, -2, 0, 9], [1, 15, 60], ["0", "0.05", "0.3", "1.7"])
 SETS = {
-    "built": Expected.built(reference.fingerprints(HISTORY.minutes, HISTORY.closes)),
+    "built": Expected.built(brute_force.fingerprints(HISTORY.minutes, HISTORY.closes)),
     "imported": Expected.imported(FOUND),
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Connection, build, open_db, put, walk
 from tests.support.imported import (
     BASELINE,
@@ -63,7 +63,7 @@ def imported_view(found: ImportedSet, bucket: int) -> View:
     )
 
 
-def built_view(curves: reference.Curves, bucket: int) -> View:
+def built_view(curves: brute_force.Curves, bucket: int) -> View:
     cells: dict[int, list[Decimal | None]] = {}
     for (b, minutes), curve in curves.items():
         if b == bucket:
@@ -84,7 +84,7 @@ def assert_imported(views: dict[str, View], found: ImportedSet) -> None:
 
 
 def assert_built(views: dict[str, View]) -> None:
-    curves = reference.fingerprints(BTC.minutes, BTC.closes)
+    curves = brute_force.fingerprints(BTC.minutes, BTC.closes)
     for bucket in [*range(-30, 31), BASELINE]:
         assert views[name(bucket)] == built_view(curves, bucket), bucket
 

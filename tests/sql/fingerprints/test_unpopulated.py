@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from pyupc.database import obstacles, rebuild
+from pyupc.database import foreign_objects, rebuild
 from pyupc.database.migrate import upgrade
 from pyupc.fingerprints.build import build as build_all
 from pyupc.health.doctor import lease, server
@@ -15,8 +15,8 @@ from pyupc.runtime.progress import Progress
 from pyupc.sql_errors import translate
 from tests.support.databases import Databases
 from tests.support.engine import Connection, build, everything, open_db, put, scalar
-from tests.support.volatile import everything as everything_standardised
-from tests.support.volatile import lively
+from tests.support.volatile_candles import everything as everything_standardised
+from tests.support.volatile_candles import lively
 
 VIEWS = ["fingerprint_curve", "fingerprint_grid", "volatility_curve"]
 ANSWER = "SELECT prob_above FROM upc.compute_strikes(40000, 7, ttc_seconds => 900, model => %s)"
@@ -98,7 +98,7 @@ def test_an_upgrade_makes_what_is_gone(built: str) -> None:
     with open_db(built) as conn:
         assert judged(conn)[0] == "ok"
         assert all_of_it(conn) == before
-        assert obstacles.lost(conn) == []
+        assert foreign_objects.lost(conn) == []
         assert rebuild.is_current(conn)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Candles, Connection, build, flat, minute, open_db, put, walk
 
 
@@ -95,8 +95,8 @@ def test_no_history(own: Connection) -> None:
     assert [row["strike"] for row in table] == [140, 145, 150, 155, 160]
     assert {row["fingerprint"] for row in table} == {"pooled_fingerprint_directional_baseline"}
     assert {row["sample_size"] for row in table} == {90 + 290}
-    cells = [reference.histogram(each.minutes, each.closes) for each in histories.values()]
-    curve = reference.pooled((each, 2026) for each in cells)[reference.BASELINE, 10]
+    cells = [brute_force.histogram(each.minutes, each.closes) for each in histories.values()]
+    curve = brute_force.pooled((each, 2026) for each in cells)[brute_force.BASELINE, 10]
     # 150 is 1.3158 % below 152: the nearest threshold is 1.30 %.
     assert table[2]["negative_prob"] == curve.negative[26]
     assert table[2]["positive_prob"] == curve.positive[26]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, norm
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Candles, Connection, build, flat, minute, put
 
 Floats = NDArray[np.float64]
@@ -149,7 +149,7 @@ def gaussian_walk(seed: int, since: str, length: int, basis_points: float) -> Ca
 
 def momentum_correlation(apart: int) -> float:
     """Of two momenta of a random walk, this many minutes apart."""
-    weights = [sum(w for lag, w in reference.LAGS.items() if lag > j) for j in range(30)]
+    weights = [sum(w for lag, w in brute_force.LAGS.items() if lag > j) for j in range(30)]
     return float(np.dot(weights[: 30 - apart], weights[apart:])) / float(np.dot(weights, weights))
 
 
@@ -186,21 +186,21 @@ def test_effective_sizes(conn: Connection, two_years: Candles, minutes: int) -> 
         (minutes,),
     )
     found = {bucket: (weighted, effective) for bucket, weighted, effective in rows}
-    cells = reference.histogram(two_years.minutes, two_years.closes)
+    cells = brute_force.histogram(two_years.minutes, two_years.closes)
     signs = [correlation(0.5, 1 - k / minutes) for k in range(1, minutes)]
     deviation = VOLATILITY * np.sqrt(
-        sum(sum(w for lag, w in reference.LAGS.items() if lag > j) ** 2 for j in range(30))
+        sum(sum(w for lag, w in brute_force.LAGS.items() if lag > j) ** 2 for j in range(30))
     )
-    for bucket in (-30, -12, 0, 5, reference.BASELINE):
+    for bucket in (-30, -12, 0, 5, brute_force.BASELINE):
         old, new = (cells[year, bucket, minutes].pairs for year in (2024, 2025))
         weighted = (4 * old + 5 * new) ** 2 / (16 * old + 25 * new)
         assert found[bucket][0] == pytest.approx(weighted, rel=1e-12)
         both = [
-            1.0 if bucket == reference.BASELINE else company(bucket, deviation, k)
+            1.0 if bucket == brute_force.BASELINE else company(bucket, deviation, k)
             for k in range(1, minutes)
         ]
         expected = weighted / (1 + 2 * float(np.dot(both, signs)))
-        tolerance = {reference.BASELINE: 1e-6, -30: 0.12}.get(bucket, 0.06)
+        tolerance = {brute_force.BASELINE: 1e-6, -30: 0.12}.get(bucket, 0.06)
         assert found[bucket][1] == pytest.approx(expected, rel=tolerance)
 
 

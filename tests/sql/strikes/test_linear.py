@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Connection, build, open_db, put, walk
 from tests.support.imported import ImportedSet, coded, import_set, use
-from tests.support.nearest import Expected
+from tests.support.nearest_by_brute_force import Expected
 from tests.support.readings import PRICE, Floats, Row, column, level, strikes
 
 BTC = walk(140, "2026-01-05", 2500)
@@ -36,7 +36,7 @@ def built(module_dsn: str) -> Expected:
     with open_db(module_dsn) as connection:
         put(connection, "BTC", BTC)
         build(connection)
-    return Expected.built(reference.fingerprints(BTC.minutes, BTC.closes))
+    return Expected.built(brute_force.fingerprints(BTC.minutes, BTC.closes))
 
 
 @pytest.fixture

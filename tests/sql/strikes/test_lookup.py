@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 from scipy.interpolate import griddata
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Connection, build, open_db, put, scalar, walk
 
 PRICE = 100_000.0
@@ -30,11 +30,11 @@ ASK = """
 
 
 @pytest.fixture(scope="module")
-def built(module_dsn: str) -> reference.Curves:
+def built(module_dsn: str) -> brute_force.Curves:
     with open_db(module_dsn) as connection:
         put(connection, "BTC", HISTORY)
         build(connection)
-    return reference.fingerprints(HISTORY.minutes, HISTORY.closes)
+    return brute_force.fingerprints(HISTORY.minutes, HISTORY.closes)
 
 
 def nearest_column(move: float) -> int:
@@ -48,9 +48,9 @@ def nearest_row(minutes: list[int], ttc: int) -> int:
     return min(minutes, key=lambda m: (abs(60 * m - ttc), m))
 
 
-def nearest_bucket(curves: reference.Curves, momentum: float) -> int:
+def nearest_bucket(curves: brute_force.Curves, momentum: float) -> int:
     asked = min(31, max(-31, round(momentum)))
-    buckets = {bucket for bucket, _ in curves} - {reference.BASELINE}
+    buckets = {bucket for bucket, _ in curves} - {brute_force.BASELINE}
     return min(buckets, key=lambda bucket: (abs(bucket - asked), abs(bucket)))
 
 
@@ -96,7 +96,7 @@ def questions(size: int) -> tuple[list[float], list[float], list[int]]:
     return strikes.tolist(), momenta.tolist(), times.tolist()
 
 
-def grids(curves: reference.Curves, bucket: int) -> tuple[list[int], NDArray[Any], NDArray[Any]]:
+def grids(curves: brute_force.Curves, bucket: int) -> tuple[list[int], NDArray[Any], NDArray[Any]]:
     minutes = sorted(m for b, m in curves if b == bucket)
     return (
         minutes,
@@ -105,7 +105,7 @@ def grids(curves: reference.Curves, bucket: int) -> tuple[list[int], NDArray[Any
     )
 
 
-def test_ten_thousand_points(conn: Connection, built: reference.Curves) -> None:
+def test_ten_thousand_points(conn: Connection, built: brute_force.Curves) -> None:
     strikes, momenta, times = questions(10_000)
     answers = conn.execute(ASK, (strikes, momenta, times)).fetchall()
     asked = list(zip(strikes, momenta, times, answers, strict=True))
@@ -123,7 +123,7 @@ def test_ten_thousand_points(conn: Connection, built: reference.Curves) -> None:
     assert 2000 < ties < 8000
 
 
-def test_the_same_as_scipy(conn: Connection, built: reference.Curves) -> None:
+def test_the_same_as_scipy(conn: Connection, built: brute_force.Curves) -> None:
     """On ties scipy's answer depends on the order of its tree; they are tested by the rules."""
     strikes, momenta, times = questions(10_000)
     answers = conn.execute(ASK, (strikes, momenta, times)).fetchall()
@@ -146,7 +146,7 @@ def test_the_same_as_scipy(conn: Connection, built: reference.Curves) -> None:
             np.testing.assert_array_equal(table[:, column], expected)
 
 
-def test_strikes_are_the_same_lookup(conn: Connection, built: reference.Curves) -> None:
+def test_strikes_are_the_same_lookup(conn: Connection, built: brute_force.Curves) -> None:
     """1,001 strikes at a time, from no move at all to beyond the last threshold."""
     for momentum, ttc, step in (
         (3.0, 700, 8.0),
@@ -154,7 +154,7 @@ def test_strikes_are_the_same_lookup(conn: Connection, built: reference.Curves) 
         (None, 3599, 6.25),
         (0.5, 0, 1),
     ):
-        bucket = reference.BASELINE if momentum is None else nearest_bucket(built, momentum)
+        bucket = brute_force.BASELINE if momentum is None else nearest_bucket(built, momentum)
         curve = built[bucket, nearest_row([m for b, m in built if b == bucket], ttc)]
         rows = conn.execute(
             "SELECT strike, move_percent, positive_prob, negative_prob, sample_size "
@@ -169,7 +169,7 @@ def test_strikes_are_the_same_lookup(conn: Connection, built: reference.Curves) 
             assert size == curve.sample_size
 
 
-def test_the_named_view_has_the_answers(conn: Connection, built: reference.Curves) -> None:
+def test_the_named_view_has_the_answers(conn: Connection, built: brute_force.Curves) -> None:
     """The answer of `probability`, rounded, stands in the view of the fingerprint it names."""
     strikes, momenta, times = questions(200)
     for strike, momentum, ttc in zip(strikes, momenta, times, strict=True):
@@ -197,14 +197,14 @@ def test_the_named_view_has_the_answers(conn: Connection, built: reference.Curve
         *[(3569, 59), (3570, 59), (3571, 60), (3600, 60), (3601, 60), (2**31 - 1, 60)],
     ],
 )
-def test_time_to_close(conn: Connection, built: reference.Curves, ttc: int, minutes: int) -> None:
+def test_time_to_close(conn: Connection, built: brute_force.Curves, ttc: int, minutes: int) -> None:
     """The baseline's sample sizes differ from minute to minute, so they identify the row."""
     query = "SELECT sample_size FROM upc.probability(100000, 100500, ttc_seconds => %s)"
-    assert scalar(conn, query, ttc) == built[reference.BASELINE, minutes].sample_size
+    assert scalar(conn, query, ttc) == built[brute_force.BASELINE, minutes].sample_size
 
 
-def test_move_ties_by_hand(conn: Connection, built: reference.Curves) -> None:
-    curve = built[reference.BASELINE, 15]
+def test_move_ties_by_hand(conn: Connection, built: brute_force.Curves) -> None:
+    curve = built[brute_force.BASELINE, 15]
     for strike, column in (
         (100_025, 0),
         (100_025.01, 1),

@@ -10,9 +10,9 @@ import numpy as np
 import psycopg
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Candles, Connection, build, instant, put, scalar
-from tests.support.nearest import NAMES, Expected
+from tests.support.nearest_by_brute_force import NAMES, Expected
 from tests.support.readings import (
     METHODS,
     MODELS,
@@ -100,7 +100,7 @@ def z_thresholds() -> Floats:
 
 
 def test_the_default_is_what_it_was(conn: Connection) -> None:
-    expected = Expected.built(reference.fingerprints(HISTORY.minutes, HISTORY.closes))
+    expected = Expected.built(brute_force.fingerprints(HISTORY.minutes, HISTORY.closes))
     for momentum, ttc in product((*MOMENTA, -31.0), (0, 30, *TIMES)):
         query = f"SELECT {NAMES} FROM upc.compute_strikes(%s, %s, ttc_seconds => %s)"
         rows = conn.execute(query.encode(), (99_870.5, momentum, ttc)).fetchall()

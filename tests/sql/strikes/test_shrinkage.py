@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Candles, Connection, build, flat, minute, put
 
 Floats = NDArray[np.float64]
@@ -21,7 +21,7 @@ MINUTES = (1, 5, 15, 30)
 def market(seed: int, *, trend: float = 0, since: str = "2025-05-01") -> Candles:
     """Closes whose moves of a minute are normal, 7 bp; a trend follows momentum with this share."""
     steps = np.random.default_rng(seed).normal(0, 7, LENGTH).tolist()
-    weights = [sum(w for lag, w in reference.LAGS.items() if lag > j) for j in range(30)]
+    weights = [sum(w for lag, w in brute_force.LAGS.items() if lag > j) for j in range(30)]
     if trend:
         for place in range(30, LENGTH):
             momentum = sum(w * steps[place - 1 - j] for j, w in enumerate(weights))
@@ -74,7 +74,7 @@ def test_where_momentum_does_not_matter(conn: Connection) -> None:
     """The baseline answers, nearly alone, and is nearer to the truth than each bucket."""
     found = curves(conn, market(1))
     for minutes in MINUTES:
-        baseline, true = found[reference.BASELINE, minutes].values, exact(minutes)
+        baseline, true = found[brute_force.BASELINE, minutes].values, exact(minutes)
         buckets = [of for (bucket, t), of in found.items() if t == minutes and bucket != 99]
         sizes = np.array([of.size for of in buckets])
         shrinkage = np.array([of.shrinkage for of in buckets])
@@ -104,15 +104,15 @@ def test_where_momentum_matters(conn: Connection) -> None:
 
 def fitted(found: Curves, sizes: Sizes, minutes: int) -> dict[int, float]:
     """The shrinkage of each bucket by the rule, from thresholds that say something of their own."""
-    weighted, effective = sizes[reference.BASELINE, minutes]
+    weighted, effective = sizes[brute_force.BASELINE, minutes]
     chosen = [k - 1 for k in (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 51)]
     chosen += [60 + k for k in chosen]
-    baseline = found[reference.BASELINE, minutes].values[chosen] / 100
+    baseline = found[brute_force.BASELINE, minutes].values[chosen] / 100
     variance = baseline * (1 - baseline)
     thin = variance * (4 * variance) ** (1 / 6)
     rows = []
     for (bucket, t), of in found.items():
-        if t != minutes or bucket == reference.BASELINE:
+        if t != minutes or bucket == brute_force.BASELINE:
             continue
         own_weighted, own = sizes[bucket, t]
         sampling = variance.sum() * (1 / own_weighted - 1 / weighted) + thin.sum() * (
@@ -135,7 +135,7 @@ def test_the_rule(conn: Connection, trend: float) -> None:
     found = curves(conn, candles)
     sizes = {key: (of.weighted, of.effective) for key, of in found.items()}
     for minutes in MINUTES:
-        assert found[reference.BASELINE, minutes].shrinkage == 1
+        assert found[brute_force.BASELINE, minutes].shrinkage == 1
         for bucket, shrinkage in fitted(found, sizes, minutes).items():
             assert found[bucket, minutes].shrinkage == pytest.approx(shrinkage, abs=1e-9)
 

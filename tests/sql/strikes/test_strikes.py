@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Connection, build, open_db, put, scalar, walk
 
 BTC = walk(70, "2026-01-05", 2000, price=97_000)
@@ -47,20 +47,20 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def built(module_dsn: str) -> dict[str, reference.Curves]:
+def built(module_dsn: str) -> dict[str, brute_force.Curves]:
     histories = {"BTC": BTC, "ETH": ETH}
     with open_db(module_dsn) as connection:
         for symbol, candles in histories.items():
             put(connection, symbol, candles)
             build(connection, symbol)
     return {
-        symbol: reference.fingerprints(candles.minutes, candles.closes)
+        symbol: brute_force.fingerprints(candles.minutes, candles.closes)
         for symbol, candles in histories.items()
     }
 
 
 @pytest.fixture
-def conn(conn: Connection, built: dict[str, reference.Curves]) -> Connection:
+def conn(conn: Connection, built: dict[str, brute_force.Curves]) -> Connection:
     return conn
 
 
@@ -136,7 +136,7 @@ def test_levels(conn: Connection, levels: int) -> None:
     assert found == [200_000 + 250.0 * k for k in range(-levels, levels + 1)]
 
 
-def test_by_hand(conn: Connection, built: dict[str, reference.Curves]) -> None:
+def test_by_hand(conn: Connection, built: dict[str, brute_force.Curves]) -> None:
     """15 minutes to close, a momentum of 0.4: bucket 0. 97,000 and one step on both sides."""
     curve = built["BTC"][0, 15]
     below, middle, above = strikes(

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from tests.support.engine import Connection
-from tests.support.healthy import LEASE, NOW, document, make_well, status
+from tests.support.healthy_symbol import LEASE, NOW, document, make_well, status
 from tests.support.imported import import_set
 from tests.support.trading import (
     CLOSE,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.support.engine import Connection, build, open_db, scalar
-from tests.support.healthy import LEASE, NOW, document, make_well, status
+from tests.support.healthy_symbol import LEASE, NOW, document, make_well, status
 from tests.support.trading import (
     FINE,
     put_price,

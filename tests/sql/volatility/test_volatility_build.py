@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import (
     Candles,
     Connection,
@@ -20,7 +20,7 @@ from tests.support.engine import (
     put,
     scalar,
 )
-from tests.support.volatile import (
+from tests.support.volatile_candles import (
     assert_same_fit,
     everything,
     expected_counts,
@@ -258,7 +258,7 @@ def test_curves_weigh_newer_years_more(conn: Connection) -> None:
     build(conn)
     counts = {key: cell for key, cell in stored_counts(conn).items() if key[1] == 99}
     assert {year for year, _, _ in counts} == {2025, 2026}
-    for (_, minutes), curve in reference.curves(counts, 2026).items():
+    for (_, minutes), curve in brute_force.curves(counts, 2026).items():
         ((size, positive, negative),) = conn.execute(
             "SELECT sample_size, positive, negative FROM upc.volatility_curve "
             "WHERE symbol = 'BTC' AND bucket = 99 AND minutes = %s",

@@ -16,7 +16,7 @@ from tests.support.engine import (
     put,
     scalar,
 )
-from tests.support.volatile import (
+from tests.support.volatile_candles import (
     expected_counts,
     expected_fit,
     lively,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.support import volatility_reference
+from tests.support.brute_force import Cell
 from tests.support.engine import Candles, Connection, flat, instant, minute, put, scalar
-from tests.support.reference import Cell
-from tests.support.volatile import assert_same_fit, lively, scaled
+from tests.support.volatile_candles import assert_same_fit, lively, scaled
 from tests.support.volatility_reference import Fit, Floats
 
 HISTORY = lively(70, "2026-03-02T10:00", 6 * 1440)

@@ -21,7 +21,7 @@ from tests.support.engine import (
     scalar,
     wait_until_blocked,
 )
-from tests.support.volatile import forecast, lively, scaled, stored_fit
+from tests.support.volatile_candles import forecast, lively, scaled, stored_fit
 
 HISTORY = lively(90, "2026-03-02T10:00", 3 * 1440 + 400)
 END = instant("2026-03-05T16:40")

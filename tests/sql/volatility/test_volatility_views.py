@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Connection, scalar
-from tests.support.volatile import lively, stored_counts
+from tests.support.volatile_candles import lively, stored_counts
 
 HISTORY = lively(120, "2026-03-02", 3 * 1440)
 BUCKETS = [*range(-30, 31), 99]
@@ -53,7 +53,7 @@ def test_columns(conn: Connection) -> None:
 def test_values(conn: Connection, bucket: int) -> None:
     """A bucket's own counts and the baseline's, in the shares of its shrinkage."""
     counts = {key: cell for key, cell in stored_counts(conn).items() if key[1] in (bucket, 99)}
-    curves = reference.curves(counts, 2026)
+    curves = brute_force.curves(counts, 2026)
     shrinkage: dict[int, float] = dict(
         conn.execute(
             "SELECT minutes, shrinkage FROM upc.volatility_curve "

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tests.support import volatility_reference
+from tests.support.brute_force import Cell, Histogram
 from tests.support.engine import Candles, Connection, minute, scalar, walk
-from tests.support.reference import Cell, Histogram
 from tests.support.volatility_reference import Fit, Floats
 
 # All that a build of standardised moves leaves behind, times apart.

@@ -11,9 +11,9 @@ import pytest
 
 from pyupc.errors import PyupcError
 from pyupc.tick.files import Folder
-from pyupc.tick.health import Health
 from pyupc.tick.job import Job
-from pyupc.tick.session import Session
+from pyupc.tick.statements import Session
+from pyupc.tick.status_file import Health
 
 FRESH = {"BTC": "fresh", "ETH": "fresh"}
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pyupc.errors import PyupcError
 from pyupc.runtime.connection import ConnectionLost, Row, WatchedConnection
-from pyupc.tick.rules import Rules
+from pyupc.tick.aging_rules import Rules
 
 APPLICATION_NAME = "pyupc tick"
 

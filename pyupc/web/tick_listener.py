@@ -16,7 +16,7 @@ import psycopg
 from pyupc.errors import PyupcError
 from pyupc.runtime.outage import DatabaseOutage
 from pyupc.sql_errors import translate
-from pyupc.tick.rules import Rules
+from pyupc.tick.aging_rules import Rules
 from pyupc.web.channel import Channel, Tick
 from pyupc.web.database import Database
 from pyupc.web.latest import latest, rules_of

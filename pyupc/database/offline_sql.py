@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyupc.database import encoding, obstacles, rebuild, rights, search_path, session
+from pyupc.database import encoding, foreign_objects, rebuild, rights, search_path, session
 
 Write = Callable[[str], None]
 
@@ -46,7 +46,7 @@ DECLARE
 BEGIN
     SELECT pg_catalog.string_agg(stranger.name, ', ')
     INTO v_names
-    FROM ({obstacles.STRANGERS}) AS stranger (name);
+    FROM ({foreign_objects.STRANGERS}) AS stranger (name);
 
     IF v_names IS NOT NULL THEN
         RAISE EXCEPTION 'objects that pyupc did not create depend on its schemas: %', v_names

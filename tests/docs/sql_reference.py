@@ -1,6 +1,6 @@
 """Reference of the SQL side, `sql/README.md`, made from the text of `sql/`.
 
-    python -m tests.support.sql_reference
+    python -m tests.docs.sql_reference
 
 A function's entry is its signature, the comment above it and its example; `upc._name` is internal
 and listed by file alone. Errors are those of the comment's `Errors:`, or the SQLSTATEs that the
@@ -56,6 +56,8 @@ START = (
     "missing_candles",
 )
 
+LAST = "99_rights.sql"
+
 SQLSTATES = {
     "UP001": "price or observed average: not finite, or not above zero",
     "UP002": "symbol: missing, or not registered",
@@ -70,19 +72,19 @@ SQLSTATES = {
     "UP011": "no price to tick on",
     "UP012": "origin of a fingerprint set: unknown",
     "UP013": "no fingerprints of that origin",
-    "UP014": "market data that are not as Kalshi writes them",
-    "UP015": "a trade that cannot be",
+    "UP014": "market data: not valid Kalshi JSON",
+    "UP015": "invalid trade",
     "UP016": "no such market",
     "UP017": "no such trade",
     "UP018": "model: unknown",
     "UP019": "settlement: unknown",
-    "UP020": "no forecast of the volatility, or a volatility that cannot be",
+    "UP020": "no forecast of the volatility, or an impossible one",
     "UP021": "the seconds of the last minute were not seen",
-    "UP022": "a backtest that cannot be",
-    "UP023": "nothing has ticked the symbol",
+    "UP022": "invalid backtest settings",
+    "UP023": "the symbol has never been ticked",
     "UP024": "no such fingerprint",
-    "UP026": "a fee of a trade that cannot be",
-    "UP029": "no such rule, or a value that it cannot have",
+    "UP026": "fee asked for an impossible price or count",
+    "UP029": "no such rule, or an invalid value",
 }
 
 _CREATE = re.compile(
@@ -96,6 +98,7 @@ _COMMENT = re.compile(
     r"'((?:[^']|'')*)'",
     re.MULTILINE,
 )
+_ROW = re.compile(r"^ {2}(\w+(?:, \w+)*) {2,}(\S.*)$")
 _RAISED = re.compile(r"ERRCODE = '(UP\d{3})'")
 _CALLED = re.compile(r"\bupc\.(\w+)")
 
@@ -124,7 +127,7 @@ class Entry:
     def signature(self) -> str:
         """Name, arguments and result, without the schema."""
         end = _BODY.search(self.text)
-        declared = self.text[: end.start() if end else None].strip()
+        declared = re.sub(r"\n *--[^\n]*", "", self.text[: end.start() if end else None]).strip()
         return re.sub(r"^'?CREATE FUNCTION (?:upc|analytics)\.", "", declared)
 
     @cached_property
@@ -180,6 +183,22 @@ def raised(found: list[Entry]) -> dict[str, set[str]]:
     return own
 
 
+def _markdown(text: str) -> str:
+    """A comment as Markdown: its indented tables of names and meanings become lists."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if row := _ROW.match(line):
+            names = ", ".join(f"`{name}`" for name in row[1].split(", "))
+            if lines and lines[-1] and not lines[-1].startswith(("- ", "  ")):
+                lines.append("")
+            lines.append(f"- {names}: {row[2]}")
+        elif line.startswith("   "):
+            lines.append("  " + line.strip())
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
@@ -187,15 +206,16 @@ def _sentence(text: str) -> str:
 def _function(entry: Entry, states: set[str]) -> Iterator[str]:
     yield f"#### `{entry.name}`\n"
     yield f"```sql\n{entry.signature}\n```\n"
-    yield (entry.paragraphs["about"] or _sentence(entry.comment)) + "\n"
-    errors = entry.paragraphs["Errors"] or ", ".join(sorted(states)) or "none of its own."
+    yield (_markdown(entry.paragraphs["about"]) or _sentence(entry.comment)) + "\n"
+    errors = entry.paragraphs["Errors"] or ", ".join(sorted(states)) or "none."
     yield f"Errors: {errors}\n"
     if example := entry.paragraphs["Example"]:
-        yield f"```sql\n{example}\n```\n"
+        query = "\n".join(line.removeprefix("  ") for line in example.splitlines())
+        yield f"```sql\n{query}\n```\n"
 
 
 def _folder(name: str, found: list[Entry], states: dict[str, set[str]]) -> Iterator[str]:
-    yield f"## {name or '99_rights.sql'}\n"
+    yield f"## {name or LAST}\n"
     yield f"{FOLDERS[name]}\n"
     public = [entry for entry in found if not entry.is_internal]
     for entry in public:
@@ -222,29 +242,28 @@ def _links(names: Iterable[str]) -> str:
 def reference() -> str:
     found = list(entries())
     states = raised(found)
+    folders = {name: list(group) for name, group in groupby(found, key=lambda entry: entry.folder)}
     lines = [
         "# SQL reference\n",
         "Written by `make reference` from the comments of the files.\n",
-        "The folders load in the order of their numbers; no file uses an object of a later one. "
-        "Functions and views are in the schema `upc`, judgements in `analytics`. "
-        "A name that begins with an underscore is internal and may change with any release.\n",
+        "Schemas: `upc` has the functions and views, `analytics` the named fingerprints and views "
+        "for analysis, `upc_data` the tables. A name that begins with an underscore is internal "
+        "and may change with any release.\n",
         f"Start with {_links(START)}. Most others are steps of pyupc's own commands.\n",
+        "The folders load in the order of their numbers; no file uses an object of a later one.\n",
+        "| folder | holds |",
+        "| --- | --- |",
+        *(
+            f"| [{name or LAST}](#{(name or LAST).replace('.', '')}) | {FOLDERS[name]} |"
+            for name in folders
+        ),
+        "",
+        "Every refusal has an SQLSTATE, a DETAIL and a HINT:\n",
         "| SQLSTATE | refused |",
         "| --- | --- |",
         *(f"| {state} | {meaning} |" for state, meaning in SQLSTATES.items()),
         "",
-        "Every refusal has a DETAIL and a HINT.\n",
-        "| folder | holds | public |",
-        "| --- | --- | --- |",
     ]
-    folders = {name: list(group) for name, group in groupby(found, key=lambda entry: entry.folder)}
-    for name, group in folders.items():
-        public = [entry for entry in group if not entry.is_internal]
-        functions = _links(entry.name for entry in public if entry.kind == "FUNCTION")
-        views = ", ".join(f"`{entry.name}`" for entry in public if entry.kind != "FUNCTION")
-        listed = ", ".join(filter(None, (functions, views)))
-        lines.append(f"| {name or '99_rights.sql'} | {FOLDERS[name]} | {listed} |")
-    lines.append("")
     for name, group in folders.items():
         lines.extend(_folder(name, group, states))
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from pyupc.errors import PyupcError
+from pyupc.tick.aging_rules import Rules
 from pyupc.tick.files import Folder
 from pyupc.tick.job import Job
-from pyupc.tick.rules import Rules
-from pyupc.tick.session import Session
+from pyupc.tick.statements import Session
 
 logger = logging.getLogger("pyupc.tick")
 

@@ -148,7 +148,7 @@ def _forker() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.warm", str(theirs.fileno())],
+            [sys.executable, "-m", "tests.support.warm_process", str(theirs.fileno())],
             env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),

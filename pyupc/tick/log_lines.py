@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pyupc.errors import PyupcError
 from pyupc.runtime.outage import DatabaseOutage, Outage
-from pyupc.tick.session import Tick
+from pyupc.tick.statements import Tick
 
 logger = logging.getLogger("pyupc.tick")
 

@@ -11,8 +11,8 @@ from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.stop import Waiting
 from pyupc.tick.feeder import Feeder
 from pyupc.tick.job import Job
-from pyupc.tick.report import Report
-from pyupc.tick.session import Session
+from pyupc.tick.log_lines import Report
+from pyupc.tick.statements import Session
 
 # A price that came in shortly before the start does for a beginning.
 _RECENT_SECONDS = 5.0

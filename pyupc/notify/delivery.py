@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from pyupc.errors import PyupcError, SchemaOutOfDate
 from pyupc.notify import outbox
-from pyupc.notify.link import Link
+from pyupc.notify.connection import Link
 from pyupc.notify.message import Announcement, Message
-from pyupc.notify.target import NotSent, Target
+from pyupc.notify.receiver import NotSent, Target
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.outage import Outages

@@ -9,7 +9,7 @@ from functools import cached_property
 from math import lcm
 from typing import Any
 
-from tests.support import reference
+from tests.support import brute_force
 from tests.support.engine import Connection
 from tests.support.imported import BASELINE, ImportedSet
 
@@ -111,7 +111,7 @@ class Expected:
         return cls([Fraction(size) for size in found.thresholds], cells, symbol)
 
     @classmethod
-    def built(cls, curves: reference.Curves, symbol: str = "btc") -> Expected:
+    def built(cls, curves: brute_force.Curves, symbol: str = "btc") -> Expected:
         cells = {
             key: Cells(curve.positive.tolist(), curve.negative.tolist(), curve.sample_size)
             for key, curve in curves.items()
