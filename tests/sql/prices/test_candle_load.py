@@ -280,6 +280,14 @@ def test_all_lines_of_a_contradiction_are_rejected(db: Connection) -> None:
     assert merge(db) == (1, 0, 1, 3, 0, 0)
 
 
+@pytest.mark.parametrize(
+    "other", ["101,102,99,100,1", "100,103,99,100,1", "100,102,98,100,1", "100,102,99,100,2"]
+)
+def test_one_number_makes_a_contradiction(db: Connection, other: str) -> None:
+    stage(db, candle(0), f"2024-01-01T00:00:00Z,{other}", candle(1))
+    assert rejected(db) == [2, 3]
+
+
 def test_the_reasons_are_limited(db: Connection) -> None:
     stage(db, *["now,1,1,1,1,1"] * 5)
     assert len(rejected(db)) == 5
