@@ -67,8 +67,8 @@ def test_a_fault_that_passes(
     server.lacks = {START + 7}
     result = run(*arguments(START, START + 400, "--json"))
     assert result.exit_code == 0, result.stderr
-    [said] = result.stderr.splitlines()
-    assert said.startswith("coinbase: ")
+    [messages] = result.stderr.splitlines()
+    assert messages.startswith("coinbase: ")
     [summary] = json.loads(result.stdout)
     assert (summary["new"], summary["holes"], summary["still_missing"]) == (399, 1, 0)
     assert stored(dsn) == candles((START, START + 7), (START + 8, START + 400))
@@ -97,8 +97,8 @@ def test_a_fault_that_stays(
 
 def test_pauses_grow_and_the_patience_ends(server: Coinbase) -> None:
     pauses: list[float] = []
-    said: list[str] = []
-    with Exchange("coinbase", said.append, pauses.append) as exchange:
+    messages: list[str] = []
+    with Exchange("coinbase", messages.append, pauses.append) as exchange:
         exchange.pair("BTC", "BTC/USD")
         server.fault, server.faults = status(500), 100
         with pytest.raises(PyupcError) as caught:
@@ -107,13 +107,13 @@ def test_pauses_grow_and_the_patience_ends(server: Coinbase) -> None:
         assert len(pauses) == 7
         for pause, doubled in zip(pauses, [0.5, 1, 2, 4, 8, 16, 30], strict=True):
             assert doubled / 2 <= pause <= min(1.5 * doubled, 30)
-        assert len(said) == 1
+        assert len(messages) == 1
 
         # The next one may be patient again; nothing is logged a second time.
         server.faults = 3
         assert len(exchange.candles("BTC/USD", START, START + 10).candles) == 10
         assert len(pauses) == 10
-        assert len(said) == 1
+        assert len(messages) == 1
 
         # The exchange sets the pause, within bounds.
         server.fault, server.faults = status(429, Retry_After="9"), 1

@@ -143,10 +143,10 @@ def test_interrupted_and_resumed(server: Coinbase, dsn: str) -> None:
     with start(*arguments(START, START + 1000)) as process:
         wait_for(lambda: len(server.asked) == 3)
         process.send_signal(signal.SIGINT)
-        out, said = process.communicate(timeout=30)
-    assert (process.returncode, out) == (130, ""), said
-    assert "600 candles stored" in said
-    assert "Traceback" not in said
+        out, errors = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, ""), errors
+    assert "600 candles stored" in errors
+    assert "Traceback" not in errors
     assert stored(dsn) == candles((START + 400, START + 1000))
 
     server.asked.clear()
@@ -165,10 +165,10 @@ def test_a_lost_database_exits_with_3(server: Coinbase, dsn: str) -> None:
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         server.gate.set()
-        out, said = process.communicate(timeout=30)
-    assert (process.returncode, out) == (3, ""), said
-    assert "600 candles stored" in said
-    assert "Traceback" not in said
+        out, errors = process.communicate(timeout=30)
+    assert (process.returncode, out) == (3, ""), errors
+    assert "600 candles stored" in errors
+    assert "Traceback" not in errors
     assert stored(dsn) == candles((START + 400, START + 1000))
 
 
@@ -180,8 +180,8 @@ def test_two_at_once(server: Coinbase, dsn: str) -> None:
     server.gate.set()
     summaries = []
     for process in processes:
-        out, said = process.communicate(timeout=60)
-        assert process.returncode == 0, said
+        out, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
         summaries += json.loads(out)
     assert sum(summary["new"] for summary in summaries) == 1494
     assert [summary["changed"] for summary in summaries] == [0, 0]

@@ -470,9 +470,9 @@ def test_two_loads_at_once(fresh: str, write: Any) -> None:
             wait_until(observer, waiting)
     outcomes = []
     for process in loads:
-        out, said = process.communicate(timeout=30)
-        assert process.returncode == 0, said
-        assert said
+        out, errors = process.communicate(timeout=30)
+        assert process.returncode == 0, errors
+        assert errors
         outcomes.append(json.loads(out)["total"])
     assert [outcome["new"] for outcome in outcomes] in ([100, 50], [50, 100])
     assert sum(outcome["changed"] for outcome in outcomes) == 50
@@ -515,9 +515,9 @@ def half_way(fresh: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str]
 def test_an_interrupt_leaves_nothing(fresh: str, half_way: Any) -> None:
     process, _ = half_way
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=30)
-    assert process.returncode == 130, said
-    assert (out, "Traceback" in said) == ("", False)
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert (out, "Traceback" in errors) == ("", False)
     assert stored(fresh) == []
 
 
@@ -528,17 +528,17 @@ def test_a_lost_server_exits_with_3(fresh: str, half_way: Any) -> None:
         wait_until(conn, f"SELECT (({OTHERS}) = 0)::integer")
     end.write(candle(40_000) + "\n")
     end.close()
-    out, said = process.communicate(timeout=30)
-    assert process.returncode == 3, said
-    assert (out, "Traceback" in said) == ("", False)
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == 3, errors
+    assert (out, "Traceback" in errors) == ("", False)
     assert stored(fresh) == []
 
 
 def test_a_pipe_is_read_to_its_end(fresh: str, half_way: Any) -> None:
     process, end = half_way
     end.close()
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 0, said
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
     assert len(stored(fresh)) == 30_000
 
 

@@ -155,7 +155,7 @@ def entries() -> Iterator[Entry]:
     files = sorted(ROOT.rglob("*.sql"), key=lambda path: path.relative_to(ROOT).as_posix())
     for path in files:
         text = path.read_text("utf-8")
-        comments = {name: said.replace("''", "'") for name, said in _COMMENT.findall(text)}
+        comments = {name: quoted.replace("''", "'") for name, quoted in _COMMENT.findall(text)}
         found = list(_CREATE.finditer(text))
         ends = [match.start() for match in found[1:]] + [len(text)]
         for match, end in zip(found, ends, strict=True):

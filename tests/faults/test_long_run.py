@@ -68,14 +68,14 @@ def test_many_rounds(server: Server, tmp_path: Path) -> None:
                     sizes.append(resident(tick.process.pid))
                 await_more(reader, tick)
             assert tick.ended() == 0
-            told = re.search(r"ended after (\d+) ticks, (\d+) missed", tick.lines[-1][1])
+            totals = re.search(r"ended after (\d+) ticks, (\d+) missed", tick.lines[-1][1])
         assert tick.problems == []
-    assert told is not None
+    assert totals is not None
     query = "SELECT ticked_at FROM upc_data.tick WHERE symbol = 'BTC' ORDER BY ticked_at"
     stored = [row[0] for row in rows(dsn, query)]
-    missed = int(told[2])
+    missed = int(totals[2])
     print(f"{len(stored)} ticks, {missed} missed, {sizes[0]} -> {max(sizes)} kB of memory")
-    assert len(stored) == int(told[1]) == ROUNDS
+    assert len(stored) == int(totals[1]) == ROUNDS
     assert lost_ticks(dsn, reader.times) == []
     # The grid of the rounds: how far the last one is from the first says how many there were. Of
     # two that are close together one began late.

@@ -67,10 +67,10 @@ def test_a_newer_revision_ends_it(server: Server, tmp_path: Path) -> None:
         outdate(server, "9999")
         run(server, "UPDATE upc_data.alembic_version SET version_num = '9999'")
         assert its.tick.ended(20) == 4
-        told = [
+        problems = [
             text
             for text in its.tick.problems
             if not text.startswith("hint: ") and "rebuilt" not in text
         ]
-        assert len(told) == 1
-        assert "9999" in told[0]
+        assert len(problems) == 1
+        assert "9999" in problems[0]

@@ -125,8 +125,8 @@ def test_a_frozen_price_is_stale_after_half_a_minute(market: str, exchange: Exch
         until(lambda: count(market) > 3)
         process.terminate()
         assert ended(process)[0] == 0
-    told = prices(market)
-    since, last = told[0][1], told[-1][1]
+    logged = prices(market)
+    since, last = logged[0][1], logged[-1][1]
     assert tick(market, last)["state"] == "fresh"
     with connect(market) as conn:
         # It goes on saying the same.

@@ -176,8 +176,8 @@ def test_what_comes_out_of_order_is_left_out(fresh_db: str, server: feed_servers
             await until(lambda: len(logged(fresh_db)) > 20)
 
     run(main())
-    told = [row[2] for row in logged(fresh_db)]
-    assert told == sorted(told)
+    price_times = [row[2] for row in logged(fresh_db)]
+    assert price_times == sorted(price_times)
 
 
 def test_a_jump_is_a_price_like_any_other(fresh_db: str, server: feed_servers.Exchange) -> None:

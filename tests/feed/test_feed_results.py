@@ -18,8 +18,8 @@ from pyupc.feed.results import Times, follow_results
 from pyupc.feed.store import Store
 from pyupc.kalshi.api import Kalshi
 from pyupc.runtime.outage import Outages
-from tests.support.kalshi_scene import GOOD, HOUR, NOON, Scene, Told, hour, play, run
-from tests.support.kalshi_server import Exchange, Listed, Reply, Request, Server, said
+from tests.support.kalshi_scene import GOOD, HOUR, NOON, OutageLog, Scene, hour, play, run
+from tests.support.kalshi_server import Exchange, Listed, Reply, Request, Server, json_reply
 from tests.support.market import rows
 
 QUICK = Times(look_every=0.02, apart=0.005, soonest=0.05, latest=0.1)
@@ -36,8 +36,8 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def told(caplog: pytest.LogCaptureFixture) -> Told:
-    return Told(caplog)
+def outage_log(caplog: pytest.LogCaptureFixture) -> OutageLog:
+    return OutageLog(caplog)
 
 
 def finish(event: Listed, result: str = "yes") -> None:
@@ -59,88 +59,88 @@ def test_an_event_is_read_again_after_a_tenth_of_the_time(
     assert Times().again_after(closed_for) == expected
 
 
-def test_events_are_read_until_they_have_results(told: Told) -> None:
+def test_events_are_read_until_they_have_results(outage_log: OutageLog) -> None:
     events = [hour(k) for k in (1, 2, 3)]
 
-    async def scene(its: Scene) -> None:
+    async def steps(scene: Scene) -> None:
         def reads() -> list[int]:
-            return [its.server.paths().count(f"/events/{event.ticker}") for event in events]
+            return [scene.server.paths().count(f"/events/{event.ticker}") for event in events]
 
-        its.store.closed = wanted(*events)
-        working = its.settle(QUICK)
-        await its.store.until(lambda: min(reads()) >= 2)
+        scene.store.closed = wanted(*events)
+        working = scene.settle(QUICK)
+        await scene.store.until(lambda: min(reads()) >= 2)
         finish(events[0])
         # Some of the results are not all of them.
         events[1].markets[0] |= {"result": "no"}
-        await its.store.until(lambda: its.store.results[events[0].ticker] == ["yes"] * 3)
+        await scene.store.until(lambda: scene.store.results[events[0].ticker] == ["yes"] * 3)
         first, *others = reads()
-        await its.store.until(
+        await scene.store.until(
             lambda: all(b >= a + 3 for a, b in zip(others, reads()[1:], strict=True))
         )
         assert reads()[0] == first
-        its.stop.set()
+        scene.stop.set()
         await working
 
-    play(AFTER, events, scene, told)
-    assert told.lines() == []
+    play(AFTER, events, steps, outage_log)
+    assert outage_log.lines() == []
 
 
-def test_reads_are_apart_and_do_not_come_again_too_soon(told: Told) -> None:
+def test_reads_are_apart_and_do_not_come_again_too_soon(outage_log: OutageLog) -> None:
     times = Times(look_every=0.01, apart=0.1, soonest=60, latest=60)
     began: list[float] = []
 
     def note(request: Request) -> None:
         began.append(time.monotonic())
 
-    async def scene(its: Scene) -> None:
-        its.exchange.before = note
-        its.store.closed = wanted(*CLOSED)
-        working = its.settle(times)
-        await its.store.until(lambda: len(began) == 3)
-        asks = its.store.asks
-        await its.store.until(lambda: its.store.asks >= asks + 10)
-        its.stop.set()
+    async def steps(scene: Scene) -> None:
+        scene.exchange.before = note
+        scene.store.closed = wanted(*CLOSED)
+        working = scene.settle(times)
+        await scene.store.until(lambda: len(began) == 3)
+        asks = scene.store.asks
+        await scene.store.until(lambda: scene.store.asks >= asks + 10)
+        scene.stop.set()
         await working
 
-    play(AFTER, CLOSED, scene, told)
+    play(AFTER, CLOSED, steps, outage_log)
     assert len(began) == 3
     assert all(b - a > 0.09 for a, b in itertools.pairwise(began))
 
 
-def test_an_event_that_closes_later_is_read_too(told: Told) -> None:
-    async def scene(its: Scene) -> None:
-        working = its.settle(RARE)
-        await its.store.until(lambda: its.store.asks >= 3)
-        assert its.server.requests == []
-        its.store.closed = wanted(CLOSED[0])
-        await its.store.until(lambda: its.store.events() == [CLOSED[0].ticker])
-        its.stop.set()
+def test_an_event_that_closes_later_is_read_too(outage_log: OutageLog) -> None:
+    async def steps(scene: Scene) -> None:
+        working = scene.settle(RARE)
+        await scene.store.until(lambda: scene.store.asks >= 3)
+        assert scene.server.requests == []
+        scene.store.closed = wanted(CLOSED[0])
+        await scene.store.until(lambda: scene.store.events() == [CLOSED[0].ticker])
+        scene.stop.set()
         await working
-        assert its.store.rows[0][2] >= AFTER
+        assert scene.store.rows[0][2] >= AFTER
 
-    play(AFTER, CLOSED, scene, told)
+    play(AFTER, CLOSED, steps, outage_log)
 
 
 @pytest.mark.parametrize("is_refused", [False, True], ids=["unknown", "refused"])
-def test_what_is_wrong_with_one_event_is_told_once(told: Told, is_refused: bool) -> None:
+def test_what_is_wrong_with_one_event_is_told_once(outage_log: OutageLog, is_refused: bool) -> None:
     """And keeps the others from nothing."""
 
-    async def scene(its: Scene) -> None:
+    async def steps(scene: Scene) -> None:
         def refuses(count: int) -> None:
-            if is_refused and its.server.paths()[-1].endswith(CLOSED[0].ticker):
+            if is_refused and scene.server.paths()[-1].endswith(CLOSED[0].ticker):
                 raise PyupcError("it is not as Kalshi writes it")
 
-        its.store.refuses = refuses
-        its.store.closed = wanted(*CLOSED)
-        working = its.settle(QUICK)
+        scene.store.refuses = refuses
+        scene.store.closed = wanted(*CLOSED)
+        working = scene.settle(QUICK)
         path = f"/events/{CLOSED[0].ticker}"
-        await its.store.until(lambda: its.server.paths().count(path) >= 4)
-        its.stop.set()
+        await scene.store.until(lambda: scene.server.paths().count(path) >= 4)
+        scene.stop.set()
         await working
-        assert {event for _, event, _ in its.store.rows} == {e.ticker for e in CLOSED[1:]}
+        assert {event for _, event, _ in scene.store.rows} == {e.ticker for e in CLOSED[1:]}
 
-    play(AFTER, CLOSED if is_refused else CLOSED[1:], scene, told)
-    [(level, line)] = told.lines()
+    play(AFTER, CLOSED if is_refused else CLOSED[1:], steps, outage_log)
+    [(level, line)] = outage_log.lines()
     assert level == "WARNING"
     assert CLOSED[0].ticker in line
     assert ("not as Kalshi" if is_refused else "404") in line
@@ -149,78 +149,80 @@ def test_what_is_wrong_with_one_event_is_told_once(told: Told, is_refused: bool)
 @pytest.mark.parametrize(
     "reply", [Reply(GOOD, status=429), Reply(GOOD, status=500), Reply(is_dropped=True)]
 )
-def test_a_kalshi_that_fails_has_a_rest(told: Told, reply: Reply) -> None:
+def test_a_kalshi_that_fails_has_a_rest(outage_log: OutageLog, reply: Reply) -> None:
     """One request per look and nothing logged: the follower of the open event logs failures."""
 
-    async def scene(its: Scene) -> None:
-        its.exchange.before = lambda request: reply
-        its.store.closed = wanted(*CLOSED)
-        working = its.settle(QUICK)
-        await its.store.until(lambda: its.store.asks >= 10)
-        assert 4 <= len(its.server.requests) <= its.store.asks
-        its.exchange.before = lambda request: None
-        await its.store.until(lambda: len(its.store.events()) >= 3)
-        its.stop.set()
+    async def steps(scene: Scene) -> None:
+        scene.exchange.before = lambda request: reply
+        scene.store.closed = wanted(*CLOSED)
+        working = scene.settle(QUICK)
+        await scene.store.until(lambda: scene.store.asks >= 10)
+        assert 4 <= len(scene.server.requests) <= scene.store.asks
+        scene.exchange.before = lambda request: None
+        await scene.store.until(lambda: len(scene.store.events()) >= 3)
+        scene.stop.set()
         await working
 
-    play(AFTER, CLOSED, scene, told)
-    assert told.lines() == []
+    play(AFTER, CLOSED, steps, outage_log)
+    assert outage_log.lines() == []
 
 
-def test_an_event_that_cannot_be_read_does_not_hold_up_the_others(told: Told) -> None:
-    async def scene(its: Scene) -> None:
+def test_an_event_that_cannot_be_read_does_not_hold_up_the_others(outage_log: OutageLog) -> None:
+    async def steps(scene: Scene) -> None:
         bad = Reply(b"<html>", status=500)
-        its.exchange.before = lambda r: bad if r.path.endswith(CLOSED[0].ticker) else None
-        its.store.closed = wanted(*CLOSED)
-        working = its.settle(QUICK)
-        await its.store.until(lambda: {e for _, e, _ in its.store.rows} == set(wanted(*CLOSED[1:])))
-        its.stop.set()
+        scene.exchange.before = lambda r: bad if r.path.endswith(CLOSED[0].ticker) else None
+        scene.store.closed = wanted(*CLOSED)
+        working = scene.settle(QUICK)
+        await scene.store.until(
+            lambda: {e for _, e, _ in scene.store.rows} == set(wanted(*CLOSED[1:]))
+        )
+        scene.stop.set()
         await working
 
-    play(AFTER, CLOSED, scene, told)
+    play(AFTER, CLOSED, steps, outage_log)
 
 
 def test_a_database_that_refuses_is_told_and_asked_again(
-    told: Told, monkeypatch: pytest.MonkeyPatch
+    outage_log: OutageLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scene(its: Scene) -> None:
-        its.store.closed = wanted(CLOSED[0])
-        ask = its.store.unsettled
+    async def steps(scene: Scene) -> None:
+        scene.store.closed = wanted(CLOSED[0])
+        ask = scene.store.unsettled
 
         async def unsettled(symbol: str, at: datetime) -> list[tuple[str, datetime]]:
             found = await ask(symbol, at)
-            if its.store.asks < 4:
+            if scene.store.asks < 4:
                 raise PyupcError("permission denied")
             return found
 
-        monkeypatch.setattr(its.store, "unsettled", unsettled)
-        working = its.settle(QUICK)
-        await its.store.until(lambda: bool(its.store.rows))
-        its.stop.set()
+        monkeypatch.setattr(scene.store, "unsettled", unsettled)
+        working = scene.settle(QUICK)
+        await scene.store.until(lambda: bool(scene.store.rows))
+        scene.stop.set()
         await working
 
-    play(AFTER, CLOSED, scene, told)
-    assert [(level, "denied" in line) for level, line in told.lines()] == [
+    play(AFTER, CLOSED, steps, outage_log)
+    assert [(level, "denied" in line) for level, line in outage_log.lines()] == [
         ("ERROR", True),
         ("WARNING", False),
     ]
 
 
 @pytest.mark.parametrize("times", [QUICK, Times()], ids=["a request", "a pause"])
-def test_the_end_waits_for_nothing(told: Told, times: Times) -> None:
-    async def scene(its: Scene) -> None:
+def test_the_end_waits_for_nothing(outage_log: OutageLog, times: Times) -> None:
+    async def steps(scene: Scene) -> None:
         if times is QUICK:
             held = Reply(GOOD, held=asyncio.Event())
-            its.exchange.before = lambda request: held
-        its.store.closed = wanted(*CLOSED)
-        working = its.settle(times)
-        await its.store.until(lambda: len(its.server.requests) == 1)
+            scene.exchange.before = lambda request: held
+        scene.store.closed = wanted(*CLOSED)
+        working = scene.settle(times)
+        await scene.store.until(lambda: len(scene.server.requests) == 1)
         began = time.monotonic()
-        its.stop.set()
+        scene.stop.set()
         await working
         assert time.monotonic() - began < 1.5
 
-    play(AFTER, CLOSED, scene, told)
+    play(AFTER, CLOSED, steps, outage_log)
 
 
 # With the database behind it
@@ -253,7 +255,7 @@ def results(dsn: str) -> list[tuple[Any, ...]]:
 def prepare(dsn: str, *events: Listed) -> None:
     with connect(dsn) as conn:
         for event in events:
-            document = said({"event": {**event.document(), "markets": event.markets}}).body
+            document = json_reply({"event": {**event.document(), "markets": event.markets}}).body
             conn.execute(
                 "SELECT upc.load_market(%s::jsonb, 'BTC', %s)",
                 (document.decode(), event.closes_at - timedelta(minutes=1)),

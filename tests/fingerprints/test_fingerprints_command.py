@@ -188,9 +188,9 @@ def test_an_interrupted_build_is_taken_up_again(candles: Connection) -> None:
         process = started("build")
         wait_for(candles, HELD, process)
         process.send_signal(signal.SIGINT)
-        out, said = process.communicate(timeout=30)
-    assert (process.returncode, out) == (130, ""), said
-    assert "Traceback" not in said
+        out, errors = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, ""), errors
+    assert "Traceback" not in errors
     assert candles.execute("SELECT count(*) FROM upc_data.counted_day").fetchone() == (26,)
     assert candles.execute(
         "SELECT is_complete FROM upc.fingerprint_state WHERE symbol = 'BTC'"
@@ -233,9 +233,9 @@ def test_a_build_interrupted_among_standardised_moves_is_taken_up_again(
         process = started("build")
         wait_for(candles, STANDARDISED_HELD, process)
         process.send_signal(signal.SIGINT)
-        out, said = process.communicate(timeout=30)
-    assert (process.returncode, out) == (130, ""), said
-    assert "Traceback" not in said
+        out, errors = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, ""), errors
+    assert "Traceback" not in errors
     candles.execute("SELECT upc.refresh_fingerprints()")
     assert candles.execute("SELECT count(*) FROM upc.volatility_curve").fetchone() == (0,)
     assert candles.execute("SELECT upc.volatility('BTC')").fetchone() == (None,)
@@ -262,8 +262,8 @@ def test_a_new_fit_hides_no_plain_fingerprint(candles: Connection) -> None:
         assert contents(candles)["upc.fingerprint_curve"] == before["upc.fingerprint_curve"]
         assert candles.execute("SELECT upc.volatility('BTC')").fetchone() == known
         holder.rollback()
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 0, said
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
     assert contents(candles) == before
 
 
@@ -302,8 +302,8 @@ def test_a_second_build_is_refused(candles: Connection) -> None:
         assert refused.value.sqlstate == "55P03"
         # Nobody builds ETH.
         assert pyupc("build", "--symbol", "ETH").exit_code == 0
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 0, said
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
     assert contents(candles)["upc_data.candle_change"] == []
 
 
@@ -318,9 +318,9 @@ def test_a_lost_server_exits_with_3(candles: Connection) -> None:
             WHERE datname = current_database() AND application_name = 'pyupc fingerprints build'
             """
         )
-        _, said = process.communicate(timeout=30)
-    assert process.returncode == 3, said
-    assert "Traceback" not in said
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 3, errors
+    assert "Traceback" not in errors
     assert pyupc("build").exit_code == 0
 
 

@@ -75,9 +75,9 @@ def wait_for_waiting(dsn: str, count: int, *processes: subprocess.Popen[str]) ->
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    printed, said = process.communicate(timeout=30)
-    assert "Traceback" not in said
-    return process.returncode, printed, said
+    printed, errors = process.communicate(timeout=30)
+    assert "Traceback" not in errors
+    return process.returncode, printed, errors
 
 
 # At once
@@ -90,8 +90,8 @@ def test_two_imports_come_one_after_the_other(fresh: str, one: Path, other: Path
         assert stored(fresh) == {}
     replaced = {}
     for process, folder in zip(imports, (one, other), strict=True):
-        code, printed, said = ended(process)
-        assert code == 0, said
+        code, printed, errors = ended(process)
+        assert code == 0, errors
         found = json.loads(printed)
         assert found["is_changed"] is True
         replaced[found["replaced"]] = folder
@@ -109,8 +109,8 @@ def test_the_same_import_twice_at_once(fresh: str, one: Path) -> None:
         wait_for_waiting(fresh, 2, *imports)
     changed = []
     for process in imports:
-        code, printed, said = ended(process)
-        assert code == 0, said
+        code, printed, errors = ended(process)
+        assert code == 0, errors
         changed.append(json.loads(printed)["is_changed"])
     assert sorted(changed) == [False, True]
     assert stored(fresh) == as_floats(numbers(one))
@@ -122,8 +122,8 @@ def test_imports_of_two_symbols_at_once(fresh: str, one: Path, tmp_path: Path) -
         imports = [started(fresh, "import", folder) for folder in (one, eth)]
         wait_for_waiting(fresh, 2, *imports)
     for process in imports:
-        code, _, said = ended(process)
-        assert code == 0, said
+        code, _, errors = ended(process)
+        assert code == 0, errors
     assert stored(fresh) == as_floats(numbers(one))
     assert stored(fresh, "ETH") == as_floats(numbers(eth))
 
@@ -205,8 +205,8 @@ def test_an_export_is_of_one_moment(
         )
         holder.execute("UPDATE upc_data.imported_fingerprint SET header = '{}', minutes = '{}'")
         holder.commit()
-    code, _, said = ended(process)
-    assert code == 0, said
+    code, _, errors = ended(process)
+    assert code == 0, errors
     assert contents(tmp_path / "out") == contents(one)
     assert document("import", longer)["replaced"] == 1
 
@@ -232,8 +232,8 @@ def held(fresh: str, one: Path, other: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_an_interrupt_changes_nothing(held: subprocess.Popen[str]) -> None:
     held.send_signal(signal.SIGINT)
-    code, printed, said = ended(held)
-    assert (code, printed, said) == (130, "", "pyupc: interrupted\n")
+    code, printed, errors = ended(held)
+    assert (code, printed, errors) == (130, "", "pyupc: interrupted\n")
 
 
 def test_a_kill_changes_nothing(held: subprocess.Popen[str]) -> None:
@@ -247,9 +247,9 @@ def test_a_lost_server_exits_with_3(fresh: str, held: subprocess.Popen[str]) -> 
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name = 'pyupc fingerprints'"
         )
-    code, printed, said = ended(held)
+    code, printed, errors = ended(held)
     assert (code, printed) == (3, "")
-    assert [line.partition(":")[0] for line in said.splitlines()] == ["pyupc", "hint"]
+    assert [line.partition(":")[0] for line in errors.splitlines()] == ["pyupc", "hint"]
 
 
 def test_a_cancelled_statement_exits_with_1(fresh: str, held: subprocess.Popen[str]) -> None:
@@ -258,9 +258,9 @@ def test_a_cancelled_statement_exits_with_1(fresh: str, held: subprocess.Popen[s
             "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name = 'pyupc fingerprints'"
         )
-    code, printed, said = ended(held)
+    code, printed, errors = ended(held)
     assert (code, printed) == (1, "")
-    assert [line.partition(":")[0] for line in said.splitlines()] == ["pyupc", "hint"]
+    assert [line.partition(":")[0] for line in errors.splitlines()] == ["pyupc", "hint"]
 
 
 def test_a_publication_that_fails_changes_nothing(fresh: str, one: Path, other: Path) -> None:
@@ -305,9 +305,9 @@ def test_a_server_that_is_lost_while_its_tables_are_read(
                             f"SELECT pg_{ending}_backend(pid) FROM pg_stat_activity"
                             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
                         )
-                code, printed, said = ended(process)
+                code, printed, errors = ended(process)
             assert (code, printed) == ({"terminate": 3, "cancel": 1, "interrupt": 130}[ending], "")
-            assert said.startswith("pyupc: ")
+            assert errors.startswith("pyupc: ")
             assert dump(fresh) == before
 
 

@@ -142,10 +142,10 @@ def test_a_name_need_not_be_text(stays: Callable[..., None], tmp_path: Path) -> 
     path.write_text(text(5))
     stays(folder, 1, "btc_fingerprint_")
     with started(os.environ["PYUPC_DSN"], "import", folder) as process:
-        printed, said = process.communicate(timeout=30)
+        printed, errors = process.communicate(timeout=30)
     assert (process.returncode, printed) == (1, "")
-    assert "btc_fingerprint_" in said
-    assert [line.partition(":")[0] for line in said.splitlines()] == ["pyupc", "hint"]
+    assert "btc_fingerprint_" in errors
+    assert [line.partition(":")[0] for line in errors.splitlines()] == ["pyupc", "hint"]
 
 
 def test_a_link_to_a_file_is_read(

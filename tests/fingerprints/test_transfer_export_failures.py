@@ -260,8 +260,8 @@ def test_ctrl_c_of_a_running_export(tmp_path: Path, out: Path, module_db: str) -
         assert process.stdout.readline() == "waiting\n"
         during = state(tmp_path)
         process.send_signal(signal.SIGINT)
-        printed, said = process.communicate(timeout=30)
-    assert (process.returncode, printed, said) == (130, "", "pyupc: interrupted\n")
+        printed, errors = process.communicate(timeout=30)
+    assert (process.returncode, printed, errors) == (130, "", "pyupc: interrupted\n")
     assert state(tmp_path) == before
     # Until then nothing had the name of a file that a reader looks for.
     assert {name: held for name, held in during.items() if "/." not in name} == before

@@ -16,7 +16,7 @@ from pyupc.kalshi.api import Kalshi, Upcoming
 from pyupc.kalshi.http import base_url
 from pyupc.runtime.server_clock import Skew
 from tests.support.kalshi_scene import GOOD, HOUR, NOON, hour, listed, run
-from tests.support.kalshi_server import Exchange, Reply, Request, Server, market, said
+from tests.support.kalshi_server import Exchange, Reply, Request, Server, json_reply, market
 
 
 @pytest.fixture(autouse=True)
@@ -166,7 +166,7 @@ def test_markets_beside_the_event_do_as_well() -> None:
     async def test() -> None:
         for document in (beside, hidden):
             async with (
-                Server(lambda request, d=document: said(d)) as server,  # type: ignore[misc]
+                Server(lambda request, d=document: json_reply(d)) as server,  # type: ignore[misc]
                 Kalshi(server.url) as client,
             ):
                 reading = await client.event("E")
@@ -182,7 +182,7 @@ def test_the_database_takes_every_form_alike(db: psycopg.Connection[Any]) -> Non
     """Markets within the event, beside it, or put together from pages."""
     event = hour(1, strikes=5)
     event.markets[0] |= {"yes_ask_dollars": "0.0150", "no_ask_dollars": "0.0000"}
-    bare = said({"event": event.document()})
+    bare = json_reply({"event": event.document()})
 
     def paged(request: Request) -> Reply | None:
         return bare if request.path.startswith("/events/") else None

@@ -11,7 +11,7 @@ import pytest
 from pyupc.kalshi.api import Kalshi, Upcoming
 from pyupc.kalshi.http import KalshiError
 from tests.support.kalshi_scene import GOOD, HOUR, NOON, run
-from tests.support.kalshi_server import Reply, Server, said
+from tests.support.kalshi_server import Reply, Server, json_reply
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +110,7 @@ def test_redirects_are_not_followed() -> None:
 def test_pages_that_do_not_end(cursor: Callable[[int], str], requests: int) -> None:
     async def test() -> None:
         async with Server(lambda request: Reply()) as server, Kalshi(server.url) as client:
-            server.answer = lambda request: said(
+            server.answer = lambda request: json_reply(
                 {"events": [], "cursor": cursor(len(server.requests))}
             )
             with pytest.raises(KalshiError) as caught:
@@ -125,7 +125,7 @@ def test_pages_that_do_not_end(cursor: Callable[[int], str], requests: int) -> N
 def test_a_list_that_is_none(document: Any) -> None:
     async def test() -> None:
         async with (
-            Server(lambda request: said(document)) as server,
+            Server(lambda request: json_reply(document)) as server,
             Kalshi(server.url) as client,
         ):
             with pytest.raises(KalshiError) as caught:
@@ -142,7 +142,7 @@ def test_events_without_a_usable_date_are_passed_over() -> None:
 
     async def test() -> None:
         async with (
-            Server(lambda request: said({"events": [*odd, *events]})) as server,
+            Server(lambda request: json_reply({"events": [*odd, *events]})) as server,
             Kalshi(server.url) as client,
         ):
             assert await client.next_event("X", NOON) == Upcoming("E4", NOON + HOUR)

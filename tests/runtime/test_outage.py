@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.kalshi_scene import Told
+from tests.support.kalshi_scene import OutageLog
 
 
 @pytest.fixture
-def told(caplog: pytest.LogCaptureFixture) -> Told:
-    return Told(caplog)
+def outage_log(caplog: pytest.LogCaptureFixture) -> OutageLog:
+    return OutageLog(caplog)
 
 
-def test_a_failure_is_told_once(told: Told) -> None:
-    told.report.works("Kalshi BTC")
-    assert told.lines() == []
+def test_a_failure_is_told_once(outage_log: OutageLog) -> None:
+    outage_log.report.works("Kalshi BTC")
+    assert outage_log.lines() == []
     for second in range(200):
-        told.at = second
-        told.report.failed("Kalshi BTC", "HTTP 500")
-    assert told.lines() == [("ERROR", "Kalshi BTC: HTTP 500")]
-    assert told.report.failing() == {"Kalshi BTC": "HTTP 500"}
-    told.at = 200
-    told.report.works("Kalshi BTC")
-    told.report.works("Kalshi BTC")
-    assert told.lines() == [("WARNING", "Kalshi BTC: back after 3 min")]
-    assert told.report.failing() == {}
+        outage_log.at = second
+        outage_log.report.failed("Kalshi BTC", "HTTP 500")
+    assert outage_log.lines() == [("ERROR", "Kalshi BTC: HTTP 500")]
+    assert outage_log.report.failing() == {"Kalshi BTC": "HTTP 500"}
+    outage_log.at = 200
+    outage_log.report.works("Kalshi BTC")
+    outage_log.report.works("Kalshi BTC")
+    assert outage_log.lines() == [("WARNING", "Kalshi BTC: back after 3 min")]
+    assert outage_log.report.failing() == {}
 
 
-def test_another_reason_and_another_subject_are_told(told: Told) -> None:
-    told.report.failed("Kalshi BTC", "HTTP 500")
-    told.report.failed("coinbase BTC", "HTTP 500")
-    told.report.failed("Kalshi BTC", "connection refused")
-    told.at = 4.2
-    told.report.works("coinbase BTC")
-    assert told.lines() == [
+def test_another_reason_and_another_subject_are_told(outage_log: OutageLog) -> None:
+    outage_log.report.failed("Kalshi BTC", "HTTP 500")
+    outage_log.report.failed("coinbase BTC", "HTTP 500")
+    outage_log.report.failed("Kalshi BTC", "connection refused")
+    outage_log.at = 4.2
+    outage_log.report.works("coinbase BTC")
+    assert outage_log.lines() == [
         ("ERROR", "Kalshi BTC: HTTP 500"),
         ("ERROR", "coinbase BTC: HTTP 500"),
         ("ERROR", "Kalshi BTC: connection refused"),
@@ -41,20 +41,20 @@ def test_another_reason_and_another_subject_are_told(told: Told) -> None:
     ]
 
 
-def test_there_is_a_reminder_every_five_minutes(told: Told) -> None:
+def test_there_is_a_reminder_every_five_minutes(outage_log: OutageLog) -> None:
     for second in range(0, 3 * 3600, 10):
-        told.at = second
-        told.report.failed("Kalshi BTC", "HTTP 500")
-    lines = told.lines()
+        outage_log.at = second
+        outage_log.report.failed("Kalshi BTC", "HTTP 500")
+    lines = outage_log.lines()
     assert len(lines) == 36
     assert lines[1] == ("ERROR", "Kalshi BTC: still HTTP 500, for 5 min")
     assert lines[-1] == ("ERROR", "Kalshi BTC: still HTTP 500, for 3 h")
 
 
-def test_what_comes_and_goes_does_not_fill_the_log(told: Told) -> None:
+def test_what_comes_and_goes_does_not_fill_the_log(outage_log: OutageLog) -> None:
     for second in range(3000):
-        told.at = second
-        told.report.failed("Kalshi BTC", ("HTTP 500", "not JSON")[second // 2 % 2])
+        outage_log.at = second
+        outage_log.report.failed("Kalshi BTC", ("HTTP 500", "not JSON")[second // 2 % 2])
         if second % 2:
-            told.report.works("Kalshi BTC")
-    assert 12 <= len(told.lines()) <= 2 * 6 * 11
+            outage_log.report.works("Kalshi BTC")
+    assert 12 <= len(outage_log.lines()) <= 2 * 6 * 11

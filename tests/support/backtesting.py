@@ -80,7 +80,7 @@ def questions(
     known = ndtr(-(distance + dice.uniform(-0.5, 0.5, len(day))) / np.sqrt(ttc / 15))
     truth = logit(np.clip(known, 1e-6, 1 - 1e-6)) / volatility[day]
     came_true = dice.random(len(day)) < expit(truth + dice.normal(0, mood, days)[day])
-    told = [
+    answers = [
         expit(slope * truth + shift + dice.normal(0, noise, len(day)))
         for slope, shift, noise in (DISTORTIONS[model] for model in models)
     ]
@@ -96,7 +96,7 @@ def questions(
             "regime": regime[day],
         },
         came_true.astype(np.int64),
-        np.array(told),
+        np.array(answers),
     )
 
 
@@ -149,20 +149,20 @@ def store(conn: Connection, asked: Questions, symbol: str = "BTC", **more: Any) 
 def fill(conn: Connection, asked: Questions, symbol: str, backtest_id: int) -> None:
     with conn.cursor().copy("COPY upc_data.backtest_score FROM STDIN") as copy:
         for number, model in enumerate(asked.models):
-            told = asked.probabilities[number]
+            answers = asked.probabilities[number]
             values = np.array(
                 [
-                    np.ones_like(told),
+                    np.ones_like(answers),
                     asked.outcomes,
-                    told,
-                    told**2,
-                    (told - asked.outcomes) ** 2,
-                    losses(told, asked.outcomes),
+                    answers,
+                    answers**2,
+                    (answers - asked.outcomes) ** 2,
+                    losses(answers, asked.outcomes),
                 ]
             )
             for dimension, part in asked.parts.items():
                 place = ((part + OFFSET) * (int(asked.days.max()) + 1) + asked.days) * BINS
-                keys, inverse = np.unique(place + bins(told), return_inverse=True)
+                keys, inverse = np.unique(place + bins(answers), return_inverse=True)
                 sums = [np.bincount(inverse, each, len(keys)) for each in values]
                 parts, rest = np.divmod(keys, (int(asked.days.max()) + 1) * BINS)
                 numbers = np.array([parts - OFFSET, *np.divmod(rest, BINS)]).T.tolist()

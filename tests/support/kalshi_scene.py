@@ -50,7 +50,7 @@ def hour(k: int, *, opens_early: timedelta = timedelta(), **fields: Any) -> List
     return listed(f"KXBTCD-26JUN01{12 + k}", closes_at - HOUR - opens_early, closes_at, **fields)
 
 
-class Told:
+class OutageLog:
     """A report with a clock of its own, and the lines that came of it."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -160,19 +160,19 @@ class Scene:
 def play(
     begins_at: datetime,
     events: list[Listed],
-    scene: Callable[[Scene], Awaitable[None]],
-    told: Told,
+    steps: Callable[[Scene], Awaitable[None]],
+    outage_log: OutageLog,
     **options: Any,
 ) -> None:
-    """Let a scene play before an exchange with these events; then stop, which takes no time."""
+    """Run the steps before an exchange with these events; then stop, which takes no time."""
 
     async def test() -> None:
         clock = Clock(begins_at)
         exchange = Exchange(events, clock, **options)
         async with Server(exchange) as server, Kalshi(server.url, now=clock) as client:
             backoff = Backoff(chance=lambda: 0.0)
-            its = Scene(client, server, exchange, clock, told.report, backoff)
-            await scene(its)
-            its.stop.set()
+            scene = Scene(client, server, exchange, clock, outage_log.report, backoff)
+            await steps(scene)
+            scene.stop.set()
 
     run(test)

@@ -38,7 +38,7 @@ class Reply:
     pause: float = 0.0
 
 
-def said(document: Any, **options: Any) -> Reply:
+def json_reply(document: Any, **options: Any) -> Reply:
     return Reply(json.dumps(document).encode(), **options)
 
 
@@ -192,13 +192,13 @@ class Exchange:
                 for e in known
                 if e.series == request.query["series_ticker"] and e.opens_at <= at < e.closes_at
             ]
-            return said(self._page("events", found, request), headers=headers)
+            return json_reply(self._page("events", found, request), headers=headers)
         if request.path == "/markets":
-            return said(self._markets(known, request), headers=headers)
+            return json_reply(self._markets(known, request), headers=headers)
         for event in known:
             if request.path == f"/events/{event.ticker}":
-                return said(self._event(event, request), headers=headers)
-        return said({"error": {"code": "not_found"}}, status=404)
+                return json_reply(self._event(event, request), headers=headers)
+        return json_reply({"error": {"code": "not_found"}}, status=404)
 
     def _event(self, event: Listed, request: Request) -> Document:
         if self.nested and request.query.get("with_nested_markets") == "true":

@@ -22,9 +22,9 @@ from tests.support.warm_process import COMMAND, REPOSITORY, Pyupc
 # Stale prices or quotes, another model or settlement, and their recovery: consequences of a fault,
 # and no fault.
 _ANNOUNCEMENT = re.compile(
-    r"[A-Z]+: ((price|quotes) (is|are) |.* answers for .*, which cannot be |.* can be told again)"
+    r"[A-Z]+: ((price|quotes) (is|are) |no .*; using (model|settlement) |using .* again$)"
 )
-# That a round took long: what a machine that stalls makes of any of them.
+# A slow round: a stalling machine can slow down any of them.
 _PACE = re.compile(r"the tick of [A-Z]+ took |ticks are as fast as they were")
 _LINE = re.compile(r"\S+ \S+ ([A-Z]+) ([a-z._]+): (.*)")
 

@@ -35,7 +35,7 @@ def column(rows: list[Row], name: str) -> Floats:
     return np.array([row[name] for row in rows], dtype=np.float64)
 
 
-def lively(seed: int, since: str, length: int, *, price: float = PRICE) -> Candles:
+def volatile_candles(seed: int, since: str, length: int, *, price: float = PRICE) -> Candles:
     """A random walk whose candles have ranges, livelier by day than by night."""
     dice = np.random.default_rng(seed)
     closes = walk(seed, since, length, price=price, volatility=0.0006).closes

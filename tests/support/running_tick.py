@@ -45,8 +45,8 @@ class Scene:
         while time.monotonic() < end:
             assert not light(self.server.dsn(), self.folder).is_green
         assert len(self.tick.problems) == 1, self.tick.problems
-        said = self.tick.problems[0].lower()
-        assert any(word in said for word in words), said
+        problem = self.tick.problems[0].lower()
+        assert any(word in problem for word in words), problem
         return shown
 
     def heals(self, seconds: float = HEALED_SECONDS) -> None:

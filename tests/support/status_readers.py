@@ -34,11 +34,11 @@ class Light:
     @property
     def is_healed(self) -> bool:
         """Green by both, but for the ticks that were missed meanwhile."""
-        said = [*self.problems, *(self.file["problems"] if self.file is not None else [])]
+        problems = [*self.problems, *(self.file["problems"] if self.file is not None else [])]
         is_known = self.exit_code in (0, 1) and (
             self.file is None or self.file["state"] in ("green", "yellow")
         )
-        return is_known and all(_MISSED in problem for problem in said)
+        return is_known and all(_MISSED in problem for problem in problems)
 
 
 def ask(dsn: str) -> tuple[int, dict[str, Any]]:

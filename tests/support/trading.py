@@ -155,13 +155,13 @@ def run(
     conn: Connection, price: float, start: float, stop: float, at: datetime = NOW, **more: Any
 ) -> list[tuple[float, str, str]]:
     """Tick each second from start to stop inclusive; second, kind and subject of announcements."""
-    told = []
+    found = []
     second = start
     while second <= stop:
         for each in live(conn, price, at + seconds(second), **more):
-            told.append((second, each["kind"], each["subject"]))
+            found.append((second, each["kind"], each["subject"]))
         second += 1
-    return told
+    return found
 
 
 def announced(row: Row) -> list[Row]:

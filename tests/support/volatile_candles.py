@@ -24,7 +24,7 @@ EVERYTHING = (
 )
 
 
-def lively(seed: int, since: str, length: int, *, price: float = 40_000) -> Candles:
+def volatile_candles(seed: int, since: str, length: int, *, price: float = 40_000) -> Candles:
     """A random walk whose candles have ranges, livelier by day than by night."""
     dice = np.random.default_rng(seed)
     closes = walk(seed, since, length, price=price, volatility=0.0006).closes

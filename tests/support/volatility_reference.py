@@ -50,8 +50,8 @@ def week_factors(minutes: Minutes, moved: Whole) -> Whole:
     slot, week = minute_of_week(minutes), (minutes + 3 * 1440) // WEEK
     week -= week.min()
     mean = np.bincount(week, moved) / np.maximum(np.bincount(week), 1)
-    told = mean[week] > 0
-    slot, ratio = slot[told], moved[told] / mean[week][told]
+    moving = mean[week] > 0
+    slot, ratio = slot[moving], moved[moving] / mean[week][moving]
     hour, minute = slot // 60, slot % 1440
     by_hour = (np.bincount(hour, ratio, 168) + 120) / (np.bincount(hour, minlength=168) + 120)
     by_minute = (np.bincount(minute, ratio / by_hour[hour], 1440) + 60) / (

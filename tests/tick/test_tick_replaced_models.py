@@ -21,7 +21,7 @@ def report(caplog: pytest.LogCaptureFixture) -> Report:
     return Report(lambda: 0.0, "replay")
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+def new_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     assert all(record.levelno == logging.WARNING for record in caplog.records)
     messages = [record.getMessage() for record in caplog.records]
     caplog.clear()
@@ -32,7 +32,7 @@ def test_what_was_asked_for_needs_no_word(report: Report, caplog: pytest.LogCapt
     for _ in range(3):
         report.answered("BTC", ASKED, ASKED)
         report.answered("ETH", ASKED, (None, None))
-    assert told(caplog) == []
+    assert new_lines(caplog) == []
 
 
 def test_once_when_it_begins_and_once_when_it_ends(
@@ -41,17 +41,17 @@ def test_once_when_it_begins_and_once_when_it_ends(
     for _ in range(3):
         report.answered("BTC", ASKED, ("momentum", "average"))
         report.answered("ETH", ASKED, ASKED)
-    [line] = told(caplog)
+    [line] = new_lines(caplog)
     assert line.startswith("BTC: ")
     assert "momentum" in line
     assert "close" not in line
     for _ in range(3):
         report.answered("BTC", ASKED, ASKED)
-    [line] = told(caplog)
+    [line] = new_lines(caplog)
     assert line.startswith("BTC: ")
     # The next replacement is logged again.
     report.answered("BTC", ASKED, ("momentum", "average"))
-    assert len(told(caplog)) == 1
+    assert len(new_lines(caplog)) == 1
 
 
 def test_when_it_changes(report: Report, caplog: pytest.LogCaptureFixture) -> None:
@@ -61,7 +61,7 @@ def test_when_it_changes(report: Report, caplog: pytest.LogCaptureFixture) -> No
         (("momentum", "average"), ["using model momentum"]),
     ):
         report.answered("BTC", ASKED, used)
-        [line] = told(caplog)
+        [line] = new_lines(caplog)
         assert all(word in line for word in words)
         assert line.count("using") == len(words)
 

@@ -24,7 +24,7 @@ class Database(Session):
     def __init__(self) -> None:
         self.state = "green"
         self.asked: list[tuple[str, ...]] = []
-        self.told: list[tuple[str, str | None]] = []
+        self.reported: list[tuple[str, str | None]] = []
         self.refusal: PyupcError | None = None
 
     def status(self, symbols: Sequence[str]) -> str:
@@ -35,7 +35,7 @@ class Database(Session):
     def report_problem(self, symbol: str, holder: str, problem: str | None) -> None:
         if self.refusal is not None:
             raise self.refusal
-        self.told.append((symbol, problem))
+        self.reported.append((symbol, problem))
 
 
 class Scene:
@@ -100,19 +100,19 @@ def test_a_problem_is_told_to_the_database_once_and_taken_back(tmp_path: Path) -
     scene.folder.write("BTC", {"watchlist": "[]"})
     for _ in range(3):
         scene.round()
-    [(symbol, problem)] = scene.database.told
+    [(symbol, problem)] = scene.database.reported
     assert (symbol, "btc_watchlist.json" in str(problem)) == ("BTC", True)
     (tmp_path / "btc_watchlist.json").rmdir()
     scene.folder.write("BTC", {"watchlist": "[]"})
     for _ in range(3):
         scene.round()
-    assert scene.database.told[1:] == [("BTC", None)]
+    assert scene.database.reported[1:] == [("BTC", None)]
 
 
 def test_a_clock_is_a_problem_of_all_symbols(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     scene.round(clock="the clock has jumped")
-    assert scene.database.told == [(name, "the clock has jumped") for name in FRESH]
+    assert scene.database.reported == [(name, "the clock has jumped") for name in FRESH]
 
 
 def test_what_cannot_be_told_stands_in_the_file_and_is_told_later(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_what_cannot_be_told_stands_in_the_file_and_is_told_later(tmp_path: Path
         document = scene.round(clock="the clock has jumped")
     # Now it comes from the database, which says nothing of it here.
     assert document["problems"] == []
-    assert len(scene.database.told) == 2
+    assert len(scene.database.reported) == 2
 
 
 def test_without_a_status_before_there_is_no_last_one(tmp_path: Path) -> None:

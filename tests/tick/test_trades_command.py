@@ -31,13 +31,13 @@ class Place:
         environment = {"PYUPC_DSN": self.dsn}
         return CliRunner().invoke(main, ["trades", *arguments], env=environment)
 
-    def told(self, *arguments: str) -> str:
+    def accepted(self, *arguments: str) -> str:
         result = self.run(*arguments)
         assert (result.exit_code, result.stderr) == (0, "")
         return result.stdout
 
     def document(self, *arguments: str) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.told(*arguments, "--json"))
+        document: dict[str, Any] = json.loads(self.accepted(*arguments, "--json"))
         return document
 
     def refused(self, code: int, *arguments: str) -> str:
@@ -68,7 +68,7 @@ def place(fresh_db: str) -> Place:
 
 
 def test_what_was_bought(place: Place) -> None:
-    line = place.told("open", *YES, "--price", "0.85", "--count", "10")
+    line = place.accepted("open", *YES, "--price", "0.85", "--count", "10")
     assert len(line.splitlines()) == 1
     # 7 cents on 10 contracts at 0.85 · 0.15, rounded up.
     assert place.trades() == [(Decimal("0.85"), 10, Decimal("0.09"), "BTC", "yes", "open")]
@@ -119,7 +119,7 @@ def test_what_was_bought_as_json(place: Place) -> None:
 
 def test_every_digit_is_kept(place: Place) -> None:
     price, count = "0.123456789012", "98765432109.87654321"
-    line = place.told("open", *YES, "--price", price, "--count", count)
+    line = place.accepted("open", *YES, "--price", price, "--count", count)
     [(stored_price, stored_count, *_)] = place.trades()
     assert (stored_price, stored_count) == (Decimal(price), Decimal(count))
     assert price in line
@@ -146,7 +146,7 @@ def test_every_digit_is_kept(place: Place) -> None:
     ],
 )
 def test_a_price_may_be_written_so(place: Place, text: str, price: str) -> None:
-    place.told("open", *YES, "--price", text, "--count", "1")
+    place.accepted("open", *YES, "--price", text, "--count", "1")
     [(stored, *_)] = place.trades()
     assert stored == Decimal(price)
 
@@ -177,8 +177,8 @@ def test_a_price_may_be_written_so(place: Place, text: str, price: str) -> None:
     ],
 )
 def test_a_price_may_not_be_written_so(place: Place, text: str, code: int) -> None:
-    said = place.refused(code, "open", *YES, "--price", text, "--count", "1")
-    assert "0.85" in said
+    errors = place.refused(code, "open", *YES, "--price", text, "--count", "1")
+    assert "0.85" in errors
     assert place.trades() == []
 
 
@@ -215,8 +215,8 @@ def test_what_cannot_be_bought(place: Place) -> None:
 
 def test_what_it_brought(place: Place) -> None:
     for _ in range(2):
-        place.told("open", *YES, "--price", "0.85", "--count", "10")
-    line = place.told("close", "1", "--price", "91c")
+        place.accepted("open", *YES, "--price", "0.85", "--count", "10")
+    line = place.accepted("close", "1", "--price", "91c")
     assert len(line.splitlines()) == 1
     # 0.60 less 9 cents and 6 cents.
     for part in ("trade 1:", "10 yes", TICKER, "9.10 USD", "0.06", "0.45"):
@@ -228,24 +228,24 @@ def test_what_it_brought(place: Place) -> None:
 
 
 def test_without_a_price_it_is_what_the_other_side_asks(place: Place) -> None:
-    place.told("open", *YES, "--price", "0.85", "--count", "10")
+    place.accepted("open", *YES, "--price", "0.85", "--count", "10")
     document = place.document("close", "1")
     assert (document["end_price"], document["end_fee"]) == (0.84, 0.10)
     assert document["pnl_after_fees"] == pytest.approx(-0.10 - 0.09 - 0.10)
     # Nobody asks anything for the other market.
     other = ("--ticker", "KXBTCD-SOON-T97749.99", "--side", "yes")
-    place.told("open", *other, "--price", "0.85", "--count", "10")
+    place.accepted("open", *other, "--price", "0.85", "--count", "10")
     assert "--price" in place.refused(1, "close", "2")
     with connect(place.dsn) as conn:
         conn.execute("UPDATE upc_data.market_event SET read_at = read_at - interval '2 minutes'")
-    place.told("open", *YES, "--price", "0.85", "--count", "10")
+    place.accepted("open", *YES, "--price", "0.85", "--count", "10")
     place.refused(1, "close", "3")
-    place.told("close", "3", "--price", "0.5")
+    place.accepted("close", "3", "--price", "0.5")
 
 
 def test_a_trade_ends_once(place: Place) -> None:
-    place.told("open", *YES, "--price", "0.85", "--count", "10")
-    place.told("close", "1", "--price", "0.9")
+    place.accepted("open", *YES, "--price", "0.85", "--count", "10")
+    place.accepted("close", "1", "--price", "0.9")
     ended = "SELECT ended_at, end_price FROM upc_data.trade"
     before = rows(place.dsn, ended)
     place.refused(1, "close", "1", "--price", "0.1")
@@ -269,7 +269,7 @@ def test_a_trade_ends_once(place: Place) -> None:
     ],
 )
 def test_a_trade_that_is_none(place: Place, number: str, code: int) -> None:
-    place.told("open", *YES, "--price", "0.85", "--count", "10")
+    place.accepted("open", *YES, "--price", "0.85", "--count", "10")
     place.refused(code, "close", number, "--price", "0.9")
 
 
@@ -282,20 +282,20 @@ def test_what_a_trade_is_comes_from_nowhere_else(
         monkeypatch.setenv(f"PYUPC_TRADES_CLOSE_{name}", value)
     place.refused(2, "open", "--count", "1")
     place.refused(2, "open", *YES, "--count", "1")
-    place.told("open", *YES, "--price", "0.85", "--count", "10")
+    place.accepted("open", *YES, "--price", "0.85", "--count", "10")
     result = place.run("close", "1", "--json")
     assert json.loads(result.stdout)["end_price"] == 0.84
 
 
 @pytest.mark.parametrize("price", ["85", "1.01", "-0.1"])
 def test_it_cannot_have_brought_that(place: Place, price: str) -> None:
-    place.told("open", *YES, "--price", "0.85", "--count", "10")
+    place.accepted("open", *YES, "--price", "0.85", "--count", "10")
     assert "0.85" in place.refused(1, "close", "1", "--price", price)
     assert place.trades()[0][-1] == "open"
 
 
 def test_of_two_at_once_one_closes_it(place: Place) -> None:
-    place.told("open", *YES, "--price", "0.85", "--count", "10")
+    place.accepted("open", *YES, "--price", "0.85", "--count", "10")
     waiting = (
         "SELECT FROM pg_stat_activity WHERE application_name = 'pyupc trades'"
         " AND datname = current_database() AND wait_event_type = 'Lock'"
@@ -336,8 +336,8 @@ def test_no_server_and_another_schema(
 
 
 def test_a_part_is_sold(place: Place) -> None:
-    place.told("open", *YES, "--price", "0.85", "--count", "10", "--fee", "8c")
-    line = place.told("close", "1", "--price", "0.91", "--count", "4", "--fee", "0.02")
+    place.accepted("open", *YES, "--price", "0.85", "--count", "10", "--fee", "8c")
+    line = place.accepted("close", "1", "--price", "0.91", "--count", "4", "--fee", "0.02")
     for part in ("trade 1:", "4 yes", "3.64 USD", "fee 0.02", "6 still held"):
         assert part in line
     document = place.document("close", "1", "--price", "0.80", "--maker")
@@ -345,7 +345,7 @@ def test_a_part_is_sold(place: Place) -> None:
     # 4 · 0.06 and 6 · -0.05; a maker's fee of 0.0175 · 6 · 0.16 is 0.0168, and 4.7832 are 4.78.
     assert (document["proceeds"], document["fill_fee"]) == (8.44, 0.02)
     assert document["pnl_after_fees"] == pytest.approx(0.24 - 0.30 - 0.08 - 0.02 - 0.02, abs=1e-12)
-    listed = json.loads(place.told("fills", "1", "--json"))
+    listed = json.loads(place.accepted("fills", "1", "--json"))
     assert [
         (
             f["fill"],
@@ -362,7 +362,7 @@ def test_a_part_is_sold(place: Place) -> None:
         (2, "sale", 4, 3.64, 0.02, True, False),
         (3, "sale", 6, 4.8, 0.02, False, True),
     ]
-    lines = place.told("fills").splitlines()
+    lines = place.accepted("fills").splitlines()
     assert [each.split()[2] for each in lines[1:]] == ["buy", "sale", "sale"]
 
 
@@ -380,7 +380,7 @@ def test_a_part_is_sold(place: Place) -> None:
     ],
 )
 def test_what_cannot_be_sold(place: Place, arguments: tuple[str, ...], code: int) -> None:
-    place.told("open", *YES, "--price", "0.85", "--count", "10")
+    place.accepted("open", *YES, "--price", "0.85", "--count", "10")
     place.refused(code, "close", "1", "--price", "0.91", *arguments)
     [(_, position, *_, status)] = place.trades()
     assert (position, status) == (10, "open")
@@ -388,12 +388,12 @@ def test_what_cannot_be_sold(place: Place, arguments: tuple[str, ...], code: int
 
 def test_nobody_bids(place: Place) -> None:
     """Kalshi writes it as an ask of a dollar."""
-    place.told("open", *YES, "--price", "0.85", "--count", "10")
+    place.accepted("open", *YES, "--price", "0.85", "--count", "10")
     with connect(place.dsn) as conn:
         conn.execute("UPDATE upc_data.market_quote SET yes_bid = 0, no_ask = 1")
     assert "--price" in place.refused(1, "close", "1")
     assert place.trades()[0][-1] == "open"
-    place.told("close", "1", "--price", "0")
+    place.accepted("close", "1", "--price", "0")
 
 
 def test_no_fill(place: Place) -> None:

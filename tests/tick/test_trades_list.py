@@ -31,14 +31,14 @@ HEAD = [
 ]
 
 
-def told(dsn: str, *arguments: str) -> str:
+def output(dsn: str, *arguments: str) -> str:
     result = CliRunner().invoke(main, ["trades", *arguments], env={"PYUPC_DSN": dsn})
     assert result.exit_code == 0, result.stderr
     return result.stdout
 
 
 def listed(dsn: str, *arguments: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(told(dsn, "list", *arguments, "--json"))
+    found: list[dict[str, Any]] = json.loads(output(dsn, "list", *arguments, "--json"))
     return found
 
 
@@ -61,7 +61,7 @@ def dsn(btc_market: str) -> str:
 
 
 def buy(dsn: str, ticker: str, side: str, price: str, count: str) -> None:
-    told(dsn, "open", "--ticker", ticker, "--side", side, "--price", price, "--count", count)
+    output(dsn, "open", "--ticker", ticker, "--side", side, "--price", price, "--count", count)
 
 
 def stop(dsn: str, number: int) -> None:
@@ -120,7 +120,7 @@ def test_which_are_shown(dsn: str) -> None:
     def numbers(*arguments: str) -> list[int]:
         return [each["trade_id"] for each in listed(dsn, *arguments)]
 
-    told(dsn, "close", "1", "--price", "0.5")
+    output(dsn, "close", "1", "--price", "0.5")
     assert numbers() == [2, 3]
     assert numbers("--all") == [1, 2, 3]
     assert numbers("--symbol", "btc") == [3]
@@ -135,7 +135,7 @@ def test_a_table_for_people(dsn: str) -> None:
     with connect(dsn) as conn:
         conn.execute("UPDATE upc_data.market_quote SET result = 'no' WHERE symbol = 'ETH'")
         conn.execute("SELECT upc._settle_trades('ETH', clock_timestamp() + interval '1 hour')")
-    text = told(dsn, "list", "--all")
+    text = output(dsn, "list", "--all")
     head, first, ether, third = text.splitlines()
     assert head.split() == HEAD
     assert first.split()[:7] == ["1", "B-T97499.99", "yes", "open", "-", "10", "0.85"]
@@ -157,7 +157,7 @@ def test_nothing_to_show(dsn: str) -> None:
         assert (result.exit_code, result.stdout) == (0, "")
         assert len(result.stderr.splitlines()) == 1
     assert listed(dsn) == []
-    assert told(dsn, "list", "--csv").startswith("trade_id,symbol,")
+    assert output(dsn, "list", "--csv").startswith("trade_id,symbol,")
 
 
 def test_a_symbol_that_is_none(dsn: str) -> None:

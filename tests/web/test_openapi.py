@@ -116,8 +116,8 @@ def test_every_example_has_its_shape() -> None:
     assert found.keys() == examples().keys()
     for name, shape in found.items():
         example = examples()[name]
-        told = shape.model_validate(example).model_dump(mode="json")
-        assert told.keys() >= example.keys(), name
+        dumped = shape.model_validate(example).model_dump(mode="json")
+        assert dumped.keys() >= example.keys(), name
 
 
 SHAPES_OF_DOCUMENTS: dict[str, type[BaseModel]] = {

@@ -199,8 +199,8 @@ def test_a_schema_of_another_program_is_told_until_it_is_ours_again(
         next_tick(stream)
         conn.execute("UPDATE upc_data.alembic_version SET version_num = '9999'")
         try:
-            told = next(event for event in stream if event.data["problem"])
-            assert "9999" in told.data["problem"]
+            event = next(event for event in stream if event.data["problem"])
+            assert "9999" in event.data["problem"]
             for path in ("/api/symbols", "/api/strike_table/BTC", "/ready", "/api/fingerprints"):
                 problem = served.problem(path, 503)
                 assert "9999" in problem["detail"]
@@ -292,10 +292,10 @@ def test_a_reader_who_takes_nothing_is_let_go(served: Served, conn: Connection) 
         with suppress(ConnectionError):
             while part := sleeper.recv(1 << 20):
                 received += part
-    told = [line[6:] for line in received.split(b"\n") if line.startswith(b"data: ")]
-    assert 10 < len(told) < 800
+    documents = [line[6:] for line in received.split(b"\n") if line.startswith(b"data: ")]
+    assert 10 < len(documents) < 800
     # The chunks of HTTP lie between events, never within one.
-    for line in told[:-1]:
+    for line in documents[:-1]:
         json.loads(line)
 
 

@@ -25,7 +25,7 @@ from tests.support.engine import (
     scalar,
     wait_until_blocked,
 )
-from tests.support.volatile_candles import lively
+from tests.support.volatile_candles import volatile_candles
 from tests.support.volatility_reference import Fit
 
 MODELS = (
@@ -37,7 +37,7 @@ MODELS = (
     "volatility:linear",
     "gaussian",
 )
-WEEK = lively(140, "2025-12-26T00:00", 10 * 1440)
+WEEK = volatile_candles(140, "2025-12-26T00:00", 10 * 1440)
 # Some minutes and most of an hour of the test are missing, and its last hour.
 CANDLES = WEEK.where(
     (WEEK.minutes < minute("2026-01-03T00:00"))

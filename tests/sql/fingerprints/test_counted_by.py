@@ -28,10 +28,10 @@ from tests.support.engine import (
     stored_histogram,
 )
 from tests.support.volatile_candles import everything as everything_standardised
-from tests.support.volatile_candles import lively
+from tests.support.volatile_candles import volatile_candles
 
 # Two days: enough for a fit.
-CANDLES = lively(31, "2026-03-01", 3000)
+CANDLES = volatile_candles(31, "2026-03-01", 3000)
 
 WEIGHTS = ("'{0.30, 0.25, 0.20, 0.15, 0.05, 0.05}'", "'{0.40, 0.10, 0.20, 0.15, 0.10, 0.05}'")
 LAGS = ("'{1, 2, 3, 4, 15, 30}'", "'{1, 2, 3, 7, 15, 25}'")
@@ -68,7 +68,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def lively_dsn(module_dsn: str) -> str:
+def volatile_dsn(module_dsn: str) -> str:
     with open_db(module_dsn) as conn:
         put(conn, "BTC", CANDLES)
         assert build(conn) > 0
@@ -77,8 +77,8 @@ def lively_dsn(module_dsn: str) -> str:
 
 
 @pytest.fixture
-def built(databases: Databases, lively_dsn: str) -> Iterator[str]:
-    with databases.clone_of(lively_dsn) as dsn:
+def built(databases: Databases, volatile_dsn: str) -> Iterator[str]:
+    with databases.clone_of(volatile_dsn) as dsn:
         yield dsn
 
 

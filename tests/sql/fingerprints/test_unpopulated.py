@@ -16,23 +16,23 @@ from pyupc.sql_errors import translate
 from tests.support.databases import Databases
 from tests.support.engine import Connection, build, everything, open_db, put, scalar
 from tests.support.volatile_candles import everything as everything_standardised
-from tests.support.volatile_candles import lively
+from tests.support.volatile_candles import volatile_candles
 
 VIEWS = ["fingerprint_curve", "fingerprint_grid", "volatility_curve"]
 ANSWER = "SELECT prob_above FROM upc.compute_strikes(40000, 7, ttc_seconds => 900, model => %s)"
 
 
 @pytest.fixture(scope="module")
-def lively_dsn(module_dsn: str) -> str:
+def volatile_dsn(module_dsn: str) -> str:
     with open_db(module_dsn) as conn:
-        put(conn, "BTC", lively(32, "2026-03-01", 3000))
+        put(conn, "BTC", volatile_candles(32, "2026-03-01", 3000))
         build(conn)
     return module_dsn
 
 
 @pytest.fixture
-def built(databases: Databases, lively_dsn: str) -> Iterator[str]:
-    with databases.clone_of(lively_dsn) as dsn:
+def built(databases: Databases, volatile_dsn: str) -> Iterator[str]:
+    with databases.clone_of(volatile_dsn) as dsn:
         yield dsn
 
 

@@ -364,8 +364,8 @@ def test_a_stop_by_an_average_that_was_seen(conn: Connection) -> None:
     first, second = open_trade(conn), open_trade(conn, strike=STRIKE + 100)
     prices(conn, 30, STRIKE * 0.98, STRIKE * 0.98, 30)
     read_quotes(conn, at)
-    told = announced(tick(conn, at, step=250, **AVERAGE))
-    assert [each["document"]["id"] for each in told if each["kind"] == "stop"] == [first]
+    announcements = announced(tick(conn, at, step=250, **AVERAGE))
+    assert [each["document"]["id"] for each in announcements if each["kind"] == "stop"] == [first]
     assert status_of(conn, second) == ("open", None)
 
 

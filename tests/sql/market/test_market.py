@@ -168,16 +168,16 @@ def test_where_the_markets_are(conn: Connection) -> None:
 
 
 def test_every_digit_is_kept(conn: Connection) -> None:
-    said = {
+    given = {
         "yes_bid_dollars": "0.0150",
         "yes_ask_dollars": "0.0155",
         "no_bid_dollars": "0.9845",
         "no_ask_dollars": "0.985000",
         "volume_fp": "123456789.07",
     }
-    row = only(conn, event(market(**said)))
-    stored = [str(row[name.rpartition("_")[0]]) for name in said]
-    assert stored == list(said.values())
+    row = only(conn, event(market(**given)))
+    stored = [str(row[name.rpartition("_")[0]]) for name in given]
+    assert stored == list(given.values())
     assert only(conn, event(market(volume=7)))["volume"] == 7
 
 
@@ -733,11 +733,11 @@ def test_rows_and_watchlist_follow_their_rules(conn: Connection, seed: int) -> N
         }
     price = dice.choice([PRICE, 97_500, 97_499.99, 97_500.01, 97_625])
     row = tick(conn, price=price, **(minima if seed else {}))
-    said = {f"{strike_of(each):.0f}": each for each in ladder if each["status"] == "active"}
+    active = {f"{strike_of(each):.0f}": each for each in ladder if each["status"] == "active"}
     rows = row["strike_table"]["strikes"]
     assert len(rows) == 21
     for each in rows:
-        its = said.get(str(each["strike"]), {})
+        its = active.get(str(each["strike"]), {})
         for side in ("yes", "no"):
             ask = Decimal(its.get(f"{side}_ask_dollars") or 0)
             # A dollar is what an empty side of the book looks like, unless somebody bids for no.

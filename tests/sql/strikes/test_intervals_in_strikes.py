@@ -18,12 +18,12 @@ from tests.support.readings import (
     Floats,
     Row,
     column,
-    lively,
     strikes,
     table,
+    volatile_candles,
 )
 
-HISTORY = lively(170, "2026-03-02", 4 * 1440)
+HISTORY = volatile_candles(170, "2026-03-02", 4 * 1440)
 STRIKES = (PRICE * (1 + np.linspace(-0.03, 0.03, 31))).tolist()
 MOMENTA = (None, 1.2, -17.0)
 TIMES = (60, 93, 1800, 2745, 3600)

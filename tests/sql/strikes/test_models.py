@@ -22,12 +22,12 @@ from tests.support.readings import (
     Row,
     column,
     level,
-    lively,
     strikes,
     table,
+    volatile_candles,
 )
 
-HISTORY = lively(150, "2026-03-02", 4 * 1440)
+HISTORY = volatile_candles(150, "2026-03-02", 4 * 1440)
 DOUBLED = Candles(
     HISTORY.minutes, *(2 * c for c in (HISTORY.opens, HISTORY.highs, HISTORY.lows, HISTORY.closes))
 )

@@ -13,12 +13,21 @@ import psycopg
 import pytest
 
 from tests.support.engine import Connection, instant, put, scalar
-from tests.support.readings import METHODS, MODELS, SETTLEMENTS, Row, column, lively, strikes, table
+from tests.support.readings import (
+    METHODS,
+    MODELS,
+    SETTLEMENTS,
+    Row,
+    column,
+    strikes,
+    table,
+    volatile_candles,
+)
 
 DAYS = 3
-HISTORY = lively(190, "2026-03-03", DAYS * 1440)
+HISTORY = volatile_candles(190, "2026-03-03", DAYS * 1440)
 # A volatile hour to come: what a backtest is settled by.
-AFTERWARDS = lively(191, "2026-03-06", 120)
+AFTERWARDS = volatile_candles(191, "2026-03-06", 120)
 END = instant("2026-03-06T00:00")
 HOUR = instant("2026-03-05T15:00")
 SECONDS = (3600, 900, 300, 120, 90, 61, 60, 59, 30, 1, 0)

@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import norm
 
 from tests.support.engine import Connection, build, instant, open_db, put, scalar
-from tests.support.readings import METHODS, MODELS, PRICE, Floats, column, lively, strikes
+from tests.support.readings import METHODS, MODELS, PRICE, Floats, column, strikes, volatile_candles
 
-HISTORY = lively(160, "2026-03-02", 4 * 1440)
+HISTORY = volatile_candles(160, "2026-03-02", 4 * 1440)
 SECOND = 2e-5  # standard deviation of a second's move, as a share of the price
 STRIKES = PRICE * (1 + SECOND * np.linspace(-60, 60, 41))
 NOW = instant("2026-03-10T12:00")

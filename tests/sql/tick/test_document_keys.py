@@ -134,7 +134,7 @@ def test_what_a_tick_says_in_each_state(conn: Connection, price: str, quotes: st
             continue
         before, after = list(leaves(fresh[name])), list(leaves(document))
         assert [path for path, _ in before] == [path for path, _ in after]
-        told = set()
+        filled = set()
         for (path, was), (_, value) in zip(before, after, strict=True):
             kind = registered[name][path]
             is_over = any(
@@ -146,9 +146,9 @@ def test_what_a_tick_says_in_each_state(conn: Connection, price: str, quotes: st
             elif kind in ENDS:
                 assert value == was, (name, path)
             if was is not None:
-                told.add(path)
+                filled.add(path)
         # There was something to lose of every kind.
-        assert {p for p, kind in registered[name].items() if kind in ENDS} <= told
+        assert {p for p, kind in registered[name].items() if kind in ENDS} <= filled
 
 
 @pytest.mark.parametrize("state", STATES)

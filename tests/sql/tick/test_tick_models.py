@@ -14,9 +14,17 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.support.engine import Connection, instant, open_db, scalar
-from tests.support.readings import METHODS, MODELS, SETTLEMENTS, Row, lively, strikes, table
+from tests.support.readings import (
+    METHODS,
+    MODELS,
+    SETTLEMENTS,
+    Row,
+    strikes,
+    table,
+    volatile_candles,
+)
 
-HISTORY = lively(180, "2026-03-02", 4 * 1440)
+HISTORY = volatile_candles(180, "2026-03-02", 4 * 1440)
 DAY = instant("2026-03-05T00:00")
 NOW = DAY + timedelta(hours=14, minutes=20, seconds=50)
 HOUR = DAY + timedelta(hours=15)

@@ -32,7 +32,7 @@ from tests.support.trading import (
 )
 
 ALL = ["stop", "settled", "stale", "halted", "recovered"]
-Told = list[tuple[float, str, str]]
+Announcements = list[tuple[float, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,10 @@ def module_dsn(trading_dsn: str) -> str:
 
 def announce(conn: Connection, symbol: str = "BTC", kind: str = "stop", **more: Any) -> int:
     query = "SELECT upc._announce(%s, %s, 'trade', 'a message', %s::json, %s)"
-    told = scalar(conn, query, symbol, kind, more.get("document", "{}"), more.get("at", NOW))
-    return int(told["announcement_id"])
+    announcement = scalar(
+        conn, query, symbol, kind, more.get("document", "{}"), more.get("at", NOW)
+    )
+    return int(announcement["announcement_id"])
 
 
 def subscribe(conn: Connection, subscriber: str = "phone", is_from_start: bool = False) -> None:
@@ -66,13 +68,13 @@ def acknowledge(
 # Announcements over time
 
 
-def without_prices(conn: Connection, start: int, stop: int) -> Told:
-    told: Told = []
+def without_prices(conn: Connection, start: int, stop: int) -> Announcements:
+    announcements: Announcements = []
     for second in range(start, stop + 1):
         at = NOW + seconds(second)
         read_quotes(conn, at)
-        told += [(second, a["kind"], a["subject"]) for a in announced(tick(conn, at))]
-    return told
+        announcements += [(second, a["kind"], a["subject"]) for a in announced(tick(conn, at))]
+    return announcements
 
 
 def test_prices_that_stop_and_come_back(conn: Connection) -> None:
@@ -117,28 +119,28 @@ def test_back_is_also_who_is_in_warn(conn: Connection) -> None:
 
 
 def test_a_frozen_price_is_announced(conn: Connection) -> None:
-    told = []
+    announcements = []
     for second in range(40):
         put_price(conn, FINE, NOW + seconds(second))
         read_quotes(conn, NOW + seconds(second))
         row = tick(conn, NOW + seconds(second))
-        told += [(second, a["kind"], a["subject"]) for a in announced(row)]
-    assert told == [(30, "stale", "price")]
+        announcements += [(second, a["kind"], a["subject"]) for a in announced(row)]
+    assert announcements == [(30, "stale", "price")]
     assert run(conn, FINE + 1, 40, 42) == [(40, "recovered", "price")]
 
 
 def test_quotes_that_stop_and_come_back(conn: Connection) -> None:
     assert run(conn, FINE, 0, 5) == []
-    told = run(conn, FINE, 6, 80, quotes=False)
-    assert told == [(36, "stale", "quotes"), (66, "halted", "quotes")]
+    announcements = run(conn, FINE, 6, 80, quotes=False)
+    assert announcements == [(36, "stale", "quotes"), (66, "halted", "quotes")]
     assert run(conn, FINE, 81, 90) == [(81, "recovered", "quotes")]
 
 
 def test_both_at_once(conn: Connection) -> None:
     run(conn, FINE, 0, 0)
     row = tick(conn, NOW + seconds(61))
-    told = [(each["kind"], each["subject"]) for each in announced(row)]
-    assert sorted(told) == [("halted", "price"), ("halted", "quotes")]
+    announcements = [(each["kind"], each["subject"]) for each in announced(row)]
+    assert sorted(announcements) == [("halted", "price"), ("halted", "quotes")]
 
 
 def test_without_an_event_there_are_no_quotes_to_miss(conn: Connection) -> None:
@@ -156,8 +158,8 @@ def test_at_the_close_of_an_event(conn: Connection, has_next: bool) -> None:
         assert run(conn, FINE, last + 1, last + 10) == []
         assert scalar(conn, "SELECT event_ticker FROM upc_data.tick ORDER BY tick_id DESC LIMIT 1")
         return
-    told = run(conn, FINE, last + 1, last + 70, quotes=False)
-    assert told == [(last + 31, "stale", "quotes"), (last + 61, "halted", "quotes")]
+    announcements = run(conn, FINE, last + 1, last + 70, quotes=False)
+    assert announcements == [(last + 31, "stale", "quotes"), (last + 61, "halted", "quotes")]
     # An hour later nobody asks for them any more, and nothing was recovered.
     assert run(conn, FINE, last + 3700, last + 3702, quotes=False) == []
 
@@ -309,11 +311,15 @@ def test_silence_is_announced_once_and_the_next_tick_ends_it(conn: Connection) -
     at = now(conn)
     assert live(conn, FINE, at - seconds(30), holder="one") == []
     assert silent(conn, after=seconds(3600)) == []
-    [told] = silent(conn)
-    assert (told["kind"], told["subject"], told["symbol"]) == ("halted", "tick", "BTC")
-    assert 30 <= told["document"]["age_seconds"] < 90
+    [announcement] = silent(conn)
+    assert (announcement["kind"], announcement["subject"], announcement["symbol"]) == (
+        "halted",
+        "tick",
+        "BTC",
+    )
+    assert 30 <= announcement["document"]["age_seconds"] < 90
     assert silent(conn) == []
-    assert outbox(conn)[-1]["announcement_id"] == told["announcement_id"]
+    assert outbox(conn)[-1]["announcement_id"] == announcement["announcement_id"]
     [back] = live(conn, FINE, now(conn), holder="one")
     assert (back["kind"], back["subject"]) == ("recovered", "tick")
     assert silent(conn) == []
@@ -324,15 +330,15 @@ def test_a_second_silence_is_announced_again(conn: Connection) -> None:
     for expected in (1, 2):
         live(conn, FINE, now(conn) - seconds(30))
         silent(conn)
-        told = [row["kind"] for row in outbox(conn) if row["subject"] == "tick"]
-        assert told.count("halted") == expected
+        kinds = [row["kind"] for row in outbox(conn) if row["subject"] == "tick"]
+        assert kinds.count("halted") == expected
 
 
 def test_who_is_not_expected_is_not_missed(conn: Connection) -> None:
     """Neither what never ticked nor what ticked an hour ago and gave its lease back."""
     assert silent(conn) == []
     live(conn, FINE, now(conn) - timedelta(minutes=61), holder="one")
-    assert [told["kind"] for told in silent(conn, symbol="BTC")] == ["halted"]
+    assert [each["kind"] for each in silent(conn, symbol="BTC")] == ["halted"]
     conn.execute("DELETE FROM upc_data.condition")
     conn.execute("SELECT upc.release_lease('BTC', 'one')")
     assert silent(conn) == []
@@ -346,8 +352,8 @@ def test_replayed_ticks_are_not_missed(conn: Connection) -> None:
 def test_of_one_symbol(conn: Connection) -> None:
     for symbol in ("BTC", "ETH"):
         live(conn, FINE, now(conn) - seconds(30), symbol=symbol)
-    assert [told["symbol"] for told in silent(conn, symbol="ETH")] == ["ETH"]
-    assert [told["symbol"] for told in silent(conn)] == ["BTC"]
+    assert [each["symbol"] for each in silent(conn, symbol="ETH")] == ["ETH"]
+    assert [each["symbol"] for each in silent(conn)] == ["BTC"]
 
 
 def test_two_who_ask_at_once_announce_it_once(fresh_db: str, own: Connection) -> None:
@@ -369,8 +375,8 @@ def test_two_who_ask_at_once_announce_it_once(fresh_db: str, own: Connection) ->
 def test_what_a_stop_and_a_price_announce_comes_in_one_order(conn: Connection) -> None:
     subscribe(conn)
     open_trade(conn)
-    told = live(conn, BELOW)
-    told += announced(tick(conn, NOW + seconds(61)))
-    assert [each["announcement_id"] for each in told] == coming(conn)
-    assert [each["kind"] for each in told] == ["stop", "halted", "halted"]
-    assert EVENT in told[0]["message"]
+    announcements = live(conn, BELOW)
+    announcements += announced(tick(conn, NOW + seconds(61)))
+    assert [each["announcement_id"] for each in announcements] == coming(conn)
+    assert [each["kind"] for each in announcements] == ["stop", "halted", "halted"]
+    assert EVENT in announcements[0]["message"]

@@ -114,9 +114,11 @@ def test_a_part_is_sold_and_the_rest_settles(conn: Connection) -> None:
         (2, "sale", Decimal("0.91"), 4, Decimal("0.03"), NOW + seconds(1)),
         (3, "settlement", 1, 6, 0, CLOSE),
     ]
-    [told] = table(conn, "SELECT document FROM upc_data.announcement WHERE kind = 'settled'")
-    assert told["document"]["pnl_after_fees"] == 1.02
-    assert told["document"]["position"] == 6
+    [announcement] = table(
+        conn, "SELECT document FROM upc_data.announcement WHERE kind = 'settled'"
+    )
+    assert announcement["document"]["pnl_after_fees"] == 1.02
+    assert announcement["document"]["position"] == 6
 
 
 cents = st.decimals("0.0001", "0.9999", places=4)
@@ -198,8 +200,8 @@ def test_the_rest_goes_on_being_watched_over(conn: Connection) -> None:
     [(_, kind, _)] = run(conn, BELOW, 1, 20)
     assert kind == "stop"
     assert status_of(conn, trade_id) == ("stopped", "probability")
-    [told] = table(conn, "SELECT document FROM upc_data.announcement WHERE kind = 'stop'")
-    assert told["document"]["position"] == 7.5
+    [announcement] = table(conn, "SELECT document FROM upc_data.announcement WHERE kind = 'stop'")
+    assert announcement["document"]["position"] == 7.5
     # A stopped trade can be sold in parts, too.
     sell(conn, trade_id, "0.3", "7", NOW + seconds(21))
     assert status_of(conn, trade_id) == ("stopped", "probability")

@@ -43,9 +43,9 @@ def test_settlement(conn: Connection, result: str, winner: str) -> None:
     put_price(conn, FINE, CLOSE)
     row = tick(conn, CLOSE)
     assert json.loads(row["active_trades"])["count"] == 0
-    told = [each for each in json.loads(row["announced"]) if each["subject"] == "trade"]
-    assert [each["kind"] for each in told] == ["settled"] * 2
-    assert sorted(each["document"]["id"] for each in told) == sorted(trades.values())
+    announcements = [each for each in json.loads(row["announced"]) if each["subject"] == "trade"]
+    assert [each["kind"] for each in announcements] == ["settled"] * 2
+    assert sorted(each["document"]["id"] for each in announcements) == sorted(trades.values())
     ended = {
         each["trade_id"]: each
         for each in table(
@@ -63,7 +63,7 @@ def test_settlement(conn: Connection, result: str, winner: str) -> None:
         assert each["pnl_per_contract_after_fees"] == (net / 20).quantize(
             Decimal("1e-6"), ROUND_HALF_EVEN
         )
-        [document] = [t["document"] for t in told if t["document"]["id"] == trade_id]
+        [document] = [t["document"] for t in announcements if t["document"]["id"] == trade_id]
         assert document["pnl_after_fees"] == float(net)
         assert (document["result"], document["side"]) == (result, side)
     # Each once.

@@ -314,11 +314,11 @@ def test_what_a_stop_leaves_behind(conn: Connection) -> None:
         "below_since": "2026-06-01T14:41:10.500000+00:00",
         "limits": {"probability": 40, "ttc_seconds": 60, "verify_for_seconds": None},
     }
-    [told] = announced(row)
+    [announcement] = announced(row)
     [kept] = outbox(conn)
     assert (kept["symbol"], kept["kind"], kept["subject"]) == ("BTC", "stop", "trade")
     assert (kept["document"], kept["announced_at"]) == (numbers, opened)
-    assert told == {
+    assert announcement == {
         name: kept[name]
         for name in ("announcement_id", "symbol", "kind", "subject", "message", "document")
     }

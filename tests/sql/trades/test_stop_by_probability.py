@@ -168,8 +168,8 @@ def test_a_gap_starts_again_if_a_price_would_not_be_fresh_over_it(
 ) -> None:
     trade_id = open_trade(verified)
     run(verified, BELOW, 0, 5)
-    told = live(verified, BELOW, NOW + seconds(5 + gap))
-    assert [each["kind"] for each in told] == (["stop"] if fires_at else [])
+    announcements = live(verified, BELOW, NOW + seconds(5 + gap))
+    assert [each["kind"] for each in announcements] == (["stop"] if fires_at else [])
     since = trade(verified, trade_id)["below_since"]
     assert since == (NOW if fires_at else NOW + seconds(5 + gap))
 

@@ -98,8 +98,8 @@ def test_verification_over_a_restart(
     trade_id = open_trade(first)
     assert run(first, BELOW, 0, 1, holder="one", **ENDED) == []
     first.close()
-    told = run(second, BELOW, 1 + gap, 40, holder="two")
-    assert told == [(fires_at, "stop", "trade")]
+    announcements = run(second, BELOW, 1 + gap, 40, holder="two")
+    assert announcements == [(fires_at, "stop", "trade")]
     since = trade(second, trade_id)["stop_numbers"]["below_since"]
     assert since == ("2026-06-01T14:40:00" if gap < 15 else "2026-06-01T14:40:21") + ".000000+00:00"
 
@@ -120,8 +120,8 @@ def test_settled_once_over_a_restart(first: Connection, second: Connection) -> N
     first.close()
     # The result comes in while nothing ticks.
     load_event(second, read_at=CLOSE + seconds(195), result="yes", status="finalized")
-    told = run(second, FINE, 1400, 1402, holder="two", quotes=False)
-    assert told == [(1400, "settled", "trade")] * 2
+    announcements = run(second, FINE, 1400, 1402, holder="two", quotes=False)
+    assert announcements == [(1400, "settled", "trade")] * 2
     assert [status_of(second, each)[0] for each in (won, lost)] == ["settled"] * 2
     assert len(outbox(second, "settled")) == 2
 
@@ -142,18 +142,18 @@ def test_notification(fresh_db: str, first: Connection) -> None:
     stop, settle = open_trade(first), open_trade(first, NO)
     with open_db(fresh_db) as listener:
         listener.execute("LISTEN upc_announcement")
-        told = live(first, BELOW)
+        announcements = live(first, BELOW)
         load_event(first, read_at=CLOSE, result="no")
-        told += live(first, FINE, CLOSE, quotes=False)
+        announcements += live(first, FINE, CLOSE, quotes=False)
         heard = [json.loads(each.payload) for each in listener.notifies(timeout=10, stop_after=3)]
         heard += [json.loads(each.payload) for each in listener.notifies(timeout=0.2)]
-    assert [(each["kind"], each["document"]["id"]) for each in told] == [
+    assert [(each["kind"], each["document"]["id"]) for each in announcements] == [
         ("stop", stop),
         ("settled", stop),
         ("settled", settle),
     ]
     keys = ("symbol", "announcement_id", "kind")
-    assert heard == [{name: each[name] for name in keys} for each in told]
+    assert heard == [{name: each[name] for name in keys} for each in announcements]
 
 
 # Two sessions
@@ -189,8 +189,8 @@ def test_who_is_closing_comes_before_the_stop(fresh_db: str, first: Connection) 
         assert run(first, BELOW, 0, 1) == []
         closing.commit()
         thinking.rollback()
-    told = live(first, BELOW, NOW + seconds(2))
-    assert [each["document"]["id"] for each in told] == [kept]
+    announcements = live(first, BELOW, NOW + seconds(2))
+    assert [each["document"]["id"] for each in announcements] == [kept]
     assert status_of(first, closed) == ("closed", None)
     assert status_of(first, kept) == ("stopped", "probability")
 
@@ -202,8 +202,8 @@ def test_who_is_closing_comes_before_the_settlement(fresh_db: str, first: Connec
     first.execute("SET lock_timeout = '5s'")
     with open_db(fresh_db, autocommit=False) as closing:
         closing.execute(CLOSE_TRADE, (closed, CLOSE))
-        told = live(first, FINE, CLOSE, quotes=False)
-        assert [each["document"]["id"] for each in told] == [kept]
+        announcements = live(first, FINE, CLOSE, quotes=False)
+        assert [each["document"]["id"] for each in announcements] == [kept]
         closing.commit()
     assert live(first, FINE, CLOSE + seconds(1), quotes=False) == []
     assert (status_of(first, closed)[0], status_of(first, kept)[0]) == ("closed", "settled")

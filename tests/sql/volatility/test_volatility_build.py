@@ -26,15 +26,17 @@ from tests.support.volatile_candles import (
     expected_counts,
     expected_fit,
     forecast,
-    lively,
     stored_candles,
     stored_counts,
     stored_fit,
+    volatile_candles,
 )
 
-HISTORY = lively(110, "2026-03-02T18:00", 4 * 1440)
+HISTORY = volatile_candles(110, "2026-03-02T18:00", 4 * 1440)
 # Two months before the end of one, and some days around that end.
-LONG = lively(111, "2026-01-28T22:00", 2 * 1440) + lively(112, "2026-03-30", 4 * 1440)
+LONG = volatile_candles(111, "2026-01-28T22:00", 2 * 1440) + volatile_candles(
+    112, "2026-03-30", 4 * 1440
+)
 
 
 def until(candles: Candles, moment: str) -> Candles:
@@ -235,7 +237,7 @@ def test_a_build_without_news_refreshes_nothing(own: Connection) -> None:
 
 @pytest.mark.slow
 def test_two_symbols_do_not_mix(conn: Connection) -> None:
-    other = lively(113, "2026-03-01", 3 * 1440, price=2_000)
+    other = volatile_candles(113, "2026-03-01", 3 * 1440, price=2_000)
     put(conn, "BTC", HISTORY)
     put(conn, "ETH", other)
     build(conn, "ETH")
@@ -254,7 +256,7 @@ def test_two_symbols_do_not_mix(conn: Connection) -> None:
 
 def test_curves_weigh_newer_years_more(conn: Connection) -> None:
     """Before shrinkage, which leaves a baseline alone."""
-    put(conn, "BTC", lively(114, "2025-12-30", 4 * 1440))
+    put(conn, "BTC", volatile_candles(114, "2025-12-30", 4 * 1440))
     build(conn)
     counts = {key: cell for key, cell in stored_counts(conn).items() if key[1] == 99}
     assert {year for year, _, _ in counts} == {2025, 2026}

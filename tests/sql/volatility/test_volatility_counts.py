@@ -19,13 +19,13 @@ from tests.support.engine import (
 from tests.support.volatile_candles import (
     expected_counts,
     expected_fit,
-    lively,
     scaled,
     stored_counts,
     stored_fit,
+    volatile_candles,
 )
 
-WHOLE = lively(100, "2025-12-29T23:00", 4 * 1440)  # over a year's end
+WHOLE = volatile_candles(100, "2025-12-29T23:00", 4 * 1440)  # over a year's end
 HOLES = WHOLE.where(
     (WHOLE.minutes < minute("2026-01-01T06:00")) | (WHOLE.minutes % 1440 > 500)
 ).without(0.01, 101)

@@ -10,11 +10,11 @@ import pytest
 from tests.support import volatility_reference
 from tests.support.brute_force import Cell
 from tests.support.engine import Candles, Connection, flat, instant, minute, put, scalar
-from tests.support.volatile_candles import assert_same_fit, lively, scaled
+from tests.support.volatile_candles import assert_same_fit, scaled, volatile_candles
 from tests.support.volatility_reference import Fit, Floats
 
-HISTORY = lively(70, "2026-03-02T10:00", 6 * 1440)
-HOLES = HISTORY.without(0.01, 71) + lively(72, "2026-03-12T05:00", 1500)
+HISTORY = volatile_candles(70, "2026-03-02T10:00", 6 * 1440)
+HOLES = HISTORY.without(0.01, 71) + volatile_candles(72, "2026-03-12T05:00", 1500)
 
 
 def fitted(conn: Connection, since: str = "-infinity", until: str = "infinity") -> Fit | None:
@@ -67,7 +67,7 @@ def test_minute_of_week(conn: Connection, moment: str, expected: int) -> None:
 def test_a_window_of_ranges(conn: Connection, zone: str) -> None:
     """Two UTC days, also where a local one has 23 or 25 hours."""
     conn.execute(f"SET LOCAL timezone = '{zone}'".encode())
-    candles = lively(73, "2026-03-06T12:00", 4 * 1440).without(0.02, 74)
+    candles = volatile_candles(73, "2026-03-06T12:00", 4 * 1440).without(0.02, 74)
     put(conn, "BTC", candles)
     moved = dict(
         zip(
@@ -181,8 +181,8 @@ def test_features(conn: Connection, candles: Candles) -> None:
         HISTORY,
         HOLES,
         # Every seventh minute, and every seventeenth.
-        HISTORY + lively(76, "2026-04-02", 2000),
-        lively(77, "2025-11-02", 4000) + HISTORY,
+        HISTORY + volatile_candles(76, "2026-04-02", 2000),
+        volatile_candles(77, "2025-11-02", 4000) + HISTORY,
     ],
     ids=["every", "holes", "seventh", "seventeenth"],
 )
@@ -216,9 +216,9 @@ def test_fit_looks_at_its_span_only(conn: Connection) -> None:
 def test_too_few_candles_are_no_fit(conn: Connection) -> None:
     assert fitted(conn) is None
     # Half a day until the first minute that has one behind it, then 200 and an hour.
-    put(conn, "BTC", lively(78, "2026-03-02", 719 + 199 + 60))
+    put(conn, "BTC", volatile_candles(78, "2026-03-02", 719 + 199 + 60))
     assert fitted(conn) is None
-    put(conn, "BTC", lively(79, "2026-03-02T16:18", 1))
+    put(conn, "BTC", volatile_candles(79, "2026-03-02T16:18", 1))
     assert fitted(conn) is not None
 
 
@@ -243,7 +243,7 @@ def test_fit_does_not_depend_on_the_unit_of_prices(conn: Connection) -> None:
 @pytest.mark.parametrize("zone", ["America/New_York", "America/Sao_Paulo"])
 def test_fit_does_not_depend_on_the_time_zone(conn: Connection, zone: str) -> None:
     """In São Paulo 4 November 2018 began at one o'clock."""
-    put(conn, "BTC", lively(80, "2018-11-02", 4 * 1440))
+    put(conn, "BTC", volatile_candles(80, "2018-11-02", 4 * 1440))
     expected = fitted(conn)
     conn.execute(f"SET LOCAL timezone = '{zone}'".encode())
     assert expected is not None

@@ -21,9 +21,9 @@ from tests.support.engine import (
     scalar,
     wait_until_blocked,
 )
-from tests.support.volatile_candles import forecast, lively, scaled, stored_fit
+from tests.support.volatile_candles import forecast, scaled, stored_fit, volatile_candles
 
-HISTORY = lively(90, "2026-03-02T10:00", 3 * 1440 + 400)
+HISTORY = volatile_candles(90, "2026-03-02T10:00", 3 * 1440 + 400)
 END = instant("2026-03-05T16:40")
 MIDDLE = "2026-03-04T12:00"
 
@@ -216,7 +216,7 @@ def test_a_build_keeps_the_newest(conn: Connection) -> None:
 
 
 def test_the_next_minute_is_kept_in_its_place(conn: Connection) -> None:
-    put(conn, "BTC", lively(91, "2026-03-05T16:40", 1, price=39_000))
+    put(conn, "BTC", volatile_candles(91, "2026-03-05T16:40", 1, price=39_000))
     computed = scalar(conn, "SELECT upc._known_variances('BTC')")
     assert [at for at, _ in kept(conn)] == [END]
     assert scalar(conn, "SELECT upc._cached_forecast('BTC')") == computed
@@ -264,7 +264,7 @@ def test_nobody_waits_for_the_writer_of_one(module_dsn: str, conn: Connection) -
     with open_db(module_dsn, autocommit=False) as other:
         other.execute("SELECT FROM upc_data.volatility_state FOR UPDATE")
         conn.execute("SET LOCAL lock_timeout = '1s'")
-        put(conn, "BTC", lively(92, "2026-03-05T16:40", 1))
+        put(conn, "BTC", volatile_candles(92, "2026-03-05T16:40", 1))
         conn.execute("UPDATE upc_data.candle SET high = 2 * high WHERE opened_at >= '2026-03-05'")
         assert scalar(conn, "SELECT upc._cached_forecast('BTC')") is not None
         other.rollback()

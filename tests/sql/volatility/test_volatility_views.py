@@ -7,9 +7,9 @@ import pytest
 
 from tests.support import brute_force
 from tests.support.engine import Connection, scalar
-from tests.support.volatile_candles import lively, stored_counts
+from tests.support.volatile_candles import stored_counts, volatile_candles
 
-HISTORY = lively(120, "2026-03-02", 3 * 1440)
+HISTORY = volatile_candles(120, "2026-03-02", 3 * 1440)
 BUCKETS = [*range(-30, 31), 99]
 
 
