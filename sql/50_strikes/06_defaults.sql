@@ -46,7 +46,7 @@ COMMENT ON FUNCTION upc._has_volatility_curves IS
 -- settles, else close. Arguments that were given stay; where a default cannot be answered, momentum
 -- stands in for volatility, and the close for the average, as in a tick.
 -- Returns the question, with the seconds to the close and what was seen of the last minute, and in
--- stand_in what answers for what, NULL where nothing does. It refuses nothing: compute_strikes does.
+-- stand_in the replacement with its reason, NULL where there is none. It refuses nothing: compute_strikes does.
 -- Errors: none.
 --
 -- Example:
@@ -79,7 +79,7 @@ BEGIN
         OR NOT upc._has_volatility_curves(symbol)
     ) THEN
         used_model := 'momentum';
-        stand_in := 'momentum answers for volatility';
+        stand_in := 'no volatility forecast; using model momentum';
     END IF;
     IF used_settlement = 'average' AND used_ttc_seconds < 60 THEN
         observed := upc._observed_average(
@@ -89,7 +89,9 @@ BEGIN
         );
         IF settlement IS NULL AND observed IS NULL THEN
             used_settlement := 'close';
-            stand_in := concat_ws(' and ', stand_in, 'close answers for average');
+            stand_in := concat_ws(
+                '; ', stand_in, 'last minute not in the price log; using settlement close'
+            );
         END IF;
     END IF;
     RETURN NEXT;

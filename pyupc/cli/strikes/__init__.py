@@ -27,12 +27,6 @@ from pyupc.errors import UsageProblem
 
 DEFAULT_SYMBOL = "BTC"
 
-# Texts of complete_question, as shown to people.
-_REPLACEMENTS = {
-    "momentum answers for volatility": "no volatility forecast; using model momentum",
-    "close answers for average": "last minute not in the price log; using settlement close",
-}
-
 
 @click.command(
     cls=NegativeNumbers,
@@ -127,12 +121,8 @@ def _answer(
 
     found = models.side_by_side(ask) if all_models else ask(options["model"])
     for stand_in in {*stand_ins} - {None}:
-        click.echo(f"{basis.symbol}: {_replacement(stand_in or '')}", err=True)
+        click.echo(f"{basis.symbol}: {stand_in}", err=True)
     return found
-
-
-def _replacement(stand_in: str) -> str:
-    return ", ".join(_REPLACEMENTS.get(part, part) for part in stand_in.split(" and "))
 
 
 def _print_basis(basis: Basis) -> None:
