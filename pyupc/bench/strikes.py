@@ -12,7 +12,7 @@ from pyupc.database.connect import connect
 
 _STRIKES = "SELECT * FROM upc.compute_strikes(%s, %s, %s, %s)"
 
-# As many rows of the same types and about the same width.
+# The same number of rows, of the same types and about the same width.
 _CONSTANTS = """
     SELECT
         97250::float8 + k, 1.5::float8, 0.25::float8, 'above', 45.123456789::float8,

@@ -82,10 +82,10 @@ class Watcher(Protocol):
     """The progress of a backfill while it is going on."""
 
     def on_plan(self, symbol: str, minutes: int) -> None:
-        """So many minutes are missing, and will be asked for."""
+        """Number of missing minutes that will be requested."""
 
     def on_minutes(self, count: int) -> None:
-        """So many of them are done with."""
+        """Number of further minutes that are done."""
 
     def on_problems(self, problems: Sequence[str]) -> None:
         """Rows of an answer that were refused."""

@@ -26,7 +26,7 @@ class Watcher(Protocol):
     """The progress of a load while it is going on."""
 
     def on_read(self, count: int) -> None:
-        """So many more bytes were taken from the files."""
+        """Number of further bytes read from the files."""
 
     def on_phase(self, name: str) -> None:
         """Something else begins."""

@@ -55,7 +55,7 @@ class Client:
             {
                 "enableRateLimit": True,
                 "timeout": int(1000 * timeout),
-                # As httpx and curl do: HTTPS_PROXY and NO_PROXY count.
+                # Respect HTTPS_PROXY and NO_PROXY, like httpx and curl.
                 "aiohttp_trust_env": True,
             }
         )

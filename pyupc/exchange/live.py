@@ -64,7 +64,7 @@ class Exchange:
         return await self._client.quote(pair)
 
     async def candles(self, pair: str, first: datetime, count: int) -> Answer:
-        """So many candles from the minute that opens at `first` on, the running one among them."""
+        """`count` candles from the minute that opens at `first` on, including the running one."""
         minute = round(first.timestamp() * 1000) // MINUTE
         return await self._client.candles(pair, minute, minute + count + 2, count=count)
 

@@ -20,7 +20,7 @@ SUBJECT = "fingerprints"
 # The hour's last candle is there by then.
 BUILD_AFTER = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-# Where the database had something else to do.
+# Pause where the database was busy.
 AGAIN_AFTER = timedelta(minutes=1)
 
 

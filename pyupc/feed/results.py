@@ -109,7 +109,7 @@ class _Results:
             await pause(self.stop, self.times.apart, self.clock)
 
     async def _due_now(self) -> list[Upcoming]:
-        """Those that have waited longest come first, so that none keeps the others from theirs."""
+        """Events due, the longest waiting first, so that none blocks the others."""
         try:
             found = await self.store.unsettled(self.symbol, self.now())
         except PyupcError as error:

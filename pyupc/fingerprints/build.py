@@ -152,7 +152,7 @@ def _lock(control: Connection, symbol: str) -> None:
 
 def _begin(control: Connection, plans: Sequence[Plan]) -> None:
     for each in plans:
-        # Where standardised moves alone are counted, what stands goes on to be shown.
+        # A build that counts only standardised moves keeps the current fingerprints visible.
         if each.pieces or not each.is_complete:
             control.execute("SELECT upc.begin_build(%s)", [each.symbol])
 

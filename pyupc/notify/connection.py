@@ -1,4 +1,4 @@
-"""The one connection of `pyupc notify`, and its notifications."""
+"""The connection of `pyupc notify`, and its notifications."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ LONGEST_REASON = 160
 # Shorter pieces of a URL are names such as https or 443, which a reason may well contain.
 SHORTEST_SECRET = 5
 
-# So that a password of a URL cannot be found by trying, from the name that the database keeps.
+# Rounds of hashing, against guessing a URL's password from the name that the database keeps.
 _ROUNDS = 100_000
 
 _TYPES = {"stop": "warning", "stale": "warning", "halted": "failure", "recovered": "success"}

@@ -11,7 +11,7 @@ from pyupc.errors import PyupcError
 
 
 def missing(names: Sequence[str]) -> list[str]:
-    """Those of the packages that are not installed; nothing is imported."""
+    """Packages that are not installed; nothing is imported."""
     return [name for name in names if importlib.util.find_spec(name) is None]
 
 

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Mark(NamedTuple):
-    """Which of two documents is the newer one: that of the later tick, and of one tick that which
-    has grown older.
+    """Order of documents: a later tick's is newer; of the same tick, one that has aged further.
 
     `order` is the number of the tick, or the instant of a status in microseconds; `rank` that of
     the state; `until` is when it ceases to be what it says, in ISO 8601.
@@ -43,7 +42,7 @@ def status_mark(document: Mapping[str, Any]) -> Mark:
 @dataclass
 class Standing:
     """A file as it was seen or written last. `born` is when its document was made, by the clock of
-    whoever keeps the folder; None if that is not known. `aged` is how far it has been aged.
+    the process that keeps the folder; None if unknown. `aged` is how far it has been aged.
     """
 
     identity: tuple[int, int, int]

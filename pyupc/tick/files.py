@@ -117,7 +117,7 @@ class Folder:
         self._try(None, STATUS_FILE, text, mark if mark.order else None, born)
 
     def names(self) -> list[str]:
-        """Those of the JSON files that are there."""
+        """Names of the existing JSON files."""
         try:
             names = os.listdir(self.path)
         except OSError:

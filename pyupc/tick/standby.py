@@ -52,7 +52,7 @@ class Watch:
         self._since.clear()
 
     def standing(self, leases: Sequence[Lease]) -> list[Lease]:
-        """Those of the leases that are not over."""
+        """Leases that have not expired."""
         at = self.now()
         is_first = self._looked_at is None
         if self._looked_at is not None and at - self._looked_at > _GAP_SECONDS:

@@ -64,7 +64,7 @@ class Tick(NamedTuple):
     asked_settlement: str | None = None
 
     def documents(self) -> dict[str, str]:
-        """Those that become files, by name."""
+        """Documents that become files, by name."""
         return {
             "live_probabilities": self.live_probabilities,
             "strike_table": self.strike_table,
@@ -146,7 +146,7 @@ class Session(WatchedConnection):
         return tuple(row[0] for row in rows)
 
     def unfed(self, symbols: Sequence[str], exchange: str) -> tuple[str, ...]:
-        """Those of the symbols that no process feeds from the exchange."""
+        """Symbols that no process feeds from the exchange."""
         query = (
             "SELECT s.symbol FROM unnest(%s::text[]) AS s (symbol)"
             " WHERE NOT upc.is_fed(symbol => s.symbol, exchange => %s::text)"
@@ -154,7 +154,7 @@ class Session(WatchedConnection):
         return tuple(row[0] for row in self.fetch(query, (list(symbols), exchange)))
 
     def priced(self, symbols: Sequence[str], exchange: str, within: timedelta) -> tuple[str, ...]:
-        """Those of the symbols that have a price from the exchange that is as new as that."""
+        """Symbols that have a price from the exchange no older than `within`."""
         query = (
             "SELECT s.symbol FROM unnest(%s::text[]) AS s (symbol) WHERE EXISTS ("
             " SELECT FROM upc_data.price AS p WHERE p.symbol = s.symbol"
@@ -179,7 +179,7 @@ class Session(WatchedConnection):
         return Tick(*self.fetch(_TICK, vars(arguments))[0])
 
     def leases(self, symbols: Sequence[str]) -> list[Lease]:
-        """Those that there are."""
+        """Existing leases of the symbols."""
         query = (
             "SELECT l.symbol, l.holder, l.expires_at, l.expires_at <= clock_timestamp(),"
             " coalesce(l.every, interval '1 second')"

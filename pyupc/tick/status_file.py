@@ -100,7 +100,7 @@ class Health:
                 try:
                     self.session.report_problem(symbol, self.job.holder, problem)
                 except PyupcError as error:
-                    # What stops this stops more than this, which is logged elsewhere.
+                    # A failure here affects more than this report, and is logged elsewhere.
                     logger.debug("a problem cannot be reported: %s", error.message)
                 else:
                     self._reported[symbol] = problem

@@ -81,7 +81,7 @@ def check(dsn: str) -> None:
             f"there is no role {ROLE} to read with",
             f"as a superuser: CREATE ROLE {ROLE}; then pyupc db upgrade",
         )
-    # As it will be done: the role may be granted without the right to take it.
+    # Connect as the server will: the role may be granted without the right to take it.
     try:
         psycopg.connect(reading(dsn)).close()
     except psycopg.Error as error:

@@ -34,8 +34,8 @@ RETRY_BROWSER = b"retry: 1000\n\n"
 class Hub:
     """Reads each tick's row once and hands the same bytes to all readers of its symbol.
 
-    `database` is its own: whatever the others are asked, the next tick is not kept waiting. They
-    are told when the schema has become another one.
+    `database` is its own, so no request delays the next tick. The other databases are notified when
+    the schema has changed.
     """
 
     def __init__(

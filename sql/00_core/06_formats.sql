@@ -30,8 +30,8 @@ COMMENT ON FUNCTION upc._span_text IS
 CREATE FUNCTION upc._two_decimals(value double precision)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- As round(value::numeric, 2), which takes three times as long: half away from zero, where the 15
--- digits of a numeric say half.
+-- Equal to round(value::numeric, 2), which takes three times as long: half away from zero, where the
+-- 15 digits of a numeric say half.
 RETURN CASE
     WHEN abs(_two_decimals.value) < 1e6 THEN
         (

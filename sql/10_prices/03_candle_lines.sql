@@ -110,7 +110,7 @@ BEGIN
             WHERE NOT l.is_rejected
             WINDOW same_minute AS (PARTITION BY l.opened_at)
         )
-        -- Nothing tells which of two contradicting lines is right, so none of them is taken.
+        -- Either of two contradicting lines may be wrong, so both are rejected.
         UPDATE pg_temp.candle_line AS l
         SET is_rejected = compared.is_contradiction,
             is_repeated = NOT compared.is_contradiction,

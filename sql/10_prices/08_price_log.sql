@@ -257,7 +257,7 @@ COMMENT ON FUNCTION upc._logged_state IS
 -- Lead of the last price that came in over an instant: prices came in after the newest one by then,
 -- and yet carry a later time, since the clock by which it is the present has been put back. Prices
 -- with a time to come because a clock was ahead once are older than that one; the order of
--- transactions tells. NULL where there is no lead.
+-- transactions decides. NULL where there is no lead.
 CREATE FUNCTION upc._price_lead(symbol text, exchange text, at timestamptz)
 RETURNS interval
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED

@@ -26,7 +26,7 @@ COMMENT ON FUNCTION upc.fingerprint_name IS
 CREATE FUNCTION upc._compared_thresholds()
 RETURNS integer[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- The thresholds between them tell the same again.
+-- The thresholds in between add nothing.
 RETURN '{1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 51}'::integer[];
 COMMENT ON FUNCTION upc._compared_thresholds IS
     'the thresholds, counted from 1, at which a bucket is compared with the baseline';

@@ -41,7 +41,7 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    -- As upc._range_features has it, for one minute.
+    -- The formula of upc._range_features, for one minute.
     SELECT CASE
         WHEN count(*) FILTER (WHERE c.age <= 5) >= 3
             AND count(*) FILTER (WHERE c.age <= 20) >= 10

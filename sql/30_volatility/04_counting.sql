@@ -26,7 +26,7 @@ COMMENT ON FUNCTION upc.volatility_thresholds IS
 CREATE FUNCTION upc._volatility_bins()
 RETURNS double precision[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- As upc._move_bins has them: each edge is the first number that lies above it, which for "at most
+-- The edges of upc._move_bins: each is the first number that lies above it, which for "at most
 -- minus a threshold" is the next one after that.
 RETURN ARRAY(
     SELECT e.edge
@@ -75,7 +75,7 @@ BEGIN
     WITH feature AS MATERIALIZED (
         SELECT
             (d.k - 1) * 1530 + 30 + f.minute AS i,
-            -- Where the minute after the starting one is in the week.
+            -- Minute of the week that follows the starting one.
             (extract(isodow FROM d.day)::integer - 1) * 1440 + f.minute AS week_minute,
             f.f5, f.f20, f.f60, f.f240, f.f1440
         FROM unnest(_count_standardised_moves.days) WITH ORDINALITY AS d (day, k)

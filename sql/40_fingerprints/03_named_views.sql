@@ -34,7 +34,7 @@ DECLARE
     v_fingerprint record;
     v_columns text;
     v_count integer := 0;
-    -- Which set is in use, and where its thresholds are.
+    -- The set in use, and the places of its thresholds.
     v_set text := $sql$
         SELECT a.curve_symbol, a.curve_origin, a.curve_bucket, a.named_places
         FROM upc.fingerprint_grid AS a

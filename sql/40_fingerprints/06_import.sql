@@ -42,7 +42,7 @@ RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $fn$
 BEGIN
-    -- As texts, since 5.0 and 5.00 are equal numbers.
+    -- Compared as text, since 5.0 and 5.00 are equal numbers.
     RETURN EXISTS (
             SELECT FROM upc_data.fingerprint_import AS i
             WHERE i.symbol = _is_imported.symbol
@@ -75,7 +75,7 @@ COMMENT ON FUNCTION upc._is_imported IS
 
 -- Make the staged set the imported one of a symbol and publish it, in place of another if there is one.
 --
--- Where the same set is there already, nothing changes. compute_strikes goes on answering from
+-- If the same set is there already, nothing changes. compute_strikes goes on answering from
 -- fingerprints built from candles if the symbol has them; see use_fingerprints.
 --
 -- source: where the set comes from, in words. thresholds: percent, ascending, one for each element

@@ -30,7 +30,7 @@ DECLARE
 BEGIN
     PERFORM upc._require_set(symbol, origin);
 
-    -- Where each threshold is in the database; NULL where it is not.
+    -- Place of each threshold in the database; NULL if it is missing.
     SELECT array_agg(array_position(f.thresholds, t.threshold::double precision) ORDER BY t.place)
     INTO v_places
     FROM unnest(validate_fingerprints.thresholds) WITH ORDINALITY AS t (threshold, place)

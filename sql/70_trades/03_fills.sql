@@ -58,7 +58,7 @@ COMMENT ON FUNCTION upc._check_fill_fee IS
     'raises UP015 for a fee below zero or that is no number; NULL is one to be computed';
 
 
--- Put a fill into the ledger. Whoever calls it holds the lock of the trade's row.
+-- Put a fill into the ledger. The caller holds the lock of the trade's row.
 CREATE FUNCTION upc._record_fill(
     symbol text,
     trade_id bigint,

@@ -99,7 +99,7 @@ BEGIN
         c.is_traded,
         c.ttc_seconds,
         CASE t.side WHEN 'yes' THEN p.above ELSE 100 - p.above END,
-        -- As the strike table shows it: complements are those of rounded numbers.
+        -- Rounded like the strike table: complements are those of rounded numbers.
         CASE WHEN (t.side = 'yes') = (c.strike <= question.price)
             THEN 100 - upc._two_decimals(p.beyond)
             ELSE upc._two_decimals(p.beyond)
@@ -136,7 +136,7 @@ BEGIN
     ) AS l
     CROSS JOIN LATERAL (
         SELECT
-            -- As compute_strikes compares it: a price as numeric has 15 digits only.
+            -- Compared like in compute_strikes: a price as numeric has 15 digits only.
             t.strike::double precision AS strike,
             l.closes_at > question.at AS is_traded,
             -- A market that closes after 2094 must not stop the ticks.

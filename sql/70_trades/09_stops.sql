@@ -85,7 +85,7 @@ COMMENT ON FUNCTION upc._below_since IS
     'since when a probability has been below the stop''s limit without a break; NULL where it is not, or not known';
 
 
--- Where a stop fires: the reason to sell, probability or momentum; NULL to hold.
+-- The reason to sell if a stop fires, probability or momentum; NULL to hold.
 --
 -- is_live: the trade is open, its market is traded and the price is fresh enough to go by. settlement:
 -- average where what has been seen of the last minute is in the probability. momentum: basis points.

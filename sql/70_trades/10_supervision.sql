@@ -4,7 +4,7 @@
 -- if there are any.
 CREATE FUNCTION upc._legacy_strike(strike numeric)
 RETURNS text
--- As volatile as to_char, so that it becomes a part of the query.
+-- STABLE like to_char, so that it is inlined.
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN '$' || to_char(trunc(_legacy_strike.strike), 'FM999,999,999,999,999,990') || CASE
     WHEN _legacy_strike.strike = trunc(_legacy_strike.strike) THEN ''

@@ -130,7 +130,7 @@ BEGIN
         WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
     END;
     limits := upc._state_limits();
-    -- As upc.valid_until has it; a setting is read once.
+    -- The formula of upc.valid_until; a setting is read once.
     valid_until := upc._iso_utc(at + make_interval(secs => limits[1]));
 
     v_asked := upc._ask_of_tick(

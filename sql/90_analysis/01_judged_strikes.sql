@@ -56,7 +56,7 @@ FROM (
         SELECT
             max(
                 CASE t.settlement
-                    -- As numeric: a mean that is the strike is not below it.
+                    -- Numeric, so that a mean equal to the strike is not below it.
                     WHEN 'average' THEN (
                         k.open::numeric + k.high::numeric + k.low::numeric + k.close::numeric
                     ) / 4

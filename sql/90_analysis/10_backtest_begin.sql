@@ -137,7 +137,7 @@ BEGIN
         );
     END IF;
 
-    -- Where there are no candles there is nothing to do.
+    -- Without candles there is nothing to do.
     train_from := greatest(train_from, v_first);
     test_to := least(test_to, v_end);
 END

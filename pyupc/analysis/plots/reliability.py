@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Small enough for a telephone, where letters shrink with the figure.
 SIZE = (4.8, 7.4)
 
-# As wide as a bin, in percent, shared by the error bars of all series.
+# Percent, the width of a bin, shared by the error bars of all series.
 _SPREAD = 3.0
 
 

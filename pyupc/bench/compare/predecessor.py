@@ -122,7 +122,7 @@ def asked_points(sample: Sample, strikes: Array) -> Array:
 
 
 def _read(path: Path, bucket: int) -> Grid:
-    # As texts: pandas' own parser may miss the double that is nearest to many digits.
+    # Text: pandas' own parser may miss the double nearest to many digits.
     frame = pd.read_csv(path, index_col=0, dtype=str)
     minutes = np.array([parse_row_name(name) for name in frame.index], dtype=np.float64)
     order = np.argsort(minutes)

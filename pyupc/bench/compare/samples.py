@@ -27,7 +27,7 @@ class Sample:
 
 
 def draw(count: int, seed: int, step: float, buckets: Sequence[int]) -> list[Sample]:
-    """As many samples, for a symbol with so many USD between strikes and these momentum buckets.
+    """Draw `count` samples for a symbol with `step` USD between strikes and these momentum buckets.
 
     Prices are spread evenly on a logarithmic scale. Momentum reaches a little beyond the buckets;
     half of the time it is a whole or a half number, where rounding has to decide.

@@ -26,7 +26,7 @@ class Unrecognised(Exception):
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the values are.
+    """Positions of the values.
 
     `skip` lines come before the first candle; `picks` are the columns of ROLES.
     """

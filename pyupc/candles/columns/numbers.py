@@ -28,7 +28,7 @@ SURE = 5.0
 # Without a break in so many neighbours, each opening exactly where the one before has closed.
 CHAIN = 5
 
-# How many bits of a chance are no chance.
+# Bits from which on a match is no coincidence.
 STEP_BITS = 16
 
 

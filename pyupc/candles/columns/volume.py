@@ -34,7 +34,7 @@ def volume(sample: Sample, picks: Sequence[int], columns: Sequence[int]) -> int:
         if turnover != amount and is_turnover(sample, picks, amount, turnover)
     ]
     if pairs:
-        # What was bought, and the turnover of that, is such a pair, too: the greatest is all.
+        # The bought amount and its turnover are such a pair, too: the greatest amount is the total.
         best = max({a for a, _ in pairs}, key=lambda column: sum(sample.numbers(column) or ()))
         is_pair = all(_is_part(sample, amount, best) for amount, _ in pairs) and not any(
             is_turnover(sample, picks, turnover, amount) for amount, turnover in pairs

@@ -91,7 +91,7 @@ def _column(title: str) -> tuple[bool, Decimal]:
     return match[1] == ">= +", Decimal(match[2])
 
 
-# How files of gzip, zip, xz, bzip2 and zstd begin.
+# First bytes of gzip, zip, xz, bzip2 and zstd files.
 _COMPRESSED = (b"\x1f\x8b", b"PK", b"\xfd7zXZ", b"BZh", b"\x28\xb5\x2f\xfd")
 
 

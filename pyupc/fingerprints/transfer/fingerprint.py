@@ -12,7 +12,7 @@ from itertools import pairwise
 from pyupc.errors import PyupcError
 from pyupc.fingerprints.transfer.names import BASELINE, row_name, stem
 
-# What pandas writes: plain digits, or for less than 0.0001 an exponent.
+# Notation of pandas: plain digits, or an exponent below 0.0001.
 NUMBER = r"(?:(?:0|[1-9][0-9]{0,2})(?:\.[0-9]{1,40})?|[1-9](?:\.[0-9]{1,20})?e-[0-9]{2,3})"
 HIGHEST = 100
 
@@ -145,7 +145,7 @@ Naming = Callable[[Fingerprint], str]
 
 
 def _of_other_shape(found: Sequence[Fingerprint], name: Naming) -> Iterator[Problem]:
-    """Those that have other thresholds or minutes than most: a part of them is missing."""
+    """Fingerprints whose thresholds or minutes differ from most: a part of them is missing."""
     shapes = Counter((each.thresholds, frozenset(each.minutes)) for each in found)
     usual = max(shapes, key=lambda shape: (shapes[shape], len(shape[0]), len(shape[1])))
     thresholds, minutes = usual

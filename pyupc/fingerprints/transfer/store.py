@@ -86,7 +86,7 @@ def _staged(conn: Connection, found: FingerprintSet) -> Iterator[None]:
         with conn.cursor() as cursor, cursor.copy(copy_curves) as copy:
             for each in found.fingerprints:
                 for minutes, *sides in zip(each.minutes, each.positive, each.negative, strict=True):
-                    # As text: numeric keeps the digits as they are written.
+                    # Text: numeric keeps the digits as they are written.
                     arrays = ("{" + ",".join(side) + "}" for side in sides)
                     copy.write_row((each.bucket, minutes, *arrays))
         yield

@@ -399,7 +399,7 @@ def test_a_tick_waits_for_nobody(module_dsn: str, conn: Connection) -> None:
 def test_a_trade_is_listed_as_ticks_show_it(
     conn: Connection, ttc: int, seen: int, minutes: int, model: str, settlement: str
 ) -> None:
-    """Where the forecast or the average is unknown, both use the same stand-ins."""
+    """Both use the same stand-ins where the forecast or the average is unknown."""
     at = HOUR - timedelta(seconds=ttc)
     conn.execute("UPDATE upc_data.symbol SET kalshi_series = 'KXBTCD' WHERE symbol = 'BTC'")
     market = {"ticker": "E-T99999.99", "close_time": HOUR.isoformat(), "status": "active"}
