@@ -28,20 +28,20 @@ AS $fn$
     FROM json_array_elements($rules$
 [
 {"name": "fresh_for", "kind": "interval", "fallback": "15 s", "at_least": "0 s", "is_above": true, "at_most": "1000 years", "meaning": "a price or quote is fresh up to this age"},
-{"name": "warn_for", "kind": "interval", "fallback": "30 s", "at_least": "0 s", "is_above": true, "at_most": "1000 years", "meaning": "it is in warn up to this age, and may still be traded on"},
+{"name": "warn_for", "kind": "interval", "fallback": "30 s", "at_least": "0 s", "is_above": true, "at_most": "1000 years", "meaning": "it is in warn, and may still be traded on, up to this age"},
 {"name": "stale_for", "kind": "interval", "fallback": "60 s", "at_least": "0 s", "is_above": true, "at_most": "1000 years", "meaning": "it is stale up to this age and halted after it"},
-{"name": "frozen_after", "kind": "interval", "fallback": "30 s", "at_least": "0 s", "is_above": true, "at_most": "1000 years", "meaning": "a price that has been the same for so long is stale"},
-{"name": "min_probability", "kind": "number", "fallback": "95", "at_least": "0", "at_most": "100", "unit": "%", "meaning": "what the watchlist asks of a probability"},
-{"name": "min_differential", "kind": "number", "fallback": "0", "at_least": "-100", "at_most": "100", "unit": "points", "meaning": "what the watchlist asks of probability less ask"},
+{"name": "frozen_after", "kind": "interval", "fallback": "30 s", "at_least": "0 s", "is_above": true, "at_most": "1000 years", "meaning": "a price that stays the same for this long is stale"},
+{"name": "min_probability", "kind": "number", "fallback": "95", "at_least": "0", "at_most": "100", "unit": "%", "meaning": "minimum of a probability for the watchlist"},
+{"name": "min_differential", "kind": "number", "fallback": "0", "at_least": "-100", "at_most": "100", "unit": "points", "meaning": "minimum of probability minus ask for the watchlist"},
 {"name": "stop_on_probability", "kind": "switch", "fallback": "on", "meaning": "a probability below the limit stops a trade"},
 {"name": "stop_probability", "kind": "number", "fallback": "40", "at_least": "0", "at_most": "100", "unit": "%", "meaning": "the limit below which a probability stops a trade"},
 {"name": "stop_ttc", "kind": "interval", "fallback": "60 s", "at_least": "0 s", "at_most": "1000 years", "meaning": "no probability stops a trade with less time than this to the close"},
 {"name": "stop_verify", "kind": "switch", "fallback": "on", "meaning": "a probability stops a trade only if it stayed below for a while"},
-{"name": "stop_verify_for", "kind": "interval", "fallback": "15 s", "at_least": "0 s", "at_most": "1000 years", "meaning": "how long it has to stay below"},
+{"name": "stop_verify_for", "kind": "interval", "fallback": "15 s", "at_least": "0 s", "at_most": "1000 years", "meaning": "how long it has to stay below the limit"},
 {"name": "stop_on_momentum", "kind": "switch", "fallback": "on", "meaning": "momentum against it stops a trade"},
-{"name": "stop_momentum", "kind": "number", "fallback": "35", "at_least": "1", "at_most": "10000", "unit": "bp", "meaning": "the momentum from which on it stops a trade"},
+{"name": "stop_momentum", "kind": "number", "fallback": "35", "at_least": "1", "at_most": "10000", "unit": "bp", "meaning": "momentum that triggers the stop"},
 {"name": "account_precision", "kind": "number", "fallback": "0.01", "at_least": "0.0001", "at_most": "0.01", "unit": "USD", "meaning": "what is paid is rounded up to a multiple of this: 0.0001 for direct members of Kalshi, 0.01 for others"},
-{"name": "edge_contracts", "kind": "number", "fallback": "10", "at_least": "0", "is_above": true, "at_most": "1000000", "unit": "contracts", "meaning": "the size of the order whose fee an edge is after"},
+{"name": "edge_contracts", "kind": "number", "fallback": "10", "at_least": "0", "is_above": true, "at_most": "1000000", "unit": "contracts", "meaning": "size of the order whose fee is taken off an edge"},
 {"name": "keep_prices", "kind": "interval", "fallback": "30 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long prices are kept"},
 {"name": "keep_ticks", "kind": "interval", "fallback": "90 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long ticks and announcements are kept"}
 ]

@@ -16,7 +16,7 @@ PAGES = (
         ROOT / "docs" / f"{name}.md"
         for name in (
             *("index", "concepts", "live", "page", "models", "trades", "operations", "settings"),
-            *("csv", "figures", "faq", "sql"),
+            *("csv", "figures", "messages", "sql"),
         )
     ),
     ROOT / "CONTRIBUTING.md",

@@ -27,7 +27,8 @@ OUTPUT = ("json", "nl", "csv", "table", "no_headers")
 _CLI = """# Command line
 
 The help of every command, as `--help` prints it. [Settings](settings.md) shows how to set an option
-for all runs.
+for all runs. The predecessor is the system with CSV files that pyupc replaces:
+[Coming from CSV](csv.md).
 """
 
 

@@ -169,7 +169,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(module_btc_market: str, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     folder = tmp_path_factory.mktemp("desk")
-    (folder / "btc_2024.csv.gz").write_bytes(gzip.compress(candles().encode()))
+    (folder / "YOUR_CANDLES.csv.gz").write_bytes(gzip.compress(candles().encode()))
     (folder / "event.json").write_text(event())
     (folder / "symbol_fingerprints").mkdir()
     for kind in ("baseline", "momentum_-01", "momentum_000", "momentum_001"):

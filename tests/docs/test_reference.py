@@ -48,7 +48,7 @@ def test_messages_are_those_of_the_program() -> None:
     files = [*folder("sql").rglob("*.sql"), *(f for f in sources if f.suffix in (".py", ".js"))]
     text = "\n".join(file.read_text("utf-8") for file in files)
     text = re.sub(r'"\s*\n\s*f?"', "", text).replace("''", "'")
-    headings = re.findall(r"^### `(.*)`$", (DOCS / "faq.md").read_text("utf-8"), re.MULTILINE)
+    headings = re.findall(r"^### `(.*)`$", (DOCS / "messages.md").read_text("utf-8"), re.MULTILINE)
     assert headings
     missing = [
         heading
