@@ -68,7 +68,7 @@ def count(conn: Connection, table: str) -> int:
 # Arguments
 
 
-def test_what_is_not_said_is_left_to_the_database(conn: Connection) -> None:
+def test_omitted_options_are_left_to_the_database(conn: Connection) -> None:
     succeed("--symbol", "btc")
     [call] = rows(conn, "SELECT * FROM stub_call WHERE call = 'begin'")
     assert call["symbol"] == "BTC"
@@ -83,7 +83,7 @@ def test_what_is_not_said_is_left_to_the_database(conn: Connection) -> None:
     }
 
 
-def test_what_is_said_is_handed_on(conn: Connection) -> None:
+def test_given_options_are_handed_on(conn: Connection) -> None:
     succeed(
         *("--symbol", "BTC", "--train-from", "2022-01-01", "--train-to", "2023-07-01T12:00+02:00"),
         *("--test-from", "2023-08-01", "--test-to", "2023-09-01T00:00Z"),

@@ -200,7 +200,7 @@ def test_the_best_of_each_row_stands_out(made: tuple[Report, str]) -> None:
         assert re.findall('<td class="best">([^<]*)', line) == [f"{best:.5f}"]
 
 
-def test_figures_are_told_to_those_who_do_not_see_them(made: tuple[Report, str]) -> None:
+def test_figures_have_text_alternatives(made: tuple[Report, str]) -> None:
     found, text = made
     page = Page(text)
     labels = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "aria-label")]

@@ -125,7 +125,7 @@ def build(conn: Connection) -> None:
     conn.execute("SELECT upc.build_fingerprints('BTC')")
 
 
-def asked(conn: Connection, sample: Sample) -> list[tuple[float, float, float]]:
+def answers(conn: Connection, sample: Sample) -> list[tuple[float, float, float]]:
     """Strike and both probabilities."""
     return conn.execute(
         """
@@ -177,7 +177,7 @@ def test_the_figures_are_those_of_griddata(imported: Connection, folder: Path) -
         points, values = points_of(
             read(file_of(folder, None if sample.momentum is None else bucket))
         )
-        for strike, *both in asked(imported, sample):
+        for strike, *both in answers(imported, sample):
             move = 100 * abs(sample.price - strike) / sample.price
             at = [[sample.ttc_seconds, move]]
             is_tie = sample.ttc_seconds in rows or any(abs(move - c) <= 1e-9 for c in columns)
@@ -214,7 +214,7 @@ def test_ties_are_counted_apart(imported: Connection, folder: Path) -> None:
     """A price of 50,000 with a strike 62.50 away is 0.125 %, between 0.10 and 0.15."""
     imported.execute("UPDATE upc_data.symbol SET strike_step = 62.5 WHERE symbol = 'BTC'")
     grid = Files(folder, "BTC", BUCKETS).grid(4)
-    strikes = np.array([strike for strike, *_ in asked(imported, Sample(50_000, 4, 1000))])
+    strikes = np.array([strike for strike, *_ in answers(imported, Sample(50_000, 4, 1000))])
     for ttc, expected in ((1000, 2), (90, 21), (91, 2)):
         moves = 100 * np.abs(50_000 - strikes) / 50_000
         is_tie = grid.is_tie(np.column_stack([np.full(21, float(ttc)), moves]))
@@ -240,7 +240,7 @@ def test_one_changed_number_is_found(imported: Connection, folder: Path, tmp_pat
         100 * abs(sample.price - strike) / sample.price > 0.8
         for sample in draw(200, 1, 250, BUCKETS)
         if sample.momentum is None and sample.ttc_seconds > 2400
-        for strike, *_ in asked(imported, sample)
+        for strike, *_ in answers(imported, sample)
     )
     assert found["nearest"]["differing"] == expected > 0
     assert found["nearest"]["largest"] == abs(before - float(cells[-2]))

@@ -69,7 +69,7 @@ def test_the_summaries_are_rows(server: Coinbase, dsn: str) -> None:
     assert {**row, skew: ""} == {name: str(value) for name, value in {**again, skew: ""}.items()}
 
 
-def test_only_gaps_are_asked_for(server: Coinbase, dsn: str) -> None:
+def test_only_gaps_are_requested(server: Coinbase, dsn: str) -> None:
     put(dsn, [*range(START, START + 500), *range(START + 510, START + 900), START + 905])
     summary = backfill(START - 50, START + 1000)
     assert server.asked == [
@@ -175,7 +175,7 @@ def test_a_hole_of_one_exchange_is_no_hole_of_another(server: Coinbase, dsn: str
     assert backfill(START, START + 10)["new"] == 10
 
 
-def test_holes_are_asked_for_again_on_demand(server: Coinbase, dsn: str) -> None:
+def test_holes_are_requested_again_on_demand(server: Coinbase, dsn: str) -> None:
     server.lacks = {START + minute for minute in range(100, 200)}
     backfill(START, START + 300)
     server.lacks = {START + minute for minute in range(150, 160)}

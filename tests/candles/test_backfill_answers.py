@@ -218,13 +218,15 @@ def test_no_rows(server: Coinbase, dsn: str, data: bytes) -> None:
     assert (summary["new"], summary["holes"], summary["still_missing"]) == (0, 10, 0)
 
 
-def test_nothing_is_asked_twice_before_it_is_believed(server: Coinbase, dsn: str) -> None:
+def test_an_empty_answer_is_requested_again_before_it_is_believed(
+    server: Coinbase, dsn: str
+) -> None:
     server.fault, server.faults = lambda handler, _: handler.reply(b'{"candles": []}'), 1
     summary = backfill(START, START + 10)
     assert (summary["new"], summary["pages"], summary["holes"]) == (10, 2, 0)
 
 
-def test_more_than_was_asked_for(server: Coinbase, dsn: str) -> None:
+def test_more_candles_than_requested(server: Coinbase, dsn: str) -> None:
     """An exchange that does not know of an end."""
     server.spoil = lambda rows: [
         *(coinbase_row(minute) for minute in range(START + 100, START + 110)),

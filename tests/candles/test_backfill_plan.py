@@ -103,7 +103,7 @@ def test_a_bad_candle_is_refused_alone(bad: list[Any]) -> None:
     "other",
     [row(4), row(9), row(10**30), row(-(10**30)), [], None, "row", [None, 1, 1, 1, 1, 1], [5.5]],
 )
-def test_what_was_not_asked_for(other: Any) -> None:
+def test_candles_outside_the_request(other: Any) -> None:
     answer = judge([row(5), other, row(7)], 5, 9)
     assert [candle.minute for candle in answer.candles] == [5, 7]
     assert len(answer.problems) == 1

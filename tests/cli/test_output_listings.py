@@ -269,11 +269,11 @@ def test_a_reader_that_goes_is_no_error(place: Place, option: str) -> None:
 
 
 def test_csv_is_utf_8_in_every_locale(place: Place) -> None:
-    asked = "pyupc market show --symbol BTC"
+    command = "pyupc market show --symbol BTC"
     narrow = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
-    done = _process(place, f"{asked} --csv", **narrow)
+    done = _process(place, f"{command} --csv", **narrow)
     assert (done.returncode, done.stderr) == (0, b"")
     assert "“at noon”".encode() in done.stdout
-    done = _process(place, f"{asked} -t", **narrow)
+    done = _process(place, f"{command} -t", **narrow)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"?at noon?" in done.stdout

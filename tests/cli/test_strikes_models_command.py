@@ -186,8 +186,8 @@ def test_the_close_stands_in_for_the_default(market: str) -> None:
     assert json.loads(result.stdout) == json.loads(
         pyupc(market, *question, "--settlement", "close").stdout
     )
-    asked = pyupc(market, *question, "--settlement", "average")
-    assert (asked.returncode, asked.stdout) == (1, "")
+    done = pyupc(market, *question, "--settlement", "average")
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 # Answers of the predecessor

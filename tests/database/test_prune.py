@@ -112,7 +112,7 @@ def test_a_tick_deletes_a_batch_at_a_time(fresh_db: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("refusal", [PyupcError("no room"), PyupcError("no right")])
-def test_a_failure_is_told_once_and_stops_nothing(
+def test_a_failure_is_logged_once_and_stops_nothing(
     caplog: pytest.LogCaptureFixture, refusal: PyupcError
 ) -> None:
     deleting = _Deleting(refusal)

@@ -211,7 +211,7 @@ def test_a_killed_server_recovers_and_then_outlives_ctrl_c(home: Path) -> None:
     assert value(uri, "SELECT n FROM kept") == 7
 
 
-def test_a_long_recovery_is_waited_for_and_told_once(home: Path) -> None:
+def test_a_long_recovery_is_waited_for_and_logged_once(home: Path) -> None:
     embedded.ensure_running(home)
     embedded.stop(home)
     data = home / "postgres"

@@ -60,10 +60,10 @@ def server_folder() -> Iterator[Path]:
 @pytest.fixture
 def server(cluster_template: Template, server_folder: Path) -> Iterator[Server]:
     """Started, on a copy of the filled cluster."""
-    its = Server(cluster_template, server_folder / "server")
-    its.create()
-    its.start()
+    started = Server(cluster_template, server_folder / "server")
+    started.create()
+    started.start()
     try:
-        yield its
+        yield started
     finally:
-        its.stop()
+        started.stop()

@@ -105,8 +105,8 @@ class Chaos:
     def start_ticker(self) -> None:
         self.started += 1
         log = self.logs / f"tick-{self.started}"
-        its = ticking(self.server.dsn(), self.live, log, "--standby", interval=INTERVAL)
-        self.tickers.append(self.stack.enter_context(its))
+        process = ticking(self.server.dsn(), self.live, log, "--standby", interval=INTERVAL)
+        self.tickers.append(self.stack.enter_context(process))
 
     def first(self) -> Ticker:
         """The ticking process of the two."""
@@ -208,7 +208,7 @@ def test_nothing_is_lost_and_each_fault_costs_two_ticks_at_most(
         chaos.start_ticker()
         with trader.at_work():
             chaos.run()
-            becomes(dsn, live, well=True)
+            becomes(dsn, live, healthy=True)
         for ticker in chaos.tickers:
             assert ticker.stop() == 0
     seen = reader.times

@@ -13,7 +13,7 @@ from tests.support.cluster import Server, Template
 from tests.support.faketime_clock import Clock
 from tests.support.price_feed import EXCHANGE
 from tests.support.processes import more_ticks, until
-from tests.support.running_tick import scene
+from tests.support.running_tick import running_tick
 
 pytestmark = pytest.mark.slow
 
@@ -29,9 +29,9 @@ EARLIER = """
 
 @pytest.fixture
 def clock(server_folder: Path) -> Iterator[Clock]:
-    its = Clock.at(server_folder / "clock")
-    yield its
-    its.remove()
+    running = Clock.at(server_folder / "clock")
+    yield running
+    running.remove()
 
 
 @pytest.fixture
@@ -52,29 +52,29 @@ def turned(cluster_template: Template, server_folder: Path, clock: Clock) -> Ite
 def test_the_clock_of_the_server(
     turned: Server, clock: Clock, tmp_path: Path, seconds: int
 ) -> None:
-    with scene(turned, tmp_path) as its:
+    with running_tick(turned, tmp_path) as running:
         clock.turn(seconds)
-        its.shows("clock")
+        running.shows("clock")
         # The newest price is an hour old by this clock, or comes in an hour.
-        more_ticks(its.reader)
-        assert its.reader.newest["state"] != "fresh"
+        more_ticks(running.reader)
+        assert running.reader.newest["state"] != "fresh"
         clock.turn(0)
-        its.heals(seconds=10)
-        until(lambda: its.reader.newest["state"] == "fresh")
+        running.heals(seconds=10)
+        until(lambda: running.reader.newest["state"] == "fresh")
 
 
 @JUMPS
 def test_the_clock_of_the_process_that_ticks(
     server: Server, clock: Clock, tmp_path: Path, seconds: int
 ) -> None:
-    with scene(server, tmp_path, more=clock.environment) as its:
-        before = its.reader.times[-1]
+    with running_tick(server, tmp_path, more=clock.environment) as running:
+        before = running.reader.times[-1]
         clock.turn(seconds)
-        its.shows("clock")
+        running.shows("clock")
         clock.turn(0)
-        its.heals()
+        running.heals()
         # The server's clock is the one that counts: nothing is an hour late or early.
-        gaps = [(b - a).total_seconds() for a, b in pairwise(its.reader.times) if a >= before]
+        gaps = [(b - a).total_seconds() for a, b in pairwise(running.reader.times) if a >= before]
         assert max(gaps) < 5
 
 
@@ -83,11 +83,11 @@ def test_the_clock_of_the_machine(
     turned: Server, clock: Clock, tmp_path: Path, seconds: int
 ) -> None:
     environment = clock.environment
-    with scene(turned, tmp_path, more=environment, feed_more=environment) as its:
+    with running_tick(turned, tmp_path, more=environment, feed_more=environment) as running:
         clock.turn(seconds)
-        its.shows("clock")
+        running.shows("clock")
         # Prices come by the same clock, between those that the log has of that hour.
-        more_ticks(its.reader)
-        until(lambda: its.reader.newest["state"] == "fresh")
+        more_ticks(running.reader)
+        until(lambda: running.reader.newest["state"] == "fresh")
         clock.turn(0)
-        its.heals(seconds=10)
+        running.heals(seconds=10)

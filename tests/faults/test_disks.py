@@ -16,7 +16,7 @@ from tests.support.cluster import Server, Template
 from tests.support.disk import Disk, small_disk
 from tests.support.market import rows
 from tests.support.processes import more_ticks, until
-from tests.support.running_tick import scene
+from tests.support.running_tick import running_tick
 from tests.support.status_readers import light
 
 pytestmark = pytest.mark.slow
@@ -25,20 +25,20 @@ pytestmark = pytest.mark.slow
 def test_the_disk_of_the_files(server: Server, server_folder: Path, tmp_path: Path) -> None:
     with (
         small_disk(server_folder / "live", "256k") as disk,
-        scene(server, tmp_path, live=disk.path) as its,
+        running_tick(server, tmp_path, live=disk.path) as running,
     ):
         disk.fill()
         # The status file cannot be written either; the command must report it.
-        its.has_files = False
-        shown = its.shows("no space")
+        running.has_files = False
+        shown = running.shows("no space")
         assert shown.exit_code == 1
         # The database goes on.
         query = "SELECT count(*) FROM upc_data.tick"
         [(before,)] = rows(server.dsn(), query)
         until(lambda: rows(server.dsn(), query)[0][0] > before + 3)
         disk.empty()
-        its.has_files = True
-        its.heals()
+        running.has_files = True
+        running.heals()
 
 
 @contextmanager
@@ -79,13 +79,13 @@ def test_the_disk_of_the_tables(
 ) -> None:
     with (
         on_a_small_disk(cluster_template, server_folder, "192m", "base") as (server, disk),
-        scene(server, tmp_path) as its,
+        running_tick(server, tmp_path) as running,
     ):
         disk.fill()
-        shown = its.shows("no space")
+        shown = running.shows("no space")
         assert shown.exit_code == 1
         disk.empty()
-        its.heals()
+        running.heals()
 
 
 # Rows that are dead and gone leave room inside their tables.
@@ -110,23 +110,23 @@ def test_ticks_that_find_room_on_a_full_disk_are_not_taken_for_health(
 ) -> None:
     with (
         on_a_small_disk(cluster_template, server_folder, "192m", "base") as (server, disk),
-        scene(server, tmp_path) as its,
+        running_tick(server, tmp_path) as running,
     ):
         with connect(server.dsn()) as conn:
             conn.execute(USED_BEFORE)
             # A tick that waited for this may see the old rows still, so that they have to stay.
-            more_ticks(its.reader)
+            more_ticks(running.reader)
             tables = "upc_data.tick, upc_data.price, upc_data.document"
             conn.execute(f"VACUUM (TRUNCATE false) {tables}".encode())
         for _ in range(3):
             # There has been a server that was asked before.
             assert light(server.dsn()).is_healed
         disk.fill()
-        more_ticks(its.reader, 2)
+        more_ticks(running.reader, 2)
         assert light(server.dsn()).exit_code == 1
         assert light(server.dsn()).exit_code == 1
         disk.empty()
-        its.heals()
+        running.heals()
 
 
 def test_the_disk_of_the_write_ahead_log(
@@ -134,7 +134,7 @@ def test_the_disk_of_the_write_ahead_log(
 ) -> None:
     with (
         on_a_small_disk(cluster_template, server_folder, "128m", "pg_wal") as (server, disk),
-        scene(server, tmp_path) as its,
+        running_tick(server, tmp_path) as running,
     ):
         disk.fill()
         use_up_the_log(server)
@@ -146,11 +146,11 @@ def test_the_disk_of_the_write_ahead_log(
         with pytest.raises(AssertionError):
             server.start(seconds=1)
         # It is the full disk that it hears of first, or that the server is gone.
-        shown = its.shows("space", "lost")
+        shown = running.shows("space", "lost")
         assert shown.exit_code == 3
         disk.empty()
         server.start()
-        its.heals()
+        running.heals()
 
 
 def use_up_the_log(server: Server) -> None:

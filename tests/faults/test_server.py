@@ -7,24 +7,24 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Server
-from tests.support.running_tick import scene
+from tests.support.running_tick import running_tick
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_server_that_hangs(server: Server, tmp_path: Path) -> None:
-    with scene(server, tmp_path) as its:
+    with running_tick(server, tmp_path) as running:
         server.freeze()
-        shown = its.shows("answer")
+        shown = running.shows("answer")
         assert shown.exit_code == 3
         server.thaw()
-        its.heals()
+        running.heals()
 
 
 def test_a_server_that_is_killed(server: Server, tmp_path: Path) -> None:
-    with scene(server, tmp_path) as its:
+    with running_tick(server, tmp_path) as running:
         server.kill()
-        shown = its.shows("lost")
+        shown = running.shows("lost")
         assert shown.exit_code == 3
         server.start()
-        its.heals()
+        running.heals()

@@ -432,7 +432,9 @@ def test_an_exchange_that_cannot_be_reached(
     assert rows(market, "SELECT count(*) FROM upc_data.tick_lease") == [(0,)]
 
 
-def test_what_the_feed_refuses_is_told(market: str, exchange: Exchange, tmp_path: Path) -> None:
+def test_an_exchange_without_the_pair_is_refused(
+    market: str, exchange: Exchange, tmp_path: Path
+) -> None:
     exchange.products = {"BTC-EUR": 90_000.0}
     began = time.monotonic()
     options = ("--symbol", "BTC", "--once", "--out", tmp_path)

@@ -91,7 +91,7 @@ def test_an_event_that_is_listed_late_is_waited_for(outage_log: OutageLog) -> No
     assert outage_log.lines() == []
 
 
-def test_no_event_is_told_once(outage_log: OutageLog) -> None:
+def test_no_event_is_logged_once(outage_log: OutageLog) -> None:
     async def steps(scene: Scene) -> None:
         following = scene.follow()
         await scene.store.until(lambda: len(scene.server.requests) >= 6)
@@ -131,9 +131,7 @@ def test_an_event_that_closes_before_its_date_is_left(outage_log: OutageLog) -> 
         (Reply(is_dropped=True), "the connection was closed"),
     ],
 )
-def test_a_failure_is_told_and_tried_again(
-    outage_log: OutageLog, reply: Reply, reason: str
-) -> None:
+def test_a_failure_is_logged_and_retried(outage_log: OutageLog, reply: Reply, reason: str) -> None:
     async def steps(scene: Scene) -> None:
         scene.exchange.before = lambda request: (
             reply if 4 < len(scene.server.requests) < 7 else None
@@ -179,7 +177,7 @@ def test_an_event_that_is_gone_is_looked_for_anew(outage_log: OutageLog) -> None
     assert outage_log.lines()[0] == ("ERROR", "Kalshi BTC: HTTP 404, not found")
 
 
-def test_a_document_that_is_refused_is_told(outage_log: OutageLog) -> None:
+def test_a_refused_document_is_logged(outage_log: OutageLog) -> None:
     async def steps(scene: Scene) -> None:
         refusals = iter([True, True, False])
 

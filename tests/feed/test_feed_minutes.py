@@ -197,7 +197,7 @@ def test_a_candle_that_has_changed_since_is_corrected(
     assert stored(fresh_db)[-35:] == served(server, newest - timedelta(minutes=34), newest)
 
 
-def test_an_exchange_or_a_database_that_fails_is_asked_again(
+def test_a_failing_exchange_or_database_is_asked_again(
     fresh_db: str, server: feed_servers.Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.status = 500

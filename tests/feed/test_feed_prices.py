@@ -146,7 +146,7 @@ def test_too_many_requests_make_it_slower(
     assert len([r for r in caplog.records if "too many requests" in r.message]) == 1
 
 
-def test_a_missing_price_is_skipped_and_told_once(
+def test_a_missing_price_is_skipped_and_logged_once(
     fresh_db: str, server: feed_servers.Exchange, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:

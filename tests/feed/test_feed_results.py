@@ -122,7 +122,7 @@ def test_an_event_that_closes_later_is_read_too(outage_log: OutageLog) -> None:
 
 
 @pytest.mark.parametrize("is_refused", [False, True], ids=["unknown", "refused"])
-def test_what_is_wrong_with_one_event_is_told_once(outage_log: OutageLog, is_refused: bool) -> None:
+def test_a_problem_of_one_event_is_logged_once(outage_log: OutageLog, is_refused: bool) -> None:
     """And keeps the others from nothing."""
 
     async def steps(scene: Scene) -> None:
@@ -182,7 +182,7 @@ def test_an_event_that_cannot_be_read_does_not_hold_up_the_others(outage_log: Ou
     play(AFTER, CLOSED, steps, outage_log)
 
 
-def test_a_database_that_refuses_is_told_and_asked_again(
+def test_a_refusing_database_is_logged_and_asked_again(
     outage_log: OutageLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def steps(scene: Scene) -> None:

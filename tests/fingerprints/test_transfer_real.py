@@ -99,7 +99,7 @@ def test_the_same_again_rewrites_nothing(imported: str, legacy: Path, tmp_path: 
     assert dump(imported) == before
 
 
-def test_what_rises_is_told_and_what_does_not_is_not(imported: str, legacy: Path) -> None:
+def test_the_real_curves_never_rise(imported: str, legacy: Path) -> None:
     """The real curves never rise, so that they stand the strict reading."""
     result = run("import", legacy, "--strict")
     assert (result.exit_code, result.stderr) == (0, "")

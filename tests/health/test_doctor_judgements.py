@@ -34,8 +34,8 @@ SAFE = dict.fromkeys(("fsync", "full_page_writes", "synchronous_commit", "autova
     ],
 )
 def test_a_clock_is_off_by_what_is_certain(ahead: float, uncertainty: float, state: State) -> None:
-    well = Clock("server", 0.0, 0.001)
-    found = clock.judge([well, Clock("coinbase", ahead, uncertainty)])
+    healthy = Clock("server", 0.0, 0.001)
+    found = clock.judge([healthy, Clock("coinbase", ahead, uncertainty)])
     assert (found.state, found.repair is None) == (state, state == "ok")
 
 

@@ -59,9 +59,7 @@ def kalshi(answer: kalshi_server.Exchange) -> Iterator[str]:
         loop.close()
 
 
-def test_an_exchange_that_answers_tells_prices_and_its_clock(
-    fresh_db: str, exchange: Exchange
-) -> None:
+def test_an_exchange_answers_with_prices_and_its_clock(fresh_db: str, exchange: Exchange) -> None:
     exchange.frozen = 97_123.45
     found = doctor(fresh_db)
     assert found["exchange"]["state"] == "ok"
@@ -106,7 +104,7 @@ def test_offline_nobody_is_asked(fresh_db: str, exchange: Exchange) -> None:
 
 
 @pytest.mark.slow
-def test_kalshi_tells_its_next_event(
+def test_kalshi_answers_with_its_next_event(
     fresh_db: str, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYUPC_NO_KALSHI")

@@ -56,9 +56,7 @@ def granted(dsn: str, name: str, *what: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_rights_that_are_asked_for_are_enough_and_each_is_missed(
-    market: str, name_prefix: str
-) -> None:
+def test_the_required_rights_are_enough_and_each_is_missed(market: str, name_prefix: str) -> None:
     name = f"{name_prefix}_role"
     with role(market, name) as dsn:
         code, found = doctor(dsn)
@@ -112,7 +110,7 @@ def current_user(dsn: str) -> str:
     return str(name)
 
 
-def test_the_operator_has_the_rights_that_are_asked_for(shared_database: str) -> None:
+def test_the_operator_has_the_required_rights(shared_database: str) -> None:
     found = rows(
         shared_database, "SELECT name, array_to_string(privileges, ', ') FROM upc.operator_writes()"
     )

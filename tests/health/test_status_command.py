@@ -76,7 +76,7 @@ def test_it_is_green_while_it_ticks(market: str, tmp_path: Path) -> None:
     assert status(market)[0] == 1
 
 
-def test_what_the_holder_says_is_yellow(market: str, tmp_path: Path) -> None:
+def test_a_problem_of_the_holder_is_yellow(market: str, tmp_path: Path) -> None:
     (tmp_path / "btc_watchlist.json").mkdir(parents=True)
     with ticked(market, tmp_path):
         until(lambda: rows(market, "SELECT problem FROM upc_data.tick_lease")[0][0] is not None)

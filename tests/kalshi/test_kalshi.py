@@ -130,7 +130,7 @@ def test_the_document_is_passed_through() -> None:
         '{"event": {"event_ticker": "E/1", "markets": [{"ticker": "A"}]}, "cursor": "2"}',
     ],
 )
-def test_markets_that_are_missing_are_asked_for(first: str) -> None:
+def test_missing_markets_are_requested(first: str) -> None:
     """From all pages, and every digit of them is kept."""
     pages = {
         "": '{"markets": [{"ticker": "A", "floor_strike": 97499.9900, "result": "no"}, 7],'

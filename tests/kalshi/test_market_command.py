@@ -227,7 +227,7 @@ def test_a_file_that_is_no_event(shared: str, write: Any, wrong: Any) -> None:
     assert stored(shared) == [[], []]
 
 
-def test_the_line_of_a_mistake_is_told(shared: str, write: Any) -> None:
+def test_the_line_of_a_mistake_is_named(shared: str, write: Any) -> None:
     lines = json.dumps(answer(), indent=1).splitlines()
     lines[4] = lines[4].replace(":", "=")
     assert refused(run("load", write("\n".join(lines).encode()))).endswith("in line 5")

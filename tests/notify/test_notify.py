@@ -78,7 +78,7 @@ def test_what_is_announced_arrives_once_in_order_and_in_words(
     assert notify.logged("sent to json://someone:****@") == 20
 
 
-def test_only_the_kinds_that_were_asked_for_are_sent(
+def test_only_the_requested_kinds_are_sent(
     fresh_db: str, receiver: Receiver, tmp_path: Path
 ) -> None:
     to = ("--to", receiver.url, "--name", "phone", "--on", " settled,HALTED ")
@@ -145,7 +145,7 @@ def test_without_a_name_the_database_knows_the_url_by_a_digest(
 
 
 @pytest.mark.slow
-def test_a_failed_message_is_sent_again_and_told_once(
+def test_a_failed_message_is_sent_again_and_logged_once(
     fresh_db: str, receiver: Receiver, tmp_path: Path
 ) -> None:
     receiver.refuses = 3

@@ -104,7 +104,7 @@ def test_a_symbol_that_is_registered_later_is_heard(
 
 
 @pytest.mark.slow
-def test_an_outage_of_the_database_is_told_and_its_end(
+def test_an_outage_of_the_database_and_its_end_are_sent(
     server_dsn: str, fresh_db: str, tmp_path: Path, receiver: Receiver
 ) -> None:
     to = ("--to", receiver.url, "--name", "phone")
@@ -128,7 +128,7 @@ def test_an_outage_of_the_database_is_told_and_its_end(
     assert notify.logged("WARNING pyupc.notify: database: back after") == 1
 
 
-def test_a_short_outage_is_not_told(
+def test_a_short_outage_is_not_sent(
     server_dsn: str, fresh_db: str, receiver: Receiver, tmp_path: Path
 ) -> None:
     with notifying(fresh_db, tmp_path, "--to", receiver.url, "--name", "phone") as notify:
@@ -142,7 +142,7 @@ def test_a_short_outage_is_not_told(
 
 
 @pytest.mark.slow
-def test_what_the_role_may_not_do_any_more_is_told_and_heals(
+def test_a_right_lost_is_reported_and_so_is_its_return(
     fresh_db: str, receiver: Receiver, tmp_path: Path
 ) -> None:
     with notifying(fresh_db, tmp_path, "--to", receiver.url, "--name", "phone") as notify:
@@ -227,7 +227,7 @@ def test_a_server_that_hangs_and_one_that_is_restarted(
     assert receiver.bodies[2:] == ["first", "second"]
 
 
-def test_news_wake_it_without_being_asked_for(fresh_db: str) -> None:
+def test_announcements_wake_it_without_polling(fresh_db: str) -> None:
     async def hears() -> None:
         heard = asyncio.Event()
         link = Link(fresh_db, ["phone"], heard.set)

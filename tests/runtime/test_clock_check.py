@@ -92,7 +92,7 @@ def test_a_clock_that_drifts_has_not_jumped() -> None:
         assert time.rounds(10) == [None] * 10
 
 
-def test_an_answer_that_came_late_says_nothing() -> None:
+def test_a_late_answer_is_ignored() -> None:
     time = Time()
     time.rounds(3)
     time.server = 100.0

@@ -12,7 +12,7 @@ def outage_log(caplog: pytest.LogCaptureFixture) -> OutageLog:
     return OutageLog(caplog)
 
 
-def test_a_failure_is_told_once(outage_log: OutageLog) -> None:
+def test_a_failure_is_logged_once(outage_log: OutageLog) -> None:
     outage_log.report.works("Kalshi BTC")
     assert outage_log.lines() == []
     for second in range(200):
@@ -27,7 +27,7 @@ def test_a_failure_is_told_once(outage_log: OutageLog) -> None:
     assert outage_log.report.failing() == {}
 
 
-def test_another_reason_and_another_subject_are_told(outage_log: OutageLog) -> None:
+def test_another_reason_and_another_subject_are_logged(outage_log: OutageLog) -> None:
     outage_log.report.failed("Kalshi BTC", "HTTP 500")
     outage_log.report.failed("coinbase BTC", "HTTP 500")
     outage_log.report.failed("Kalshi BTC", "connection refused")

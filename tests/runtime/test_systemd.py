@@ -101,7 +101,7 @@ def test_a_listener_that_does_not_read_holds_nobody_up(ear: Ear) -> None:
         ("soon", None, 60.0, False),
     ],
 )
-def test_a_watchdog_that_is_too_quick_is_told(
+def test_a_watchdog_that_is_too_quick_is_logged(
     caplog: pytest.LogCaptureFixture,
     usec: str | None,
     pid: str | None,

@@ -37,7 +37,7 @@ def refused(file: Path, text: str, *command: str) -> list[str]:
         ("[feed]\nexchange_url = 'http://x'", "'exchange_url'", "exchange"),
     ],
 )
-def test_the_nearest_name_is_told(tmp_path: Path, text: str, key: str, meant: str) -> None:
+def test_the_nearest_name_is_suggested(tmp_path: Path, text: str, key: str, meant: str) -> None:
     message, hint = refused(tmp_path / "c.toml", text, "config", "show")
     assert key in message
     assert hint.split()[-1] == meant

@@ -110,7 +110,7 @@ def bins(probabilities: Floats) -> Integers:
     return np.minimum(np.floor(probabilities * BINS), BINS - 1).astype(np.int64)
 
 
-def begin(conn: Connection, asked: Questions, symbol: str = "BTC", **more: Any) -> int:
+def begin(conn: Connection, sample: Questions, symbol: str = "BTC", **more: Any) -> int:
     """The row of a backtest that is complete."""
     first = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)
     settings = {
@@ -118,11 +118,11 @@ def begin(conn: Connection, asked: Questions, symbol: str = "BTC", **more: Any) 
         "train_from": first - timedelta(days=730),
         "train_to": first,
         "test_from": first,
-        "test_to": first + timedelta(days=int(asked.days.max()) + 1),
-        "models": list(asked.models),
-        "minutes": sorted(set(asked.parts["minutes"].tolist())),
+        "test_to": first + timedelta(days=int(sample.days.max()) + 1),
+        "models": list(sample.models),
+        "minutes": sorted(set(sample.parts["minutes"].tolist())),
         "step": 250.0,
-        "levels": int(asked.parts["distance"].max()),
+        "levels": int(sample.parts["distance"].max()),
         "settlement": "close",
         "close_minute": 0,
         "version": "0.0.1",
@@ -139,32 +139,32 @@ def begin(conn: Connection, asked: Questions, symbol: str = "BTC", **more: Any) 
     return int(row[0])
 
 
-def store(conn: Connection, asked: Questions, symbol: str = "BTC", **more: Any) -> int:
+def store(conn: Connection, sample: Questions, symbol: str = "BTC", **more: Any) -> int:
     """The backtest and its scores, summed as the database sums them."""
-    backtest_id = begin(conn, asked, symbol, **more)
-    fill(conn, asked, symbol, backtest_id)
+    backtest_id = begin(conn, sample, symbol, **more)
+    fill(conn, sample, symbol, backtest_id)
     return backtest_id
 
 
-def fill(conn: Connection, asked: Questions, symbol: str, backtest_id: int) -> None:
+def fill(conn: Connection, sample: Questions, symbol: str, backtest_id: int) -> None:
     with conn.cursor().copy("COPY upc_data.backtest_score FROM STDIN") as copy:
-        for number, model in enumerate(asked.models):
-            answers = asked.probabilities[number]
+        for number, model in enumerate(sample.models):
+            answers = sample.probabilities[number]
             values = np.array(
                 [
                     np.ones_like(answers),
-                    asked.outcomes,
+                    sample.outcomes,
                     answers,
                     answers**2,
-                    (answers - asked.outcomes) ** 2,
-                    losses(answers, asked.outcomes),
+                    (answers - sample.outcomes) ** 2,
+                    losses(answers, sample.outcomes),
                 ]
             )
-            for dimension, part in asked.parts.items():
-                place = ((part + OFFSET) * (int(asked.days.max()) + 1) + asked.days) * BINS
+            for dimension, part in sample.parts.items():
+                place = ((part + OFFSET) * (int(sample.days.max()) + 1) + sample.days) * BINS
                 keys, inverse = np.unique(place + bins(answers), return_inverse=True)
                 sums = [np.bincount(inverse, each, len(keys)) for each in values]
-                parts, rest = np.divmod(keys, (int(asked.days.max()) + 1) * BINS)
+                parts, rest = np.divmod(keys, (int(sample.days.max()) + 1) * BINS)
                 numbers = np.array([parts - OFFSET, *np.divmod(rest, BINS)]).T.tolist()
                 for key, *figures in zip(numbers, *(each.tolist() for each in sums), strict=True):
                     day = FIRST_DAY + timedelta(days=key[1])

@@ -24,7 +24,7 @@ WATCHED_SECONDS = 1.0
 
 
 @dataclass
-class Scene:
+class RunningTick:
     server: Server
     live: Path
     tick: Ticker
@@ -40,7 +40,7 @@ class Scene:
     def shows(self, *words: str, seconds: float = 15) -> Light:
         """The fault that began shows: in one line with one of the words, and not in green."""
         until(lambda: self.tick.problems, seconds, why="nothing is logged")
-        shown = becomes(self.server.dsn(), self.folder, well=False)
+        shown = becomes(self.server.dsn(), self.folder, healthy=False)
         end = time.monotonic() + WATCHED_SECONDS
         while time.monotonic() < end:
             assert not light(self.server.dsn(), self.folder).is_green
@@ -52,12 +52,12 @@ class Scene:
     def heals(self, seconds: float = HEALED_SECONDS) -> None:
         """The cause has gone: it ticks again, says so at most once, and is green."""
         more_ticks(self.reader, 3, seconds)
-        becomes(self.server.dsn(), self.folder, well=True, seconds=2 * seconds)
+        becomes(self.server.dsn(), self.folder, healthy=True, seconds=2 * seconds)
         assert len(self.tick.problems) <= 2, self.tick.problems
 
 
 @contextmanager
-def scene(
+def running_tick(
     server: Server,
     tmp_path: Path,
     *,
@@ -66,7 +66,7 @@ def scene(
     interval: float = 0.2,
     more: Mapping[str, str] | None = None,
     feed_more: Mapping[str, str] | None = None,
-) -> Iterator[Scene]:
+) -> Iterator[RunningTick]:
     """Ticking, and green. `dsn`: the tick's own way to the server.
 
     `more` and `feed_more` are environments: the tick's, and the feed's.
@@ -83,9 +83,9 @@ def scene(
             dsn or server.dsn(), live, tmp_path / "log", interval=interval, more=more
         ) as tick:
             more_ticks(reader)
-            becomes(server.dsn(), live, well=True)
+            becomes(server.dsn(), live, healthy=True)
             assert tick.problems == []
-            yield Scene(server, live, tick, reader, feed)
+            yield RunningTick(server, live, tick, reader, feed)
             if tick.is_running:
                 assert tick.stop() == 0
     assert lost(server.dsn(), feed.acknowledged()) == []

@@ -72,11 +72,11 @@ def _file(folder: Path | None) -> dict[str, Any] | None:
     return document
 
 
-def becomes(dsn: str, folder: Path | None, *, well: bool, seconds: float = 10) -> Light:
+def becomes(dsn: str, folder: Path | None, *, healthy: bool, seconds: float = 10) -> Light:
     """Poll until it is so; AssertionError with the last answer if it never is."""
     deadline = time.monotonic() + seconds
     while True:
         last = light(dsn, folder)
-        if last.is_healed if well else not last.is_green:
+        if last.is_healed if healthy else not last.is_green:
             return last
-        assert time.monotonic() < deadline, f"well is not {well}: {last}"
+        assert time.monotonic() < deadline, f"healthy is not {healthy}: {last}"

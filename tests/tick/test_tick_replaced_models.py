@@ -28,7 +28,7 @@ def new_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return messages
 
 
-def test_what_was_asked_for_needs_no_word(report: Report, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_requested_models_log_nothing(report: Report, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         report.answered("BTC", ASKED, ASKED)
         report.answered("ETH", ASKED, (None, None))

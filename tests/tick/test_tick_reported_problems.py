@@ -23,12 +23,12 @@ class Database(Session):
 
     def __init__(self) -> None:
         self.state = "green"
-        self.asked: list[tuple[str, ...]] = []
+        self.requests: list[tuple[str, ...]] = []
         self.reported: list[tuple[str, str | None]] = []
         self.refusal: PyupcError | None = None
 
     def status(self, symbols: Sequence[str]) -> str:
-        self.asked.append(tuple(symbols))
+        self.requests.append(tuple(symbols))
         problems = [] if self.state == "green" else ["BTC: the price is stale"]
         return json.dumps({"timestamp": "T", "state": self.state, "problems": problems})
 
@@ -67,17 +67,17 @@ def test_it_asks_every_two_seconds_and_when_a_state_changes(tmp_path: Path) -> N
     scene = Scene(tmp_path)
     for _ in range(9):
         assert scene.round()["state"] == "green"
-    assert len(scene.database.asked) == 5
+    assert len(scene.database.requests) == 5
     for k in range(4):
         scene.round({"BTC": ("warn", "stale")[k % 2], "ETH": "fresh"})
-    assert len(scene.database.asked) == 9
+    assert len(scene.database.requests) == 9
 
 
 @pytest.mark.parametrize("symbols", [(), ("BTC",), ("ETH", "BTC")])
 def test_it_asks_for_what_was_named(tmp_path: Path, symbols: tuple[str, ...]) -> None:
     scene = Scene(tmp_path, *symbols)
     scene.round()
-    assert scene.database.asked == [symbols]
+    assert scene.database.requests == [symbols]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_it_sees_itself_is_added(tmp_path: Path, state: str, found: str) ->
     assert document["valid_for_seconds"] == 6
 
 
-def test_a_problem_is_told_to_the_database_once_and_taken_back(tmp_path: Path) -> None:
+def test_a_problem_is_reported_to_the_database_once_and_cleared(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     (tmp_path / "btc_watchlist.json").mkdir()
     scene.folder.write("BTC", {"watchlist": "[]"})
@@ -115,7 +115,7 @@ def test_a_clock_is_a_problem_of_all_symbols(tmp_path: Path) -> None:
     assert scene.database.reported == [(name, "the clock has jumped") for name in FRESH]
 
 
-def test_what_cannot_be_told_stands_in_the_file_and_is_told_later(tmp_path: Path) -> None:
+def test_an_unreported_problem_is_in_the_file_and_reported_later(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     scene.database.refusal = PyupcError("no right")
     document = scene.round(clock="the clock has jumped")
@@ -138,7 +138,7 @@ def test_without_a_status_before_there_is_no_last_one(tmp_path: Path) -> None:
     assert scene.file()["state"] == "green"
 
 
-def test_a_lost_database_is_told_at_once_and_over_and_over(tmp_path: Path) -> None:
+def test_a_lost_database_is_reported_at_once_and_repeatedly(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     scene.round()
     seen = []

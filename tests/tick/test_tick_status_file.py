@@ -100,7 +100,7 @@ def test_one_that_is_refused_leaves_the_file_of_another(market: str, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_file_that_cannot_be_written_is_told_to_the_database(market: str, tmp_path: Path) -> None:
+def test_an_unwritable_file_is_reported_to_the_database(market: str, tmp_path: Path) -> None:
     query = "SELECT problem FROM upc_data.tick_lease"
     with ticking(market, *BTC, tmp_path) as process:
         becomes(tmp_path, "green")
@@ -162,7 +162,7 @@ def test_a_status_that_cannot_be_computed_is_red(market: str, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_database_that_is_lost_is_told_by_the_process(tmp_path: Path) -> None:
+def test_a_lost_database_is_reported_by_the_process(tmp_path: Path) -> None:
     from pyupc import embedded
     from pyupc.database.migrate import upgrade
 

@@ -168,9 +168,7 @@ def test_json_prints_the_last_round(market: str, tmp_path: Path) -> None:
 # Replay and simulation.
 
 
-def test_a_replay_begins_where_it_is_told_and_goes_as_fast_as_it_is_told(
-    market: str, tmp_path: Path
-) -> None:
+def test_a_replay_has_the_given_start_and_speed(market: str, tmp_path: Path) -> None:
     options = ("--count", "4", "--interval", "0.1", "--speed", "600", "--out", tmp_path)
     assert pyupc(market, *REPLAY, *options, "--from", "2026-03-05T12:00Z").returncode == 0
     for symbol in SYMBOLS:

@@ -135,7 +135,7 @@ def test_every_answer_is_careful(served: Served, path: str) -> None:
         {"Cookie": f"other={cookie_of(TOKEN)[1]}"},
     ],
 )
-def test_without_the_token_nothing_is_told(
+def test_without_the_token_nothing_is_disclosed(
     locked: Served, path: str, given: dict[str, str]
 ) -> None:
     headers = {name: value.encode("latin-1") for name, value in given.items()}
@@ -211,7 +211,7 @@ def test_too_many_requests(market_dsn: str) -> None:
             served.problem("/live", 429, headers={"X-Forwarded-For": f"192.0.2.{number}"})
 
 
-def test_behind_a_proxy_its_clients_are_told_apart(market_dsn: str) -> None:
+def test_behind_a_proxy_its_clients_are_distinguished(market_dsn: str) -> None:
     arguments = ("--rate", "1", "--behind-proxy", "127.0.0.1")
     with serving(market_dsn, *arguments) as served, httpx.Client() as client:
         for number in range(30):

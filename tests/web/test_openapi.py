@@ -176,7 +176,7 @@ def test_the_documents_have_their_shapes(served: Served, market_dsn: str, tmp_pa
     schemas.Symbols.model_validate(served.document("/api/symbols"))
 
 
-def test_what_comes_is_what_is_said(served: Served, tmp_path: Path, market_dsn: str) -> None:
+def test_answers_match_openapi(served: Served, tmp_path: Path, market_dsn: str) -> None:
     with going(market_dsn, "tick", "--feed", "simulated", "--out", tmp_path / "live"):
         until(lambda: served.get("/ready").status_code == 200)
         report = questions(served, 5, tmp_path, "/ready")

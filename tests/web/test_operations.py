@@ -113,7 +113,7 @@ def test_a_database_that_is_lost_comes_back(market_dsn: str) -> None:
         assert time.monotonic() - began < 5
 
 
-def test_a_server_that_hangs_is_told_in_time(server: Server) -> None:
+def test_a_hanging_server_is_reported_in_time(server: Server) -> None:
     with connect(server.dsn()) as conn:
         conn.execute("SELECT FROM upc.tick('BTC', 'simulated')")
     with (

@@ -337,7 +337,7 @@ ANSWERS = [
 ]
 
 
-def test_what_stands_in_is_said(browser: Browser, market_dsn: str) -> None:
+def test_replacements_are_shown(browser: Browser, market_dsn: str) -> None:
     with serving(market_dsn) as served, visiting(browser, served.address) as visit:
         for (model, method, settlement, ticker), words in ANSWERS:
             live = {"model": model, "method": method, "settlement": settlement}

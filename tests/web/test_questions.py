@@ -56,7 +56,7 @@ def test_strikes_are_those_of_compute_strikes(
         assert found["stand_in"] is None
 
 
-def test_what_stands_in_is_said(served: Served, market_dsn: str) -> None:
+def test_replacements_are_shown(served: Served, market_dsn: str) -> None:
     """For a default that cannot be answered, as an average of which nobody has seen a part."""
     found = served.document("/api/strikes?price=97250&ttc_seconds=30")
     assert (found["model"], found["settlement"]) == ("volatility", "close")
@@ -96,7 +96,7 @@ def test_without_a_time_it_is_to_the_hour(served: Served) -> None:
         *("price=1&symbol=", "price=1&symbol='; DROP TABLE upc_data.tick"),
     ],
 )
-def test_what_cannot_be_asked(served: Served, query: str) -> None:
+def test_invalid_questions(served: Served, query: str) -> None:
     problem = served.problem(f"/api/strikes?{query}", 422)
     assert problem["detail"]
     assert problem["hint"]

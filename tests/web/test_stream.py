@@ -90,7 +90,7 @@ def test_without_ticks_there_are_pulses(served: Served, conn: Connection) -> Non
     assert ages[-1] > 1.5
 
 
-def test_an_old_tick_is_told_again_as_old(served: Served, conn: Connection) -> None:
+def test_an_old_tick_is_sent_again_as_old(served: Served, conn: Connection) -> None:
     number = tick(conn)
     with reading(served) as stream:
         assert next_tick(stream).data["problem"] is None
@@ -189,7 +189,7 @@ def test_numbers_that_come_again_are_other_ticks(served: Served, conn: Connectio
         assert next_tick(stream).data["tick_id"] == number
 
 
-def test_a_schema_of_another_program_is_told_until_it_is_ours_again(
+def test_a_schema_of_another_version_is_reported_until_it_is_ours_again(
     served: Served, conn: Connection
 ) -> None:
     tick(conn)

@@ -396,7 +396,7 @@ def test_spans_are_those_of_the_candles(conn: Connection) -> None:
     assert len(steps(conn, number)) == 4
 
 
-def test_doubles_are_asked_once(conn: Connection) -> None:
+def test_repeated_models_and_minutes_count_once(conn: Connection) -> None:
     number = scalar(
         conn,
         "SELECT upc.begin_backtest('BTC', models => '{gaussian, momentum:linear, gaussian}', "
@@ -430,7 +430,7 @@ def test_too_little_to_train_on(conn: Connection, length: int, models: tuple[str
     refused(conn, begin(conn, settings), 1)
 
 
-def test_no_model_is_asked_what_another_cannot_answer(conn: Connection) -> None:
+def test_a_question_that_one_model_cannot_answer_is_left_out(conn: Connection) -> None:
     """Half an hour of training knows nothing about an hour."""
     settings = replace(
         SETTINGS,

@@ -60,14 +60,14 @@ def interval(values: Floats) -> Floats:
     return np.array([np.percentile(values, share) for share in (2.5, 97.5)])
 
 
-def calibration_errors(asked: Questions, model: int, weights: Floats) -> Floats:
+def calibration_errors(sample: Questions, model: int, weights: Floats) -> Floats:
     """Of each resample; the weights have a row a resample and a column a day."""
-    predicted = asked.probabilities[model]
+    predicted = sample.probabilities[model]
     excess = np.zeros(len(weights))
     for each in range(BINS):
         inside = bins(predicted) == each
-        excess += abs(weights @ daily((predicted - asked.outcomes) * inside, asked.days))
-    return 100 * excess / (weights @ daily(np.ones(len(asked)), asked.days))
+        excess += abs(weights @ daily((predicted - sample.outcomes) * inside, sample.days))
+    return 100 * excess / (weights @ daily(np.ones(len(sample)), sample.days))
 
 
 def test_scores_are_those_of_single_questions(conn: Connection, backtest: int) -> None:
@@ -76,14 +76,14 @@ def test_scores_are_those_of_single_questions(conn: Connection, backtest: int) -
         parts = ASKED.parts[dimension]
         assert set(found) == {(m, p) for m in MODELS for p in np.unique(parts).tolist()}
         for (model, part), row in found.items():
-            asked = ASKED.of(parts == part)
-            predicted = asked.probabilities[MODELS.index(model)]
-            came = asked.outcomes
+            sample = ASKED.of(parts == part)
+            predicted = sample.probabilities[MODELS.index(model)]
+            came = sample.outcomes
             shares = [
                 (sum(hit), came[hit]) for b in range(BINS) if any(hit := bins(predicted) == b)
             ]
-            resolution = sum(n * (o.mean() - came.mean()) ** 2 for n, o in shares) / len(asked)
-            assert row["questions"] == len(asked)
+            resolution = sum(n * (o.mean() - came.mean()) ** 2 for n, o in shares) / len(sample)
+            assert row["questions"] == len(sample)
             assert row["base_rate"] == pytest.approx(100 * came.mean())
             assert row["brier"] == pytest.approx(np.mean((predicted - came) ** 2))
             assert row["log_loss"] == pytest.approx(losses(predicted, came).mean())
@@ -93,7 +93,7 @@ def test_scores_are_those_of_single_questions(conn: Connection, backtest: int) -
                 abs(predicted[bins(predicted) == b].sum() - came[bins(predicted) == b].sum())
                 for b in range(BINS)
             )
-            assert row["calibration_error"] == pytest.approx(100 * expected / len(asked))
+            assert row["calibration_error"] == pytest.approx(100 * expected / len(sample))
 
 
 def test_the_days_are_drawn_as_a_bootstrap_does(conn: Connection) -> None:
@@ -138,13 +138,13 @@ def test_intervals_are_those_of_resampled_questions(
     weights = drawn(conn, DAYS)
     parts = ASKED.parts[dimension]
     for (model, part), row in scores(conn, backtest, dimension, RESAMPLES).items():
-        asked = ASKED.of(parts == part)
+        sample = ASKED.of(parts == part)
         number = MODELS.index(model)
-        predicted = asked.probabilities[number]
-        count = weights @ daily(np.ones(len(asked)), asked.days)
-        loss = weights @ daily(losses(predicted, asked.outcomes), asked.days) / count
-        brier = weights @ daily((predicted - asked.outcomes) ** 2, asked.days) / count
-        error = calibration_errors(asked, number, weights)
+        predicted = sample.probabilities[number]
+        count = weights @ daily(np.ones(len(sample)), sample.days)
+        loss = weights @ daily(losses(predicted, sample.outcomes), sample.days) / count
+        brier = weights @ daily((predicted - sample.outcomes) ** 2, sample.days) / count
+        error = calibration_errors(sample, number, weights)
         low, high = row["calibration_error"] + interval(error) - np.median(error)
         for name, expected in (
             ("log_loss", interval(loss)),
@@ -232,8 +232,8 @@ def test_reliability(conn: Connection, backtest: int) -> None:
 
 def test_parts_that_few_days_have(conn: Connection) -> None:
     """A resample may hold none of those days: it has nothing on them."""
-    asked = ASKED.of((ASKED.parts["hour"] != 3) | (ASKED.days == 5))
-    backtest = store(conn, asked)
+    sample = ASKED.of((ASKED.parts["hour"] != 3) | (ASKED.days == 5))
+    backtest = store(conn, sample)
     weights = drawn(conn, DAYS)
     assert (weights[:, 5] == 0).any()
     found = scores(conn, backtest, "hour", RESAMPLES)
@@ -246,8 +246,8 @@ def test_parts_that_few_days_have(conn: Connection) -> None:
 
 
 def test_one_day_and_one_model(conn: Connection) -> None:
-    asked = questions(2, 1, models=["gaussian"])
-    backtest = store(conn, asked)
+    sample = questions(2, 1, models=["gaussian"])
+    backtest = store(conn, sample)
     row = scores(conn, backtest)["gaussian", 0]
     assert row["log_loss_low"] == pytest.approx(row["log_loss"])
     assert row["log_loss_high"] == pytest.approx(row["log_loss"])

@@ -126,7 +126,7 @@ def test_the_close_is_the_events_own(conn: Connection) -> None:
     assert [row["closes_at"] for row in judged(conn)] == [CLOSE, CLOSE]
 
 
-def test_without_an_event_the_last_candle_tells(conn: Connection) -> None:
+def test_without_an_event_the_last_candle_decides(conn: Connection) -> None:
     put_candle(conn, STRIKE, opens=STRIKE - 100, low=STRIKE - 300, high=STRIKE + 100)
     strikes = [STRIKE - 0.01, STRIKE, STRIKE + 0.01]
     log_tick(conn, strikes, [60, 50, 40])

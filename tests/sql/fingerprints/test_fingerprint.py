@@ -30,14 +30,14 @@ def conn(conn: Connection, filled: str) -> Connection:
 @pytest.mark.parametrize("bucket", [None, BASELINE, -3, 0, 2])
 def test_rows_of_a_built_fingerprint(conn: Connection, symbol: str, bucket: int | None) -> None:
     """Each minute that has a pair, as a brute-force count has it."""
-    asked = BASELINE if bucket is None else bucket
-    expected = {minutes: curve for (own, minutes), curve in CURVES[symbol].items() if own == asked}
+    wanted = BASELINE if bucket is None else bucket
+    expected = {minutes: curve for (own, minutes), curve in CURVES[symbol].items() if own == wanted}
     rows = conn.execute(
         "SELECT minutes, thresholds, positive, negative, sample_size, fingerprint "
         "FROM upc.fingerprint(%s, %s)",
         (symbol, bucket),
     ).fetchall()
-    kind = "baseline" if asked == BASELINE else f"momentum_{asked:03d}"
+    kind = "baseline" if wanted == BASELINE else f"momentum_{wanted:03d}"
     assert [row[0] for row in rows] == sorted(expected)
     assert len(rows) > 10
     for minutes, thresholds, positive, negative, sample_size, name in rows:

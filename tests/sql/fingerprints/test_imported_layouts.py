@@ -67,8 +67,8 @@ def test_every_momentum(conn: Connection, sets: dict[str, Expected], symbol: str
     dice = np.random.default_rng(len(symbol))
     strikes = PRICE + dice.uniform(-4000, 4000, len(MOMENTA))
     times = dice.integers(0, 6000, len(MOMENTA))
-    asked = zip(strikes.tolist(), MOMENTA, times.tolist(), strict=True)
-    assert_nearest(conn, sets[symbol], [Question(*each, symbol) for each in asked])
+    cases = zip(strikes.tolist(), MOMENTA, times.tolist(), strict=True)
+    assert_nearest(conn, sets[symbol], [Question(*each, symbol) for each in cases])
     far = [Question(PRICE + 1, momentum, 0, symbol) for momentum in (-1e300, -1e3, 1e3, 1e300)]
     assert_nearest(conn, sets[symbol], [*far, Question(PRICE, None, 60, symbol)])
 
@@ -93,8 +93,8 @@ def test_buckets_by_hand(
 
 
 def test_every_second(conn: Connection, sets: dict[str, Expected]) -> None:
-    asked = [Question(PRICE, 0, ttc, "WIDER") for ttc in range(5600)]
-    assert_nearest(conn, sets["WIDER"], asked)
+    cases = [Question(PRICE, 0, ttc, "WIDER") for ttc in range(5600)]
+    assert_nearest(conn, sets["WIDER"], cases)
 
 
 def test_moves(conn: Connection, sets: dict[str, Expected]) -> None:
@@ -108,8 +108,8 @@ def test_moves(conn: Connection, sets: dict[str, Expected]) -> None:
         *(0.0, 1e-9, 90_000.0),
     ]
     for sign in (-1, 1):
-        asked = [Question(PRICE + sign * move, 8, 600, "ABOVE") for move in moves]
-        assert_nearest(conn, sets["ABOVE"], asked)
+        cases = [Question(PRICE + sign * move, 8, 600, "ABOVE") for move in moves]
+        assert_nearest(conn, sets["ABOVE"], cases)
 
 
 # Layouts by the dozen: without the views that a new symbol brings, one refresh publishes them all.
@@ -159,13 +159,13 @@ def test_any_buckets(conn: Connection, chosen: list[set[int]]) -> None:
     found = [coded(sorted(each), [5], ["0.1"]) for each in chosen]
     with conn.transaction(force_rollback=True):
         publish(conn, found)
-        asked = [
+        cases = [
             Question(PRICE, momentum, 60, str(k))
             for k in range(len(found))
             for momentum in MOMENTA[::2]
         ]
         expected = [Expected.imported(each, str(k)) for k, each in enumerate(found)]
-        for question, answer in zip(asked, ask(conn, asked), strict=True):
+        for question, answer in zip(cases, ask(conn, cases), strict=True):
             assert answer == expected[int(question.symbol)].answer(question), question
 
 
@@ -191,7 +191,7 @@ def test_any_minutes_and_thresholds(
     ]
     with conn.transaction(force_rollback=True):
         publish(conn, found)
-        asked: list[Question] = []
+        cases: list[Question] = []
         for k, each in enumerate(found):
             moves = np.array([float(size) for size in each.thresholds])
             anchors = 60 * np.array([minutes for _, minutes in each.curves])
@@ -203,7 +203,7 @@ def test_any_minutes_and_thresholds(
                 strict=True,
             ):
                 ttc = max(0, int(anchor) + int(seconds))
-                asked.append(Question(PRICE + 1000 * float(move), 3, ttc, str(k)))
+                cases.append(Question(PRICE + 1000 * float(move), 3, ttc, str(k)))
         expected = [Expected.imported(each, str(k)) for k, each in enumerate(found)]
-        for question, answer in zip(asked, ask(conn, asked), strict=True):
+        for question, answer in zip(cases, ask(conn, cases), strict=True):
             assert answer == expected[int(question.symbol)].answer(question), question

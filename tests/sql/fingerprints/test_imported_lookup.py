@@ -76,9 +76,9 @@ def test_the_set_is_the_predecessors(legacy: Expected) -> None:
 
 
 def test_twenty_thousand_points(conn: Connection, legacy: Expected) -> None:
-    asked = questions()
-    found = ask(conn, asked)
-    for question, answer in zip(asked, found, strict=True):
+    cases = questions()
+    found = ask(conn, cases)
+    for question, answer in zip(cases, found, strict=True):
         assert answer == legacy.answer(question), question
     assert len({answer.fingerprint for answer in found}) == 62
     assert sum(1.65 < answer.move < 1.75 for answer in found) > 2000
@@ -92,9 +92,9 @@ def is_near_a_tie(move: float, ttc: int) -> bool:
 
 
 def test_the_same_as_scipy(conn: Connection, legacy: Expected) -> None:
-    asked = questions()
+    cases = questions()
     chosen: dict[str, list[tuple[float, float, float, float]]] = {}
-    for question, answer in zip(asked, ask(conn, asked), strict=True):
+    for question, answer in zip(cases, ask(conn, cases), strict=True):
         if not is_near_a_tie(answer.move, question.ttc):
             point = (question.ttc, answer.move, answer.positive, answer.negative)
             chosen.setdefault(answer.fingerprint, []).append(point)

@@ -194,7 +194,7 @@ def test_hot_swap_of_buckets(conn: Connection) -> None:
 
 def test_probability_and_strikes_are_one_answer(conn: Connection) -> None:
     dice = np.random.default_rng(67)
-    asked = [
+    cases = [
         Question(strike, momentum, ttc)
         for strike, momentum, ttc in zip(
             dice.uniform(96_000, 104_000, 300).tolist(),
@@ -203,9 +203,9 @@ def test_probability_and_strikes_are_one_answer(conn: Connection) -> None:
             strict=True,
         )
     ]
-    answers = ask(conn, asked)
-    assert answers == [EXPECTED.answer(question) for question in asked]
+    answers = ask(conn, cases)
+    assert answers == [EXPECTED.answer(question) for question in cases]
     query = "SELECT prob_above FROM upc.compute_strikes(100000, %s, 'BTC', %s, %s, 0)"
-    for question, answer in zip(asked[:50], answers[:50], strict=True):
+    for question, answer in zip(cases[:50], answers[:50], strict=True):
         # A step of the strike itself makes it the nearest multiple.
         assert scalar(conn, query, question.momentum, question.ttc, question.strike) == answer.above

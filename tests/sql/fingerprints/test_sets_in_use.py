@@ -145,7 +145,7 @@ def test_the_list(conn: Connection, origin: str) -> None:
     assert len([row for row in rows if row[1] == BASELINE]) == 2
 
 
-def test_the_list_says_when_they_were_made(conn: Connection) -> None:
+def test_the_list_has_build_times(conn: Connection) -> None:
     made = "SELECT DISTINCT symbol, origin, made_at FROM upc.fingerprint_list WHERE minutes > 0"
     sets = "SELECT symbol, origin, made_at FROM upc.fingerprint_set"
     assert sorted(conn.execute(made).fetchall()) == sorted(conn.execute(sets).fetchall())

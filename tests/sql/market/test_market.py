@@ -86,7 +86,7 @@ def contents(conn: Connection) -> list[list[Row]]:
 # Stored fields
 
 
-def test_what_is_said_of_an_event(conn: Connection) -> None:
+def test_fields_of_an_event(conn: Connection) -> None:
     row = load(conn, event(market(97_500), market(97_750)))
     assert row == {
         "event_symbol": "BTC",
@@ -183,7 +183,7 @@ def test_every_digit_is_kept(conn: Connection) -> None:
 
 @pytest.mark.parametrize("nothing", [None, ""])
 @pytest.mark.parametrize("suffixes", [("_dollars", "_fp"), ("", "")])
-def test_what_is_not_said_is_null(
+def test_missing_fields_are_null(
     conn: Connection, nothing: str | None, suffixes: tuple[str, str]
 ) -> None:
     names = {f"{name}{suffixes[0]}": nothing for name in QUOTES} | {f"volume{suffixes[1]}": nothing}
@@ -348,7 +348,7 @@ def test_the_strike_is_exact(conn: Connection) -> None:
     assert [str(row["strike"]) for row in quotes(conn)] == ["0.020000001", "118000.00"]
 
 
-def test_a_market_that_is_said_twice_is_one(conn: Connection) -> None:
+def test_a_repeated_market_is_stored_once(conn: Connection) -> None:
     assert load(conn, event(market(), market()))["markets"] == 1
     assert len(quotes(conn)) == 1
 
@@ -417,7 +417,7 @@ def test_the_current_event_around_its_close(conn: Connection) -> None:
     assert current(conn, NOW, "ETH")["event_ticker"] is None
 
 
-def test_what_is_said_of_the_current_event(conn: Connection) -> None:
+def test_fields_of_the_current_event(conn: Connection) -> None:
     """Step and status are those that most of its markets have."""
     strikes = [90_000, *STRIKES, 99_000]
     statuses = ["finalized", "finalized", *["active"] * 4, "closed"]

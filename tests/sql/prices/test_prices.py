@@ -447,7 +447,7 @@ def open_market(conn: Connection, read_at: datetime) -> None:
 
 
 @pytest.mark.parametrize(("age", "state"), AGES)
-def test_what_is_said_about_an_old_price(conn: Connection, age: float, state: str) -> None:
+def test_state_by_age_of_the_price(conn: Connection, age: float, state: str) -> None:
     """From stale on nothing to act on, from halted on no probability; rows and time stay."""
     flowing(conn)
     at = NOW + seconds(age)
@@ -472,7 +472,7 @@ def test_what_is_said_about_an_old_price(conn: Connection, age: float, state: st
 
 
 @pytest.mark.parametrize(("age", "state"), AGES)
-def test_what_is_said_about_old_quotes(conn: Connection, age: float, state: str) -> None:
+def test_state_by_age_of_the_quotes(conn: Connection, age: float, state: str) -> None:
     """Their age takes the edges away, and from halted on themselves; probabilities stay."""
     flowing(conn)
     read_at = NOW - seconds(age)

@@ -32,7 +32,7 @@ TIMES = (60, 93, 1800, 2745, 3600)
 BUILT = {"BTC": HISTORY}
 
 
-def asked(conn: Connection, momentum: float | None, ttc: int, **arguments: Any) -> list[Row]:
+def strike_rows(conn: Connection, momentum: float | None, ttc: int, **arguments: Any) -> list[Row]:
     return strikes(conn, momentum=momentum, ttc_seconds=ttc, strikes=STRIKES, **arguments)
 
 
@@ -98,7 +98,7 @@ def test_of_the_curve_that_answered(conn: Connection, model: str, method: str) -
     for momentum, ttc in product(MOMENTA, TIMES):
         used = None if model == "baseline" else momentum
         effective, weighted = sizes(conn, view, used, ttc, method, model == "shrunk")
-        rows = asked(conn, momentum, ttc, model=model, method=method)
+        rows = strike_rows(conn, momentum, ttc, model=model, method=method)
         expected = interval(conn, column(rows, "prob_above"), effective, weighted)
         found = np.column_stack([column(rows, "prob_low"), column(rows, "prob_high")])
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
@@ -111,7 +111,7 @@ def test_the_probability_lies_in_it(
     conn: Connection, model: str, method: str, settlement: str
 ) -> None:
     for momentum, ttc in product(MOMENTA, (0, 1, 45, *TIMES)):
-        rows = asked(
+        rows = strike_rows(
             conn,
             momentum,
             ttc,

@@ -44,7 +44,9 @@ def conn(conn: Connection, built: Expected) -> Connection:
     return conn
 
 
-def asked(conn: Connection, momentum: float | None, ttc: int, at: Floats = STRIKES) -> list[Row]:
+def strike_rows(
+    conn: Connection, momentum: float | None, ttc: int, at: Floats = STRIKES
+) -> list[Row]:
     return strikes(conn, momentum=momentum, ttc_seconds=ttc, method="linear", strikes=at.tolist())
 
 
@@ -78,7 +80,7 @@ def between(seconds: Floats, moves: Floats, grid: Floats, ttc: float, at: Floats
 
 
 def assert_as_scipy(conn: Connection, found: Expected, momentum: float | None, ttc: int) -> None:
-    rows = asked(conn, momentum, ttc)
+    rows = strike_rows(conn, momentum, ttc)
     seconds, moves, up, down = grids(found, momentum)
     at = 100 * np.abs(STRIKES - PRICE) / PRICE
     positive, negative = (between(seconds, moves, grid, ttc, at) for grid in (up, down))
@@ -109,7 +111,7 @@ def test_by_hand(conn: Connection) -> None:
     import_set(conn, UNEVEN)
     use(conn, "imported")
     (two, _), (three, _) = UNEVEN.curves[0, 2], UNEVEN.curves[0, 3]
-    [row] = asked(conn, 0, 150, np.array([100_125.0]))
+    [row] = strike_rows(conn, 0, 150, np.array([100_125.0]))
     expected = sum(float(number) for number in (*two[1:3], *three[1:3])) / 4
     assert row["prob_above"] == pytest.approx(expected, abs=1e-9)
 
@@ -118,7 +120,7 @@ def test_on_the_grid_it_is_the_nearest(conn: Connection) -> None:
     """Except for no move, which either side takes half of."""
     at = PRICE + 50 * np.arange(1, 60, dtype=np.float64)
     for ttc in (60, 900, 3600):
-        linear = asked(conn, 4, ttc, at)
+        linear = strike_rows(conn, 4, ttc, at)
         nearest = strikes(conn, momentum=4, ttc_seconds=ttc, strikes=at.tolist())
         np.testing.assert_allclose(
             column(linear, "prob_above"), column(nearest, "prob_above"), atol=1e-6
@@ -128,7 +130,7 @@ def test_on_the_grid_it_is_the_nearest(conn: Connection) -> None:
 
 
 def test_nothing_moves_in_no_time(conn: Connection) -> None:
-    rows = asked(conn, 3, 0)
+    rows = strike_rows(conn, 3, 0)
     for row in rows:
         certain = 100 if row["strike"] <= PRICE else 0
         assert row["prob_above"] == row["prob_low"] == row["prob_high"] == certain
@@ -138,7 +140,7 @@ def test_nothing_moves_in_no_time(conn: Connection) -> None:
 @PROPERTY
 @given(momentum=momenta, ttc=times)
 def test_laws(conn: Connection, momentum: float | None, ttc: int) -> None:
-    rows = asked(conn, momentum, ttc)
+    rows = strike_rows(conn, momentum, ttc)
     above = column(rows, "prob_above")
     assert above.min() >= 0
     assert above.max() <= 100
@@ -156,7 +158,7 @@ def test_no_jump_between_strikes(
     seconds, moves, up, down = grids(built, momentum)
     steepest = max(np.abs(np.diff(grid) / np.diff(moves)).max() for grid in (up, down))
     unit = min(1, np.sqrt(ttc / seconds[0]))
-    above = column(asked(conn, momentum, ttc, PRICE + np.arange(-400.0, 401)), "prob_above")
+    above = column(strike_rows(conn, momentum, ttc, PRICE + np.arange(-400.0, 401)), "prob_above")
     assert np.abs(np.diff(above)).max() <= steepest * (100 / PRICE) / unit + 1e-9
 
 
@@ -166,7 +168,7 @@ def test_no_jump_between_seconds(
     conn: Connection, built: Expected, momentum: float | None, ttc: int
 ) -> None:
     seconds, moves, up, down = grids(built, momentum)
-    now, then = (column(asked(conn, momentum, t), "prob_above") for t in (ttc, ttc + 1))
+    now, then = (column(strike_rows(conn, momentum, t), "prob_above") for t in (ttc, ttc + 1))
     if ttc >= seconds[0]:
         slopes = (np.abs(np.diff(g, axis=0)) / np.diff(seconds)[:, None] for g in (up, down))
         bound = np.full(len(STRIKES), max(slope.max() for slope in slopes))
@@ -179,7 +181,7 @@ def test_no_jump_between_seconds(
 
 def test_level_beyond_the_grid(conn: Connection) -> None:
     far = np.array([PRICE * 1.0295, PRICE * 1.031, PRICE * 1.5, PRICE * 40])
-    assert len({row["positive_prob"] for row in asked(conn, 0, 3600, far)}) == 1
-    longer = [column(asked(conn, 0, ttc), "prob_above") for ttc in (3600, 3601, 10**9)]
+    assert len({row["positive_prob"] for row in strike_rows(conn, 0, 3600, far)}) == 1
+    longer = [column(strike_rows(conn, 0, ttc), "prob_above") for ttc in (3600, 3601, 10**9)]
     np.testing.assert_array_equal(longer[0], longer[1])
     np.testing.assert_array_equal(longer[0], longer[2])

@@ -49,9 +49,9 @@ def nearest_row(minutes: list[int], ttc: int) -> int:
 
 
 def nearest_bucket(curves: brute_force.Curves, momentum: float) -> int:
-    asked = min(31, max(-31, round(momentum)))
+    wanted = min(31, max(-31, round(momentum)))
     buckets = {bucket for bucket, _ in curves} - {brute_force.BASELINE}
-    return min(buckets, key=lambda bucket: (abs(bucket - asked), abs(bucket)))
+    return min(buckets, key=lambda bucket: (abs(bucket - wanted), abs(bucket)))
 
 
 def is_near_a_tie(move: float, ttc: int) -> bool:
@@ -108,9 +108,9 @@ def grids(curves: brute_force.Curves, bucket: int) -> tuple[list[int], NDArray[A
 def test_ten_thousand_points(conn: Connection, built: brute_force.Curves) -> None:
     strikes, momenta, times = questions(10_000)
     answers = conn.execute(ASK, (strikes, momenta, times)).fetchall()
-    asked = list(zip(strikes, momenta, times, answers, strict=True))
+    wanted = list(zip(strikes, momenta, times, answers, strict=True))
     ties = 0
-    for strike, momentum, ttc, (positive, negative, above, move, size, name) in asked:
+    for strike, momentum, ttc, (positive, negative, above, move, size, name) in wanted:
         assert move == 100 * abs(PRICE - strike) / PRICE
         bucket = nearest_bucket(built, momentum)
         assert name == f"btc_fingerprint_directional_momentum_{bucket:03d}"

@@ -42,7 +42,7 @@ MOVES = 100 * np.abs(STRIKES - PRICE) / PRICE
 BUILT = {"BTC": HISTORY}
 
 
-def asked(conn: Connection, momentum: float | None, ttc: int, **arguments: Any) -> list[Row]:
+def strike_rows(conn: Connection, momentum: float | None, ttc: int, **arguments: Any) -> list[Row]:
     at = STRIKES.tolist()
     return strikes(conn, momentum=momentum, ttc_seconds=ttc, strikes=at, **arguments)
 
@@ -112,9 +112,9 @@ def test_the_default_is_what_it_was(conn: Connection) -> None:
 def test_baseline_is_no_momentum(conn: Connection, method: str, settlement: str) -> None:
     common = {"method": method, "settlement": settlement, "observed": PRICE + 3}
     for momentum, ttc in product(MOMENTA, (0, 20, *TIMES)):
-        found = asked(conn, momentum, ttc, model="baseline", **common)
-        assert found == asked(conn, None, ttc, model="momentum", **common)
-        assert found == asked(conn, None, ttc, model="shrunk", **common)
+        found = strike_rows(conn, momentum, ttc, model="baseline", **common)
+        assert found == strike_rows(conn, None, ttc, model="momentum", **common)
+        assert found == strike_rows(conn, None, ttc, model="shrunk", **common)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -133,7 +133,7 @@ def test_shrunk(conn: Connection, method: str) -> None:
         up, down = at_time(shrunk, ttc, method)
         if method == "linear":
             up, down = level(up, down, thresholds), level(down, up, thresholds)
-        rows = asked(conn, momentum, ttc, model="shrunk", method=method)
+        rows = strike_rows(conn, momentum, ttc, model="shrunk", method=method)
         expected = read(up, down, thresholds, MOVES, method)
         np.testing.assert_allclose(column(rows, "prob_above"), expected, atol=1e-9)
         assert rows[0]["fingerprint"].endswith(f"momentum_{bucket_of(momentum):03d}")
@@ -149,7 +149,7 @@ def test_volatility(conn: Connection, method: str, given: float | None) -> None:
         found = curves(conn, "volatility_curve", bucket_of(momentum))
         up, down = at_time(found, max(60, ttc), method)
         up, down = level(up, down, thresholds), level(down, up, thresholds)
-        rows = asked(conn, momentum, ttc, model="volatility", method=method, volatility=given)
+        rows = strike_rows(conn, momentum, ttc, model="volatility", method=method, volatility=given)
         expected = read(up, down, thresholds, MOVES / deviation, method)
         np.testing.assert_allclose(column(rows, "prob_above"), expected, atol=1e-9)
         np.testing.assert_allclose(column(rows, "deviation"), deviation, rtol=1e-12)
@@ -158,9 +158,9 @@ def test_volatility(conn: Connection, method: str, given: float | None) -> None:
 
 def test_other_models_have_no_deviation(conn: Connection) -> None:
     for model, method in product(MODELS[:3], METHODS):
-        rows = asked(conn, 2, 700, model=model, method=method, volatility=0.4)
+        rows = strike_rows(conn, 2, 700, model=model, method=method, volatility=0.4)
         assert {row["deviation"] for row in rows} == {None}
-        assert rows == asked(conn, 2, 700, model=model, method=method)
+        assert rows == strike_rows(conn, 2, 700, model=model, method=method)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -173,7 +173,7 @@ def test_a_missing_bucket_is_as_the_baseline(conn: Connection, method: str) -> N
     conn.execute("SELECT upc.refresh_fingerprints()")
 
     def above(momentum: float | None, ttc: int) -> list[Row]:
-        return asked(conn, momentum, ttc, model="volatility", method=method)
+        return strike_rows(conn, momentum, ttc, model="volatility", method=method)
 
     for ttc in (60, 1815, 3600):
         assert above(5, ttc) == above(None, ttc)

@@ -102,11 +102,17 @@ def test_every_way_of_asking(conn: Connection, ttc: int) -> None:
     for (model, method, settlement), tick in ticks.items():
         price, momentum = tick["price"], tick["momentum"]
         rest: Row = {"model": model, "method": method, "settlement": settlement}
-        asked = {"momentum": momentum, "ttc_seconds": ttc, "step": STEP, "levels": LEVELS, **rest}
+        arguments = {
+            "momentum": momentum,
+            "ttc_seconds": ttc,
+            "step": STEP,
+            "levels": LEVELS,
+            **rest,
+        }
         if observed is not None:
-            asked["observed"] = observed
-        plain = strikes(conn, price, **asked)
-        given = strikes(conn, price, **asked, volatility=forecast)
+            arguments["observed"] = observed
+        plain = strikes(conn, price, **arguments)
+        given = strikes(conn, price, **arguments, volatility=forecast)
         above = column(plain, "prob_above")
         for name in ("prob_above", "positive_prob", "negative_prob", "prob_low", "prob_high"):
             wanted = column(plain, name)
@@ -116,10 +122,10 @@ def test_every_way_of_asking(conn: Connection, ttc: int) -> None:
         found = table(
             conn,
             f"SELECT prob_above FROM upc.strike_table(%s, at => %s, has_market => false"
-            f"{named(asked)}) ORDER BY strike",
+            f"{named(arguments)}) ORDER BY strike",
             price,
             at,
-            *asked.values(),
+            *arguments.values(),
         )
         np.testing.assert_allclose(column(found, "prob_above"), above, rtol=0, atol=NEAR)
         one = scalar(
@@ -136,12 +142,12 @@ def test_every_way_of_asking(conn: Connection, ttc: int) -> None:
         )
         assert one == pytest.approx(above[2], abs=NEAR)
         if observed is None or settlement == "close":
-            asked.pop("observed", None)
+            arguments.pop("observed", None)
             document = scalar(
                 conn,
-                f"SELECT upc.strikes_document(%s{named(asked)}, volatility => %s)",
+                f"SELECT upc.strikes_document(%s{named(arguments)}, volatility => %s)",
                 price,
-                *asked.values(),
+                *arguments.values(),
                 forecast,
             )
             rows = json.loads(document)["strikes"]

@@ -41,7 +41,7 @@ def conn(conn: Connection, built: str) -> Connection:
     return conn
 
 
-def asked(conn: Connection, ttc: int, observed: float | None, settlement: str) -> Floats:
+def probabilities(conn: Connection, ttc: int, observed: float | None, settlement: str) -> Floats:
     rows = strikes(
         conn,
         ttc_seconds=ttc,
@@ -98,7 +98,7 @@ def exact(ttc: int, observed: float | None) -> Floats:
     ],
 )
 def test_against_paths(conn: Connection, ttc: int, observed: float | None) -> None:
-    found = asked(conn, ttc, observed, "average")
+    found = probabilities(conn, ttc, observed, "average")
     # Straight lines between thresholds, 0.075 apart, are that near to the normal curve.
     np.testing.assert_allclose(found, exact(ttc, observed), rtol=0, atol=0.03)
     np.testing.assert_allclose(found, simulated(ttc, observed), rtol=0, atol=0.03 + 0.8)
@@ -107,8 +107,8 @@ def test_against_paths(conn: Connection, ttc: int, observed: float | None) -> No
 def test_the_close_is_less_certain(conn: Connection) -> None:
     """39.5 seconds matter much where a minute is left, and hardly where an hour is."""
     for ttc, least, most in ((60, 8, 20), (600, 0.3, 1.2), (3600, 0.05, 0.2)):
-        average = asked(conn, ttc, None, "average")
-        close = asked(conn, ttc, None, "close")
+        average = probabilities(conn, ttc, None, "average")
+        close = probabilities(conn, ttc, None, "close")
         assert least <= np.abs(average - close).max() <= most
         assert np.all(np.abs(average - 50) >= np.abs(close - 50) - 1e-9)
 
@@ -116,7 +116,7 @@ def test_the_close_is_less_certain(conn: Connection) -> None:
 def test_at_the_close_what_was_seen_decides(conn: Connection) -> None:
     observed = float(STRIKES[23])
     expected = np.where(observed >= STRIKES, 100, 0)
-    np.testing.assert_array_equal(asked(conn, 0, observed, "average"), expected)
+    np.testing.assert_array_equal(probabilities(conn, 0, observed, "average"), expected)
     for model in MODELS:
         for method in METHODS:
             rows = strikes(
@@ -134,10 +134,10 @@ def test_at_the_close_what_was_seen_decides(conn: Connection) -> None:
 
 def test_before_the_last_minute_nothing_has_been_seen(conn: Connection) -> None:
     for ttc in (60, 61, 900):
-        given = asked(conn, ttc, PRICE * 1.01, "average")
-        np.testing.assert_array_equal(given, asked(conn, ttc, None, "average"))
+        given = probabilities(conn, ttc, PRICE * 1.01, "average")
+        np.testing.assert_array_equal(given, probabilities(conn, ttc, None, "average"))
     np.testing.assert_array_equal(
-        asked(conn, 30, PRICE * 1.01, "close"), asked(conn, 30, None, "close")
+        probabilities(conn, 30, PRICE * 1.01, "close"), probabilities(conn, 30, None, "close")
     )
 
 
@@ -213,7 +213,7 @@ def test_nothing_of_no_time(conn: Connection) -> None:
     assert observed(conn, 1, 0) is None
 
 
-def test_the_log_is_asked_where_nothing_is_given(conn: Connection) -> None:
+def test_the_log_is_read_if_no_average_is_given(conn: Connection) -> None:
     """The log is read as of the beginning of the statement."""
     question = "SELECT prob_above FROM upc.probability(%s, %s, ttc_seconds => 20, settlement => "
     question += "'average', method => 'linear'"

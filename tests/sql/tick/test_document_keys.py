@@ -121,7 +121,7 @@ def test_every_key_is_registered(conn: Connection) -> None:
 
 @pytest.mark.parametrize("price", STATES)
 @pytest.mark.parametrize("quotes", STATES)
-def test_what_a_tick_says_in_each_state(conn: Connection, price: str, quotes: str) -> None:
+def test_documents_of_a_tick_in_each_state(conn: Connection, price: str, quotes: str) -> None:
     registered = keys(conn)
     fresh, found = tick(conn), tick(conn, AGES[price], AGES[quotes])
     assert fresh["watchlist"]["strikes"]
@@ -165,7 +165,7 @@ def test_what_is_read_of_a_tick(conn: Connection, state: str) -> None:
         assert [v is None for v in readings] == [state == "halted"] * len(readings)
 
 
-def test_every_document_says_until_when(conn: Connection) -> None:
+def test_every_document_has_an_expiry(conn: Connection) -> None:
     for limit in (15, 4):
         conn.execute("SELECT set_config('upc.fresh_for', %s, true)", (f"{limit} s",))
         found = tick(conn)

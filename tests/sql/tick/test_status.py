@@ -32,13 +32,13 @@ def module_dsn(healthy_dsn: str) -> str:
 
 
 @pytest.fixture
-def well(conn: Connection) -> Connection:
+def healthy(conn: Connection) -> Connection:
     """BTC as it should be."""
     return make_well(conn)
 
 
-def test_green(well: Connection) -> None:
-    assert status(well) == {
+def test_green(healthy: Connection) -> None:
+    assert status(healthy) == {
         "symbol": "BTC",
         "light": "green",
         "problems": [],
@@ -70,19 +70,19 @@ def test_green(well: Connection) -> None:
         "day_availability": 100,
         "day_answered": 100,
     }
-    found = document(well)
+    found = document(healthy)
     assert (found["state"], found["problems"]) == ("green", [])
     assert found["timestamp"] == "2026-06-01T14:40:00.000000+00:00"
 
 
-def test_ages_and_counts(well: Connection) -> None:
+def test_ages_and_counts(healthy: Connection) -> None:
     for second in (1, 3, 4):
-        put_price(well, FINE + second, NOW + seconds(second))
-        tick(well, NOW + seconds(second), holder="one", lease=LEASE)
-    open_trade(well)
-    open_trade(well, NO)
-    well.execute("SELECT upc.close_trade(max(trade_id), 0.5, %s) FROM upc_data.trade", (NOW,))
-    row = status(well, NOW + seconds(5.25))
+        put_price(healthy, FINE + second, NOW + seconds(second))
+        tick(healthy, NOW + seconds(second), holder="one", lease=LEASE)
+    open_trade(healthy)
+    open_trade(healthy, NO)
+    healthy.execute("SELECT upc.close_trade(max(trade_id), 0.5, %s) FROM upc_data.trade", (NOW,))
+    row = status(healthy, NOW + seconds(5.25))
     assert (row["tick_age_seconds"], row["price_age_seconds"]) == (1.25, 1.25)
     assert (row["quote_age_seconds"], row["candle_age_seconds"]) == (5.25, 5.25)
     assert (row["minute_done"], row["minute_missed"], row["minute_availability"]) == (4, 1, 80)
@@ -183,22 +183,22 @@ FAILURES: dict[str, tuple[Deed, float, str, str]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_what_fails_is_said_and_is_not_green(well: Connection, name: str) -> None:
+def test_each_failure_is_reported_and_not_green(healthy: Connection, name: str) -> None:
     deed, age, light, word = FAILURES[name]
-    deed(well)
+    deed(healthy)
     at = NOW + seconds(age)
     if age > 0:
-        well.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (at + seconds(1),))
+        healthy.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (at + seconds(1),))
     if name == "the event has closed and none follows":
-        fed(20, quotes=False)(well)
-        well.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (at + seconds(1),))
-    row = status(well, at)
+        fed(20, quotes=False)(healthy)
+        healthy.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (at + seconds(1),))
+    row = status(healthy, at)
     assert row["light"] == light, row["problems"]
     assert any(word in problem for problem in row["problems"]), row["problems"]
     for problem in row["problems"]:
         assert "  " not in problem
         assert len(problem) < 120
-    found = document(well, "BTC", at=at)
+    found = document(healthy, "BTC", at=at)
     assert found["state"] == light
     assert found["problems"] == [f"BTC: {problem}" for problem in row["problems"]]
     assert [each["symbol"] for each in found["symbols"]] == ["BTC"]
@@ -209,110 +209,110 @@ def test_what_fails_is_said_and_is_not_green(well: Connection, name: str) -> Non
     ("every", "age", "light"),
     [(1, 3, "green"), (1, 3.001, "red"), (5, 15, "green"), (5, 16, "red")],
 )
-def test_how_old_a_tick_may_be(well: Connection, every: int, age: float, light: str) -> None:
-    well.execute(
+def test_how_old_a_tick_may_be(healthy: Connection, every: int, age: float, light: str) -> None:
+    healthy.execute(
         "UPDATE upc_data.tick_lease SET every = %s, expires_at = %s", (seconds(every), CLOSE)
     )
-    well.execute("UPDATE upc_data.tick_count SET every = %s", (seconds(every),))
-    fed(age, ticks=False)(well)
-    row = status(well, NOW + seconds(age))
+    healthy.execute("UPDATE upc_data.tick_count SET every = %s", (seconds(every),))
+    fed(age, ticks=False)(healthy)
+    row = status(healthy, NOW + seconds(age))
     assert (row["light"], row["tick_age_seconds"]) == (light, age)
 
 
 @pytest.mark.parametrize(("missing", "light"), [(0, "green"), (3, "green"), (4, "yellow")])
-def test_how_many_ticks_may_be_missed(well: Connection, missing: int, light: str) -> None:
+def test_how_many_ticks_may_be_missed(healthy: Connection, missing: int, light: str) -> None:
     """Three of sixty are 95 percent."""
     for second in range(1, 121):
-        put_price(well, FINE + second, NOW + seconds(second))
+        put_price(healthy, FINE + second, NOW + seconds(second))
         if not 80 <= second < 80 + missing:
-            tick(well, NOW + seconds(second), holder="one", lease=LEASE, levels=0)
+            tick(healthy, NOW + seconds(second), holder="one", lease=LEASE, levels=0)
     at = NOW + seconds(120)
-    read_quotes(well, at)
-    well.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (CLOSE,))
-    row = status(well, at)
+    read_quotes(healthy, at)
+    healthy.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (CLOSE,))
+    row = status(healthy, at)
     assert (row["minute_done"], row["minute_missed"]) == (60 - missing, missing)
     assert row["light"] == light, row["problems"]
     assert row["hour_missed"] == missing
 
 
 @pytest.mark.parametrize(("minutes", "light"), [(5, "green"), (5.01, "yellow")])
-def test_how_old_candles_may_be(well: Connection, minutes: float, light: str) -> None:
+def test_how_old_candles_may_be(healthy: Connection, minutes: float, light: str) -> None:
     at = 60 * minutes
-    fed(at)(well)
-    well.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (CLOSE,))
-    well.execute("UPDATE upc_data.tick SET momentum = 0, missed_count = 0")
-    well.execute("UPDATE upc_data.tick_count SET missed = 0, every = '5 min'")
-    row = status(well, NOW + seconds(at))
+    fed(at)(healthy)
+    healthy.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (CLOSE,))
+    healthy.execute("UPDATE upc_data.tick SET momentum = 0, missed_count = 0")
+    healthy.execute("UPDATE upc_data.tick_count SET missed = 0, every = '5 min'")
+    row = status(healthy, NOW + seconds(at))
     assert (row["light"], len(row["problems"])) == (light, int(light == "yellow")), row["problems"]
 
 
 @pytest.mark.parametrize(("missed", "light"), [(3, "green"), (4, "yellow")])
 def test_how_many_ticks_of_a_young_log_may_be_missed(
-    well: Connection, missed: int, light: str
+    healthy: Connection, missed: int, light: str
 ) -> None:
     """Of a minute: three, which is what a take-over and a return of the server may cost."""
     at = 1 + missed
-    put_price(well, FINE, NOW + seconds(at))
-    tick(well, NOW + seconds(at), holder="one", lease=LEASE)
-    row = status(well, NOW + seconds(at))
+    put_price(healthy, FINE, NOW + seconds(at))
+    tick(healthy, NOW + seconds(at), holder="one", lease=LEASE)
+    row = status(healthy, NOW + seconds(at))
     assert (row["minute_done"], row["minute_missed"], row["light"]) == (2, missed, light)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York", "Pacific/Kiritimati"])
 @pytest.mark.parametrize(("day", "light"), [("2026-05-31", "green"), ("2026-05-30", "yellow")])
 def test_the_day_of_the_fingerprints_is_one_of_utc(
-    well: Connection, zone: str, day: str, light: str
+    healthy: Connection, zone: str, day: str, light: str
 ) -> None:
-    well.execute("SELECT set_config('timezone', %s, true)", (zone,))
-    well.execute("UPDATE upc_data.counted_day SET day = %s", (day,))
-    assert status(well)["light"] == light
+    healthy.execute("SELECT set_config('timezone', %s, true)", (zone,))
+    healthy.execute("UPDATE upc_data.counted_day SET day = %s", (day,))
+    assert status(healthy)["light"] == light
 
 
-def test_the_worst_comes_first(well: Connection) -> None:
-    FAILURES["files cannot be written"][0](well)
-    FAILURES["old candles"][0](well)
-    FAILURES["nothing ticks"][0](well)
-    row = status(well)
+def test_the_worst_comes_first(healthy: Connection) -> None:
+    FAILURES["files cannot be written"][0](healthy)
+    FAILURES["old candles"][0](healthy)
+    FAILURES["nothing ticks"][0](healthy)
+    row = status(healthy)
     assert len(row["problems"]) >= 3 - 1
     assert "nothing" in row["problems"][0]
     assert row["light"] == "red"
 
 
-def test_an_imported_set_counts_no_candles(well: Connection) -> None:
-    well.execute("UPDATE upc_data.counted_day SET day = '2026-01-01'")
-    assert status(well)["light"] == "yellow"
-    import_set(well, KNOWN)
-    well.execute("SELECT upc.use_fingerprints('imported', ARRAY['BTC'])")
-    row = status(well)
+def test_an_imported_set_counts_no_candles(healthy: Connection) -> None:
+    healthy.execute("UPDATE upc_data.counted_day SET day = '2026-01-01'")
+    assert status(healthy)["light"] == "yellow"
+    import_set(healthy, KNOWN)
+    healthy.execute("SELECT upc.use_fingerprints('imported', ARRAY['BTC'])")
+    row = status(healthy)
     assert (row["fingerprint_origin"], row["light"]) == ("imported", "green")
 
 
-def test_without_quotes_ever_none_are_missed(well: Connection) -> None:
-    well.execute("DELETE FROM upc_data.market_event")
-    row = status(well)
+def test_without_quotes_ever_none_are_missed(healthy: Connection) -> None:
+    healthy.execute("DELETE FROM upc_data.market_event")
+    row = status(healthy)
     assert (row["quote_state"], row["quote_age_seconds"], row["light"]) == (None, None, "green")
 
 
-def test_who_has_read_quotes_wants_them_for_a_week(well: Connection) -> None:
+def test_who_has_read_quotes_wants_them_for_a_week(healthy: Connection) -> None:
     """An open trade needs quotes for as long as that."""
     closed = "UPDATE upc_data.market_event SET closes_at = %s"
-    open_trade(well)
-    well.execute(closed, (NOW - timedelta(days=6, hours=23),))
-    read_quotes(well, NOW - timedelta(days=7))
-    row = status(well)
+    open_trade(healthy)
+    healthy.execute(closed, (NOW - timedelta(days=6, hours=23),))
+    read_quotes(healthy, NOW - timedelta(days=7))
+    row = status(healthy)
     assert (row["quote_state"], row["event_ticker"], row["light"]) == ("halted", None, "yellow")
-    well.execute(closed, (NOW - timedelta(days=7),))
-    assert status(well)["light"] == "yellow"
-    well.execute("SELECT upc.close_trade(t.trade_id, 0.5, %s) FROM upc_data.trade AS t", (NOW,))
-    assert status(well)["light"] == "green"
+    healthy.execute(closed, (NOW - timedelta(days=7),))
+    assert status(healthy)["light"] == "yellow"
+    healthy.execute("SELECT upc.close_trade(t.trade_id, 0.5, %s) FROM upc_data.trade AS t", (NOW,))
+    assert status(healthy)["light"] == "green"
 
 
-def test_an_exchange_of_its_own(well: Connection) -> None:
+def test_an_exchange_of_its_own(healthy: Connection) -> None:
     """The price is that of the feed that is ticked from, and no other."""
-    well.execute("UPDATE upc_data.tick_lease SET feed = 'kraken'")
-    assert status(well)["price_state"] is None
-    put_price(well, FINE, NOW - seconds(20), exchange="kraken")
-    row = status(well)
+    healthy.execute("UPDATE upc_data.tick_lease SET feed = 'kraken'")
+    assert status(healthy)["price_state"] is None
+    put_price(healthy, FINE, NOW - seconds(20), exchange="kraken")
+    row = status(healthy)
     assert (row["price_state"], row["price_age_seconds"], row["light"]) == ("warn", 20, "yellow")
 
 
@@ -322,11 +322,11 @@ def test_a_frozen_price_is_stale(conn: Connection) -> None:
     assert status(conn, NOW + seconds(30))["price_state"] == "stale"
 
 
-def test_a_replay(well: Connection) -> None:
+def test_a_replay(healthy: Connection) -> None:
     """It depends on stored candles only; where they are missing it is not green."""
-    well.execute("DELETE FROM upc_data.tick_lease")
-    well.execute("DELETE FROM upc_data.price")
-    well.execute(
+    healthy.execute("DELETE FROM upc_data.tick_lease")
+    healthy.execute("DELETE FROM upc_data.price")
+    healthy.execute(
         "DELETE FROM upc_data.candle WHERE opened_at BETWEEN %s AND %s",
         (
             NOW - timedelta(minutes=20),
@@ -334,18 +334,18 @@ def test_a_replay(well: Connection) -> None:
         ),
     )
     more: Row = {"feed": "replay", "holder": "one", "lease": LEASE}
-    tick(well, NOW, replay_from=NOW - timedelta(minutes=40), **more)
-    row = status(well)
+    tick(healthy, NOW, replay_from=NOW - timedelta(minutes=40), **more)
+    row = status(healthy)
     assert (row["feed"], row["price_state"], row["quote_state"]) == ("replay", "fresh", None)
     assert row["light"] == "green"
-    tick(well, NOW, replay_from=NOW - timedelta(minutes=15), **more)
-    row = status(well)
+    tick(healthy, NOW, replay_from=NOW - timedelta(minutes=15), **more)
+    row = status(healthy)
     assert (row["light"], row["price_state"]) == ("red", "halted")
     assert "price is halted" in row["problems"][0]
 
 
-def test_other_settings_of_freshness(well: Connection) -> None:
-    set_to(well, fresh_for="1 s")
-    fed(1.5, price=False)(well)
-    well.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (CLOSE,))
-    assert "price is warn" in status(well, NOW + seconds(1.5))["problems"][0]
+def test_other_settings_of_freshness(healthy: Connection) -> None:
+    set_to(healthy, fresh_for="1 s")
+    fed(1.5, price=False)(healthy)
+    healthy.execute("UPDATE upc_data.tick_lease SET expires_at = %s", (CLOSE,))
+    assert "price is warn" in status(healthy, NOW + seconds(1.5))["problems"][0]

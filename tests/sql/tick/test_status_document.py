@@ -23,7 +23,7 @@ def module_dsn(healthy_dsn: str) -> str:
 
 
 @pytest.fixture
-def well(conn: Connection) -> Connection:
+def healthy(conn: Connection) -> Connection:
     """BTC as it should be."""
     return make_well(conn)
 
@@ -31,26 +31,26 @@ def well(conn: Connection) -> Connection:
 # Of several symbols
 
 
-def test_expected_are_those_that_are_ticked(well: Connection) -> None:
-    assert status(well, symbol="ETH")["is_expected"] is False
-    assert document(well)["state"] == "green"
-    expected = {row["symbol"]: row["is_expected"] for row in document(well)["symbols"]}
+def test_expected_are_those_that_are_ticked(healthy: Connection) -> None:
+    assert status(healthy, symbol="ETH")["is_expected"] is False
+    assert document(healthy)["state"] == "green"
+    expected = {row["symbol"]: row["is_expected"] for row in document(healthy)["symbols"]}
     assert expected == {"BTC": True, "ETH": False}
     # A symbol asked for is expected.
-    found = document(well, "ETH")
+    found = document(healthy, "ETH")
     assert (found["state"], len(found["symbols"])) == ("red", 1)
     assert found["problems"][0].startswith("ETH: ")
-    both = document(well, "ETH", "BTC")
+    both = document(healthy, "ETH", "BTC")
     assert [row["symbol"] for row in both["symbols"]] == ["BTC", "ETH"]
     assert both["state"] == "red"
 
 
-def test_a_symbol_stays_expected_for_an_hour(well: Connection) -> None:
-    well.execute("SELECT upc.release_lease('BTC', 'one')")
+def test_a_symbol_stays_expected_for_an_hour(healthy: Connection) -> None:
+    healthy.execute("SELECT upc.release_lease('BTC', 'one')")
     for minutes, is_expected in ((1, True), (59, True), (61, False)):
-        row = status(well, NOW + timedelta(minutes=minutes))
+        row = status(healthy, NOW + timedelta(minutes=minutes))
         assert (row["is_expected"], row["light"]) == (is_expected, "red")
-    found = document(well, at=NOW + timedelta(minutes=61))
+    found = document(healthy, at=NOW + timedelta(minutes=61))
     assert (found["state"], len(found["problems"])) == ("red", 1)
 
 
@@ -63,10 +63,10 @@ def test_nothing_at_all(own: Connection) -> None:
     assert [row["light"] for row in table(own, "SELECT light FROM upc.status()")] == ["red", "red"]
 
 
-def test_one_bad_of_two_is_enough(well: Connection) -> None:
-    put_price(well, FINE, NOW, "ETH")
-    tick(well, NOW, "ETH", holder="one", lease=LEASE)
-    found = document(well)
+def test_one_bad_of_two_is_enough(healthy: Connection) -> None:
+    put_price(healthy, FINE, NOW, "ETH")
+    tick(healthy, NOW, "ETH", holder="one", lease=LEASE)
+    found = document(healthy)
     # Without candles and momentum.
     assert found["state"] == "yellow"
     assert {problem.partition(":")[0] for problem in found["problems"]} == {"ETH"}
@@ -74,15 +74,15 @@ def test_one_bad_of_two_is_enough(well: Connection) -> None:
 
 
 @pytest.mark.parametrize("symbols", [["XYZ"], ["BTC", "btc"], [None]])
-def test_unknown_symbols_are_refused(well: Connection, symbols: list[str]) -> None:
-    assert refused(well, "SELECT upc.status_document(%s::text[])", symbols) == "UP002"
+def test_unknown_symbols_are_refused(healthy: Connection, symbols: list[str]) -> None:
+    assert refused(healthy, "SELECT upc.status_document(%s::text[])", symbols) == "UP002"
     if symbols[0] is not None:
-        assert refused(well, "SELECT * FROM upc.status(%s)", symbols[-1]) == "UP002"
+        assert refused(healthy, "SELECT * FROM upc.status(%s)", symbols[-1]) == "UP002"
 
 
-def test_the_document_is_json_to_its_last_number(well: Connection) -> None:
-    row = document(well)["symbols"][0]
-    assert row.keys() == status(well).keys()
+def test_the_document_is_json_to_its_last_number(healthy: Connection) -> None:
+    row = document(healthy)["symbols"][0]
+    assert row.keys() == status(healthy).keys()
     assert row["problems"] == []
 
 

@@ -77,7 +77,7 @@ def test_asks_stand_beside_their_strikes(conn: Connection) -> None:
         (0, 61, False),
     ],
 )
-def test_no_ask_where_no_edge_is_told(
+def test_no_ask_without_an_edge(
     conn: Connection, price_age: float, quote_age: float, has_asks: bool
 ) -> None:
     put_price(conn, STRIKE + 10, NOW - seconds(price_age))

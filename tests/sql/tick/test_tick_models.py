@@ -88,11 +88,11 @@ def assert_answered(conn: Connection, row: Row, model: str, **arguments: Any) ->
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_stored(conn: Connection, model: str, method: str, settlement: str) -> None:
-    asked: Row = {"model": model, "method": method, "settlement": settlement}
-    row = replayed(conn, **asked)
+    requested: Row = {"model": model, "method": method, "settlement": settlement}
+    row = replayed(conn, **requested)
     found, live = logged(conn, row), json.loads(row["live_probabilities"])
-    assert {name: found[name] for name in asked} == asked
-    assert {name: live[name] for name in asked} == asked
+    assert {name: found[name] for name in requested} == requested
+    assert {name: live[name] for name in requested} == requested
     assert (row["used_model"], row["used_settlement"]) == (model, settlement)
     assert (found["closes_at"], found["ttc_seconds"]) == (HOUR, 2350)
     volatility = forecast(conn, NOW, 2350)
@@ -411,21 +411,21 @@ def test_a_trade_is_listed_as_ticks_show_it(
     forget(conn, at.replace(second=0), minutes)
     conn.execute("DELETE FROM upc_data.volatility_state")
     trade_id = scalar(conn, "SELECT upc.open_trade('E-T99999.99', 'no', 0.5, 10, at => %s)", at)
-    asked: Row = {"method": None, "model": None, "settlement": None}
+    requested: Row = {"method": None, "model": None, "settlement": None}
 
     def listed() -> Row:
         [row] = table(
             conn,
             "SELECT * FROM upc.trade_list(at => %s, method => %s, model => %s, settlement => %s)",
             at,
-            *asked.values(),
+            *requested.values(),
         )
         assert (row["trade_id"], row["symbol_price"]) == (trade_id, 100_020)
         return row
 
     # Before any tick, and so without anything that one has kept.
     found = listed()
-    row = tick(conn, at, feed="database", **asked)
+    row = tick(conn, at, feed="database", **requested)
     assert (row["used_model"], row["used_settlement"]) == (model, settlement)
     arguments: Row = {"ttc_seconds": ttc, "method": "linear", "momentum": row["momentum"]}
     arguments |= {"model": model, "settlement": settlement}
@@ -447,7 +447,7 @@ def test_a_trade_is_listed_as_ticks_show_it(
     assert shown["current_probability"] == pytest.approx(100 - above, abs=0.0051)
 
     # SQL's own defaults stay.
-    asked = {"method": "nearest", "model": "momentum", "settlement": "close"}
+    requested = {"method": "nearest", "model": "momentum", "settlement": "close"}
     [plain] = table(conn, "SELECT * FROM upc.trade_list(at => %s)", at)
     assert plain == listed()
     legacy = json.loads(tick(conn, at, feed="database")["active_trades"])["active_trades"]

@@ -252,7 +252,7 @@ def test_what_cannot_be_charged_is_refused(conn: Connection, fee: str) -> None:
         ("0.0001", "0.9999", "0.0001"),
     ],
 )
-def test_where_nobody_bids_the_price_has_to_be_said(
+def test_without_bids_a_sale_needs_a_price(
     conn: Connection, side: str, bid: str | None, opposite_ask: str | None, worth: str | None
 ) -> None:
     other = NO if side == YES else YES

@@ -243,7 +243,7 @@ def test_limits_of_what_makes_sense(conn: Connection, name: str, value: str) -> 
     conn.execute("SELECT * FROM upc._stop_rules()")
 
 
-def test_the_rules_are_those_that_are_said(conn: Connection) -> None:
+def test_stop_rules_in_force(conn: Connection) -> None:
     conn.execute("SET upc.stop_on_probability = ''")
     row = conn.execute("SELECT * FROM upc._stop_rules()").fetchone()
     assert row == (True, 40, seconds(60), None, True, 35)

@@ -61,7 +61,9 @@ def test_a_stop_after_a_restart(first: Connection, second: Connection) -> None:
     assert status_of(second, trade_id) == ("stopped", "probability")
 
 
-def test_a_stop_is_not_told_again_after_a_restart(first: Connection, second: Connection) -> None:
+def test_a_stop_is_not_announced_again_after_a_restart(
+    first: Connection, second: Connection
+) -> None:
     trade_id = open_trade(first)
     assert run(first, BELOW, 0, 1, holder="one", **ENDED) == [(0, "stop", "trade")]
     stopped = trade(first, trade_id)
@@ -126,7 +128,7 @@ def test_settled_once_over_a_restart(first: Connection, second: Connection) -> N
     assert len(outbox(second, "settled")) == 2
 
 
-def test_what_is_rolled_back_has_not_been_told(fresh_db: str, first: Connection) -> None:
+def test_a_rolled_back_stop_is_not_announced(fresh_db: str, first: Connection) -> None:
     """A stop is announced in the transaction in which it happens, or not at all."""
     trade_id = open_trade(first)
     put_price(first, BELOW)

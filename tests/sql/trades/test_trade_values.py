@@ -207,7 +207,7 @@ def test_later_fees_do_not_change_what_was_paid(conn: Connection) -> None:
         (0, None, False),
     ],
 )
-def test_without_quotes_nothing_is_said_of_money(
+def test_without_quotes_money_is_unknown(
     conn: Connection, age: float, status: str, is_known: bool
 ) -> None:
     trade_id = open_trade(conn)
@@ -232,7 +232,7 @@ def test_a_market_that_is_gone(conn: Connection) -> None:
     assert values(conn, CLOSE)[trade_id]["current_probability"] is None
 
 
-def test_a_halted_price_says_nothing_of_the_probability(conn: Connection) -> None:
+def test_a_halted_price_gives_no_probability(conn: Connection) -> None:
     trade_id = open_trade(conn)
     put_price(conn, FINE)
     for age, expected in ((60, 95), (60.5, None)):
@@ -361,7 +361,7 @@ def test_a_strike_as_the_predecessor_writes_it(conn: Connection, strike: str, te
     assert Decimal(found.replace("$", "").replace(",", "")) == Decimal(strike)
 
 
-def test_five_trades_are_five_rows_that_the_predecessor_tells_apart(conn: Connection) -> None:
+def test_five_trades_are_five_rows_that_the_predecessor_distinguishes(conn: Connection) -> None:
     """By trade_id, as its front end does; a strike that is held is found by its text."""
     set_to(conn, stop_on_probability="off")
     ids = [open_trade(conn, side, price="0.35", count=20) for side in (YES, NO, YES, NO, NO)]

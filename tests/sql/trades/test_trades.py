@@ -214,7 +214,7 @@ def test_closed_at_what_it_is_worth_now(conn: Connection, side: str, worth: str)
     assert trade(conn, trade_id)["end_price"] == Decimal(worth)
 
 
-def test_nobody_says_what_it_is_worth(conn: Connection) -> None:
+def test_closing_without_a_price_or_quotes_is_refused(conn: Connection) -> None:
     trade_id = open_trade(conn)
     assert refused(conn, CLOSE_TRADE, trade_id, None, NOW + seconds(60.5)) == "UP015"
     assert refused(conn, CLOSE_TRADE, trade_id, None, CLOSE) == "UP015"
