@@ -70,7 +70,7 @@ RECIPES = {
     # Probabilities that are known by heart and nine strikes of both symbols, for trades.
     "trading": Recipe("empty", _prepared("trading", "prepare")),
     # All that a green symbol depends on, but for current prices, quotes and ticks.
-    "healthy": Recipe("empty", _prepared("healthy", "prepare_well")),
+    "healthy": Recipe("empty", _prepared("healthy_symbol", "prepare")),
 }
 
 

@@ -1,4 +1,4 @@
-"""A symbol with which all is well, and its status."""
+"""A healthy symbol, and its status."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HISTORY = walk(700, "2026-06-01T12:00", 160, price=100_000)  # to 20 minutes bef
 LEASE = timedelta(days=3650)
 
 
-def prepare_well(conn: Connection) -> None:
+def prepare(conn: Connection) -> None:
     """Insert all that BTC depends on, but for current prices, quotes and ticks."""
     put(conn, "BTC", HISTORY)
     build(conn)
@@ -33,7 +33,7 @@ def prepare_well(conn: Connection) -> None:
         put_price(conn, FINE, NOW - timedelta(minutes=lag))
 
 
-def make_well(conn: Connection) -> Connection:
+def make_healthy(conn: Connection) -> Connection:
     """With a tick right now, which is NOW."""
     put_price(conn, FINE + 1, NOW)
     read_quotes(conn, NOW)

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from tests.support.engine import Connection
-from tests.support.healthy_symbol import LEASE, NOW, document, make_well, status
+from tests.support.healthy_symbol import LEASE, NOW, document, make_healthy, status
 from tests.support.imported import import_set
 from tests.support.trading import (
     CLOSE,
@@ -34,7 +34,7 @@ def module_dsn(healthy_dsn: str) -> str:
 @pytest.fixture
 def healthy(conn: Connection) -> Connection:
     """BTC as it should be."""
-    return make_well(conn)
+    return make_healthy(conn)
 
 
 def test_green(healthy: Connection) -> None:

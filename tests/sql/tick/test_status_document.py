@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.support.engine import Connection, build, open_db, scalar
-from tests.support.healthy_symbol import LEASE, NOW, document, make_well, status
+from tests.support.healthy_symbol import LEASE, NOW, document, make_healthy, status
 from tests.support.trading import (
     FINE,
     put_price,
@@ -25,7 +25,7 @@ def module_dsn(healthy_dsn: str) -> str:
 @pytest.fixture
 def healthy(conn: Connection) -> Connection:
     """BTC as it should be."""
-    return make_well(conn)
+    return make_healthy(conn)
 
 
 # Of several symbols
