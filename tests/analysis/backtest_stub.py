@@ -122,7 +122,7 @@ $fn$;
 
 
 def install(conn: Connection, asked: Questions) -> None:
-    """From now on every backtest of the database finds these questions."""
+    """Let every further backtest of the database find these questions."""
     store(conn, asked)
     conn.execute(STUB.encode())
 

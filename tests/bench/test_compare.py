@@ -73,7 +73,7 @@ def write(
 
 
 def read(path: Path) -> Table:
-    """By column and by row, without pandas."""
+    """Read a table by column and by row, without pandas."""
     with path.open(newline="") as file:
         header, *rows = csv.reader(file)
     table: Table = {"+": {}, "-": {}}

@@ -201,7 +201,7 @@ def test_a_minute_that_may_still_come_is_no_hole(server: Coinbase, dsn: str) -> 
 
 @pytest.mark.parametrize("is_newest", [True, False])
 def test_a_short_page_is_not_taken_for_the_end(server: Coinbase, dsn: str, is_newest: bool) -> None:
-    """An exchange that gives fewer candles than ccxt says, from either end."""
+    """An exchange that gives fewer candles than ccxt states, from either end."""
     if is_newest:
         server.most = 70
     else:
@@ -226,7 +226,7 @@ def test_before_its_history_begins(
 
 
 class Lacking:
-    """An exchange without a server: some minutes, and so many of them an answer."""
+    """An exchange without a server: some minutes, and a maximum per answer."""
 
     name = "coinbase"
     clock_skew = None

@@ -83,7 +83,7 @@ def _candles() -> str:
 
 
 def _binance(rows: str) -> str:
-    """The same as Binance has it: no header, microseconds, and more columns than are wanted."""
+    """The same in Binance's format: no header, microseconds, and superfluous columns."""
     lines = []
     for place, row in enumerate(rows.splitlines()[1:]):
         at, *prices, _ = row.split(",")

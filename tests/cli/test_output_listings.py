@@ -156,7 +156,7 @@ def _is_instant(value: Any) -> bool:
 
 
 def as_in_json(text: str, value: Any) -> Any:
-    """The text of a cell as the kind of value that JSON has in its place."""
+    """The text of a cell, converted to the type of JSON's value."""
     match value:
         case None:
             return None if text == "" else text

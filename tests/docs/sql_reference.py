@@ -105,14 +105,14 @@ _CALLED = re.compile(r"\bupc\.(\w+)")
 
 @dataclass(frozen=True)
 class Entry:
-    """A function or view, as its file has it."""
+    """A function or view as written in its file."""
 
     file: str
     kind: str
     name: str
     header: str
     text: str
-    """From CREATE to the next object."""
+    """Text from CREATE to the next object."""
     comment: str
 
     @property

@@ -97,7 +97,7 @@ class Chaos:
     stack: ExitStack
     tickers: list[Ticker] = field(default_factory=list)
     down: list[tuple[datetime, datetime]] = field(default_factory=list)
-    """From each kill of PostgreSQL until it took connections again."""
+    """Spans from each kill of PostgreSQL until it took connections again."""
     killed: list[datetime] = field(default_factory=list)
     """Times at which a process that could be in the middle of a tick was killed."""
     started: int = 0

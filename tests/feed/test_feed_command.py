@@ -65,7 +65,7 @@ def feeds(dsn: str) -> list[int]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Of a process; 0 where there is no way to know."""
+    """Resident bytes of a process; 0 if unknown."""
     with suppress(FileNotFoundError):
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")

@@ -36,7 +36,7 @@ from tests.support.market import rows
 
 
 class Clock:
-    """A time that passes when somebody sleeps; `limit` is how far."""
+    """A time that passes only in sleeps, up to `limit`."""
 
     def __init__(self, at: datetime, until: datetime) -> None:
         self.at = at

@@ -123,7 +123,7 @@ def test_an_event_that_closes_later_is_read_too(outage_log: OutageLog) -> None:
 
 @pytest.mark.parametrize("is_refused", [False, True], ids=["unknown", "refused"])
 def test_a_problem_of_one_event_is_logged_once(outage_log: OutageLog, is_refused: bool) -> None:
-    """And keeps the others from nothing."""
+    """The problem of one event does not hold up the others."""
 
     async def steps(scene: Scene) -> None:
         def refuses(count: int) -> None:

@@ -107,7 +107,7 @@ def last_piece_held(dsn: str) -> Iterator[Connection]:
 
 
 def wait_for(conn: Connection, query: str, process: subprocess.Popen[str]) -> None:
-    """Until the query answers true. The time limit of the test ends what never comes."""
+    """Wait until the query returns true; the test's time limit ends it otherwise."""
     while conn.execute(query).fetchone() != (True,):
         assert process.poll() is None, process.communicate()
 

@@ -64,7 +64,7 @@ def publishing_held(dsn: str) -> Iterator[None]:
 
 
 def wait_for_waiting(dsn: str, count: int, *processes: subprocess.Popen[str]) -> None:
-    """Until that many connections wait for a lock. The time limit ends what never comes."""
+    """Wait until that many connections wait for a lock; the test's time limit ends it otherwise."""
     with connect(dsn) as conn:
         while conn.execute(
             "SELECT count(*) FROM pg_stat_activity"

@@ -63,7 +63,7 @@ def full_and_bare(
 
 @pytest.fixture
 def full(full_and_bare: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The database with a good set, which is there afterwards as it was."""
+    """A database with a good set, which must be unchanged afterwards."""
     monkeypatch.setenv("PYUPC_DSN", full_and_bare[0])
     before = dump(full_and_bare[0])
     yield full_and_bare[0]

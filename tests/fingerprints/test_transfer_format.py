@@ -1,4 +1,4 @@
-"""The format of the files: what is read says the same numbers, and is written as it was."""
+"""The format of the files: reading and writing keep numbers and notation."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_the_two_directions_may_spell_a_threshold_differently() -> None:
 
 
 def test_any_bytes_are_read_or_refused() -> None:
-    """Nothing but a refusal comes of a file that was damaged anywhere."""
+    """A file damaged anywhere is refused."""
     rng = random.Random(7)
     good = (
         b",>= +0.05%,<= -0.05%,>= +0.10%,<= -0.10%\n"

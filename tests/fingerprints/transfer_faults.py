@@ -45,7 +45,7 @@ Change = Callable[[str], str | bytes]
 
 
 def put(cell: str) -> Change:
-    """In the row of seven minutes and the column >= +0.10%."""
+    """Put a cell into the row of seven minutes and the column >= +0.10%."""
 
     def change(text: str) -> str:
         lines = text.split("\n")

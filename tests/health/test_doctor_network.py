@@ -1,4 +1,4 @@
-"""`pyupc doctor` with an exchange and Kalshi on the loopback, and what it makes of clocks."""
+"""`pyupc doctor` with an exchange and Kalshi on the loopback, and its verdict on clocks."""
 
 from __future__ import annotations
 

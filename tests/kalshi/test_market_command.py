@@ -219,7 +219,7 @@ def changed(**fields: Any) -> Document:
     ids=lambda wrong: repr(wrong)[:30],
 )
 def test_a_file_that_is_no_event(shared: str, write: Any, wrong: Any) -> None:
-    """Its name is in the message, and nothing of any file is loaded."""
+    """The message names the file, and nothing of any file is loaded."""
     path = write(wrong, "wrong.json")
     message = refused(run("load", write(answer()), path, write(answer(), "last.json")))
     assert message.startswith(f"pyupc: {path}: ")

@@ -153,7 +153,7 @@ def announce(dsn: str, message: str, kind: str = "stop", symbol: str = "BTC") ->
 
 
 def cursors(dsn: str) -> dict[tuple[str, str], int]:
-    """By subscriber and symbol."""
+    """Last acknowledged number, by subscriber and symbol."""
     query = "SELECT subscriber, symbol, announcement_id FROM upc_data.announcement_cursor"
     return {(subscriber, symbol): number for subscriber, symbol, number in rows(dsn, query)}
 

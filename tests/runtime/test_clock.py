@@ -28,7 +28,7 @@ def test_an_event_ends_a_wait(clock: Clock) -> None:
     asyncio.run(main())
 
 
-def test_the_machine_waits_as_long_as_it_says() -> None:
+def test_the_machine_clock_waits_for_the_given_time() -> None:
     async def main() -> None:
         began = time.monotonic()
         await SYSTEM.sleep(0.05)

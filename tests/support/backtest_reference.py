@@ -159,7 +159,7 @@ def questions(candles: Candles, settings: Settings, fitted: Fit | None) -> Itera
 
 
 def curve_of(trained: Trained, model: str, bucket: int, minutes: int) -> tuple[Floats, Floats]:
-    """Of one model at whole minutes."""
+    """Both sides of one model's curve at whole minutes."""
     is_plain = model != "volatility"
     curves = trained.plain if is_plain else trained.standardised
     shares = trained.plain_shares if is_plain else trained.standardised_shares

@@ -101,7 +101,7 @@ def questions(
 
 
 def losses(probabilities: Floats, outcomes: Integers) -> Floats:
-    """Of each question, for one model."""
+    """Loss per question, for one model."""
     clipped = np.clip(probabilities, CLIP, 1 - CLIP)
     return -np.log(np.where(outcomes == 1, clipped, 1 - clipped))
 

@@ -55,7 +55,7 @@ def whole_prices(closes: Closes) -> NDArray[Any]:
 
 
 def later(minutes: Minutes, distance: int) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """For each candle, whether there is one `distance` minutes away, and its place."""
+    """Per candle: is there one `distance` minutes away, and its place."""
     place = np.searchsorted(minutes, minutes + distance)
     place[place == len(minutes)] = 0
     return minutes[place] == minutes + distance, place

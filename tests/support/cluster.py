@@ -84,7 +84,7 @@ class Server:
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
     def dsn(self, database: str = DATABASE, *, user: str = SUPERUSER, port: int = 0) -> str:
-        """With a port of the loopback, where a proxy listens, instead of the socket."""
+        """DSN over the socket, or over a port of the loopback, where a proxy listens."""
         address = (
             f"127.0.0.1:{port}/{database}?"
             if port
@@ -105,7 +105,7 @@ class Server:
         self.data.chmod(0o700)
 
     def give(self, path: Path) -> None:
-        """To the server's account."""
+        """Give a path to the server's account."""
         if self._account is not None:
             os.chown(path, self._account.uid, self._account.gid)
 
@@ -158,7 +158,7 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     def freeze(self) -> None:
-        """Every process stops where it is; connections stay open and say nothing."""
+        """Stop every process where it is; connections stay open and silent."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:

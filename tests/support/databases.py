@@ -50,7 +50,7 @@ def _market(*symbols: str) -> Callable[[str], None]:
 
 
 def _prepared(module: str, function: str) -> Callable[[str], None]:
-    """By a function of a module of tests.support that takes a connection."""
+    """A recipe that calls a function of a module of tests.support with a connection."""
 
     def fill(dsn: str) -> None:
         import importlib
@@ -134,7 +134,7 @@ class Databases:
             yield dsn
 
     def drop_templates(self) -> None:
-        """For a server that goes on after the run."""
+        """Drop the templates of a server that goes on after the run."""
         with connect(self.server_dsn) as server:
             for kind in RECIPES:
                 server.execute(_DROP.format(sql.Identifier(f"{self.prefix}_{kind}")))

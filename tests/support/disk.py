@@ -25,7 +25,7 @@ class Disk:
         return found.f_bavail * found.f_frsize
 
     def fill(self, leave: int = 0) -> None:
-        """Take the whole room that is left, but for so many bytes; again takes what came free."""
+        """Fill the disk but for that many bytes; a further call fills what became free."""
         with (self.path / _BALLAST).open("ab", buffering=0) as ballast:
             while (room := self.free - leave) > 0:
                 try:

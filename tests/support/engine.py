@@ -43,7 +43,7 @@ class Candles:
         return self.where(np.random.default_rng(seed).random(len(self.minutes)) >= share)
 
     def __add__(self, other: Candles) -> Candles:
-        """Both, in order of time; they have no minute in common."""
+        """Candles of both, in order of time; they have no minute in common."""
         columns = [
             np.concatenate(pair) for pair in zip(self._columns(), other._columns(), strict=True)
         ]
@@ -210,5 +210,5 @@ def assert_up_to_date(conn: Connection, candles: Candles) -> None:
 
 
 def drop_role(conn: Connection, role: str) -> None:
-    """With all that it was granted in this database."""
+    """Drop a role and all its grants in this database."""
     conn.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(role)))

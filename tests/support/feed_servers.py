@@ -219,7 +219,7 @@ def _product(name: str, is_closed: bool) -> dict[str, Any]:
 
 
 def _iso(at: float) -> str:
-    """With nanoseconds, as Coinbase writes it."""
+    """An instant with nanoseconds, in Coinbase's notation."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "789Z"
 
 

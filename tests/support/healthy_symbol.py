@@ -34,7 +34,7 @@ def prepare(conn: Connection) -> None:
 
 
 def make_healthy(conn: Connection) -> Connection:
-    """With a tick right now, which is NOW."""
+    """Make the symbol healthy, with a tick at NOW."""
     put_price(conn, FINE + 1, NOW)
     read_quotes(conn, NOW)
     tick(conn, NOW, holder="one", lease=LEASE)

@@ -80,7 +80,7 @@ def read_set(folder: Path, symbol: str = "btc") -> ImportedSet:
 
 
 def stage(conn: Connection, found: ImportedSet, symbol: str = "BTC") -> None:
-    """For the rest of the transaction."""
+    """Stage a set for the rest of the transaction."""
     conn.execute("SELECT upc.begin_fingerprint_import(%s)", (symbol,))
     header = [way.format(size) for size in found.thresholds for way in (">= +{}%", "<= -{}%")]
     layouts: dict[int, list[int]] = {}
@@ -98,7 +98,7 @@ def stage(conn: Connection, found: ImportedSet, symbol: str = "BTC") -> None:
 def import_set(
     conn: Connection, found: ImportedSet, symbol: str = "BTC", source: str = "a test"
 ) -> Outcome:
-    """In a transaction of its own, or in the one that is open."""
+    """Import a set, in a transaction of its own or in the open one."""
     with conn.transaction() if conn.autocommit else nullcontext():
         stage(conn, found, symbol)
         [row] = conn.execute(

@@ -26,7 +26,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """`held`: nothing is sent before that. `missing`: so many bytes less than were announced."""
+    """`held`: nothing is sent before that. `missing`: announced bytes that are not sent."""
 
     body: bytes = b"{}"
     status: int = 200
@@ -43,7 +43,7 @@ def json_reply(document: Any, **options: Any) -> Reply:
 
 
 class Server:
-    """Answers with what `answer` makes of a request; use it as an asynchronous context manager."""
+    """Sends the replies of `answer`; an asynchronous context manager."""
 
     def __init__(self, answer: Callable[[Request], Reply]) -> None:
         self.answer = answer

@@ -249,7 +249,7 @@ def started(dsn: str, *arguments: str | Path) -> subprocess.Popen[str]:
 
 
 def refused(result: Result, code: int, *named: str) -> None:
-    """One line that says why and names what is to be named, and a hint; nothing on stdout."""
+    """Check a refusal: one line with the reason and the given names, a hint, nothing on stdout."""
     assert result.exit_code == code, result.output
     assert result.stdout == ""
     assert "Traceback" not in result.stderr

@@ -120,7 +120,7 @@ class Expected:
 
     @cached_property
     def minutes(self) -> dict[int, list[int]]:
-        """By bucket."""
+        """Minutes, by bucket."""
         layout: dict[int, list[int]] = {}
         for bucket, minutes in self.cells:
             layout.setdefault(bucket, []).append(minutes)

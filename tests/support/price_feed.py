@@ -105,7 +105,7 @@ def record_event(conn: psycopg.Connection[Any], symbol: str, minute: int) -> Non
 
 
 def _sleep(seconds: float) -> None:
-    """In a way that a clock which is turned by libfaketime does not reach."""
+    """Sleep in a way that libfaketime's clock does not affect."""
     select.select([], [], [], seconds)
 
 

@@ -35,7 +35,7 @@ def environment(dsn: str, more: Mapping[str, str] | None = None) -> dict[str, st
 
 @dataclass
 class Ticker:
-    """The process. What it says goes to a file, so that it never waits for a reader."""
+    """The process. Its log goes to a file, so that it never waits for a reader."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -80,7 +80,7 @@ class Ticker:
         self.process.wait()
 
     def ended(self, seconds: float = 20) -> int:
-        """Its exit code, once it has ended by itself."""
+        """Exit code, once the process has ended by itself."""
         return self.process.wait(seconds)
 
     def stop(self) -> int:
@@ -206,6 +206,6 @@ def reading(folder: Path, symbol: str = "BTC") -> Iterator[Reader]:
 
 
 def more_ticks(reader: Reader, number: int = 3, seconds: float = 15) -> float:
-    """Wait for so many ticks from now on; how long it took."""
+    """Wait for that many ticks from now on; seconds that it took."""
     enough = reader.count() + number
     return until(lambda: reader.count() >= enough, seconds, why=f"only {reader.count()} ticks")

@@ -36,7 +36,7 @@ def column(rows: list[Row], name: str) -> Floats:
 
 
 def volatile_candles(seed: int, since: str, length: int, *, price: float = PRICE) -> Candles:
-    """A random walk whose candles have ranges, livelier by day than by night."""
+    """A random walk whose candles have ranges, more volatile by day than by night."""
     dice = np.random.default_rng(seed)
     closes = walk(seed, since, length, price=price, volatility=0.0006).closes
     minutes = np.arange(minute(since), minute(since) + length, dtype=np.int64)

@@ -50,7 +50,7 @@ class RunningTick:
         return shown
 
     def heals(self, seconds: float = HEALED_SECONDS) -> None:
-        """The cause has gone: it ticks again, says so at most once, and is green."""
+        """The cause has gone: it ticks again, logs that at most once, and is green."""
         more_ticks(self.reader, 3, seconds)
         becomes(self.server.dsn(), self.folder, healthy=True, seconds=2 * seconds)
         assert len(self.tick.problems) <= 2, self.tick.problems

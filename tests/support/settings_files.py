@@ -1,4 +1,4 @@
-"""A config.toml of the test's own, and what `pyupc config show` says with it."""
+"""A config.toml of the test's own, and the output of `pyupc config show` with it."""
 
 from __future__ import annotations
 

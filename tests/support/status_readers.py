@@ -20,7 +20,7 @@ _MISSED = "of the last minute were missed"
 
 @dataclass(frozen=True)
 class Light:
-    """`file` is what the file says while it is valid; None without a folder."""
+    """`file` is the valid file's document; None without a folder."""
 
     exit_code: int
     problems: tuple[str, ...]
@@ -28,7 +28,7 @@ class Light:
 
     @property
     def is_green(self) -> bool:
-        """By either of the two."""
+        """Green by the exit code or by the file."""
         return self.exit_code == 0 or (self.file is not None and self.file["state"] == "green")
 
     @property
@@ -42,7 +42,7 @@ class Light:
 
 
 def ask(dsn: str) -> tuple[int, dict[str, Any]]:
-    """Exit code and document of `pyupc status`; where there is no database, what it says."""
+    """Exit code and document of `pyupc status`; its message if there is no database."""
     done = run("status", "--json", env=environment(dsn), timeout=LIMIT_SECONDS)
     assert "Traceback" not in done.stderr
     assert done.returncode in (0, 1, 3), done.stderr

@@ -49,13 +49,13 @@ def answers(conn: Connection, symbol: str = "BTC") -> list[Answer]:
 
 
 def sets_in_use(conn: Connection) -> Sets:
-    """Per symbol the origin that answers, as the view says it."""
+    """Per symbol the answering origin according to the view."""
     query = "SELECT symbol, origin FROM upc.fingerprint_set WHERE is_in_use AND symbol <> '*'"
     return dict(conn.execute(query).fetchall())
 
 
 def assert_in_use(conn: Connection, btc: str | None, eth: str | None = None) -> None:
-    """By what the view says, and by what the answers are."""
+    """Check the sets in use in the view and in the answers."""
     wanted = {name: origin for name, origin in (("BTC", btc), ("ETH", eth)) if origin}
     assert sets_in_use(conn) == wanted
     for symbol, origin in wanted.items():
@@ -70,7 +70,7 @@ def fill(conn: Connection) -> None:
 
 
 def build_and_import(conn: Connection) -> None:
-    """In this order, first BTC and then ETH: the built ones answer."""
+    """Build and import, first BTC and then ETH: the built sets answer."""
     for symbol in HISTORIES:
         build(conn, symbol)
         import_set(conn, SETS[symbol], symbol)

@@ -1,4 +1,4 @@
-"""Candles with ranges, and what a build makes of them: for the tests of volatility."""
+"""Candles with ranges, and the counts of a build, for the tests of volatility."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVERYTHING = (
 
 
 def volatile_candles(seed: int, since: str, length: int, *, price: float = 40_000) -> Candles:
-    """A random walk whose candles have ranges, livelier by day than by night."""
+    """A random walk whose candles have ranges, more volatile by day than by night."""
     dice = np.random.default_rng(seed)
     closes = walk(seed, since, length, price=price, volatility=0.0006).closes
     start = minute(since)

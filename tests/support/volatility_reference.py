@@ -81,7 +81,7 @@ def features(minutes: Minutes, moved: Whole, factors: Whole) -> Floats:
 
 
 def week_variance(minutes: Whole, factors: Whole, horizon: int) -> Floats:
-    """Of the minutes that begin at `minutes` and later, in average ones."""
+    """Variance of the next `horizon` minutes after each of `minutes`, in average minutes."""
     ahead = minute_of_week(np.asarray(minutes)[:, None] + np.arange(horizon))
     squares: Floats = factors[ahead].astype(np.float64) ** 2
     return np.asarray(squares.sum(axis=1) / 10_000)
@@ -131,7 +131,7 @@ def fit(minutes: Minutes, highs: Floats, lows: Floats, closes: Closes) -> Fit | 
 def variances(
     fitted: Fit, minutes: Minutes, highs: Floats, lows: Floats, known_at: int
 ) -> Floats | None:
-    """Of the next 1 to 60 minutes, from the candles that have closed by a minute."""
+    """Variances of the next 1 to 60 minutes, from the candles that have closed by a minute."""
     closed = minutes < known_at
     moved = ranges(highs[closed], lows[closed])
     # A candle that nobody looks at stands for the minute of the question.

@@ -1,4 +1,4 @@
-"""Documents without a successor: what they say after 15, 30 and 60 seconds."""
+"""Documents without a successor after 15, 30 and 60 seconds."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ QUOTES = {
 
 @pytest.fixture(scope="module")
 def documents(module_btc_market: str) -> dict[str, dict[str, Any]]:
-    """Of a tick with a market and a trade, by name."""
+    """Documents of a tick with a market and a trade, by name."""
     with connect(module_btc_market) as conn:
         conn.execute("SELECT upc.record_price('BTC', 'made up', 101000.5)")
         conn.execute(
@@ -223,7 +223,7 @@ class Scene:
         self.time = at
         self.rules = rules
         self.folder = Folder(folder, rules.rank)
-        # The machine's clock stands where the documents say that it is.
+        # The machine's clock shows the time of the documents.
         self.instant = datetime.fromisoformat(documents["strike_table"]["last_updated"])
         self.stale_documents = StaleDocuments(self.folder, rules, lambda: self.time, self.wall)
         self.documents = documents

@@ -22,7 +22,7 @@ intervals = st.integers(1, 2 * 64).map(lambda ticks: ticks / 64)
 
 @dataclass
 class Clock:
-    """Time that passes only in `wait` and where the test says; a sleep may take longer."""
+    """Time that passes only in `wait` and by the test's hand; a sleep may take longer."""
 
     time: float = 1000.0
     oversleep: float = 0.0

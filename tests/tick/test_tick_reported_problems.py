@@ -123,7 +123,7 @@ def test_an_unreported_problem_is_in_the_file_and_reported_later(tmp_path: Path)
     scene.database.refusal = None
     for _ in range(3):
         document = scene.round(clock="the clock has jumped")
-    # Now it comes from the database, which says nothing of it here.
+    # Now the database would report it, which this one does not.
     assert document["problems"] == []
     assert len(scene.database.reported) == 2
 

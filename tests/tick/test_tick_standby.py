@@ -62,7 +62,7 @@ class Looking:
         return bool(self.watch.standing([self.holder.lease()]))
 
     def look_for(self, seconds: float) -> float | None:
-        """After how many seconds the lease is over; None if it is not."""
+        """Seconds until the lease is over; None if it is not."""
         began = self.time
         while self.time < began + seconds:
             if not self.is_standing():
@@ -126,7 +126,7 @@ def test_a_lost_connection_begins_the_watch_anew() -> None:
 
 
 def waits(dsn: str, others: int = 1) -> None:
-    """Until so many processes look at the lease."""
+    """Wait until that many other processes look at the lease."""
     query = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         " AND application_name = 'pyupc tick' AND position('changed_documents' IN query) > 0"

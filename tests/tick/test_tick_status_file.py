@@ -115,7 +115,7 @@ def test_an_unwritable_file_is_reported_to_the_database(market: str, tmp_path: P
         becomes(tmp_path, "green")
         assert rows(market, query) == [(None,)]
 
-        # Its own file as well, which then cannot say so.
+        # Its own file as well, which then cannot report it.
         own = tmp_path / "upc_status.json"
         own.unlink()
         own.mkdir()

@@ -1,4 +1,4 @@
-"""The life of trades, from the command line through real ticks to what Kalshi says in the end."""
+"""The life of trades, from the command line through real ticks to Kalshi's result."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Place:
         return json.loads(self.run(*arguments, "--json"))
 
     def load(self, event: Listed) -> None:
-        """By `pyupc market load`, so that it is read now."""
+        """Load the event with `pyupc market load`, so that its reading is current."""
         file = self.folder / "event.json"
         document = {"event": {**event.document(), "markets": event.markets}}
         file.write_text(json.dumps(document), encoding="utf-8")

@@ -41,7 +41,7 @@ _SNAPSHOT = """() => {
 
 
 def chromium() -> str:
-    """Its path; skips the test where there is none."""
+    """Path of Chromium; skips the test if there is none."""
     path = os.environ.get("PYUPC_CHROMIUM", "/usr/bin/chromium")
     if not Path(path).exists():
         pytest.skip(f"no browser in {path}: install Debian's chromium, or set PYUPC_CHROMIUM")

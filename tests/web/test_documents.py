@@ -1,4 +1,4 @@
-"""The documents of the API: byte by byte what the database has, and what says that it is old."""
+"""The documents of the API: byte by byte those of the database, and marked when they are old."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_who_has_it_already_gets_nothing(served: Served, market_dsn: str) -> Non
         assert again.headers["etag"] == tag
     other = served.get("/api/strike_table/BTC", headers={"If-None-Match": '"other"'})
     assert (other.status_code, other.content) == (200, first.content)
-    # The same tick says something else as it grows old.
+    # The same tick's document changes as it ages.
     set_age(market_dsn, 20)
     older = served.get("/api/strike_table/BTC", headers={"If-None-Match": tag})
     assert older.status_code == 200

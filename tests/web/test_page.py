@@ -1,4 +1,4 @@
-"""The page in a browser: it shows what the files say, and says at once when it is old."""
+"""The page in a browser: it shows the files' values, and at once that they are old."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strikes, fingerprints and calibration over HTTP: what the SQL functions say, and their errors."""
+"""Strikes, fingerprints and calibration over HTTP: values and errors of the SQL functions."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def interval(values: Floats) -> Floats:
 
 
 def calibration_errors(sample: Questions, model: int, weights: Floats) -> Floats:
-    """Of each resample; the weights have a row a resample and a column a day."""
+    """Calibration error per resample; the weights have one row per resample, one column per day."""
     predicted = sample.probabilities[model]
     excess = np.zeros(len(weights))
     for each in range(BINS):

@@ -529,7 +529,7 @@ def test_against_numpy(conn: Connection, seed: int, multiplier: str) -> None:
 
 
 def test_intervals_count_events_and_not_ticks(conn: Connection) -> None:
-    """A hundred ticks of one event say no more than one; scipy knows Wilson's interval."""
+    """A hundred ticks of one event prove no more than one; Wilson's interval comes from scipy."""
     for number in range(8):
         put_candle(conn, STRIKE if number < 6 else STRIKE - 1, closes_at=CLOSE + number * HOUR)
         for ttc in range(100):

@@ -1,4 +1,4 @@
-"""sql/README.md is what the comments say, and every public function has its entry whole."""
+"""sql/README.md matches the comments, and every public function has a complete entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other formulas: what they have counted again, and what says so until then."""
+"""Changed formulas: the counts they renew, and the warnings until then."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def conn(conn: Connection, filled: str) -> Connection:
 @pytest.mark.parametrize("symbol", ["BTC", "ETH"])
 @pytest.mark.parametrize("bucket", [None, BASELINE, -3, 0, 2])
 def test_rows_of_a_built_fingerprint(conn: Connection, symbol: str, bucket: int | None) -> None:
-    """Each minute that has a pair, as a brute-force count has it."""
+    """Each minute that has a pair equals a brute-force count."""
     wanted = BASELINE if bucket is None else bucket
     expected = {minutes: curve for (own, minutes), curve in CURVES[symbol].items() if own == wanted}
     rows = conn.execute(

@@ -63,7 +63,7 @@ def test_the_pool(conn: Connection, built: Histories) -> None:
 
 
 def test_a_corrected_day_costs_a_day(conn: Connection, built: Histories) -> None:
-    """And brings every cell to where a whole build would."""
+    """Every cell ends up as after a whole build."""
     candles, _ = built["ETH"]
     is_hit = candles.minutes % 1000 == 7
     day = (candles.minutes // 1440) == candles.minutes[0] // 1440 + 200

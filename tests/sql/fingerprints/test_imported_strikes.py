@@ -174,7 +174,7 @@ def test_what_is_refused_does_not_depend_on_the_origin(
 
 
 def test_hot_swap_of_buckets(conn: Connection) -> None:
-    """From call to call another momentum: each is answered by the bucket of that very one."""
+    """Momentum changes from call to call; the bucket of each call's own momentum answers."""
     found = coded(range(-31, 32), [1, 7, 30], ["0.05", "0.1", "0.3", "0.35", "1"])
     import_set(conn, found)
     expected = Expected.imported(found)

@@ -38,7 +38,7 @@ def table(conn: Connection, query: str, parameters: Any = None) -> list[Row]:
 
 
 def market(strike: Any = 97_500, event: Any = EVENT, **fields: Any) -> Row:
-    """A market that says nothing but which one it is."""
+    """A market with nothing but its identity."""
     return {
         "ticker": f"{event}-T{strike - 0.01:.2f}",
         "close_time": "2026-06-01T15:00:00Z",
@@ -155,7 +155,7 @@ def test_no_offer_is_no_ask(
 
 
 def test_where_the_markets_are(conn: Connection) -> None:
-    """Inside the event, beside it, or in a snapshot, which says when it was read."""
+    """Markets inside the event, beside it, or in a snapshot with the time of its reading."""
     inside = event(market(yes_ask_dollars="0.5000"))
     beside = {"event": {**inside["event"]}, "markets": inside["event"]["markets"]}
     del beside["event"]["markets"]
@@ -299,7 +299,7 @@ def test_no_document_is_refused(conn: Connection) -> None:
 
 
 def test_whose_event_it_is(conn: Connection) -> None:
-    """The series says it, or the beginning of the event's name, or the caller."""
+    """The symbol follows from the series, the beginning of the event's name, or the caller."""
     assert load(conn, event(market()))["event_symbol"] == "BTC"
     short = event(market(event="KXETHD-X"), ticker="KXETHD-X")
     del short["event"]["series_ticker"]
@@ -440,7 +440,7 @@ def test_fields_of_the_current_event(conn: Connection) -> None:
 
 
 def fee(price: Decimal, multiplier: Decimal = Decimal(1)) -> Decimal:
-    """Of each of ten contracts, in cents."""
+    """Fee for each of ten contracts, in cents."""
     return 10 * taker_fee(price, Decimal(10), multiplier)
 
 

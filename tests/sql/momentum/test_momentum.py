@@ -41,7 +41,7 @@ def conn(conn: Connection, history: Candles) -> Connection:
 def expected(
     candles: Candles, at: datetime, price: float | None = None
 ) -> tuple[float | None, list[float | None]]:
-    """From the definition; closes by the time at which they were known."""
+    """Momentum from its definition; closes by the time at which they were known."""
     closes = {
         datetime.fromtimestamp(60 * minutes + 60, UTC): close
         for minutes, close in zip(candles.minutes.tolist(), candles.closes.tolist(), strict=True)

@@ -12,7 +12,7 @@ from tests.support.engine import Candles, Connection, build, flat, minute, open_
 
 
 def jumps(sizes: dict[int, list[int]]) -> Candles:
-    """Per size a minute whose momentum is as many basis points, with pairs so many minutes on."""
+    """Per size, a minute whose momentum has that many basis points, and its pairs."""
     minutes, closes = [], []
     for place, (size, distances) in enumerate(sizes.items()):
         start = minute("2026-02-01") + 200 * place

@@ -62,7 +62,7 @@ def test_where_all_are_independent(conn: Connection, percent: float, size: int) 
 
 
 def correlation(p: float, shared: float) -> float:
-    """Of two indicators of probability p of normal moves that have this share in common."""
+    """Correlation of two indicators of probability p, of normal moves that share this part."""
     if shared <= 0:
         return 0.0
     z = float(norm.ppf(p))
@@ -148,7 +148,7 @@ def gaussian_walk(seed: int, since: str, length: int, basis_points: float) -> Ca
 
 
 def momentum_correlation(apart: int) -> float:
-    """Of two momenta of a random walk, this many minutes apart."""
+    """Correlation of two momenta of a random walk, this many minutes apart."""
     weights = [sum(w for lag, w in brute_force.LAGS.items() if lag > j) for j in range(30)]
     return float(np.dot(weights[: 30 - apart], weights[apart:])) / float(np.dot(weights, weights))
 

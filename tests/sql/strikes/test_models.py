@@ -52,7 +52,7 @@ def bucket_of(momentum: float | None) -> int:
 
 
 def curves(conn: Connection, view: str, bucket: int) -> list[Row]:
-    """Of 1 to 60 minutes."""
+    """Curves of 1 to 60 minutes."""
     where = "AND origin = 'built'" if view == "fingerprint_curve" else ""
     rows = table(
         conn,
@@ -165,7 +165,7 @@ def test_other_models_have_no_deviation(conn: Connection) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_missing_bucket_is_as_the_baseline(conn: Connection, method: str) -> None:
-    """And a missing minute of one, where it is needed."""
+    """The same holds for a missing minute of a bucket, where it is needed."""
     conn.execute(
         "DELETE FROM upc_data.volatility_histogram WHERE symbol = 'BTC' AND "
         "(bucket = 5 OR bucket = 6 AND minutes = 31)"
@@ -237,7 +237,7 @@ def test_probability_agrees(conn: Connection, model: str, method: str, settlemen
 
 
 def test_only_proportions_matter(conn: Connection) -> None:
-    """The same history at twice the prices: every model says the same of twice the strikes."""
+    """The same history at twice the prices: every model gives the same for twice the strikes."""
     put(conn, "ETH", DOUBLED)
     build(conn, "ETH")
     for model, method, settlement in product(MODELS, METHODS, SETTLEMENTS):

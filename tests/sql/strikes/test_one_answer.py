@@ -39,7 +39,7 @@ BUILT = {"BTC": HISTORY}
 
 
 def shown(at: datetime) -> float:
-    """By a replay: 15 seconds each of a candle's open, low, high and close."""
+    """Price of a replay: 15 seconds each of a candle's open, low, high and close."""
     seconds = int(at.timestamp())
     place = int(np.searchsorted(HISTORY.minutes, seconds // 60))
     sides = (HISTORY.opens, HISTORY.lows, HISTORY.highs, HISTORY.closes)

@@ -74,7 +74,7 @@ def simulated(ttc: int, observed: float | None) -> Floats:
 
 
 def exact(ttc: int, observed: float | None) -> Floats:
-    """From the covariance of the values, entry by entry."""
+    """The exact answer from the covariance of the values, entry by entry."""
     seconds = np.arange(max(1, ttc - 59), ttc + 1)
     deviation = PRICE * SECOND * np.sqrt(np.minimum.outer(seconds, seconds).sum()) / 60
     seen = 0.0 if observed is None else (60 - len(seconds)) * observed

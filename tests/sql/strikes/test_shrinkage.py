@@ -1,4 +1,4 @@
-"""Shrinkage: thin buckets lean on the baseline as far as what they say may be chance."""
+"""Shrinkage: thin buckets lean on the baseline as far as their own values may be chance."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Sizes = dict[tuple[int, int], tuple[float, float]]
 
 
 def curves(conn: Connection, candles: Candles) -> Curves:
-    """The curves that a build makes of them; nothing of it stays."""
+    """The curves that a build makes of them, rolled back afterwards."""
     with conn.transaction(force_rollback=True):
         put(conn, "BTC", candles)
         build(conn)

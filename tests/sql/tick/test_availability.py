@@ -53,7 +53,7 @@ def missed_at(ticks: Sequence[datetime], until: datetime, every: timedelta) -> l
 def count(
     ticks: Sequence[datetime], over_last: timedelta, at: datetime, every: timedelta = SECOND
 ) -> Count | None:
-    """By definition: a tick or a late one belongs to the window in which it happens."""
+    """Counts by definition: a tick, even a late one, belongs to the window in which it happens."""
     ticks = sorted(when for when in ticks if when <= at)
     if not ticks:
         return None
@@ -205,7 +205,7 @@ def test_other_feeds_in_between_do_not_count(conn: Connection) -> None:
 
 
 def test_answered(conn: Connection) -> None:
-    """Ticks with probabilities: those whose price was not halted."""
+    """Only ticks whose price is not halted have probabilities."""
     put_price(conn, FINE)
     instants = [NOW + seconds(second) for second in (0, 10, 59, 61, 62)]
     tick_at(conn, *instants, every=seconds(10))
@@ -287,7 +287,7 @@ def test_a_clock_that_is_put_back(conn: Connection) -> None:
 
 
 def test_a_clock_that_is_put_forward(conn: Connection) -> None:
-    """The instants between were never there; nothing says so, and they count as missed."""
+    """The instants in between never existed; nothing records that, so they count as missed."""
     ticks = [NOW, NOW + SECOND, NOW + timedelta(hours=1), NOW + timedelta(hours=1, seconds=1)]
     tick_at(conn, *ticks)
     assert availability(conn, seconds(60), ticks[-1]) == count(ticks, seconds(60), ticks[-1])

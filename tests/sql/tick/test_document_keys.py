@@ -60,7 +60,7 @@ def conn(conn: Connection, market: str) -> Connection:
 
 
 def tick(conn: Connection, price_age: float = 1, quote_age: float = 1) -> dict[str, Any]:
-    """The documents of a tick at which price and quotes were so old, by name."""
+    """The documents of a tick with price and quotes of that age, by name."""
     priced_at = NOW - timedelta(seconds=price_age)
     conn.execute("DELETE FROM upc_data.price")
     conn.execute(

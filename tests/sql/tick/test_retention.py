@@ -92,7 +92,7 @@ def test_in_batches_and_the_oldest_first(conn: Connection) -> None:
 
 
 def test_a_batch_is_one_of_each_symbol(conn: Connection) -> None:
-    """And of all exchanges of a symbol together."""
+    """A batch holds all exchanges of a symbol together."""
     dates = [KEPT_PRICES + DAY * k for k in range(1, 6)]
     put_prices(conn, *dates)
     put_prices(conn, *(age + DAY / 2 for age in dates), exchange="kraken")

@@ -250,7 +250,7 @@ def test_how_old_candles_may_be(healthy: Connection, minutes: float, light: str)
 def test_how_many_ticks_of_a_young_log_may_be_missed(
     healthy: Connection, missed: int, light: str
 ) -> None:
-    """Of a minute: three, which is what a take-over and a return of the server may cost."""
+    """Three per minute, the cost of a take-over and a restart of the server."""
     at = 1 + missed
     put_price(healthy, FINE, NOW + seconds(at))
     tick(healthy, NOW + seconds(at), holder="one", lease=LEASE)

@@ -55,7 +55,7 @@ def test_a_symbol_stays_expected_for_an_hour(healthy: Connection) -> None:
 
 
 def test_nothing_at_all(own: Connection) -> None:
-    """Red, and it says why."""
+    """Red, with the reason."""
     found = document(own)
     assert found["state"] == "red"
     assert len(found["problems"]) == 1
@@ -163,7 +163,7 @@ def test_a_price_that_a_clock_put_back_makes_old(own: Connection) -> None:
     assert status(own, now)["price_state"] == "halted"
     # Another exchange is not asked where one is named.
     assert state(now, now - behind, "kraken") == "fresh"
-    # A price that came in since says that the clock is right again.
+    # A price that came in since shows that the clock is right again.
     put_price(own, FINE + 2, now)
     assert state(now, now) == "fresh"
     assert status(own, now)["price_state"] == "fresh"

@@ -1,4 +1,4 @@
-"""The tick in SQL: what it logs and publishes, who may tick, and when it says nothing."""
+"""The tick in SQL: its log and documents, the right to tick, and ticks without an answer."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_documents_are_replaced(conn: Connection) -> None:
     [(15, "fresh"), (15.5, "warn"), (30.5, "stale"), (60, "stale"), (60.5, "halted")],
 )
 def test_a_replay_in_a_gap(conn: Connection, seconds: float, state: str) -> None:
-    """The price grows old; from halted on the rows stay and say nothing."""
+    """As the price ages, the rows stay; from halted on they are empty."""
     gap = instant("2026-03-02T03:10")
     conn.execute(
         "DELETE FROM upc_data.candle WHERE opened_at >= %s AND opened_at < %s",

@@ -157,7 +157,7 @@ def test_a_lease_that_was_renewed_cannot(conn: Connection) -> None:
 
 
 def test_of_two_who_break_one_does(fresh_db: str, own: Connection) -> None:
-    """And a holder who comes back meanwhile has lost it."""
+    """A holder that comes back meanwhile has lost the lease."""
     put(own, "BTC", walk(121, "2026-03-02", 200))
     build(own)
     tick(own, "one")

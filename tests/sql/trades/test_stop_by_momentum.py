@@ -255,7 +255,7 @@ def test_stop_rules_in_force(conn: Connection) -> None:
 
 
 def test_the_first_stop_that_fires_is_the_one(conn: Connection) -> None:
-    """No second one ever, of neither kind, also after it was well again."""
+    """No second stop follows, of either kind, even after a recovery."""
     set_to(conn, stop_on_probability="on")
     trade_id = open_trade(conn, YES)
     assert run(conn, BELOW, 0, 0) == [(0, "stop", "trade")]

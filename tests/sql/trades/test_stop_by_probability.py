@@ -209,7 +209,7 @@ def test_a_clock_that_is_put_back_starts_again(verified: Connection) -> None:
     assert run(verified, BELOW, 515, 516) == [(515, "stop", "trade")]
 
 
-# Prices that say nothing.
+# Prices without a probability.
 
 
 @pytest.mark.parametrize(

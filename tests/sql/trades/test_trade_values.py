@@ -50,7 +50,7 @@ def set_quotes(conn: Connection, yes_ask: Any, no_ask: Any, status: str | None =
 
 
 def values(conn: Connection, at: Any = NOW) -> dict[int, Row]:
-    """By trade, as the JSON of a tick has them, and the same of trade_list; numbers exact."""
+    """Exact values per trade from a tick's JSON, checked against trade_list."""
     text = tick(conn, at)["active_trades"]
     document = json.loads(text, parse_float=Decimal, parse_int=Decimal)
     assert document["count"] == len(document["active_trades"])
@@ -362,7 +362,7 @@ def test_a_strike_as_the_predecessor_writes_it(conn: Connection, strike: str, te
 
 
 def test_five_trades_are_five_rows_that_the_predecessor_distinguishes(conn: Connection) -> None:
-    """By trade_id, as its front end does; a strike that is held is found by its text."""
+    """Its front end looks trades up by trade_id, and a held strike by its text."""
     set_to(conn, stop_on_probability="off")
     ids = [open_trade(conn, side, price="0.35", count=20) for side in (YES, NO, YES, NO, NO)]
     conn.execute("SELECT upc.close_trade(%s, 0.5, %s, count => 5)", (ids[0], NOW))

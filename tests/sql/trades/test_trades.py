@@ -162,7 +162,7 @@ def test_a_market_with_a_result_is_refused(conn: Connection) -> None:
 
 
 def test_a_strike_of_zero_is_refused(conn: Connection) -> None:
-    """It has no probability, so that no tick could answer."""
+    """A strike without a probability: no tick could answer."""
     document = event_document(LATER, CLOSE, [1])
     [market] = document["event"]["markets"]
     market.update(strike_type="greater_or_equal", floor_strike=0)
@@ -278,7 +278,7 @@ def test_the_list(conn: Connection) -> None:
 
 
 def test_nothing_is_made_up(conn: Connection) -> None:
-    """Neither price nor quotes nor, in the end, a fingerprint."""
+    """The list works without price, quotes and, in the end, a fingerprint."""
     trade_id = open_trade(conn)
     read_quotes(conn, NOW - timedelta(minutes=5))
     unknown = {

@@ -59,7 +59,7 @@ def rebuilt(conn: Connection) -> list[list[Any]]:
 
 
 def assert_like_a_rebuild(conn: Connection) -> None:
-    """And like numpy."""
+    """The tables equal a rebuild's, and those of numpy."""
     found = everything(conn)
     candles = stored_candles(conn)
     assert_same_fit(stored_fit(conn), expected_fit(candles, fitted_until(conn)))
