@@ -12,7 +12,7 @@ from tests.support.engine import Candles, Connection, build, flat, minute, open_
 
 
 def jumps(sizes: dict[int, list[int]]) -> Candles:
-    """Per size, a minute whose momentum has that many basis points, and its pairs."""
+    """Per size, a minute with that momentum in basis points, and pairs at these distances."""
     minutes, closes = [], []
     for place, (size, distances) in enumerate(sizes.items()):
         start = minute("2026-02-01") + 200 * place
