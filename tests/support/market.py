@@ -64,12 +64,19 @@ def pyupc(dsn: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def going(
     dsn: str, *arguments: str | Path, is_cold: bool = False
 ) -> Iterator[subprocess.Popen[str]]:
-    """The command under way; killed at the end unless it has ended by then."""
+    """The command under way; ended at the end unless it has ended by then.
+
+    A tick may release its lease first: the next one on its database would be refused for as long.
+    """
     with start(dsn, *arguments, is_cold=is_cold) as process:
         try:
             yield process
         finally:
             with suppress(ProcessLookupError):
+                if arguments[0] == "tick":
+                    process.terminate()
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(3)
                 process.kill()
 
 
