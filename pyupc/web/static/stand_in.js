@@ -1,4 +1,4 @@
-// What the ladder is read by, where that is not what is answered by default.
+// Note above the ladder, where the model or settlement is not the default one.
 
 /**
  * A sentence, or nothing. A tick that stands in keeps to its method, so nearest was asked for by name;
