@@ -25,7 +25,6 @@ from tests.support.logged_ticks import (
     put_candle,
     put_event,
 )
-from tests.support.times_of_day import far_close
 from tests.support.trading import (
     ETH_EVENT,
     EVENT,
@@ -210,7 +209,9 @@ def test_closes_without_a_known_outcome(conn: Connection) -> None:
     log_tick(conn, closes_at=CLOSE + 2 * HOUR)
     log_tick(conn, closes_at=CLOSE + 3 * HOUR)
     log_tick(conn, closes_at=CLOSE + 4 * HOUR, prob_above=None)
-    log_tick(conn, closes_at=far_close(), ttc=3600)
+    # It closes an hour or more from now, also in the eyes of one who asks at the next full hour.
+    coming = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + 2 * HOUR
+    log_tick(conn, closes_at=coming, ttc=60)
     assert unjudged() == [(CLOSE + HOUR, "UNKNOWN"), (CLOSE + 2 * HOUR, None)]
     assert unjudged("BTC", CLOSE + HOUR) == [(CLOSE + 2 * HOUR, None)]
     assert unjudged("BTC", CLOSE, CLOSE + HOUR) == [(CLOSE + HOUR, "UNKNOWN")]
