@@ -24,6 +24,7 @@ BEGIN ATOMIC
         ('fingerprint_build', '{INSERT,UPDATE}'),
         ('fingerprint_histogram', '{INSERT,UPDATE,DELETE}'),
         ('fit_change', '{INSERT,DELETE}'),
+        ('id_counter', '{INSERT,UPDATE}'),
         ('market_event', '{INSERT,UPDATE}'),
         ('market_quote', '{INSERT,UPDATE,DELETE}'),
         ('price', '{INSERT,UPDATE,DELETE}'),

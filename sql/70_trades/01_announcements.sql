@@ -2,12 +2,16 @@
 
 CREATE FUNCTION upc._lock_announcements(symbol text)
 RETURNS void
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    SELECT pg_advisory_xact_lock(
-        hashtextextended('upc announcement ' || _lock_announcements.symbol, 0)
-    );
-END;
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    INSERT INTO upc_data.id_counter AS c (symbol, kind, last_id)
+    VALUES (
+        _lock_announcements.symbol, 'announcement', upc._highest_id(symbol, 'announcement')
+    )
+    ON CONFLICT ON CONSTRAINT id_counter_symbol_kind_pkey DO UPDATE SET last_id = c.last_id;
+END
+$fn$;
 COMMENT ON FUNCTION upc._lock_announcements IS
     'holds back all others that have to announce something of a symbol, to the end of the transaction';
 
@@ -24,17 +28,15 @@ RETURNS json
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_id bigint;
+    -- Ids of a symbol become visible in their order, so that a cursor passes none over.
+    v_id bigint := upc._next_id(symbol, 'announcement');
 BEGIN
-    -- Numbers of a symbol become visible in their order, so that a cursor passes none over.
-    PERFORM upc._lock_announcements(symbol);
     INSERT INTO upc_data.announcement AS a
-        (symbol, announced_at, kind, subject, message, document)
+        (symbol, announcement_id, announced_at, kind, subject, message, document)
     VALUES (
-        _announce.symbol, _announce.at, _announce.kind, _announce.subject, _announce.message,
-        _announce.document
-    )
-    RETURNING a.announcement_id INTO v_id;
+        _announce.symbol, v_id, _announce.at, _announce.kind, _announce.subject,
+        _announce.message, _announce.document
+    );
     PERFORM pg_notify(
         'upc_announcement',
         json_build_object('symbol', symbol, 'announcement_id', v_id, 'kind', kind)::text
@@ -98,7 +100,8 @@ COMMENT ON FUNCTION upc.subscribe IS
 --
 -- subscriber: as in subscribe. kinds: stop, settled, warn, stale, halted, recovered. count: how many at
 -- most.
--- Returns one row per announcement, oldest first; none for a subscriber that is not known.
+-- Returns one row per announcement, oldest first, those of a symbol in the order of their ids; none for
+-- a subscriber that is not known.
 -- Errors: none.
 --
 -- Example:
@@ -121,13 +124,19 @@ RETURNS TABLE (
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
 BEGIN ATOMIC
     SELECT
-        a.symbol, a.announcement_id, a.announced_at, a.kind, a.subject, a.message, a.document
-    FROM upc_data.announcement_cursor AS c
-    JOIN upc_data.announcement AS a
-        ON a.symbol = c.symbol AND a.announcement_id > c.announcement_id
-    WHERE c.subscriber = next_announcements.subscriber
-      AND a.kind = ANY (next_announcements.kinds)
-    ORDER BY a.announcement_id
+        n.symbol, n.announcement_id, n.announced_at, n.kind, n.subject, n.message, n.document
+    FROM (
+        SELECT
+            a.*,
+            -- A clock that was put back makes no announcement overtake an earlier one of its symbol.
+            max(a.announced_at) OVER (PARTITION BY a.symbol ORDER BY a.announcement_id) AS place
+        FROM upc_data.announcement_cursor AS c
+        JOIN upc_data.announcement AS a
+            ON a.symbol = c.symbol AND a.announcement_id > c.announcement_id
+        WHERE c.subscriber = next_announcements.subscriber
+          AND a.kind = ANY (next_announcements.kinds)
+    ) AS n
+    ORDER BY n.place, n.symbol, n.announcement_id
     LIMIT next_announcements.count;
 END;
 COMMENT ON FUNCTION upc.next_announcements IS

@@ -179,15 +179,16 @@ BEGIN
 
     v_has_edge := upc._is_shown('difference', state) AND upc._is_shown('difference', v_quote_state)
         AND NOT upc._is_unseen(ttc_seconds, used_settlement);
+    tick_id := upc._next_id(symbol, 'tick');
     INSERT INTO upc_data.tick AS t (
-        symbol, ticked_at, feed, state, market_at, price, priced_at, momentum, ttc_seconds,
+        symbol, tick_id, ticked_at, feed, state, market_at, price, priced_at, momentum, ttc_seconds,
         method, fingerprint, strikes, prob_above, event_ticker, done_count, missed_count,
         answered_count, closes_at, yes_ask, no_ask, model, settlement, volatility
     )
     VALUES (
-        tick.symbol, at, tick.feed, tick.state, tick.market_at, tick.price, v_seen.priced_at,
-        tick.momentum, tick.ttc_seconds, v_question.method, tick.fingerprint, v_strikes.strikes,
-        v_strikes.prob_above, v_event.event_ticker, v_count.done, v_count.missed,
+        tick.symbol, tick.tick_id, at, tick.feed, tick.state, tick.market_at, tick.price,
+        v_seen.priced_at, tick.momentum, tick.ttc_seconds, v_question.method, tick.fingerprint,
+        v_strikes.strikes, v_strikes.prob_above, v_event.event_ticker, v_count.done, v_count.missed,
         v_count.answered, v_asked.closes_at,
         -- Without an edge, as in strike_table, no ask is one to judge by.
         CASE WHEN v_has_edge THEN v_strikes.yes_ask END,
@@ -195,7 +196,6 @@ BEGIN
         used_model, used_settlement, v_asked.volatility
     )
     RETURNING t.* INTO v_tick;
-    tick_id := v_tick.tick_id;
 
     v_live := upc._live_document(v_tick, v_question.step, valid_until, v_strikes.probabilities);
     v_trades := upc._trades_document(v_tick, v_quote_state, valid_until, v_active);

@@ -38,14 +38,14 @@ def log_tick(
     row = conn.execute(
         """
         INSERT INTO upc_data.tick (
-            symbol, ticked_at, feed, state, market_at, price, priced_at, ttc_seconds, model,
-            method, settlement, fingerprint, strikes, prob_above, event_ticker, closes_at,
+            symbol, tick_id, ticked_at, feed, state, market_at, price, priced_at, ttc_seconds,
+            model, method, settlement, fingerprint, strikes, prob_above, event_ticker, closes_at,
             yes_ask, no_ask
         )
         VALUES (
-            %(symbol)s, %(at)s, %(feed)s, %(state)s, %(at)s, 100000, %(at)s, %(ttc)s, %(model)s,
-            %(method)s, %(settlement)s, 'made up', %(strikes)s, %(prob_above)s, %(event)s,
-            %(closes_at)s, %(yes_ask)s, %(no_ask)s
+            %(symbol)s, upc._next_id(%(symbol)s, 'tick'), %(at)s, %(feed)s, %(state)s, %(at)s,
+            100000, %(at)s, %(ttc)s, %(model)s, %(method)s, %(settlement)s, 'made up',
+            %(strikes)s, %(prob_above)s, %(event)s, %(closes_at)s, %(yes_ask)s, %(no_ask)s
         )
         RETURNING tick_id
         """,

@@ -33,12 +33,13 @@ GREY_SECONDS = 5.0
 # A live tick of a contract that has closed since, at a price known from a candle.
 JUDGED = """
     INSERT INTO upc_data.tick (
-        symbol, ticked_at, feed, state, market_at, price, priced_at, ttc_seconds, method,
+        symbol, tick_id, ticked_at, feed, state, market_at, price, priced_at, ttc_seconds, method,
         fingerprint, strikes, prob_above, closes_at
     )
     SELECT
-        'BTC', c.opened_at, 'made_up', 'fresh', c.opened_at, c.close, c.opened_at, 60, 'nearest',
-        'f', ARRAY[1, 1e9], ARRAY[90, 20], c.opened_at + interval '1 minute'
+        'BTC', upc._next_id('BTC', 'tick'), c.opened_at, 'made_up', 'fresh', c.opened_at, c.close,
+        c.opened_at, 60, 'nearest', 'f', ARRAY[1, 1e9], ARRAY[90, 20],
+        c.opened_at + interval '1 minute'
     FROM upc_data.candle AS c
     WHERE c.symbol = 'BTC'
         AND c.opened_at = date_trunc('minute', now()) - interval '2 hours'

@@ -204,12 +204,13 @@ def test_calibration_of_ticks_whose_outcome_is_known(served: Served, market_dsn:
         conn.execute(
             """
             INSERT INTO upc_data.tick (
-                symbol, ticked_at, feed, state, market_at, price, priced_at, ttc_seconds, method,
-                fingerprint, strikes, prob_above, closes_at
+                symbol, tick_id, ticked_at, feed, state, market_at, price, priced_at, ttc_seconds,
+                method, fingerprint, strikes, prob_above, closes_at
             )
             SELECT
-                'BTC', c.opened_at, 'made_up', 'fresh', c.opened_at, c.close, c.opened_at, 60,
-                'nearest', 'f', ARRAY[1, 1e9], ARRAY[90, 20], c.opened_at + interval '1 minute'
+                'BTC', upc._next_id('BTC', 'tick'), c.opened_at, 'made_up', 'fresh', c.opened_at,
+                c.close, c.opened_at, 60, 'nearest', 'f', ARRAY[1, 1e9], ARRAY[90, 20],
+                c.opened_at + interval '1 minute'
             FROM upc_data.candle AS c
             WHERE c.symbol = 'BTC' AND c.opened_at = '2026-03-05 12:00+00'
             """

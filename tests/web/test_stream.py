@@ -95,7 +95,8 @@ def test_an_old_tick_is_sent_again_as_old(served: Served, conn: Connection) -> N
     with reading(served) as stream:
         assert next_tick(stream).data["problem"] is None
         conn.execute(
-            "UPDATE upc_data.tick SET ticked_at = ticked_at - interval '50 s' WHERE tick_id = %s",
+            "UPDATE upc_data.tick SET ticked_at = ticked_at - interval '50 s'"
+            " WHERE symbol = 'BTC' AND tick_id = %s",
             (number,),
         )
         event = next_tick(stream)
@@ -111,7 +112,8 @@ def test_a_tick_grows_old_while_the_database_answers_nothing(
     number = tick(conn)
     with reading(served) as stream:
         conn.execute(
-            "UPDATE upc_data.tick SET ticked_at = ticked_at - interval '27 s' WHERE tick_id = %s",
+            "UPDATE upc_data.tick SET ticked_at = ticked_at - interval '27 s'"
+            " WHERE symbol = 'BTC' AND tick_id = %s",
             (number,),
         )
         event = next_tick(stream)

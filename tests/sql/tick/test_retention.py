@@ -30,11 +30,11 @@ def put_prices(conn: Connection, *ages: timedelta, symbol: str = "BTC", **more: 
 
 def put_ticks(conn: Connection, *ages: timedelta, symbol: str = "BTC") -> None:
     conn.cursor().executemany(
-        "INSERT INTO upc_data.tick (symbol, ticked_at, feed, state, market_at, price, priced_at,"
-        " ttc_seconds, method, fingerprint, strikes, prob_above, done_count, missed_count,"
-        " answered_count)"
-        " VALUES (%(symbol)s, %(at)s, 'database', 'fresh', %(at)s, 1e5, %(at)s, 60, 'nearest',"
-        " 'f', '{1}', '{1}', 1, 0, 1)",
+        "INSERT INTO upc_data.tick (symbol, tick_id, ticked_at, feed, state, market_at, price,"
+        " priced_at, ttc_seconds, method, fingerprint, strikes, prob_above, done_count,"
+        " missed_count, answered_count)"
+        " VALUES (%(symbol)s, upc._next_id(%(symbol)s, 'tick'), %(at)s, 'database', 'fresh',"
+        " %(at)s, 1e5, %(at)s, 60, 'nearest', 'f', '{1}', '{1}', 1, 0, 1)",
         [{"symbol": symbol, "at": NOW - age} for age in ages],
     )
 

@@ -120,12 +120,12 @@ def test_no_table_that_grows_is_read_as_a_whole(fresh_db: str, own: Connection) 
     build(own)
     tick(own, NOW, levels=0, holder="one", lease=LEASE)
     own.execute(
-        "INSERT INTO upc_data.tick (symbol, ticked_at, feed, state, market_at, price, priced_at,"
-        " momentum, ttc_seconds, method, fingerprint, strikes, prob_above, done_count,"
+        "INSERT INTO upc_data.tick (symbol, tick_id, ticked_at, feed, state, market_at, price,"
+        " priced_at, momentum, ttc_seconds, method, fingerprint, strikes, prob_above, done_count,"
         " missed_count, answered_count)"
-        " SELECT o.symbol, t.ticked_at - i * interval '1 s', t.feed, t.state, t.market_at, t.price,"
-        " t.priced_at, t.momentum, t.ttc_seconds, t.method, t.fingerprint, t.strikes, t.prob_above,"
-        " 20001 - i, 0, 20001 - i"
+        " SELECT o.symbol, 1000 + i, t.ticked_at - i * interval '1 s', t.feed, t.state,"
+        " t.market_at, t.price, t.priced_at, t.momentum, t.ttc_seconds, t.method, t.fingerprint,"
+        " t.strikes, t.prob_above, 20001 - i, 0, 20001 - i"
         " FROM upc_data.tick AS t, (VALUES ('BTC'), ('ETH')) AS o (symbol),"
         " generate_series(1, 20000) AS i"
     )
