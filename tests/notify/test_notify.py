@@ -119,8 +119,8 @@ def test_more_than_a_batch_is_sent_at_once(fresh_db: str, receiver: Receiver) ->
     with connect(fresh_db) as conn:
         conn.execute(
             "INSERT INTO upc_data.announcement"
-            " (symbol, announced_at, kind, subject, message, document)"
-            " SELECT 'BTC', now() - interval '2 hours', 'stop', 'trade', 'no. ' || n, '{}'"
+            " (symbol, announcement_id, announced_at, kind, subject, message, document)"
+            " SELECT 'BTC', n, now() - interval '2 hours', 'stop', 'trade', 'no. ' || n, '{}'"
             " FROM generate_series(1, 205) AS n"
         )
     assert run(fresh_db, "--to", receiver.url, "--once", "--from-start").returncode == 0
