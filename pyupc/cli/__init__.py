@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Module of each command: it defines `command`, and is imported only when that command is run.
 COMMANDS = {
     "db": "pyupc.cli.db",
+    "symbols": "pyupc.cli.symbols",
     "candles": "pyupc.cli.candles",
     "fingerprints": "pyupc.cli.fingerprints",
     "market": "pyupc.cli.market",

@@ -58,6 +58,7 @@ async def follow_event(
     now: Callable[[], datetime] = utc_now,
     interval: float = 1.0,
     *,
+    subject: str | None = None,
     times: Times | None = None,
     backoff: Backoff | None = None,
     clock: Clock = SYSTEM,
@@ -66,7 +67,8 @@ async def follow_event(
 
     Reads begin an interval apart; what a slow answer makes it miss is skipped. One answer at a time
     is waited for, so that none overtakes another. What fails is reported and tried again after a
-    pause. A write under way is finished before it stops, a request is not.
+    pause. A write under way is finished before it stops, a request is not. `subject` is what it is
+    called in the log.
     """
     if times is None:
         times = Times()
@@ -82,6 +84,7 @@ async def follow_event(
         times,
         backoff or Backoff(),
         clock,
+        subject or f"Kalshi {symbol}",
     ).run()
 
 
@@ -98,9 +101,10 @@ class _Follower:
     times: Times
     backoff: Backoff
     clock: Clock
+    subject: str
 
     def __post_init__(self) -> None:
-        self._subject = f"Kalshi {self.symbol}"
+        self._subject = self.subject
         self._clock = self.clock.monotonic
         self._event: Upcoming | None = None
         self._following: Upcoming | None = None

@@ -27,11 +27,12 @@ from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.outage import Outages
 from pyupc.runtime.server_clock import Skew
+from pyupc.symbols import names
 
 logger = logging.getLogger("pyupc.feed")
 
 # Every symbol with its exchange pair and its Kalshi series.
-Registered = dict[str, tuple[str | None, str | None]]
+Registered = dict[str, tuple[str | None, tuple[str, ...]]]
 
 MINUTE_SECONDS = 60.0
 CLOSE_SECONDS = 2.0
@@ -124,7 +125,7 @@ class _Run:
                 return None
 
     async def _markets(
-        self, stack: AsyncExitStack, store: Store, series: dict[str, str | None]
+        self, stack: AsyncExitStack, store: Store, series: dict[str, tuple[str, ...]]
     ) -> list[Coroutine[Any, Any, object]]:
         from pyupc.feed.events import follow_event
         from pyupc.feed.results import follow_results
@@ -133,12 +134,16 @@ class _Run:
         client = await stack.enter_async_context(Kalshi(self._job.kalshi))
         self._skews["Kalshi"] = client.skew
         work: list[Coroutine[Any, Any, object]] = []
-        for symbol, name in series.items():
-            if name is not None:
-                work += [
-                    follow_event(client, symbol, name, store, self._outages, self._stop),
-                    follow_results(client, symbol, store, self._outages, self._stop),
-                ]
+        for symbol, own in series.items():
+            for name in own:
+                subject = f"Kalshi {symbol}" if len(own) == 1 else f"Kalshi {symbol} {name}"
+                work.append(
+                    follow_event(
+                        client, symbol, name, store, self._outages, self._stop, subject=subject
+                    )
+                )
+            if own:
+                work.append(follow_results(client, symbol, store, self._outages, self._stop))
         return work
 
     async def _trade(self, exchange: Exchange, store: Store, wanted: dict[str, str | None]) -> None:
@@ -225,8 +230,10 @@ def _leave_out(exchange: str, wanted: dict[str, str | None], pairs: dict[str, st
             f"{exchange} lists none of {'; '.join(missing.values())} as active",
             "try another exchange with --exchange",
         )
-    for symbol, names in missing.items():
-        logger.warning("%s lists none of %s as active: %s is left out", exchange, names, symbol)
+    for symbol, wanted_pairs in missing.items():
+        logger.warning(
+            "%s lists none of %s as active: %s is left out", exchange, wanted_pairs, symbol
+        )
 
 
 async def _close(exchange: Exchange) -> None:
@@ -238,11 +245,9 @@ async def _close(exchange: Exchange) -> None:
 def _chosen(symbols: Sequence[str], registered: Registered) -> list[str]:
     for symbol in symbols:
         if symbol not in registered:
-            raise PyupcError(
-                f"unknown symbol {symbol!r}", f"registered: {', '.join(registered) or 'none'}"
-            )
+            raise PyupcError(f"unknown symbol {symbol!r}", names.registered(registered))
     if not registered:
-        raise PyupcError("no symbol is registered", "add one to upc_data.symbol")
+        raise PyupcError("no symbol is registered", names.ADD)
     return list(symbols or registered)
 
 

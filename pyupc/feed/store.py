@@ -56,10 +56,10 @@ class Store:
         """Connect; raises PyupcError if there is no server or if its schema is another."""
         await self._connection.open(code=True)
 
-    async def symbols(self) -> dict[str, tuple[str | None, str | None]]:
+    async def symbols(self) -> dict[str, tuple[str | None, tuple[str, ...]]]:
         """Every registered symbol with its exchange pair and its Kalshi series."""
         rows = await self._ask(statements.SYMBOLS)
-        return {symbol: (pair, series) for symbol, pair, series in rows}
+        return {symbol: (pair, tuple(series or ())) for symbol, pair, series in rows}
 
     async def take(self, symbols: Sequence[str]) -> None:
         """Take the right to feed these symbols; PyupcError if another process has one of them."""

@@ -20,11 +20,12 @@ from pyupc.settings.sources import Sources
 from pyupc.settings.suggestions import suggestion
 
 # Options of a single call, which are no settings: help, consent, one round, the file itself, the
-# backtest, and those of a trade: a forgotten price in a variable would be recorded.
+# backtest, and those of a trade or of a symbol: a forgotten price in a variable would be recorded.
 _NO_SETTINGS = (
     *("help", "version", "yes", "force", "once", "config"),
     *("list", "show", "delete"),
     *("ticker", "side", "price"),
+    *("pair", "series", "file"),
 )
 
 Words = tuple[str, ...]

@@ -9,6 +9,7 @@ from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.stop import Stop, Waiting
 from pyupc.runtime.systemd import Notifier
+from pyupc.symbols import names
 from pyupc.tick import predecessor_layout
 from pyupc.tick.aging_rules import Rules
 from pyupc.tick.files import Folder
@@ -141,7 +142,7 @@ class _Run:
             # Before the first round there is nothing to wait for yet.
             raise error.problem from error
         if not symbols:
-            raise PyupcError("no symbol is registered", "add one to upc_data.symbol")
+            raise PyupcError("no symbol is registered", names.ADD)
         return symbols
 
     def _hold(self, symbols: tuple[str, ...], *, is_successor: bool) -> None:

@@ -9,7 +9,7 @@ DECLARE
         symbol,
         (
             SELECT s.symbol FROM upc_data.symbol AS s
-            WHERE s.kalshi_series = series
+            WHERE series = ANY (s.kalshi_series)
             ORDER BY s.symbol
             LIMIT 1
         )
@@ -20,7 +20,7 @@ BEGIN
             USING
                 ERRCODE = 'UP002',
                 DETAIL = 'A symbol''s series is in upc_data.symbol.kalshi_series.',
-                HINT = 'Name the symbol.';
+                HINT = 'Name the symbol, or register it with the series: "pyupc symbols add".';
     END IF;
     PERFORM upc.require_symbol(v_symbol);
     RETURN v_symbol;

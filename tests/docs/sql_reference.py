@@ -26,6 +26,7 @@ FOLDERS = {
     "25_histograms": "Windows, bins, counting, curves: shared by volatility and fingerprints.",
     "30_volatility": "Ranges, the fit, the forecast, and curves of standardised moves.",
     "40_fingerprints": "The build, curves, named views, sets in use, import and export.",
+    "45_symbols": "Registering, listing and retiring symbols.",
     "50_strikes": "The question, lookup, readings, intervals, `compute_strikes`.",
     "60_market": "Events, quotes, fees and edges, the strike table.",
     "70_trades": "Trades, stops and settlement, announcements.",
@@ -60,7 +61,7 @@ LAST = "99_rights.sql"
 
 SQLSTATES = {
     "UP001": "price or observed average: not finite, or not above zero",
-    "UP002": "symbol: missing, or not registered",
+    "UP002": "symbol: missing, not registered, or no name of one",
     "UP003": "step: not finite, or not above zero",
     "UP004": "levels: outside 0 to 500",
     "UP005": "method: unknown",
@@ -85,6 +86,7 @@ SQLSTATES = {
     "UP024": "no such fingerprint",
     "UP026": "fee asked for an impossible price or count",
     "UP029": "no such rule, or an invalid value",
+    "UP030": "the symbol, or a series of it, is taken",
 }
 
 _CREATE = re.compile(

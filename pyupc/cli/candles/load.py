@@ -98,14 +98,15 @@ def load(
 
 def _only_symbol(conn: Connection) -> str:
     from pyupc.candles.load import registered_symbols
+    from pyupc.symbols.names import ADD, some
 
     registered = registered_symbols(conn)
     if not registered:
-        raise PyupcError("no symbol is registered", "insert one into upc_data.symbol")
+        raise PyupcError("no symbol is registered", ADD)
     if len(registered) > 1:
         raise UsageProblem(
             "no symbol given, and several are registered",
-            f"add --symbol with one of {', '.join(registered)}",
+            f"add --symbol with one of {some(registered)}",
         )
     return registered[0]
 

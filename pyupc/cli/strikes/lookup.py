@@ -11,6 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from pyupc.errors import PyupcError
+from pyupc.symbols.names import ADD, some
 
 Row = dict[str, Any]
 
@@ -90,13 +91,11 @@ def last_closes(conn: psycopg.Connection[Any], symbols: tuple[str, ...]) -> list
     bases = [basis for name in names if (basis := _last_close(conn, name)) is not None]
     missing = [name for name in names if name not in {basis.symbol for basis in bases}]
     if missing and (symbols or not bases):
-        raise PyupcError(
-            f"no candle of {', '.join(missing)}", WITHOUT_CANDLES_HINT.format(missing[0])
-        )
+        raise PyupcError(f"no candle of {some(missing)}", WITHOUT_CANDLES_HINT.format(missing[0]))
     for name in missing:
         click.echo(f"{name}: no candle", err=True)
     if not bases:
-        raise PyupcError("no symbol is registered", "add one to upc_data.symbol")
+        raise PyupcError("no symbol is registered", ADD)
     return bases
 
 

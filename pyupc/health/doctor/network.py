@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from pyupc.errors import PyupcError
 from pyupc.health.doctor.clock import Clock, of_answers
 from pyupc.health.doctor.finding import Finding, State
+from pyupc.symbols import names
 
 CLOSE_SECONDS = 1.0
 
 NETWORK_REPAIR = "check this machine's connection to the internet; HTTPS_PROXY is used"
 
-# Symbol: its pair at the exchange, and its series at Kalshi.
-Registered = Mapping[str, tuple[str | None, str | None]]
+# Each symbol's pair at the exchange, and its series at Kalshi.
+Registered = Mapping[str, tuple[str | None, tuple[str, ...]]]
 
 
 def exchange(name: str, symbols: Registered, clocks: list[Clock]) -> Finding:
@@ -75,8 +76,8 @@ async def _ask_kalshi(setting: str | None, symbols: Registered, clocks: list[Clo
     async with Kalshi(setting) as client:
         try:
             for symbol, (_, series) in symbols.items():
-                if series is not None:
-                    event = await client.next_event(series, datetime.now(UTC))
+                for name in series:
+                    event = await client.next_event(name, datetime.now(UTC))
                     found.append(f"{symbol} {event.ticker if event else 'no event in the hour'}")
         except KalshiError as problem:
             where = client.url.partition("://")[2].partition("/")[0]
@@ -91,14 +92,12 @@ async def _ask_kalshi(setting: str | None, symbols: Registered, clocks: list[Clo
 def registered_without_database(symbols: tuple[str, ...]) -> Registered:
     """Symbols to ask for without a database: BTC unless some are named."""
     if symbols:
-        return dict.fromkeys(symbols, (None, None))
-    return {"BTC": ("BTC/USD", "KXBTCD")}
+        return dict.fromkeys(symbols, (None, ()))
+    return {"BTC": ("BTC/USD", ("KXBTCD",))}
 
 
 def chosen(symbols: tuple[str, ...], registered: Registered) -> Registered:
     for symbol in symbols:
         if symbol not in registered:
-            raise PyupcError(
-                f"unknown symbol {symbol!r}", f"registered: {', '.join(registered) or 'none'}"
-            )
+            raise PyupcError(f"unknown symbol {symbol!r}", names.registered(registered))
     return {symbol: registered[symbol] for symbol in symbols or registered}

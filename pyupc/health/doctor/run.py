@@ -19,6 +19,7 @@ from pyupc.health.doctor.names import names
 from pyupc.health.doctor.network import Registered
 from pyupc.health.doctor.server import Connection
 from pyupc.runtime.connection import watchful
+from pyupc.symbols.names import some
 
 APPLICATION_NAME = "pyupc doctor"
 
@@ -165,9 +166,9 @@ class Examination:
             "SELECT s.symbol, s.exchange_pair, s.kalshi_series"
             " FROM upc_data.symbol AS s ORDER BY s.symbol"
         ).fetchall()
-        registered = {symbol: (pair, series) for symbol, pair, series in rows}
+        registered = {symbol: (pair, tuple(series or ())) for symbol, pair, series in rows}
         self._symbols = network.chosen(self._job.symbols, registered)
-        return Finding("symbols", "ok", ", ".join(self._symbols))
+        return Finding("symbols", "ok", some(self._symbols))
 
     def _judge_clocks(self) -> Finding:
         if self._conn is not None and not self.is_unreachable:

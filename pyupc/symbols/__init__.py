@@ -1,0 +1,1 @@
+"""Symbols: registering, listing and retiring them."""
