@@ -12,7 +12,7 @@ import psycopg
 
 from pyupc.bench import builds, markets, strikes, ticks
 from pyupc.bench.figures import Row, failed
-from pyupc.bench.scratch import Plan, fill, scratch_database
+from pyupc.bench.scratch import Plan, fill, scratch_database, terminable
 from pyupc.database import migrate
 from pyupc.errors import DatabaseUnreachable, PyupcError
 from pyupc.fingerprints.build import build
@@ -29,13 +29,13 @@ Say = Callable[[str], None]
 def run(server: str, plan: Plan, names: tuple[str, ...], say: Say) -> Iterator[Row]:
     """The rows of the measurements named, all if none; the database is gone afterwards."""
     _require_numpy()
-    with scratch_database(server) as dsn:
+    with terminable(), scratch_database(server) as dsn:
         plan = replace(plan, dsn=dsn)
-        with _timed(say, "schema"):
+        with timed(say, "schema"):
             migrate.upgrade(dsn)
-        with _timed(say, "candles"):
+        with timed(say, "candles"):
             fill(plan)
-        with _timed(say, "fingerprints"):
+        with timed(say, "fingerprints"):
             done = build(dsn, ["BTC"], Progress())
             build(dsn, ["ETH"], Progress())
         measurements: dict[str, Callable[[], Iterator[Row]]] = {
@@ -51,7 +51,7 @@ def run(server: str, plan: Plan, names: tuple[str, ...], say: Say) -> Iterator[R
         }
         for name in NAMES:
             if not names or name in names:
-                with _timed(say, name):
+                with timed(say, name):
                     yield from _measured(name, measurements[name])
 
 
@@ -81,7 +81,8 @@ def end_of_history(days: int) -> datetime:
 
 
 @contextmanager
-def _timed(say: Say, name: str) -> Iterator[None]:
+def timed(say: Say, name: str) -> Iterator[None]:
+    """Say how long it took."""
     began = time.monotonic()
     yield
     say(f"{time.monotonic() - began:6.1f} s  {name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -61,6 +62,20 @@ def scratch_database(server: str) -> Iterator[str]:
             conn.execute(drop)
 
 
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends what is inside as Ctrl-C does, so that nothing is left behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _remove_left_over(conn: Connection, drop: sql.Composed) -> None:
     """Of a run that was killed. One that is in use, or that is not ours, is refused."""
     row = conn.execute(
@@ -91,7 +106,7 @@ def fill(plan: Plan) -> None:
     middle = eth + (plan.end - eth) / 2
     spans = [[("BTC", since, half)], [("BTC", half, plan.end)]]
     if plan.candles is not None:
-        _load(plan.dsn, plan.candles)
+        load(plan.dsn, "BTC", plan.candles)
         spans = [[], []]
     spans[0].append(("ETH", eth, middle))
     spans[1].append(("ETH", middle, plan.end))
@@ -119,12 +134,13 @@ def simulate(conn: Connection, symbol: str, since: datetime, until: datetime) ->
     )
 
 
-def _load(dsn: str, path: Path) -> None:
-    from pyupc.candles.load import load
+def load(dsn: str, symbol: str, path: Path) -> None:
+    """Candles of a file."""
+    from pyupc.candles.load import load as load_candles
     from pyupc.candles.progress import watching
 
     with connect(dsn) as conn, watching(path.stat().st_size) as watcher:
-        found = load(conn, "BTC", [path], watcher).total.new
+        found = load_candles(conn, symbol, [path], watcher).total.new
     if found < _FEWEST_CANDLES:
         raise PyupcError(
             f"{found:,} candles are too few to measure anything by", "take a day of them at least"

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from pyupc.cli.bench.scale import command as scale_command
 from pyupc.cli.common.options import examples
 from pyupc.cli.common.output import Output, output_options, print_as_they_come
 from pyupc.errors import PyupcError
@@ -20,12 +22,13 @@ _COLUMNS = ("name", "what", "value", "unit", "against", "other", "ratio", "note"
 NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "process", "symbols")
 
 
-@click.command(
+@click.group(
+    invoke_without_command=True,
     epilog=examples(
         "pyupc bench --quick",
         "pyupc bench --only strikes --only griddata --years 1",
         "pyupc bench --quick --candles btc_1m_2022_2024.csv.gz --json",
-    )
+    ),
 )
 @click.option("--quick", is_flag=True, help="Two months and few rounds: takes seconds.")
 @click.option(
@@ -48,8 +51,15 @@ NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "proce
     help=f"One of {', '.join(NAMES)}; repeatable. Default: all.",
 )
 @output_options
+@click.pass_context
 def command(
-    quick: bool, years: float | None, candles: Path | None, only: tuple[str, ...], output: Output
+    ctx: click.Context,
+    /,
+    quick: bool,
+    years: float | None,
+    candles: Path | None,
+    only: tuple[str, ...],
+    output: Output,
 ) -> None:
     """Measure pyupc side by side with the alternatives.
 
@@ -58,6 +68,10 @@ def command(
     it ends. A part that fails is printed as a row with its SQLSTATE, the others go on, and the exit
     code is 1. Needs the extra `bench`.
     """
+    if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx)
+        return
+
     from pyupc.bench.run import end_of_history, run
     from pyupc.bench.scratch import Plan
     from pyupc.database.connect import resolve_dsn
@@ -81,6 +95,20 @@ def command(
         lines.end()
     if has_failed:
         raise SystemExit(PyupcError.exit_code)
+
+
+command.add_command(scale_command)
+
+
+def _refuse_options(ctx: click.Context) -> None:
+    """Options of this command, typed in front of the name of another."""
+    typed = [
+        each.opts[-1]
+        for each in ctx.command.params
+        if each.name and ctx.get_parameter_source(each.name) == ParameterSource.COMMANDLINE
+    ]
+    if typed:
+        raise click.UsageError(f"{typed[0]} is not for {ctx.invoked_subcommand}", ctx)
 
 
 class _Lines:
