@@ -35,6 +35,7 @@ WRAPPED = ("rows", "files", "results", "fingerprints")
 ELSEWHERE = {
     "pyupc candles backfill",
     "pyupc bench",
+    "pyupc bench scale",
     "pyupc db prune",
     "pyupc doctor",
     "pyupc status",

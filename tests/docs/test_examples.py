@@ -51,6 +51,13 @@ OPTIONS = {
     for command in commands()
 }
 
+GROUPS = {
+    command.words
+    for command in commands()
+    if isinstance(command.context.command, click.Group)
+    and not command.context.command.invoke_without_command
+}
+
 RUN = [block for page in PAGES for block in blocks(page) if block.not_run is None]
 
 
@@ -70,7 +77,8 @@ def unknown(words: list[str]) -> list[str]:
     known = {*OPTIONS[path], *OPTIONS[()]}
     flags = [word.partition("=")[0] for word in words if re.match(r"--\w|-\w$", word)]
     wrong = [flag for flag in flags if flag not in known]
-    is_group = any(len(other) > len(path) and other[: len(path)] == path for other in OPTIONS)
+    # A group that also runs by itself has options, and they have values.
+    is_group = path in GROUPS
     rest = [word for word in words[len(path) :] if re.fullmatch(r"[a-z]+", word)]
     return [*wrong, *(rest[:1] if is_group else [])]
 
