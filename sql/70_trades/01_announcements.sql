@@ -136,7 +136,7 @@ BEGIN ATOMIC
         WHERE c.subscriber = next_announcements.subscriber
           AND a.kind = ANY (next_announcements.kinds)
     ) AS n
-    ORDER BY n.place, n.symbol, n.announcement_id
+    ORDER BY n.place, n.announcement_id, n.symbol
     LIMIT next_announcements.count;
 END;
 COMMENT ON FUNCTION upc.next_announcements IS

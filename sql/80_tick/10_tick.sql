@@ -1,4 +1,250 @@
 -- The tick: one call a second and symbol that does everything and returns what is to be published.
+--
+-- A tick answers first, which reads and does what its trades ask for, and is published then: counted,
+-- logged and kept. Both are the same for one symbol and for a batch.
+
+CREATE TYPE upc._tick_frame AS (
+    feed text,
+    at timestamptz,
+    holder text,
+    lease interval,
+    seed integer,
+    levels integer,
+    method text,
+    model text,
+    settlement text,
+    every interval,
+    is_live boolean,
+    min_probability double precision,
+    min_differential double precision,
+    limits double precision[],
+    valid_until text
+);
+COMMENT ON TYPE upc._tick_frame IS
+    'what is the same for all symbols of a batch: the arguments of tick, and the rules in force';
+
+CREATE TYPE upc._tick_answer AS (
+    tick upc_data.tick,
+    event upc._event,
+    quote_state text,
+    step double precision,
+    asked_model text,
+    asked_settlement text,
+    deltas json,
+    probabilities json,
+    strike_rows json,
+    watched_rows json,
+    edge_reason text,
+    active json[],
+    announced json[]
+);
+COMMENT ON TYPE upc._tick_answer IS
+    'what a tick has found out: the row of the log but for its number and counts, and the parts of its documents';
+
+CREATE TYPE upc._ticked AS (
+    tick_id bigint,
+    state text,
+    market_at timestamptz,
+    price double precision,
+    momentum double precision,
+    ttc_seconds integer,
+    fingerprint text,
+    live_probabilities text,
+    strike_table text,
+    watchlist text,
+    active_trades text,
+    announced text,
+    used_model text,
+    used_settlement text,
+    valid_until text,
+    limits double precision[],
+    asked_model text,
+    asked_settlement text
+);
+COMMENT ON TYPE upc._ticked IS 'a row of tick';
+
+
+-- Reads the rules and keeps them to the end of the transaction, or until upc.cached_rules is set to
+-- nothing. Arguments as in tick.
+CREATE FUNCTION upc._make_frame(
+    feed text,
+    at timestamptz,
+    holder text,
+    lease interval,
+    seed integer,
+    levels integer,
+    method text,
+    model text,
+    settlement text,
+    every interval,
+    min_probability double precision,
+    min_differential double precision
+)
+RETURNS upc._tick_frame
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_limits double precision[];
+BEGIN
+    PERFORM upc._cache_rules();
+    v_limits := upc._state_limits();
+    RETURN (
+        feed, at, holder, lease, seed, levels, method, model, settlement, every,
+        feed NOT IN ('replay', 'simulated'),
+        coalesce(min_probability, upc.setting('min_probability')::double precision),
+        coalesce(min_differential, upc.setting('min_differential')::double precision),
+        v_limits,
+        -- The formula of upc.valid_until; a setting is read once.
+        upc._iso_utc(at + make_interval(secs => v_limits[1]))
+    )::upc._tick_frame;
+END
+$fn$;
+COMMENT ON FUNCTION upc._make_frame IS
+    'what is worked out once for all symbols that are ticked together';
+
+
+-- The trades of a live tick, and the conditions that it depends on, looked after.
+--
+-- question, known: as in _trade_values. price_state and quote_state, with the ages: as in
+-- _note_conditions.
+CREATE FUNCTION upc._look_after(
+    question upc._question,
+    known upc._known_strikes,
+    price_state text,
+    price_age interval,
+    quote_state text,
+    quote_age interval,
+    OUT active json[],
+    OUT announced json[]
+)
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    SELECT s.active, s.announced
+    INTO active, announced
+    FROM upc._supervise(
+        question, price_state, known,
+        (SELECT k.last_at FROM upc_data.tick_count AS k WHERE k.symbol = question.symbol)
+    ) AS s;
+    announced := announced || upc._note_conditions(
+        question.symbol, question.at, price_state, price_age, quote_state, quote_age
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._look_after IS
+    'settles and stops the trades of a symbol where that is due, and announces what is news of its price and quotes';
+
+
+-- The answer of a tick: its price, momentum and strikes, and its trades looked after.
+--
+-- replay_from, elapsed, step: as in tick.
+-- Errors: as tick, but for UP009.
+CREATE FUNCTION upc._answer_tick(
+    frame upc._tick_frame,
+    symbol text,
+    replay_from timestamptz,
+    elapsed interval,
+    step double precision
+)
+RETURNS upc._tick_answer
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v upc._tick_answer;
+    v_tick upc_data.tick;
+    v_seen record;
+    v_event upc._event;
+    v_asked upc._tick_question;
+    v_question upc._question;
+    v_strikes record;
+BEGIN
+    v_seen := upc._feed_price(
+        symbol, frame.feed, frame.at, replay_from, elapsed, frame.seed
+    );
+    -- Prices that are not today's have nothing to do with today's markets.
+    IF frame.is_live THEN
+        v_event := upc.current_event(symbol, v_seen.market_at);
+        v.event := v_event;
+        IF v_event.event_ticker IS NOT NULL THEN
+            v.quote_state := upc.freshness(v_seen.market_at - v_event.read_at);
+        END IF;
+    END IF;
+
+    v_asked := upc._ask_of_tick(
+        upc._make_question(
+            v_seen.price, v_seen.momentum, symbol, step => _answer_tick.step,
+            levels => frame.levels, method => frame.method, model => frame.model,
+            settlement => frame.settlement, at => v_seen.market_at
+        ),
+        v_event, frame.feed, frame.seed
+    );
+    v_question := v_asked.question;
+    v_strikes := upc._strike_documents(
+        v_question, v_event, v_seen.state, frame.min_probability, frame.min_differential
+    );
+
+    v_tick.symbol := symbol;
+    v_tick.ticked_at := frame.at;
+    v_tick.feed := frame.feed;
+    v_tick.state := v_seen.state;
+    v_tick.market_at := v_seen.market_at;
+    v_tick.price := v_seen.price;
+    v_tick.priced_at := v_seen.priced_at;
+    v_tick.momentum := v_seen.momentum;
+    v_tick.ttc_seconds := v_question.ttc_seconds;
+    v_tick.method := v_question.method;
+    v_tick.fingerprint := v_strikes.fingerprint;
+    v_tick.strikes := v_strikes.strikes;
+    v_tick.prob_above := v_strikes.prob_above;
+    v_tick.event_ticker := v_event.event_ticker;
+    v_tick.closes_at := v_asked.closes_at;
+    v_tick.model := v_question.model;
+    v_tick.settlement := v_question.settlement;
+    v_tick.volatility := v_asked.volatility;
+    -- Without an edge, as in strike_table, no ask is one to judge by.
+    IF upc._is_shown('difference', v_seen.state) AND upc._is_shown('difference', v.quote_state)
+        AND NOT upc._is_unseen(v_question.ttc_seconds, v_question.settlement)
+    THEN
+        v_tick.yes_ask := v_strikes.yes_ask;
+        v_tick.no_ask := v_strikes.no_ask;
+    END IF;
+
+    v.active := '{}'::json[];
+    -- Made-up prices, and those of another day, have nothing to do with a trade.
+    IF frame.is_live THEN
+        v_question.settlement := v_asked.asked_settlement;
+        SELECT l.active, l.announced
+        INTO v.active, v.announced
+        FROM upc._look_after(
+            v_question,
+            (v_event.event_ticker, v_asked.closes_at, v_strikes.strikes, v_strikes.prob_above),
+            v_seen.state, v_seen.market_at - v_seen.priced_at,
+            v.quote_state, v_seen.market_at - v_event.read_at
+        ) AS l;
+    END IF;
+
+    v.tick := v_tick;
+    v.step := v_question.step;
+    v.asked_model := v_asked.asked_model;
+    v.asked_settlement := v_asked.asked_settlement;
+    v.deltas := json_build_object(
+        'delta_1m', v_seen.delta_1m,
+        'delta_2m', v_seen.delta_2m,
+        'delta_3m', v_seen.delta_3m,
+        'delta_4m', v_seen.delta_4m,
+        'delta_15m', v_seen.delta_15m,
+        'delta_30m', v_seen.delta_30m
+    );
+    v.probabilities := v_strikes.probabilities;
+    v.strike_rows := v_strikes.strike_rows;
+    v.watched_rows := v_strikes.watched_rows;
+    v.edge_reason := v_strikes.edge_reason;
+    RETURN v;
+END
+$fn$;
+COMMENT ON FUNCTION upc._answer_tick IS
+    'what a tick of a symbol finds out; settles and stops its trades and announces what is news';
+
 
 CREATE FUNCTION upc._keep_documents(
     symbol text,
@@ -12,25 +258,106 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
-    INSERT INTO upc_data.document AS d
-        (symbol, tick_id, live_probabilities, strike_table, watchlist, active_trades)
-    VALUES (
-        _keep_documents.symbol, _keep_documents.tick_id, _keep_documents.live_probabilities,
-        _keep_documents.strike_table, _keep_documents.watchlist, _keep_documents.active_trades
-    )
-    ON CONFLICT ON CONSTRAINT document_symbol_pkey
-        DO UPDATE SET
-            tick_id = excluded.tick_id,
-            live_probabilities = excluded.live_probabilities,
-            strike_table = excluded.strike_table,
-            watchlist = excluded.watchlist,
-            active_trades = excluded.active_trades;
-    -- The names only: a payload holds no more than 8,000 bytes.
-    PERFORM pg_notify('upc_tick', json_build_object('symbol', symbol, 'tick_id', tick_id)::text);
+    UPDATE upc_data.document AS d
+    SET
+        tick_id = _keep_documents.tick_id,
+        live_probabilities = _keep_documents.live_probabilities,
+        strike_table = _keep_documents.strike_table,
+        watchlist = _keep_documents.watchlist,
+        active_trades = _keep_documents.active_trades
+    WHERE d.symbol = _keep_documents.symbol;
+    IF NOT FOUND THEN
+        -- Whoever has the tick's number has the symbol to itself.
+        INSERT INTO upc_data.document
+            (symbol, tick_id, live_probabilities, strike_table, watchlist, active_trades)
+        VALUES (
+            _keep_documents.symbol, _keep_documents.tick_id, _keep_documents.live_probabilities,
+            _keep_documents.strike_table, _keep_documents.watchlist,
+            _keep_documents.active_trades
+        );
+    END IF;
 END
 $fn$;
-COMMENT ON FUNCTION upc._keep_documents IS
-    'keeps the documents of a symbol''s newest tick and notifies upc_tick';
+COMMENT ON FUNCTION upc._keep_documents IS 'keeps the documents of a symbol''s newest tick';
+
+
+-- Count and log a tick and keep its documents.
+--
+-- since_last: as in tick. with_documents: also return them.
+CREATE FUNCTION upc._publish_tick(
+    frame upc._tick_frame,
+    answer upc._tick_answer,
+    since_last interval,
+    with_documents boolean
+)
+RETURNS upc._ticked
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v upc._ticked;
+    v_tick upc_data.tick := answer.tick;
+    v_event upc._event := answer.event;
+    v_count upc_data.tick_count;
+    v_live json;
+    v_tables json[];
+    v_trades json;
+BEGIN
+    IF frame.is_live THEN
+        v_count := upc._count_tick(
+            v_tick.symbol, frame.at, frame.every, v_tick.state <> 'halted', since_last
+        );
+        v_tick.done_count := v_count.done;
+        v_tick.missed_count := v_count.missed;
+        v_tick.answered_count := v_count.answered;
+    END IF;
+    v_tick.tick_id := upc._next_id(v_tick.symbol, 'tick');
+    INSERT INTO upc_data.tick VALUES (v_tick.*);
+
+    v_live := upc._live_document(v_tick, answer.step, frame.valid_until, answer.probabilities);
+    v_trades := upc._trades_document(v_tick, answer.quote_state, frame.valid_until, answer.active);
+    v_tables := upc._table_documents(
+        v_tick, v_event, answer.quote_state, answer.step, frame.valid_until, answer.deltas,
+        answer.edge_reason, answer.strike_rows, answer.watched_rows
+    );
+    PERFORM upc._keep_documents(
+        v_tick.symbol, v_tick.tick_id, v_live, v_tables[1], v_tables[2], v_trades
+    );
+
+    v.tick_id := v_tick.tick_id;
+    v.state := v_tick.state;
+    v.market_at := v_tick.market_at;
+    v.price := v_tick.price;
+    v.momentum := v_tick.momentum;
+    v.ttc_seconds := v_tick.ttc_seconds;
+    v.fingerprint := v_tick.fingerprint;
+    IF with_documents THEN
+        v.live_probabilities := v_live;
+        v.strike_table := v_tables[1];
+        v.watchlist := v_tables[2];
+        v.active_trades := v_trades;
+    END IF;
+    IF cardinality(answer.announced) > 0 THEN
+        v.announced := array_to_json(answer.announced);
+    END IF;
+    v.used_model := v_tick.model;
+    v.used_settlement := v_tick.settlement;
+    v.valid_until := frame.valid_until;
+    v.limits := frame.limits;
+    v.asked_model := answer.asked_model;
+    v.asked_settlement := answer.asked_settlement;
+    RETURN v;
+END
+$fn$;
+COMMENT ON FUNCTION upc._publish_tick IS
+    'counts and logs a tick and keeps its documents; returns its row';
+
+
+-- Payload of the notification of one tick. The names only: it holds no more than 8,000 bytes.
+CREATE FUNCTION upc._tick_payload(symbol text, tick_id bigint)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN json_build_object('symbol', _tick_payload.symbol, 'tick_id', _tick_payload.tick_id)::text;
+COMMENT ON FUNCTION upc._tick_payload IS 'the payload of upc_tick for one tick';
 
 
 -- One tick of a symbol: takes its price from a feed, computes momentum and strikes, logs the tick,
@@ -98,124 +425,24 @@ RETURNS TABLE (
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
 DECLARE
-    v_is_live boolean := feed NOT IN ('replay', 'simulated');
-    v_seen record;
-    v_event upc._event;
-    v_quote_state text;
-    v_asked upc._tick_question;
-    v_question upc._question;
-    v_has_edge boolean;
-    v_strikes record;
-    v_count upc_data.tick_count;
-    v_active json[] := '{}'::json[];
-    v_announced json[] := '{}'::json[];
-    v_tick upc_data.tick;
-    v_live json;
-    v_tables json[];
-    v_trades json;
+    v_frame upc._tick_frame := upc._make_frame(
+        feed, at, holder, lease, seed, levels, method, model, settlement, every,
+        min_probability, min_differential
+    );
 BEGIN
-    PERFORM upc._cache_rules();
     PERFORM upc._hold_lease(symbol, holder, lease, feed, every);
-
-    v_seen := upc._feed_price(symbol, feed, at, replay_from, elapsed, seed);
-    market_at := v_seen.market_at;
-    price := v_seen.price;
-    momentum := v_seen.momentum;
-    state := v_seen.state;
-    -- Prices that are not today's have nothing to do with today's markets.
-    IF v_is_live THEN
-        v_event := upc.current_event(symbol, market_at);
-    END IF;
-    v_quote_state := CASE
-        WHEN v_event.event_ticker IS NOT NULL THEN upc.freshness(market_at - v_event.read_at)
-    END;
-    limits := upc._state_limits();
-    -- The formula of upc.valid_until; a setting is read once.
-    valid_until := upc._iso_utc(at + make_interval(secs => limits[1]));
-
-    v_asked := upc._ask_of_tick(
-        upc._make_question(
-            price, momentum, symbol, step => tick.step, levels => tick.levels,
-            method => tick.method, model => tick.model, settlement => tick.settlement,
-            at => tick.market_at
-        ),
-        v_event, feed, seed
-    );
-    v_question := v_asked.question;
-    ttc_seconds := v_question.ttc_seconds;
-    used_model := v_question.model;
-    used_settlement := v_question.settlement;
-    asked_model := v_asked.asked_model;
-    asked_settlement := v_asked.asked_settlement;
-    v_strikes := upc._strike_documents(
-        v_question,
-        v_event,
-        state,
-        coalesce(min_probability, upc.setting('min_probability')::double precision),
-        coalesce(min_differential, upc.setting('min_differential')::double precision)
-    );
-    fingerprint := v_strikes.fingerprint;
-
-    -- Made-up prices, and those of another day, have nothing to do with a trade.
-    IF v_is_live THEN
-        v_count := upc._count_tick(symbol, at, every, state <> 'halted', since_last);
-        v_question.settlement := asked_settlement;
-        SELECT s.active, s.announced
-        INTO v_active, v_announced
-        FROM upc._supervise(
-            v_question,
-            state,
-            (v_event.event_ticker, v_asked.closes_at, v_strikes.strikes, v_strikes.prob_above),
-            v_count.previous_at
-        ) AS s;
-        v_announced := v_announced || upc._note_conditions(
-            symbol, market_at, state, market_at - v_seen.priced_at, v_quote_state,
-            market_at - v_event.read_at
-        );
-    END IF;
-    announced := CASE
-        WHEN cardinality(v_announced) > 0 THEN array_to_json(v_announced)
-    END;
-
-    v_has_edge := upc._is_shown('difference', state) AND upc._is_shown('difference', v_quote_state)
-        AND NOT upc._is_unseen(ttc_seconds, used_settlement);
-    tick_id := upc._next_id(symbol, 'tick');
-    INSERT INTO upc_data.tick AS t (
-        symbol, tick_id, ticked_at, feed, state, market_at, price, priced_at, momentum, ttc_seconds,
-        method, fingerprint, strikes, prob_above, event_ticker, done_count, missed_count,
-        answered_count, closes_at, yes_ask, no_ask, model, settlement, volatility
-    )
-    VALUES (
-        tick.symbol, tick.tick_id, at, tick.feed, tick.state, tick.market_at, tick.price,
-        v_seen.priced_at, tick.momentum, tick.ttc_seconds, v_question.method, tick.fingerprint,
-        v_strikes.strikes, v_strikes.prob_above, v_event.event_ticker, v_count.done, v_count.missed,
-        v_count.answered, v_asked.closes_at,
-        -- Without an edge, as in strike_table, no ask is one to judge by.
-        CASE WHEN v_has_edge THEN v_strikes.yes_ask END,
-        CASE WHEN v_has_edge THEN v_strikes.no_ask END,
-        used_model, used_settlement, v_asked.volatility
-    )
-    RETURNING t.* INTO v_tick;
-
-    v_live := upc._live_document(v_tick, v_question.step, valid_until, v_strikes.probabilities);
-    v_trades := upc._trades_document(v_tick, v_quote_state, valid_until, v_active);
-    v_tables := upc._table_documents(
-        v_tick, v_event, v_quote_state, v_question.step, valid_until,
-        json_build_object(
-            'delta_1m', v_seen.delta_1m,
-            'delta_2m', v_seen.delta_2m,
-            'delta_3m', v_seen.delta_3m,
-            'delta_4m', v_seen.delta_4m,
-            'delta_15m', v_seen.delta_15m,
-            'delta_30m', v_seen.delta_30m
-        ),
-        v_strikes.edge_reason, v_strikes.strike_rows, v_strikes.watched_rows
-    );
-    PERFORM upc._keep_documents(symbol, tick_id, v_live, v_tables[1], v_tables[2], v_trades);
-    live_probabilities := v_live;
-    strike_table := v_tables[1];
-    watchlist := v_tables[2];
-    active_trades := v_trades;
+    SELECT p.*
+    INTO
+        tick_id, state, market_at, price, momentum, ttc_seconds, fingerprint,
+        live_probabilities, strike_table, watchlist, active_trades, announced, used_model,
+        used_settlement, valid_until, limits, asked_model, asked_settlement
+    FROM upc._publish_tick(
+        v_frame,
+        upc._answer_tick(v_frame, symbol, replay_from, elapsed, step),
+        since_last,
+        true
+    ) AS p;
+    PERFORM pg_notify('upc_tick', upc._tick_payload(symbol, tick_id));
     PERFORM set_config('upc.cached_rules', '', true);
     RETURN NEXT;
 END

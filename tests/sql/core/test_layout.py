@@ -28,7 +28,7 @@ FUNCTION = re.compile(
 # Rights are granted on all that there is.
 LAST = "99_rights.sql"
 
-LONG = {"upc._strike_documents", "upc.compute_strikes", "upc.tick"}
+LONG = {"upc._strike_documents", "upc.compute_strikes"}
 
 
 @dataclass(frozen=True)
