@@ -158,9 +158,7 @@ DECLARE
     v_question upc._question;
     v_strikes record;
 BEGIN
-    v_seen := upc._feed_price(
-        symbol, frame.feed, frame.at, replay_from, elapsed, frame.seed
-    );
+    v_seen := upc._feed_price(symbol, frame.feed, frame.at, replay_from, elapsed, frame.seed);
     -- Prices that are not today's have nothing to do with today's markets.
     IF frame.is_live THEN
         v_event := upc.current_event(symbol, v_seen.market_at);
@@ -170,18 +168,17 @@ BEGIN
         END IF;
     END IF;
 
-    v_asked := upc._ask_of_tick(
-        upc._make_question(
-            v_seen.price, v_seen.momentum, symbol, step => _answer_tick.step,
-            levels => frame.levels, method => frame.method, model => frame.model,
-            settlement => frame.settlement, at => v_seen.market_at
-        ),
-        v_event, frame.feed, frame.seed
+    v_question := upc._make_question(
+        v_seen.price, v_seen.momentum, symbol, step => _answer_tick.step,
+        levels => frame.levels, method => frame.method, model => frame.model,
+        settlement => frame.settlement, at => v_seen.market_at
     );
+    v_asked := upc._ask_of_tick(v_question, v_event, frame.feed, frame.seed);
     v_question := v_asked.question;
     v_strikes := upc._strike_documents(
         v_question, v_event, v_seen.state, frame.min_probability, frame.min_differential
     );
+    v.step := v_question.step;
 
     v_tick.symbol := symbol;
     v_tick.ticked_at := frame.at;
@@ -224,16 +221,11 @@ BEGIN
     END IF;
 
     v.tick := v_tick;
-    v.step := v_question.step;
     v.asked_model := v_asked.asked_model;
     v.asked_settlement := v_asked.asked_settlement;
     v.deltas := json_build_object(
-        'delta_1m', v_seen.delta_1m,
-        'delta_2m', v_seen.delta_2m,
-        'delta_3m', v_seen.delta_3m,
-        'delta_4m', v_seen.delta_4m,
-        'delta_15m', v_seen.delta_15m,
-        'delta_30m', v_seen.delta_30m
+        'delta_1m', v_seen.delta_1m, 'delta_2m', v_seen.delta_2m, 'delta_3m', v_seen.delta_3m,
+        'delta_4m', v_seen.delta_4m, 'delta_15m', v_seen.delta_15m, 'delta_30m', v_seen.delta_30m
     );
     v.probabilities := v_strikes.probabilities;
     v.strike_rows := v_strikes.strike_rows;
