@@ -132,6 +132,7 @@ def simulate(conn: Connection, symbol: str, since: datetime, until: datetime) ->
         "INSERT INTO upc_data.candle SELECT * FROM upc.simulated_candles(%s, %s, %s)",
         [symbol, since, until],
     )
+    conn.execute("SELECT upc.note_candle_changes(%s, %s, %s)", [symbol, since, until])
 
 
 def load(dsn: str, symbol: str, path: Path) -> None:

@@ -78,6 +78,7 @@ class Simulation:
                     """,
                     [symbol, since, until, self.seed],
                 ).rowcount
+                conn.execute("SELECT upc.note_candle_changes(%s, %s, %s)", [symbol, since, until])
         return added
 
 

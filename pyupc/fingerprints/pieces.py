@@ -74,7 +74,11 @@ class Plan:
 
 
 def plan(conn: Connection, symbol: str) -> Plan:
-    """The days to be counted for a symbol, and the state of its last build."""
+    """The days to be counted for a symbol, and the state of its last build.
+
+    Days that somebody wrote with SQL of their own are found, too, and noted.
+    """
+    conn.execute("SELECT upc.note_uncounted_days(%s)", [symbol])
     rows = conn.execute("SELECT p.days FROM upc.build_pieces(%s) AS p", [symbol]).fetchall()
     done = conn.execute(
         "SELECT s.is_complete, upc.volatility_pending(s.symbol), s.is_outdated,"

@@ -64,45 +64,69 @@ COMMENT ON FUNCTION upc._count_candle_lines IS
     'counts into pg_temp.candle_load what becomes of the staged lines, by file and in all';
 
 
--- Store the staged lines that are new or differ from what is stored.
+-- Store the staged lines that are new or differ from what is stored, and note their days.
 CREATE FUNCTION upc._store_candle_lines(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $fn$
+DECLARE
+    v_known_at timestamptz := (
+        SELECT s.known_at FROM upc_data.volatility_state AS s
+        WHERE s.symbol = _store_candle_lines.symbol
+    );
+    v_half_hours timestamptz[];
+    v_newest timestamptz;
 BEGIN
-    -- Equal candles are not written again: each write makes a day's counts out of date.
-    INSERT INTO upc_data.candle AS c (symbol, opened_at, open, high, low, close, volume)
-    SELECT
-        _store_candle_lines.symbol,
-        l.opened_at,
-        l.open_price,
-        l.high_price,
-        l.low_price,
-        l.close_price,
-        -- A line's -0 is stored with the bits of 0.
-        l.amount + 0
-    FROM pg_temp.candle_line AS l
-    LEFT JOIN upc_data.candle AS stored
-        ON stored.symbol = _store_candle_lines.symbol AND stored.opened_at = l.opened_at
-    WHERE NOT (l.is_rejected OR l.is_repeated)
-        AND (stored.open, stored.high, stored.low, stored.close, stored.volume)
-            IS DISTINCT FROM
-            (l.open_price, l.high_price, l.low_price, l.close_price, l.amount)
-    -- Two writers that take the rows in one order cannot block each other in a circle.
-    ORDER BY l.opened_at
-    -- A feed, which takes no part in the lock, may have been faster.
-    ON CONFLICT ON CONSTRAINT candle_symbol_opened_at_pkey DO UPDATE
-    SET open = excluded.open,
-        high = excluded.high,
-        low = excluded.low,
-        close = excluded.close,
-        volume = excluded.volume
-    WHERE (c.open, c.high, c.low, c.close, c.volume) IS DISTINCT FROM
-        (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume);
+    WITH stored AS (
+        -- Equal candles are not written again: each write makes a day's counts out of date.
+        INSERT INTO upc_data.candle AS c (symbol, opened_at, open, high, low, close, volume)
+        SELECT
+            _store_candle_lines.symbol,
+            l.opened_at,
+            l.open_price,
+            l.high_price,
+            l.low_price,
+            l.close_price,
+            -- A line's -0 is stored with the bits of 0.
+            l.amount + 0
+        FROM pg_temp.candle_line AS l
+        LEFT JOIN upc_data.candle AS known
+            ON known.symbol = _store_candle_lines.symbol AND known.opened_at = l.opened_at
+        WHERE NOT (l.is_rejected OR l.is_repeated)
+            AND (known.open, known.high, known.low, known.close, known.volume)
+                IS DISTINCT FROM
+                (l.open_price, l.high_price, l.low_price, l.close_price, l.amount)
+        -- Two writers that take the rows in one order cannot block each other in a circle.
+        ORDER BY l.opened_at
+        -- A feed, which takes no part in the lock, may have been faster.
+        ON CONFLICT ON CONSTRAINT candle_symbol_opened_at_pkey DO UPDATE
+        SET open = excluded.open,
+            high = excluded.high,
+            low = excluded.low,
+            close = excluded.close,
+            volume = excluded.volume
+        WHERE (c.open, c.high, c.low, c.close, c.volume) IS DISTINCT FROM
+            (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
+        RETURNING c.opened_at
+    )
+    SELECT array_agg(h.half_hour), max(h.newest)
+    INTO v_half_hours, v_newest
+    FROM (
+        SELECT
+            date_bin('30 minutes', s.opened_at, '2000-01-01 00:00:00+00') AS half_hour,
+            max(s.opened_at) FILTER (WHERE s.opened_at < v_known_at) AS newest
+        FROM stored AS s
+        GROUP BY 1
+    ) AS h;
+
+    IF v_half_hours IS NOT NULL THEN
+        PERFORM upc._note_half_hours(symbol, v_half_hours);
+        PERFORM upc._forget_forecast(symbol, v_newest, v_known_at);
+    END IF;
 END
 $fn$;
 COMMENT ON FUNCTION upc._store_candle_lines IS
-    'stores the staged lines that are new or differ from what is stored';
+    'stores the staged lines that are new or differ from what is stored, and notes their days';
 
 
 -- Write the staged lines that are new or differ from what is stored.

@@ -22,35 +22,55 @@ RETURNS integer
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
+    v_known_at timestamptz;
+    v_half_hours timestamptz[];
+    v_newest timestamptz;
     v_count integer;
 BEGIN
     PERFORM upc.require_symbol(symbol);
-    INSERT INTO upc_data.candle AS c (symbol, opened_at, open, high, low, close, volume)
+    SELECT s.known_at INTO v_known_at
+    FROM upc_data.volatility_state AS s
+    WHERE s.symbol = record_candles.symbol;
+
+    WITH stored AS (
+        INSERT INTO upc_data.candle AS c (symbol, opened_at, open, high, low, close, volume)
+        SELECT
+            record_candles.symbol, n.opened_at, n.open, n.high, n.low, n.close,
+            -- An exchange's -0 is stored with the bits of 0.
+            n.volume + 0
+        FROM unnest(
+            record_candles.opened_at, record_candles.open, record_candles.high,
+            record_candles.low, record_candles.close, record_candles.volume
+        ) AS n (opened_at, open, high, low, close, volume)
+        -- Two writers that take the rows in one order cannot block each other in a circle.
+        ORDER BY n.opened_at
+        -- Equal candles are not written again: each write makes a day's counts out of date.
+        ON CONFLICT ON CONSTRAINT candle_symbol_opened_at_pkey DO UPDATE
+        SET open = excluded.open,
+            high = excluded.high,
+            low = excluded.low,
+            close = excluded.close,
+            volume = excluded.volume
+        WHERE (c.open, c.high, c.low, c.close, c.volume) IS DISTINCT FROM
+            (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
+        RETURNING c.opened_at
+    )
     SELECT
-        record_candles.symbol, n.opened_at, n.open, n.high, n.low, n.close,
-        -- An exchange's -0 is stored with the bits of 0.
-        n.volume + 0
-    FROM unnest(
-        record_candles.opened_at, record_candles.open, record_candles.high, record_candles.low,
-        record_candles.close, record_candles.volume
-    ) AS n (opened_at, open, high, low, close, volume)
-    -- Two writers that take the rows in one order cannot block each other in a circle.
-    ORDER BY n.opened_at
-    -- Equal candles are not written again: each write makes a day's counts out of date.
-    ON CONFLICT ON CONSTRAINT candle_symbol_opened_at_pkey DO UPDATE
-    SET open = excluded.open,
-        high = excluded.high,
-        low = excluded.low,
-        close = excluded.close,
-        volume = excluded.volume
-    WHERE (c.open, c.high, c.low, c.close, c.volume) IS DISTINCT FROM
-        (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume);
-    GET DIAGNOSTICS v_count = ROW_COUNT;
+        array_agg(DISTINCT date_bin('30 minutes', s.opened_at, '2000-01-01 00:00:00+00')),
+        max(s.opened_at) FILTER (WHERE s.opened_at < v_known_at),
+        count(*)
+    INTO v_half_hours, v_newest, v_count
+    FROM stored AS s;
+
+    IF v_count > 0 THEN
+        PERFORM upc._note_half_hours(symbol, v_half_hours);
+        PERFORM upc._forget_forecast(symbol, v_newest, v_known_at);
+    END IF;
     RETURN v_count;
 END
 $fn$;
 COMMENT ON FUNCTION upc.record_candles IS
-    'stores candles of one minute that are new or differ, and returns their number';
+    'stores candles of one minute that are new or differ, notes their days, and returns their number';
 
 
 -- Key of the advisory lock that the feed of a symbol from an exchange holds.

@@ -32,6 +32,7 @@ BEGIN
     IF upc._is_counted_by_others(build_fingerprints.symbol) THEN
         PERFORM upc.reset_counts(build_fingerprints.symbol);
     END IF;
+    PERFORM upc.note_uncounted_days(build_fingerprints.symbol);
     FOR v_days IN SELECT p.days FROM upc.build_pieces(build_fingerprints.symbol) AS p LOOP
         PERFORM upc.count_days(build_fingerprints.symbol, v_days);
         v_count := v_count + cardinality(v_days);

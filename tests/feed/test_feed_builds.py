@@ -16,6 +16,7 @@ from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
 from pyupc.feed.builds import build_once, next_build
 from pyupc.runtime.outage import Outages
+from tests.support.candle_changes import write_candles
 from tests.support.feed_parts import (
     run,
 )
@@ -40,9 +41,10 @@ def test_a_build_a_minute_after_each_hour(now: str, expected: str) -> None:
 def test_a_build_counts_what_is_new(fresh_db: str, caplog: pytest.LogCaptureFixture) -> None:
     fill(fresh_db, ("BTC",))
     with connect(fresh_db) as conn:
-        conn.execute(
+        write_candles(
+            conn,
             "INSERT INTO upc_data.candle SELECT * FROM upc.simulated_candles("
-            "'BTC', '2026-03-06 00:00+00', '2026-03-06 03:00+00')"
+            "'BTC', '2026-03-06 00:00+00', '2026-03-06 03:00+00')",
         )
     pending = "SELECT sum(days_pending), sum(days_counted) FROM upc.fingerprint_state"
     [(before, counted)] = rows(fresh_db, pending)
@@ -55,7 +57,9 @@ def test_a_build_counts_what_is_new(fresh_db: str, caplog: pytest.LogCaptureFixt
         # Another session is building: logged, and no reason to end.
         with connect(fresh_db) as conn:
             conn.execute("SELECT pg_advisory_lock(upc.build_lock_key('BTC'))")
-            conn.execute("DELETE FROM upc_data.candle WHERE opened_at > '2026-03-06 01:00+00'")
+            write_candles(
+                conn, "DELETE FROM upc_data.candle WHERE opened_at > '2026-03-06 01:00+00'"
+            )
             await build_once(fresh_db, ["BTC"], report, asyncio.Event())
         assert list(report.failing()) == ["fingerprints"]
         await build_once(fresh_db, ["BTC"], report, asyncio.Event())
@@ -67,9 +71,10 @@ def test_a_build_counts_what_is_new(fresh_db: str, caplog: pytest.LogCaptureFixt
 
 def test_a_build_ends_when_the_feed_does(fresh_db: str) -> None:
     with connect(fresh_db) as conn:
-        conn.execute(
+        write_candles(
+            conn,
             "INSERT INTO upc_data.candle SELECT * FROM upc.simulated_candles("
-            "'BTC', '2024-01-01 00:00+00', '2024-02-01 00:00+00')"
+            "'BTC', '2024-01-01 00:00+00', '2024-02-01 00:00+00')",
         )
 
     async def main() -> dict[str, str]:

@@ -21,6 +21,7 @@ from click.testing import CliRunner, Result
 from pyupc.cli import main
 from pyupc.database.connect import connect
 from pyupc.fingerprints.pieces import Piece, Queue
+from tests.support.candle_changes import write_candles
 from tests.support.warm_process import COMMAND, Pyupc
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -51,6 +52,7 @@ def simulate(conn: Connection, symbol: str, since: str, until: str) -> None:
         "INSERT INTO upc_data.candle SELECT * FROM upc.simulated_candles(%s, %s, %s)",
         [symbol, f"{since}Z", f"{until}Z"],
     )
+    conn.execute("SELECT upc.note_candle_changes(%s, %s, %s)", [symbol, f"{since}Z", f"{until}Z"])
 
 
 def contents(conn: Connection) -> dict[str, list[str]]:
@@ -160,7 +162,8 @@ def test_a_build_is_the_one_of_sql(candles: Connection) -> None:
 @pytest.mark.slow
 def test_a_correction_and_a_rebuild_end_in_the_same_tables(candles: Connection) -> None:
     assert pyupc("build", "--symbol", "BTC").exit_code == 0
-    candles.execute(
+    write_candles(
+        candles,
         "UPDATE upc_data.candle SET close = low WHERE opened_at BETWEEN %s AND %s",
         [datetime(2023, 12, 31, 23, tzinfo=UTC), datetime(2024, 1, 1, 1, tzinfo=UTC)],
     )

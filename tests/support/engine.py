@@ -20,6 +20,7 @@ from psycopg.conninfo import make_conninfo
 from pyupc.database.connect import connect
 from tests.support import brute_force
 from tests.support.brute_force import Cell, Closes, Curve, Curves, Histogram, Minutes
+from tests.support.candle_changes import note_minutes
 from tests.support.databases import STRICT
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -109,7 +110,7 @@ def scalar(conn: Connection, query: str, *parameters: Any) -> Any:
 
 
 def put(conn: Connection, symbol: str, candles: Candles) -> None:
-    """COPY candles into the table, as a feed that knows what it does."""
+    """COPY candles into the table, and note their days."""
     columns = (candles.opens, candles.highs, candles.lows, candles.closes)
     rows = zip(candles.minutes.tolist(), *(column.tolist() for column in columns), strict=True)
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
@@ -117,6 +118,7 @@ def put(conn: Connection, symbol: str, candles: Candles) -> None:
         copy.set_types(["text", "timestamptz", *["float8"] * 5])
         for at, *prices in rows:
             copy.write_row((symbol, epoch + timedelta(minutes=at), *prices, 0.0))
+    note_minutes(conn, symbol, candles.minutes)
 
 
 def wait_until_blocked(own: Connection, waiter: Connection, future: Future[Any]) -> None:

@@ -36,6 +36,7 @@ def fill(dsn: str, symbols: tuple[str, ...] = SYMBOLS) -> None:
                 "INSERT INTO upc_data.candle SELECT * FROM upc.simulated_candles(%s, %s, %s)",
                 (symbol, SINCE, UNTIL),
             )
+            conn.execute("SELECT upc.note_candle_changes(%s, %s, %s)", (symbol, SINCE, UNTIL))
             conn.execute("SELECT upc.build_fingerprints(%s)", (symbol,))
 
 

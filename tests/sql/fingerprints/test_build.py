@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.support.candle_changes import write_candles
 from tests.support.engine import (
     NIGHTS,
     Candles,
@@ -93,7 +94,7 @@ def change(conn: Connection, kind: str, first: int, length: int) -> None:
     """Do something to the candles from one place of NIGHTS to another."""
     last = min(SIZE - 1, first + length)
     bounds = (datetime.fromtimestamp(60 * int(NIGHTS.minutes[k]), UTC) for k in (first, last))
-    conn.execute(CHANGES[kind].encode(), dict(zip(("first", "last"), bounds, strict=True)))
+    write_candles(conn, CHANGES[kind], dict(zip(("first", "last"), bounds, strict=True)))
 
 
 @PROPERTY
@@ -131,10 +132,10 @@ def test_taken_away_and_brought_back(conn: Connection) -> None:
     put(conn, "BTC", NIGHTS)
     build(conn)
     conn.execute("CREATE TEMPORARY TABLE kept ON COMMIT DROP AS TABLE upc_data.candle")
-    conn.execute("DELETE FROM upc_data.candle WHERE extract(minute FROM opened_at) < 20")
+    write_candles(conn, "DELETE FROM upc_data.candle WHERE extract(minute FROM opened_at) < 20")
     build(conn)
     assert everything(conn) != expected
-    conn.execute("INSERT INTO upc_data.candle TABLE kept ON CONFLICT DO NOTHING")
+    write_candles(conn, "INSERT INTO upc_data.candle TABLE kept ON CONFLICT DO NOTHING")
     build(conn)
     assert everything(conn) == expected
 
@@ -144,7 +145,7 @@ def test_returns_the_days_counted_and_then_nothing(conn: Connection) -> None:
     assert build(conn) == 1
     before = everything(conn)
     assert build(conn) == 0
-    conn.execute("INSERT INTO upc_data.candle TABLE upc_data.candle ON CONFLICT DO NOTHING")
+    write_candles(conn, "INSERT INTO upc_data.candle TABLE upc_data.candle ON CONFLICT DO NOTHING")
     put(conn, "BTC", flat([], []))
     assert build(conn) == 0
     assert everything(conn) == before
@@ -154,9 +155,9 @@ def test_returns_the_days_counted_and_then_nothing(conn: Connection) -> None:
 def test_a_correction_counts_its_own_days_only(conn: Connection) -> None:
     put(conn, "BTC", walk(23, "2026-03-02", 4 * 1440))
     assert build(conn) == 6  # the candles reach an hour back and half an hour on
-    conn.execute("DELETE FROM upc_data.candle WHERE opened_at = '2026-03-04 12:00+00'")
+    write_candles(conn, "DELETE FROM upc_data.candle WHERE opened_at = '2026-03-04 12:00+00'")
     assert build(conn) == 1
-    conn.execute("DELETE FROM upc_data.candle WHERE opened_at = '2026-03-04 00:10+00'")
+    write_candles(conn, "DELETE FROM upc_data.candle WHERE opened_at = '2026-03-04 00:10+00'")
     assert build(conn) == 2
     assert_up_to_date(conn, stored_candles(conn))
 
@@ -171,7 +172,9 @@ def test_a_correction_near_midnight_reaches_the_neighbouring_day(
     put(conn, "BTC", NIGHTS)
     build(conn)
     night = "2026-01-01" if moment < "12" else "2025-12-31"
-    conn.execute("DELETE FROM upc_data.candle WHERE opened_at = %s", (f"{night} {moment}+00",))
+    write_candles(
+        conn, "DELETE FROM upc_data.candle WHERE opened_at = %s", (f"{night} {moment}+00",)
+    )
     assert build(conn) >= 1
     assert_up_to_date(conn, NIGHTS.where(NIGHTS.minutes != minute(f"{night}T{moment}")))
 

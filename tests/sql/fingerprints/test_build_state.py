@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from tests.support import brute_force
+from tests.support.candle_changes import write_candles
 from tests.support.engine import (
     NIGHTS,
     Connection,
@@ -29,7 +30,7 @@ def test_nothing_is_left_of_nothing(conn: Connection, emptied_by: str) -> None:
     build(conn)
     put(conn, "ETH", NIGHTS)
     build(conn, "ETH")
-    conn.execute(emptied_by.encode())
+    write_candles(conn, emptied_by)
     # The last day was noted for the sake of the pairs that might begin in it.
     assert build(conn) == scalar(conn, "SELECT count(DISTINCT day) FROM upc_data.candle_change")
     assert stored_histogram(conn) == {}
@@ -45,7 +46,7 @@ def test_truncate_with_a_change_of_candles(conn: Connection) -> None:
     """Other candles come after TRUNCATE, before anything has been counted."""
     put(conn, "BTC", NIGHTS)
     build(conn)
-    conn.execute("TRUNCATE upc_data.candle")
+    write_candles(conn, "TRUNCATE upc_data.candle")
     other = walk(24, "2026-01-01T20:00", 90)
     put(conn, "BTC", other)
     build(conn)

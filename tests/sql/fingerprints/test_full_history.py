@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support import brute_force
+from tests.support.candle_changes import write_candles
 from tests.support.engine import (
     Candles,
     Connection,
@@ -67,7 +68,8 @@ def test_a_corrected_day_costs_a_day(conn: Connection, built: Histories) -> None
     candles, _ = built["ETH"]
     is_hit = candles.minutes % 1000 == 7
     day = (candles.minutes // 1440) == candles.minutes[0] // 1440 + 200
-    conn.execute(
+    write_candles(
+        conn,
         "DELETE FROM upc_data.candle WHERE symbol = 'ETH' AND opened_at >= %s::date "
         "AND opened_at < %s::date + 1 AND (extract(epoch FROM opened_at)::bigint / 60) %% 1000 = 7",
         ("2024-07-19", "2024-07-19"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support import brute_force
+from tests.support.candle_changes import write_candles
 from tests.support.engine import (
     Candles,
     Connection,
@@ -134,13 +135,13 @@ def test_corrections(conn: Connection, kind: str, where: str) -> None:
     build(conn)
     before = everything(conn)
     conn.execute("CREATE TEMPORARY TABLE kept ON COMMIT DROP AS TABLE upc_data.candle")
-    conn.execute(CORRECTIONS[kind].format(where).encode())
+    write_candles(conn, CORRECTIONS[kind].format(where))
     build(conn)
     assert everything(conn) != before
     assert_like_a_rebuild(conn)
     # And back.
-    conn.execute("DELETE FROM upc_data.candle")
-    conn.execute("INSERT INTO upc_data.candle TABLE kept")
+    write_candles(conn, "DELETE FROM upc_data.candle")
+    write_candles(conn, "INSERT INTO upc_data.candle TABLE kept")
     build(conn)
     assert everything(conn) == before
 
@@ -159,7 +160,8 @@ def test_one_candle_near_midnight(conn: Connection, moment: str, zone: str) -> N
     )
     put(conn, "BTC", moved)
     build(conn)
-    conn.execute(
+    write_candles(
+        conn,
         "DELETE FROM upc_data.candle WHERE opened_at = %s::timestamptz + make_interval(mins => %s)",
         (moment + "+00", shift),
     )
@@ -182,11 +184,15 @@ def test_a_new_month_is_a_new_fit(conn: Connection) -> None:
     # The month's own days are not fitted.
     assert fitted_until(conn) == "2026-04-01"
     assert_same_fit(stored_fit(conn), fitted)
-    conn.execute("UPDATE upc_data.candle SET high = 2 * high WHERE opened_at >= '2026-04-01Z'")
+    write_candles(
+        conn, "UPDATE upc_data.candle SET high = 2 * high WHERE opened_at >= '2026-04-01Z'"
+    )
     build(conn)
     assert_same_fit(stored_fit(conn), fitted)
-    conn.execute("UPDATE upc_data.candle SET high = 2 * high WHERE opened_at = '2026-03-31 23:59Z'")
-    conn.execute("DELETE FROM upc_data.candle WHERE opened_at < '2026-01-29Z'")
+    write_candles(
+        conn, "UPDATE upc_data.candle SET high = 2 * high WHERE opened_at = '2026-03-31 23:59Z'"
+    )
+    write_candles(conn, "DELETE FROM upc_data.candle WHERE opened_at < '2026-01-29Z'")
     build(conn)
     assert_like_a_rebuild(conn)
 
@@ -203,7 +209,7 @@ def test_too_little_history_has_no_curves(conn: Connection) -> None:
     build(conn)
     assert forecast(conn) is not None
     assert_like_a_rebuild(conn)
-    conn.execute("DELETE FROM upc_data.candle WHERE opened_at >= '2026-03-03 06:00Z'")
+    write_candles(conn, "DELETE FROM upc_data.candle WHERE opened_at >= '2026-03-03 06:00Z'")
     build(conn)
     assert stored_counts(conn) == {}
     assert scalar(conn, "SELECT count(*) FROM upc.volatility_curve") == 0
@@ -216,7 +222,7 @@ def test_too_little_history_has_no_curves(conn: Connection) -> None:
 def test_nothing_is_left_of_nothing(conn: Connection, emptied_by: str) -> None:
     put(conn, "BTC", HISTORY)
     build(conn)
-    conn.execute(emptied_by.encode())
+    write_candles(conn, emptied_by)
     build(conn)
     assert [rows for rows in everything(conn) if rows] == []
     put(conn, "BTC", HISTORY)
@@ -247,7 +253,7 @@ def test_two_symbols_do_not_mix(conn: Connection) -> None:
         assert_same_fit(fitted, expected_fit(candles, fitted_until(conn, symbol)))
         assert_equal_counts(stored_counts(conn, symbol), expected_counts(candles, fitted))
     before = stored_counts(conn)
-    conn.execute("DELETE FROM upc_data.candle WHERE symbol = 'ETH'")
+    write_candles(conn, "DELETE FROM upc_data.candle WHERE symbol = 'ETH'")
     build(conn, "ETH")
     assert_equal_counts(stored_counts(conn), before)
     assert stored_counts(conn, "ETH") == {}
@@ -359,13 +365,13 @@ def test_writers_of_old_candles_do_not_wait_for_a_build(fresh_db: str, own: Conn
     put(own, "BTC", HISTORY)
     build(own)
     with open_db(fresh_db, autocommit=False) as builder, open_db(fresh_db) as feed:
-        builder.execute(
-            "UPDATE upc_data.candle SET high = 2 * high WHERE opened_at < '2026-03-03Z'"
+        write_candles(
+            builder, "UPDATE upc_data.candle SET high = 2 * high WHERE opened_at < '2026-03-03Z'"
         )
         build(builder)
         feed.execute("SET lock_timeout = '2s'")
-        feed.execute(
-            "UPDATE upc_data.candle SET high = 2 * high WHERE opened_at = '2026-03-04 12:00Z'"
+        write_candles(
+            feed, "UPDATE upc_data.candle SET high = 2 * high WHERE opened_at = '2026-03-04 12:00Z'"
         )
         builder.commit()
     build(own)

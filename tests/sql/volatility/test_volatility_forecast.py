@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.support import volatility_reference
+from tests.support.candle_changes import write_candles
 from tests.support.engine import (
     Candles,
     Connection,
@@ -37,7 +38,8 @@ def expected(conn: Connection, candles: Candles, at: str) -> volatility_referenc
 
 
 def delete(conn: Connection, since: str, until: str) -> None:
-    conn.execute(
+    write_candles(
+        conn,
         "DELETE FROM upc_data.candle WHERE opened_at >= %s AND opened_at < %s",
         (instant(since), instant(until)),
     )
@@ -54,7 +56,9 @@ def test_variances(conn: Connection, at: str) -> None:
 
 
 def test_variances_with_holes(conn: Connection) -> None:
-    conn.execute("DELETE FROM upc_data.candle WHERE extract(minute FROM opened_at)::int % 7 = 2")
+    write_candles(
+        conn, "DELETE FROM upc_data.candle WHERE extract(minute FROM opened_at)::int % 7 = 2"
+    )
     candles = HISTORY.where(HISTORY.minutes % 60 % 7 != 2)
     found, wanted = forecast(conn, instant(MIDDLE)), expected(conn, candles, MIDDLE)
     assert found is not None
@@ -98,13 +102,14 @@ def test_a_minute_that_is_not_over_is_not_known(conn: Connection) -> None:
 def test_nothing_later_is_seen(conn: Connection) -> None:
     at = instant(MIDDLE)
     before = forecast(conn, at)
-    conn.execute(
+    write_candles(
+        conn,
         "UPDATE upc_data.candle SET high = 2 * high, low = 1, close = 1 "
         "WHERE opened_at > %s - interval '1 minute'",
         (at,),
     )
     np.testing.assert_array_equal(forecast(conn, at), before)
-    conn.execute("DELETE FROM upc_data.candle WHERE opened_at >= %s", (at,))
+    write_candles(conn, "DELETE FROM upc_data.candle WHERE opened_at >= %s", (at,))
     np.testing.assert_array_equal(forecast(conn, at), before)
 
 
@@ -158,7 +163,7 @@ def test_nothing_is_forecast_without_a_fit(conn: Connection) -> None:
     put(conn, "ETH", HISTORY)
     assert scalar(conn, "SELECT upc.volatility('ETH')") is None
     assert scalar(conn, "SELECT upc._cached_forecast('ETH')") is None
-    conn.execute("DELETE FROM upc_data.candle WHERE symbol = 'ETH'")
+    write_candles(conn, "DELETE FROM upc_data.candle WHERE symbol = 'ETH'")
     assert scalar(conn, "SELECT upc.volatility('ETH')") is None
 
 
@@ -238,7 +243,7 @@ def test_the_next_minute_is_kept_in_its_place(conn: Connection) -> None:
     ],
 )
 def test_what_is_kept_is_what_would_be_computed(conn: Connection, change: str) -> None:
-    conn.execute(change.encode())
+    write_candles(conn, change)
     for at in (None, END):
         known_at = scalar(conn, "SELECT upc._newest_close('BTC', %s)", at)
         computed = scalar(conn, "SELECT upc._forecast_variances('BTC', %s)", known_at)
@@ -256,7 +261,7 @@ def test_what_is_kept_is_what_would_be_computed(conn: Connection, change: str) -
 )
 def test_what_it_was_not_made_from_leaves_it_alone(conn: Connection, change: str) -> None:
     before = kept(conn)
-    conn.execute(change.encode())
+    write_candles(conn, change)
     assert kept(conn) == before
 
 
@@ -265,7 +270,9 @@ def test_nobody_waits_for_the_writer_of_one(module_dsn: str, conn: Connection) -
         other.execute("SELECT FROM upc_data.volatility_state FOR UPDATE")
         conn.execute("SET LOCAL lock_timeout = '1s'")
         put(conn, "BTC", volatile_candles(92, "2026-03-05T16:40", 1))
-        conn.execute("UPDATE upc_data.candle SET high = 2 * high WHERE opened_at >= '2026-03-05'")
+        write_candles(
+            conn, "UPDATE upc_data.candle SET high = 2 * high WHERE opened_at >= '2026-03-05'"
+        )
         assert scalar(conn, "SELECT upc._cached_forecast('BTC')") is not None
         other.rollback()
 
