@@ -11,8 +11,8 @@ depends_on = None
 
 COMMENTS = """
 COMMENT ON TABLE upc_data.candle IS
-    'one-minute candles; the history that fingerprints and momentum are computed from. After SQL of '
-    'your own that writes them: SELECT note_candle_changes(symbol, since, until)';
+    'one-minute candles; the history that fingerprints and momentum are computed from. After SQL '
+    'of your own that writes them: SELECT note_candle_changes(symbol, since, until)';
 COMMENT ON TABLE upc_data.candle_change IS
     'days whose candles changed since they were counted; written by what writes candles, consumed '
     'by the build; rows are only appended, so that a writer never waits for a build';
