@@ -75,6 +75,23 @@ RETURN ARRAY(SELECT generate_series(1, 60));
 COMMENT ON FUNCTION upc._all_horizons IS 'the distances of a fingerprint, minutes: 1 to 60';
 
 
+-- A piece of a query, once for each of 1 to 60 minutes.
+--
+-- template: text in which %1$s is the number of minutes.
+--
+-- Example:
+--   SELECT _per_horizon('n%1$s', ' + ') LIKE 'n1 + n2 + %';
+CREATE FUNCTION upc._per_horizon(template text, separator text DEFAULT ', ')
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (
+    SELECT string_agg(format(_per_horizon.template, t), _per_horizon.separator ORDER BY t)
+    FROM generate_series(1, 60) AS t
+);
+COMMENT ON FUNCTION upc._per_horizon IS
+    'a piece of a query, once for each of 1 to 60 minutes: pairs in columns cost a third of pairs in rows';
+
+
 CREATE FUNCTION upc._momentum_slots(windows double precision[], starts integer[])
 RETURNS TABLE (i integer, slot integer)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100000

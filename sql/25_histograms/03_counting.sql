@@ -1,4 +1,130 @@
 -- Counting: pairs per momentum bucket, horizon and size of the move.
+--
+-- A starting minute is a row, its 60 pairs are columns, and each column is a sum of packed counters: a
+-- numeric of 121 counters, eight decimal digits each, that a pair adds 1 to some of. Adding one up
+-- touches only these; counting pairs as rows, in a hash table, takes more than twice as long.
+--
+-- Counter 60 has all pairs, 61 + k those of at least the k-th threshold upward, 59 - k those of at
+-- least the k-th downward.
+
+CREATE FUNCTION upc._bin_counters()
+RETURNS numeric[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_counters numeric[];
+BEGIN
+    v_counters[61] := '1e480'::numeric + '1e488'::numeric;
+    v_counters[60] := v_counters[61] + '1e472'::numeric;
+    v_counters[59] := '1e480'::numeric + '1e472'::numeric;
+    FOR k IN 1..59 LOOP
+        v_counters[61 + k] := v_counters[60 + k] + ('1e' || 8 * (61 + k))::numeric;
+        v_counters[59 - k] := v_counters[60 - k] + ('1e' || 8 * (59 - k))::numeric;
+    END LOOP;
+    RETURN v_counters;
+END
+$fn$;
+COMMENT ON FUNCTION upc._bin_counters IS
+    'what a pair of bin 0 to 120 adds to packed counters; its subscripts are the bins';
+
+
+CREATE FUNCTION upc._packed(counters numeric)
+RETURNS bytea
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- A digit above and one below all counters, so that each has its place.
+RETURN numeric_send(_packed.counters + '1e968'::numeric + 0.0001);
+COMMENT ON FUNCTION upc._packed IS 'packed counters in the form that upc._unpacked reads';
+
+
+CREATE FUNCTION upc._unpacked(place integer)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- A numeric is sent as digits to the base of 10,000, two bytes each, the highest first.
+RETURN format(
+    'get_byte(p.packed, %s) * 2560000 + get_byte(p.packed, %s) * 10000'
+    ' + get_byte(p.packed, %s) * 256 + get_byte(p.packed, %s)',
+    490 - 4 * _unpacked.place,
+    491 - 4 * _unpacked.place,
+    492 - 4 * _unpacked.place,
+    493 - 4 * _unpacked.place
+);
+COMMENT ON FUNCTION upc._unpacked IS 'an expression that reads one of the packed counters of p, by its number';
+
+
+CREATE FUNCTION upc._curves_of_totals(columns text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(
+    $sql$
+    curve AS (
+        SELECT t.slot, m.kind, m.minutes, m.counters
+        FROM total AS t
+        CROSS JOIN LATERAL (VALUES %1$s) AS m (kind, minutes, counters)
+        WHERE m.counters IS NOT NULL
+    ),
+    -- Slot 61 is a minute without momentum; the baseline is all starting minutes, with and without.
+    packed AS (
+        SELECT c.kind, c.slot - 30 AS bucket, c.minutes, upc._packed(c.counters) AS packed
+        FROM curve AS c
+        WHERE c.slot < 61
+        UNION ALL
+        SELECT c.kind, upc._baseline(), c.minutes, upc._packed(sum(c.counters))
+        FROM curve AS c
+        GROUP BY c.kind, c.minutes
+    )
+    SELECT
+        p.kind,
+        p.bucket::smallint,
+        p.minutes::smallint,
+        %2$s,
+        ARRAY[%3$s],
+        ARRAY[%4$s]
+    FROM packed AS p
+    $sql$,
+    _curves_of_totals.columns,
+    upc._unpacked(60),
+    (SELECT string_agg(upc._unpacked(61 + k), ', ' ORDER BY k) FROM generate_series(0, 59) AS k),
+    (SELECT string_agg(upc._unpacked(59 - k), ', ' ORDER BY k) FROM generate_series(0, 59) AS k)
+);
+COMMENT ON FUNCTION upc._curves_of_totals IS
+    'part of a query that counts: kind, bucket (99: baseline), minutes, pairs, and how many of them lie at or beyond each threshold, upward and downward, from total, with the kind, the minutes and the name of each of its columns of packed counters';
+
+
+CREATE FUNCTION upc._later_minute()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- Worked out once, like every subselect of these queries that depends on no row.
+RETURN '(SELECT CASE WHEN horizons IS NULL OR %1$s = ANY (horizons) THEN %1$s END)';
+COMMENT ON FUNCTION upc._later_minute IS
+    'part of a template for upc._per_horizon: the number of minutes, NULL where it is not asked for';
+
+
+CREATE FUNCTION upc._plain_totals()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- The subselect hands width_bucket a flat array: a variable's own form would be unpacked for every
+-- pair. Counters are the other way round: elements of a flat array have to be searched for.
+RETURN upc._per_horizon(
+    replace(
+        'sum(v_counters[width_bucket(v_prices[s.i + later] * s.per_price, (SELECT v_move_bins))])'
+        ' AS n%1$s',
+        'later', upc._later_minute()
+    )
+);
+COMMENT ON FUNCTION upc._plain_totals IS
+    'columns of a query that counts: packed counters of plain moves';
+
+
+CREATE FUNCTION upc._whole_prices(closes double precision[], scale double precision)
+RETURNS double precision[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT round(w.close * _whole_prices.scale)
+    FROM unnest(_whole_prices.closes) WITH ORDINALITY AS w (close, i)
+    ORDER BY w.i
+);
+COMMENT ON FUNCTION upc._whole_prices IS 'closes as whole numbers of a unit; scale: units in a dollar';
+
 
 CREATE FUNCTION upc._count_cells(
     windows double precision[],
@@ -9,60 +135,23 @@ RETURNS TABLE (cell integer, pairs integer)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET work_mem = '128MB'
 AS $fn$
-DECLARE
-    v_scale double precision := 10.0 ^ upc._price_decimals(_count_cells.windows);
-    v_closes double precision[];
-    v_bins double precision[];
 BEGIN
-    IF v_scale IS NULL THEN
-        RETURN QUERY
-        WITH start AS MATERIALIZED (
-            SELECT s.i, s.slot * 8192 AS slot, _count_cells.windows[s.i]::numeric AS price
-            FROM upc._momentum_slots(_count_cells.windows, _count_cells.starts) AS s
-        )
-        SELECT
-            start.slot + t * 128
-                + upc._move_bin(start.price, _count_cells.windows[start.i + t]::numeric),
-            count(*)::integer
-        FROM unnest(coalesce(_count_cells.horizons, upc._all_horizons())) AS t
-        CROSS JOIN start
-        GROUP BY 1;
-        RETURN;
-    END IF;
-
-    SELECT array_agg(round(w.close * v_scale) ORDER BY w.i)
-    INTO v_closes
-    FROM unnest(_count_cells.windows) WITH ORDINALITY AS w (close, i);
-
-    SELECT upc._move_bins(max(c))
-    INTO v_bins
-    FROM unnest(v_closes) AS c
-    WHERE c <> 'NaN';
-
-    -- Sorted by slot and with the minutes as the outer loop, a hundred or so counters are in use
-    -- at a time, and they stay in the processor's cache. The subselect hands width_bucket a flat
-    -- array: a variable's own form would be unpacked for every pair.
     RETURN QUERY
     WITH start AS MATERIALIZED (
-        SELECT s.i, s.slot * 8192 AS slot, 2000 / v_closes[s.i] AS per_price
+        SELECT s.i, s.slot * 8192 AS slot, _count_cells.windows[s.i]::numeric AS price
         FROM upc._momentum_slots(_count_cells.windows, _count_cells.starts) AS s
-        ORDER BY s.slot, s.i
     )
     SELECT
-        start.slot + t.cell
-            + width_bucket(v_closes[start.i + t.minutes] * start.per_price, (SELECT v_bins)),
+        start.slot + t * 128
+            + upc._move_bin(start.price, _count_cells.windows[start.i + t]::numeric),
         count(*)::integer
-    FROM (
-        SELECT m AS minutes, m * 128 AS cell
-        FROM unnest(coalesce(_count_cells.horizons, upc._all_horizons())) AS m
-        OFFSET 0
-    ) AS t
+    FROM unnest(coalesce(_count_cells.horizons, upc._all_horizons())) AS t
     CROSS JOIN start
     GROUP BY 1;
 END
 $fn$;
 COMMENT ON FUNCTION upc._count_cells IS
-    'how many pairs fall into each cell, slot × 8192 + minutes × 128 + bin, for starting minutes given by their places in an array of windows; horizons: of how many minutes, 1 to 60 if NULL';
+    'how many pairs fall into each cell, slot × 8192 + minutes × 128 + bin, in exact decimal arithmetic, for prices with too many digits for the fast way: starting minutes given by their places in an array of windows; horizons: of how many minutes, 1 to 60 if NULL';
 
 
 CREATE FUNCTION upc._cumulate_cells(cells integer[], counts integer[])
@@ -130,30 +219,74 @@ COMMENT ON FUNCTION upc._cumulate_cells IS
     'per momentum bucket (99: baseline) and distance of 1 to 60 minutes: the pairs in some cells, and how many of them lie at or beyond each of 60 thresholds, upward and downward';
 
 
-CREATE FUNCTION upc._count_moves(
-    windows double precision[],
-    starts integer[],
-    horizons integer[] DEFAULT NULL
-)
-RETURNS TABLE (
-    bucket smallint,
-    minutes smallint,
-    pairs integer,
-    positive integer[],
-    negative integer[]
-)
-LANGUAGE sql STABLE PARALLEL SAFE
-SET work_mem = '128MB'
-BEGIN ATOMIC
-    SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
-    FROM (
-        SELECT array_agg(c.cell) AS cells, array_agg(c.pairs) AS counts
-        FROM upc._count_cells(
-            _count_moves.windows, _count_moves.starts, _count_moves.horizons
-        ) AS c
-    ) AS all_cells
-    CROSS JOIN LATERAL upc._cumulate_cells(all_cells.cells, all_cells.counts) AS m;
-END;
+-- A plan for all calls: one for each would copy the arrays into itself, for every use of them.
+DO $do$
+BEGIN
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc._count_moves(
+            windows double precision[],
+            starts integer[],
+            horizons integer[] DEFAULT NULL
+        )
+        RETURNS TABLE (
+            bucket smallint,
+            minutes smallint,
+            pairs integer,
+            positive integer[],
+            negative integer[]
+        )
+        LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3720
+        SET work_mem = '128MB'
+        SET jit = off
+        SET plan_cache_mode = force_generic_plan
+        AS $fn$
+        DECLARE
+            v_counters numeric[] := upc._bin_counters();
+            v_scale double precision := 10.0 ^ upc._price_decimals(windows);
+            v_prices double precision[];
+            v_move_bins double precision[];
+        BEGIN
+            IF v_scale IS NULL THEN
+                RETURN QUERY
+                SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
+                FROM (
+                    SELECT array_agg(c.cell) AS cells, array_agg(c.pairs) AS counts
+                    FROM upc._count_cells(
+                        _count_moves.windows, _count_moves.starts, _count_moves.horizons
+                    ) AS c
+                ) AS all_cells
+                CROSS JOIN LATERAL upc._cumulate_cells(all_cells.cells, all_cells.counts) AS m;
+                RETURN;
+            END IF;
+
+            v_prices := upc._whole_prices(windows, v_scale);
+            SELECT upc._move_bins(max(p)) INTO v_move_bins
+            FROM unnest(v_prices) AS p
+            WHERE p <> 'NaN';
+            RETURN QUERY
+            WITH start AS (
+                SELECT m.i, m.slot, 2000 / v_prices[m.i] AS per_price
+                FROM upc._momentum_slots(_count_moves.windows, _count_moves.starts) AS m
+                -- The counters of one slot stay in the processor's cache.
+                ORDER BY m.slot, m.i
+            ),
+            total AS MATERIALIZED (
+                SELECT s.slot, %1$s
+                FROM start AS s
+                GROUP BY s.slot
+            ),
+            curve_of AS (%2$s)
+            SELECT c.bucket, c.minutes, c.pairs, c.positive, c.negative
+            FROM curve_of AS c (kind, bucket, minutes, pairs, positive, negative);
+        END
+        $fn$
+        $sql$,
+        upc._plain_totals(),
+        'WITH ' || upc._curves_of_totals(upc._per_horizon('(''plain'', %1$s, t.n%1$s)'))
+    );
+END
+$do$;
 COMMENT ON FUNCTION upc._count_moves IS
     'per momentum bucket (99: baseline) and distance of 1 to 60 minutes: the pairs, and how many of them moved by at least +0.05 (k - 1) % and by at most -0.05 (k - 1) %';
 

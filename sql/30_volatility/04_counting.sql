@@ -45,98 +45,115 @@ COMMENT ON FUNCTION upc._volatility_bins IS
     'edges for width_bucket of standardised moves: 122 bins, numbered like those of move_bins';
 
 
-CREATE FUNCTION upc._count_standardised_moves(
-    days date[],
-    closes double precision[],
-    ranges integer[],
-    factors smallint[],
-    coefficients double precision[],
-    horizons integer[] DEFAULT NULL
-)
-RETURNS TABLE (
-    bucket smallint,
-    minutes smallint,
-    pairs integer,
-    positive integer[],
-    negative integer[]
-)
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3720
-SET work_mem = '128MB'
-SET jit = off
-AS $fn$
-DECLARE
-    v_bins double precision[] := upc._volatility_bins();
-    v_week double precision[] := upc._week_variances(factors);
-    -- Neighbouring minutes share nearly all that follows them: every other one is as good.
-    v_minutes integer[] := ARRAY(SELECT generate_series(1, 1440, 2));
-    v_cells integer[];
-    v_counts integer[];
-BEGIN
-    WITH feature AS MATERIALIZED (
+CREATE FUNCTION upc._standardised_starts()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN $sql$
+    feature AS MATERIALIZED (
         SELECT
-            (d.k - 1) * 1530 + 30 + f.minute AS i,
+            ((d.k - 1) * 1530 + 30 + f.minute)::integer AS i,
             -- Minute of the week that follows the starting one.
             (extract(isodow FROM d.day)::integer - 1) * 1440 + f.minute AS week_minute,
             f.f5, f.f20, f.f60, f.f240, f.f1440
-        FROM unnest(_count_standardised_moves.days) WITH ORDINALITY AS d (day, k)
+        FROM unnest(days) WITH ORDINALITY AS d (day, k)
         CROSS JOIN LATERAL upc._range_features(
-            _count_standardised_moves.ranges[(d.k - 1) * 2880 + 1:d.k * 2880],
-            _count_standardised_moves.factors,
+            ranges[(d.k - 1) * 2880 + 1:d.k * 2880],
+            factors,
             extract(isodow FROM d.day)::integer - 1,
-            v_minutes
+            -- Neighbouring minutes share nearly all that follows them: every other one is as good.
+            ARRAY(SELECT generate_series(1, 1440, 2))
         ) AS f
-    ),
-    start AS MATERIALIZED (
-        SELECT
-            s.i::integer AS i,
-            f.week_minute::integer AS week_minute,
-            s.slot * 8192 AS slot,
-            _count_standardised_moves.closes[s.i] AS price,
-            f.f5, f.f20, f.f60, f.f240, f.f1440
-        FROM upc._momentum_slots(
-            _count_standardised_moves.closes, upc._all_starts(cardinality(_count_standardised_moves.days))
-        ) AS s
-        JOIN feature AS f USING (i)
-        ORDER BY s.slot, s.i
-    ),
-    horizon AS (
-        SELECT
-            h AS minutes,
-            h * 128 AS cell,
-            -0.5 * _count_standardised_moves.coefficients[6 * h - 5] AS c0,
-            -0.5 * _count_standardised_moves.coefficients[6 * h - 4] AS c1,
-            -0.5 * _count_standardised_moves.coefficients[6 * h - 3] AS c2,
-            -0.5 * _count_standardised_moves.coefficients[6 * h - 2] AS c3,
-            -0.5 * _count_standardised_moves.coefficients[6 * h - 1] AS c4,
-            -0.5 * _count_standardised_moves.coefficients[6 * h] AS c5
-        FROM unnest(coalesce(_count_standardised_moves.horizons, upc._all_horizons())) AS h
-        OFFSET 0
-    ),
-    cell AS (
-        SELECT
-            start.slot + h.cell + width_bucket(
-                (_count_standardised_moves.closes[start.i + h.minutes] - start.price) / start.price
-                * exp(
-                    h.c0 + h.c1 * start.f5 + h.c2 * start.f20 + h.c3 * start.f60
-                    + h.c4 * start.f240 + h.c5 * start.f1440
-                )
-                / sqrt(v_week[start.week_minute + h.minutes] - v_week[start.week_minute]),
-                (SELECT v_bins)
-            ) AS cell,
-            count(*)::integer AS pairs
-        FROM horizon AS h
-        CROSS JOIN start
-        GROUP BY 1
     )
-    SELECT array_agg(c.cell), array_agg(c.pairs)
-    INTO v_cells, v_counts
-    FROM cell AS c;
+    $sql$;
+COMMENT ON FUNCTION upc._standardised_starts IS
+    'part of a query that counts: the starting minutes of standardised moves, every other one, and the features of their forecasts';
 
-    RETURN QUERY
-    SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
-    FROM upc._cumulate_cells(v_cells, v_counts) AS m;
+
+CREATE FUNCTION upc._standardised_totals()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN upc._per_horizon(
+    replace(
+        replace(
+            $sql$
+            sum(
+                v_counters[width_bucket(
+                    (closes[s.i + later] - s.price) / s.price
+                    * exp(
+                        c(-5]) + c(-4]) * s.f5 + c(-3]) * s.f20 + c(-2]) * s.f60
+                        + c(-1]) * s.f240 + c(+0]) * s.f1440
+                    )
+                    / sqrt(v_week[s.week_minute + later] - s.week_before),
+                    (SELECT v_bins)
+                )]
+            ) FILTER (WHERE s.f5 IS NOT NULL) AS s%1$s
+            $sql$,
+            'later', upc._later_minute()
+        ),
+        'c(', '(SELECT -0.5 * coefficients[6 * %1$s'
+    )
+);
+COMMENT ON FUNCTION upc._standardised_totals IS
+    'columns of a query that counts: packed counters of standardised moves';
+
+
+DO $do$
+BEGIN
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc._count_standardised_moves(
+            days date[],
+            closes double precision[],
+            ranges integer[],
+            factors smallint[],
+            coefficients double precision[],
+            horizons integer[] DEFAULT NULL
+        )
+        RETURNS TABLE (
+            bucket smallint,
+            minutes smallint,
+            pairs integer,
+            positive integer[],
+            negative integer[]
+        )
+        LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3720
+        SET work_mem = '128MB'
+        SET jit = off
+        SET plan_cache_mode = force_generic_plan
+        AS $fn$
+        DECLARE
+            v_counters numeric[] := upc._bin_counters();
+            v_bins double precision[] := upc._volatility_bins();
+            v_week double precision[] := upc._week_variances(factors);
+        BEGIN
+            RETURN QUERY
+            WITH %1$s,
+            start AS (
+                SELECT
+                    m.i, m.slot, closes[m.i] AS price,
+                    f.week_minute, v_week[f.week_minute] AS week_before,
+                    f.f5, f.f20, f.f60, f.f240, f.f1440
+                FROM upc._momentum_slots(closes, ARRAY(SELECT f.i FROM feature AS f ORDER BY f.i)) AS m
+                JOIN feature AS f ON f.i = m.i
+                ORDER BY m.slot, m.i
+            ),
+            total AS MATERIALIZED (
+                SELECT s.slot, %2$s
+                FROM start AS s
+                GROUP BY s.slot
+            ),
+            curve_of AS (%3$s)
+            SELECT c.bucket, c.minutes, c.pairs, c.positive, c.negative
+            FROM curve_of AS c (kind, bucket, minutes, pairs, positive, negative);
+        END
+        $fn$
+        $sql$,
+        upc._standardised_starts(),
+        upc._standardised_totals(),
+        'WITH ' || upc._curves_of_totals(upc._per_horizon('(''standardised'', %1$s, t.s%1$s)'))
+    );
 END
-$fn$;
+$do$;
 COMMENT ON FUNCTION upc._count_standardised_moves IS
     'upc._count_moves for standardised moves: closes and ranges are the windows of some UTC days laid end to end, factors and coefficients those of a fit';
 

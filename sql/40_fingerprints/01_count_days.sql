@@ -135,7 +135,7 @@ COMMENT ON FUNCTION upc.build_lock_key IS
 
 -- The UTC days that a build of a symbol has to count, in pieces.
 --
--- Returns a row per piece, at most half a year each; none where nothing changed since the last build.
+-- Returns a row per piece, at most a quarter each; none where nothing changed since the last build.
 -- Each can be counted and committed on its own, in any order, and two at a time.
 -- Errors: none.
 --
@@ -145,15 +145,15 @@ CREATE FUNCTION upc.build_pieces(symbol text)
 RETURNS TABLE (days date[])
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    -- Half a year keeps the work above the fixed costs of a piece, and lets two connections share
-    -- the years evenly. A piece never crosses a year.
+    -- A quarter keeps the work above the fixed costs of a piece, and its windows and starting minutes
+    -- in some tens of megabytes. A piece never crosses a year.
     SELECT array_agg(c.day ORDER BY c.day)
     FROM (
         SELECT DISTINCT n.day
         FROM upc_data.candle_change AS n
         WHERE n.symbol = build_pieces.symbol
     ) AS c
-    GROUP BY extract(year FROM c.day), extract(month FROM c.day) > 6
+    GROUP BY extract(year FROM c.day), extract(quarter FROM c.day)
     ORDER BY 1;
 END;
 COMMENT ON FUNCTION upc.build_pieces IS

@@ -71,6 +71,19 @@ def test_missing_minutes(conn: Connection, share: float) -> None:
     assert_counted(conn, walk(1, "2026-02-27T20:00", 2000).without(share, seed=2))
 
 
+def test_counts_of_many_digits(conn: Connection) -> None:
+    """More pairs in a bucket than one digit of a packed counter holds, and a few far out."""
+    length = 20 * 1440
+    closes = np.full(length, 100.0)
+    closes[7000:7010], closes[21_000] = 50.0, 250.0
+    minutes = range(START, START + length)
+    cells = assert_counted(conn, flat(minutes, closes.tolist()))
+    cell = cells[2026, brute_force.BASELINE, 60]
+    assert cell.pairs == length - 60
+    assert min(cell.positive[0], cell.negative[0]) > 20_000
+    assert min(cell.positive[59], cell.negative[59]) > 0
+
+
 def test_long_gaps(conn: Connection) -> None:
     parts = [walk(3, since, 200) for since in ("2026-01-01", "2026-01-01T04:00", "2026-01-09")]
     assert_counted(conn, parts[0] + parts[1] + parts[2])
