@@ -46,10 +46,16 @@ class Plan:
         self.steps: list[RevisionStep] = []
 
     def prepare(self, drop_code: Any, heads: tuple[str, ...], migration: Any) -> Iterable[Any]:
-        """Return the steps to Alembic, after dropping functions and views that read the tables."""
+        """Return the steps to Alembic, after dropping functions and views that read the tables.
+
+        A migration that needs what is about to be dropped has a function `prepare`.
+        """
         steps = list(self.find_steps(heads, migration))
         self.steps = [step for step in steps if isinstance(step, RevisionStep)]
         if self.steps:
+            for step in self.steps:
+                if step.is_upgrade and hasattr(step.revision.module, "prepare"):
+                    step.revision.module.prepare()
             drop_code()
         return steps
 

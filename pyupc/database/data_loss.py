@@ -14,6 +14,11 @@ from pyupc.errors import PyupcError
 _NO_DATA: dict[str, LiteralString] = {
     "alembic_version": "false",
     "engine_object": "false",
+    # Made from counts and imported sets.
+    "curve_refresh": "false",
+    "fingerprint_curve": "false",
+    "fingerprint_grid": "false",
+    "volatility_curve": "false",
     "symbol": "symbol NOT IN ('BTC', 'ETH')",
     # Other fills can be derived from their trade.
     "fill": """
@@ -26,6 +31,8 @@ _NO_DATA: dict[str, LiteralString] = {
 
 # Conditions for rows whose column differs from its default.
 _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
+    # Views of others can be created again.
+    ("symbol", "has_views"): "false",
     ("trade", "sold_count"): "sold_count > 0",
     ("trade", "realised_pnl"): "sold_count > 0",
     ("trade", "realised_fee"): "sold_count > 0",

@@ -29,16 +29,14 @@ UPGRADE_LOCK = 0x7079757063  # "pyupc"
 # deadlock whose victim may be the reader.
 MOMENT = 0.1
 
-# Materialized views without rows or without their index, as an incomplete restore leaves them.
-_UNREADABLE_VIEWS = """
+# Materialized views without their index, as an incomplete restore leaves them. Without rows they are
+# as an upgrade leaves them.
+_VIEWS_WITHOUT_INDEX = """
     SELECT count(*)
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'upc' AND c.relkind = 'm' AND (
-        NOT c.relispopulated
-        OR NOT EXISTS (
-            SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique
-        )
+    WHERE n.nspname = 'upc' AND c.relkind = 'm' AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique
     )
 """
 
@@ -92,7 +90,7 @@ def is_current(conn: psycopg.Connection[Any]) -> bool:
     if any(read_hash(comments.get(schema)) != code_hash() for schema in CODE_SCHEMAS):
         return False
     with conn.cursor(row_factory=scalar_row) as cursor:
-        if cursor.execute(_UNREADABLE_VIEWS).fetchone():
+        if cursor.execute(_VIEWS_WITHOUT_INDEX).fetchone():
             return False
     return not foreign_objects.lost(conn)
 

@@ -48,7 +48,7 @@ class Build:
 
 
 def build(dsn: str, symbols: Sequence[str], shown: Progress, *, is_reset: bool = False) -> Build:
-    """Count what is new or corrected in the candles, then publish all curves at once.
+    """Count what is new or corrected in the candles, and publish each symbol's curves at once.
 
     No symbols: all that are registered. Raises PyupcError, before anything is counted, if one of
     them is being built by another process. A build that was interrupted is taken up again.
@@ -80,6 +80,8 @@ def build(dsn: str, symbols: Sequence[str], shown: Progress, *, is_reset: bool =
             workers.count(counters, standardised, done)
             shown.describe("publishing the curves")
             _complete(control, large)
+        # Once for all symbols, also after a build that was stopped before it came to this.
+        control.execute("SELECT upc.refresh_pool() WHERE upc.is_pool_due()")
         results = tuple(_result(control, name, counted[name]) for name in names)
         there = control.execute(
             "SELECT count(*) FROM upc.fingerprint_list AS f WHERE f.origin = 'built'"
@@ -162,11 +164,11 @@ def _pieces(plans: Sequence[Plan]) -> list[Piece]:
 
 
 def _complete(control: Connection, plans: Sequence[Plan]) -> None:
-    with control.transaction():
-        for each in plans:
+    for each in plans:
+        with control.transaction():
             control.execute("SELECT upc.complete_build(%s)", [each.symbol])
             control.execute("SELECT upc.complete_volatility(%s)", [each.symbol])
-        control.execute("SELECT upc.refresh_fingerprints()")
+            control.execute("SELECT upc.refresh_fingerprints(%s)", [each.symbol])
 
 
 def _result(control: Connection, symbol: str, days: int) -> Result:

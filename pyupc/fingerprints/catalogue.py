@@ -53,14 +53,17 @@ def states(conn: Connection, symbols: tuple[str, ...]) -> list[dict[str, Any]]:
 
 def table(conn: Connection, name: str, ttc: int | None) -> Table:
     """A fingerprint's rows, one a minute, or the one of `ttc` minutes."""
-    _require(conn, name)
+    found = conn.execute("SELECT upc.named_view_query(%s)", [name]).fetchone()
+    if found is None or found[0] is None:
+        raise _unknown(conn, name)
+    # Of a symbol without named views, too.
     query = sql.SQL(
         """
-        SELECT v.* FROM analytics.{} AS v
+        SELECT v.* FROM ({}) AS v
         WHERE %(ttc)s::integer IS NULL OR v.minutes_to_close = %(ttc)s
         ORDER BY v.minutes_to_close
         """
-    ).format(sql.Identifier(name))
+    ).format(sql.SQL(found[0]))
     cursor = conn.execute(query, {"ttc": ttc})
     assert cursor.description is not None
     rows = cursor.fetchall()
@@ -70,14 +73,12 @@ def table(conn: Connection, name: str, ttc: int | None) -> Table:
     return Table([column.name for column in cursor.description], rows)
 
 
-def _require(conn: Connection, name: str) -> None:
+def _unknown(conn: Connection, name: str) -> PyupcError:
     rows = conn.execute(
         "SELECT f.fingerprint FROM upc.fingerprint_catalogue AS f"
         " UNION ALL SELECT v.fingerprint FROM upc.volatility_catalogue AS v"
     ).fetchall()
     names = [known for (known,) in rows]
-    if name in names:
-        return
     nearest = difflib.get_close_matches(name.lower(), names, _NEAREST, cutoff=0.3)
     hint = f"the nearest: {', '.join(nearest)}" if nearest else "see: pyupc fingerprints list"
-    raise PyupcError(f"there is no fingerprint {name}", hint)
+    return PyupcError(f"there is no fingerprint {name}", hint)

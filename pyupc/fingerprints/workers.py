@@ -86,7 +86,8 @@ def _count_patiently(conn: Connection, piece: Piece) -> int:
 def _count(conn: Connection, piece: Piece) -> int:
     """The number of days of plain moves counted."""
     if piece.is_whole:
-        row = conn.execute("SELECT upc.build_fingerprints(%s)", [piece.symbol]).fetchone()
+        query = "SELECT upc.build_fingerprints(%s, with_pool => false)"
+        row = conn.execute(query, [piece.symbol]).fetchone()
         return int(row[0]) if row else 0
     match piece.kind:
         case "fit":

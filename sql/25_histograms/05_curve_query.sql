@@ -110,8 +110,11 @@ RETURN format(
                 / max(w.pairs) FILTER (WHERE w.bucket = upc._baseline()) OVER y AS centre,
             abs(w.bucket) = 30 AS is_outer
         FROM weighted AS w
-        -- Each start once: a backtest may not have counted the first minute.
-        WHERE w.minutes = (SELECT min(m.minutes) FROM weighted AS m)
+        -- Each start once: a backtest may not have counted the first minute, and there may be no
+        -- two candles so close.
+        JOIN (
+            SELECT m.symbol, min(m.minutes) AS minutes FROM weighted AS m GROUP BY m.symbol
+        ) AS f USING (symbol, minutes)
         WINDOW y AS (PARTITION BY w.symbol, w.year)
     ),
     neighbour AS (
@@ -153,24 +156,12 @@ RETURN format(
             %1$s
         FROM weighted AS w
         GROUP BY w.symbol, w.bucket, w.minutes
-        UNION ALL
-        SELECT
-            '*',
-            w.bucket,
-            w.minutes,
-            sum(w.pairs),
-            sum(w.weight * w.pairs)::double precision,
-            sum(w.weight * w.weight * w.pairs)::double precision,
-            %1$s
-        FROM weighted AS w
-        WHERE w.bucket = upc._baseline()
-        GROUP BY w.bucket, w.minutes
     )
     $sql$,
     upc._threshold_sums()
 );
 COMMENT ON FUNCTION upc._summed_part IS
-    'part of the query that makes curves: weighted counts of all years, and those of the pool';
+    'part of the query that makes curves: weighted counts of all years';
 
 
 CREATE FUNCTION upc._baseline_part()
@@ -287,7 +278,6 @@ RETURN $sql$
                     - last_value(1 / c.effective_size - 1 / c.weighted_size) OVER s
                 ) AS excess
         FROM curve AS c
-        WHERE c.symbol <> '*'
         WINDOW s AS (
             PARTITION BY c.symbol, c.minutes
             ORDER BY c.bucket
@@ -330,9 +320,10 @@ COMMENT ON FUNCTION upc._shrinkage_part IS
 --
 -- counts: a query for symbol, year, bucket, minutes, pairs, positive, negative as in
 -- upc_data.fingerprint_histogram, and the weight of the year: a column, since an expression would be
--- computed again for every threshold. stride: every how many minutes a start was counted. Returns a
--- query for symbol (* is the pool), bucket, minutes, sample_size, positive, negative, weighted_size,
--- effective_size, shrinkage.
+-- computed again for every threshold. Counts of several symbols under one name are pooled. stride:
+-- every how many minutes a start was counted. Returns a query for symbol, bucket, minutes, sample_size,
+-- positive, negative, weighted_size, effective_size, shrinkage. The curves of a symbol depend on its
+-- own counts alone, to the last bit.
 --
 -- Windows that overlap are not independent. n indicators with a mean p of 1/2 vary as much as
 -- n / (1 + 2 sum(g[k] c[k])) independent ones, k = stride, 2 stride … below t, where c is the

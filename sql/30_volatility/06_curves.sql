@@ -75,30 +75,33 @@ COMMENT ON FUNCTION upc._mixed_size IS
     'the number of independent starting minutes behind a bucket that is shrunk towards the baseline, a shrinkage of 1 being none';
 
 
-DO $do$
-BEGIN
-    EXECUTE format(
-        $sql$
-        CREATE MATERIALIZED VIEW upc.volatility_curve AS
-        WITH curve AS MATERIALIZED (%s)
-        SELECT
-            c.symbol COLLATE "C" AS symbol,
-            c.bucket,
-            c.minutes,
-            c.sample_size,
-            upc._blend(b.positive, c.positive, coalesce(c.shrinkage, 1)) AS positive,
-            upc._blend(b.negative, c.negative, coalesce(c.shrinkage, 1)) AS negative,
-            upc._mixed_size(c.effective_size, b.effective_size, coalesce(c.shrinkage, 1))
-                AS effective_size,
-            upc._mixed_size(c.weighted_size, b.weighted_size, coalesce(c.shrinkage, 1))
-                AS weighted_size,
-            c.shrinkage,
-            upc._volatility_name(c.symbol, c.bucket) AS fingerprint
-        FROM curve AS c
-        JOIN curve AS b ON b.symbol = c.symbol AND b.minutes = c.minutes AND b.bucket = upc._baseline()
-        WHERE c.symbol <> '*'
-        $sql$,
-        upc._curve_query(
+-- The query that makes curves of standardised moves from their counts, as text.
+--
+-- is_one: of the symbol $1 alone. Returns a query for the columns of upc_data.volatility_curve.
+CREATE FUNCTION upc._volatility_curve_query(is_one boolean)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(
+    $sql$
+    WITH curve AS MATERIALIZED (%s)
+    SELECT
+        c.symbol COLLATE "C" AS symbol,
+        c.bucket,
+        c.minutes,
+        c.sample_size,
+        upc._blend(b.positive, c.positive, coalesce(c.shrinkage, 1)) AS positive,
+        upc._blend(b.negative, c.negative, coalesce(c.shrinkage, 1)) AS negative,
+        upc._mixed_size(c.effective_size, b.effective_size, coalesce(c.shrinkage, 1))
+            AS effective_size,
+        upc._mixed_size(c.weighted_size, b.weighted_size, coalesce(c.shrinkage, 1))
+            AS weighted_size,
+        c.shrinkage,
+        upc._volatility_name(c.symbol, c.bucket) AS fingerprint
+    FROM curve AS c
+    JOIN curve AS b ON b.symbol = c.symbol AND b.minutes = c.minutes AND b.bucket = upc._baseline()
+    $sql$,
+    upc._curve_query(
+        format(
             $sql$
             SELECT
                 h.symbol, h.year, h.bucket, h.minutes, h.pairs, h.positive, h.negative,
@@ -107,19 +110,36 @@ BEGIN
             JOIN (
                 SELECT d.symbol, extract(year FROM max(d.day))::integer AS year
                 FROM upc_data.volatility_day AS d
+                WHERE %1$s
                 GROUP BY d.symbol
             ) AS y USING (symbol)
             JOIN upc_data.volatility_fit AS f USING (symbol)
-            WHERE f.completed_at IS NOT NULL
+            WHERE f.completed_at IS NOT NULL AND %2$s
             $sql$,
-            2
-        )
-    );
-END
-$do$;
-CREATE UNIQUE INDEX volatility_curve_symbol_bucket_minutes_key
-    ON upc.volatility_curve (symbol, bucket, minutes);
-COMMENT ON MATERIALIZED VIEW upc.volatility_curve IS
+            CASE WHEN _volatility_curve_query.is_one THEN 'd.symbol = $1' ELSE 'true' END,
+            CASE WHEN _volatility_curve_query.is_one THEN 'h.symbol = $1' ELSE 'true' END
+        ),
+        2
+    )
+);
+COMMENT ON FUNCTION upc._volatility_curve_query IS
+    'the query, as text, that makes the curves of standardised moves from their counts: of the symbol $1, or of all';
+
+
+CREATE VIEW upc.volatility_curve AS
+SELECT
+    c.symbol,
+    c.bucket,
+    c.minutes,
+    c.sample_size,
+    c.positive,
+    c.negative,
+    c.effective_size,
+    c.weighted_size,
+    c.shrinkage,
+    c.fingerprint
+FROM upc_data.volatility_curve AS c;
+COMMENT ON VIEW upc.volatility_curve IS
     'the fingerprints of standardised moves: one row per symbol, momentum bucket and distance in minutes';
 COMMENT ON COLUMN upc.volatility_curve.symbol IS 'symbol';
 COMMENT ON COLUMN upc.volatility_curve.bucket IS 'momentum bucket, basis points; 99 is the baseline';
@@ -136,6 +156,4 @@ COMMENT ON COLUMN upc.volatility_curve.weighted_size IS
     'starting minutes behind the row, were the years of equal weight';
 COMMENT ON COLUMN upc.volatility_curve.shrinkage IS
     'the share of the bucket''s own numbers, 0 to 1; the rest is the baseline''s';
-COMMENT ON COLUMN upc.volatility_curve.fingerprint IS 'name; also of its view in analytics';
-COMMENT ON INDEX upc.volatility_curve_symbol_bucket_minutes_key IS
-    'the probe of compute_strikes; also what lets the view be refreshed while it is read';
+COMMENT ON COLUMN upc.volatility_curve.fingerprint IS 'name; also of its view in analytics, where its symbol has them';

@@ -1,5 +1,28 @@
 -- Lists: the fingerprints one by one, and the state of each symbol's build.
 
+CREATE VIEW upc.fingerprint_catalogue AS
+SELECT
+    upc.fingerprint_name(f.symbol, f.bucket) AS fingerprint,
+    f.symbol,
+    f.bucket::smallint AS bucket
+FROM (
+    SELECT s.symbol, b.bucket
+    FROM upc_data.symbol AS s
+    CROSS JOIN (SELECT generate_series(-30, 30) UNION ALL SELECT upc._baseline()) AS b (bucket)
+    UNION ALL
+    SELECT '*', upc._baseline()
+    UNION
+    SELECT i.symbol, i.bucket
+    FROM upc_data.imported_fingerprint AS i
+) AS f (symbol, bucket);
+COMMENT ON VIEW upc.fingerprint_catalogue IS
+    'every fingerprint that the registered symbols call for, there or not: 62 a symbol, imported buckets beyond those, and the pool';
+COMMENT ON COLUMN upc.fingerprint_catalogue.fingerprint IS 'name; also of its view in analytics, where its symbol has them';
+COMMENT ON COLUMN upc.fingerprint_catalogue.symbol IS 'symbol; * is the pool of all symbols';
+COMMENT ON COLUMN upc.fingerprint_catalogue.bucket IS
+    'momentum bucket, basis points; 99 is the baseline';
+
+
 CREATE VIEW upc.fingerprint_state AS
 SELECT
     s.symbol,
@@ -62,7 +85,7 @@ LEFT JOIN (
 LEFT JOIN upc.fingerprint_set AS s USING (symbol, origin);
 COMMENT ON VIEW upc.fingerprint_list IS
     'every fingerprint of the catalogue, once for each origin that it has numbers of, with how much stands behind it';
-COMMENT ON COLUMN upc.fingerprint_list.fingerprint IS 'name; also of its view in analytics';
+COMMENT ON COLUMN upc.fingerprint_list.fingerprint IS 'name; also of its view in analytics, where its symbol has them';
 COMMENT ON COLUMN upc.fingerprint_list.symbol IS 'symbol; * is the pool of all symbols';
 COMMENT ON COLUMN upc.fingerprint_list.bucket IS
     'momentum bucket, basis points; 99 is the baseline';

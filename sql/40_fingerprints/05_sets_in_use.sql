@@ -63,7 +63,6 @@ DECLARE
     v_symbol text;
 BEGIN
     PERFORM upc._require_origin(origin);
-    PERFORM upc._await_refresh();
 
     IF v_symbols IS NULL THEN
         SELECT array_agg(f.symbol)
@@ -79,13 +78,19 @@ BEGIN
                 HINT = 'See "pyupc fingerprints list".';
     END IF;
     FOREACH v_symbol IN ARRAY v_symbols LOOP
+        PERFORM upc.require_symbol(v_symbol);
+    END LOOP;
+    PERFORM upc._lock_curves(v_symbols);
+    FOREACH v_symbol IN ARRAY v_symbols LOOP
         PERFORM upc._require_set(v_symbol, origin);
     END LOOP;
 
     UPDATE upc_data.fingerprint_import AS i
     SET is_preferred = use_fingerprints.origin = 'imported'
     WHERE i.symbol = ANY (v_symbols);
-    PERFORM upc._refresh_grid();
+    FOREACH v_symbol IN ARRAY v_symbols LOOP
+        PERFORM upc._store_grid(v_symbol);
+    END LOOP;
     RETURN QUERY SELECT DISTINCT s FROM unnest(v_symbols) AS s ORDER BY s;
 END
 $fn$;

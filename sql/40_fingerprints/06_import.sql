@@ -119,7 +119,7 @@ BEGIN
 
     -- Before anything is read or written: a refresh that runs now must not see the new thresholds
     -- with the old curves.
-    PERFORM upc._await_refresh();
+    PERFORM upc._lock_curves(ARRAY[symbol]);
 
     is_changed := NOT upc._is_imported(symbol, thresholds);
     replaced := 0;
@@ -148,12 +148,14 @@ BEGIN
         FROM pg_temp.staged_curve AS s
         ORDER BY s.bucket, s.minutes;
 
-        IF upc._create_fingerprint_views() > 0 THEN
+        IF (SELECT s.has_views FROM upc_data.symbol AS s WHERE s.symbol = import_fingerprints.symbol)
+            AND upc._create_views(symbol) > 0
+        THEN
             PERFORM upc.record_engine_objects();
         END IF;
     END IF;
-    -- Of a set that is there already too: whatever became of the views, they show it afterwards.
-    PERFORM upc.refresh_fingerprints();
+    -- Of a set that is there already too: whatever became of the curves, they hold it afterwards.
+    PERFORM upc.refresh_fingerprints(symbol);
 
     SELECT f.origin INTO in_use
     FROM upc.fingerprint_set AS f

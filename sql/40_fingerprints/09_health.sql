@@ -1,29 +1,73 @@
 -- Health of the fingerprints: is what was counted published, and counted as it would be today?
 
-CREATE FUNCTION upc._unpopulated_views()
-RETURNS text[]
+-- The part of a symbol's fingerprints that lacks what is stored, as a restore that was not completed
+-- leaves it, or an upgrade from before there were such curves.
+--
+-- Returns the name of a view, or 'the pool'; NULL where all is published. refresh_fingerprints(symbol)
+-- and refresh_pool() publish it.
+-- Errors: none.
+--
+-- Example:
+--   SELECT unpublished_part('BTC') IS NULL;
+CREATE FUNCTION upc.unpublished_part(symbol text)
+RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
--- By name: to look for all that there are would be to read the whole catalogue.
-RETURN ARRAY(
-    SELECT 'upc.' || c.relname
-    FROM pg_catalog.pg_class AS c
-    WHERE c.oid IN (
-        'upc.fingerprint_curve'::regclass,
-        'upc.fingerprint_grid'::regclass,
-        'upc.volatility_curve'::regclass
-    )
-        AND NOT c.relispopulated
-    ORDER BY c.relname
-);
-COMMENT ON FUNCTION upc._unpopulated_views IS
-    'the indexed views that cannot be read, as a restore that was not completed leaves them';
+RETURN CASE
+    WHEN EXISTS (
+        SELECT FROM upc_data.fingerprint_build AS b
+        WHERE b.symbol = unpublished_part.symbol AND b.completed_at IS NOT NULL
+    ) AND EXISTS (
+        SELECT FROM upc_data.fingerprint_histogram AS h
+        WHERE h.symbol = unpublished_part.symbol
+    ) AND NOT EXISTS (
+        SELECT FROM upc.fingerprint_curve AS c
+        WHERE c.symbol = unpublished_part.symbol AND c.origin = 'built'
+    ) OR EXISTS (
+        SELECT FROM upc_data.imported_curve AS i
+        WHERE i.symbol = unpublished_part.symbol
+    ) AND NOT EXISTS (
+        SELECT FROM upc.fingerprint_curve AS c
+        WHERE c.symbol = unpublished_part.symbol AND c.origin = 'imported'
+    ) THEN 'upc.fingerprint_curve'
+    WHEN EXISTS (
+        SELECT FROM upc_data.volatility_fit AS f
+        WHERE f.symbol = unpublished_part.symbol AND f.completed_at IS NOT NULL
+    ) AND EXISTS (
+        SELECT FROM upc_data.volatility_histogram AS h
+        WHERE h.symbol = unpublished_part.symbol
+    ) AND NOT EXISTS (
+        SELECT FROM upc.volatility_curve AS c WHERE c.symbol = unpublished_part.symbol
+    ) THEN 'upc.volatility_curve'
+    WHEN EXISTS (
+        SELECT FROM upc.fingerprint_curve AS c WHERE c.symbol = unpublished_part.symbol
+    ) AND NOT EXISTS (
+        SELECT FROM upc.fingerprint_grid AS g
+        WHERE g.symbol = unpublished_part.symbol AND g.curve_symbol = g.symbol
+    ) OR NOT EXISTS (
+        SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = unpublished_part.symbol
+    ) AND EXISTS (
+        SELECT FROM upc.fingerprint_curve AS c
+        WHERE c.symbol = '*' AND c.origin = 'built' AND c.bucket = upc._baseline()
+    ) THEN 'upc.fingerprint_grid'
+    WHEN NOT EXISTS (
+        SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = unpublished_part.symbol
+    ) AND EXISTS (
+        SELECT FROM upc_data.fingerprint_build AS b
+        WHERE b.completed_at IS NOT NULL AND EXISTS (
+            SELECT FROM upc_data.fingerprint_histogram AS h WHERE h.symbol = b.symbol
+        )
+    ) THEN 'the pool'
+END;
+COMMENT ON FUNCTION upc.unpublished_part IS
+    'the part of a symbol''s fingerprints that lacks what is stored: the name of a view, or the pool; NULL where all is published';
 
 
--- The problem of a symbol's fingerprints: not published, or counted by other formulas than today's.
+-- The problem of a symbol's fingerprints: not published, or counted or made by other formulas than
+-- today's.
 --
 -- Returns problem, in words, NULL where there is none, and is_red, true where nothing answers. A restore
--- that was not completed leaves indexed views that cannot be read, or that lack what the tables behind
--- them hold.
+-- that was not completed leaves curves that lack what is counted. Curves that were made by other formulas
+-- go on answering; a build, or refresh_fingerprints, makes them anew.
 -- Errors: none.
 --
 -- Example:
@@ -32,48 +76,8 @@ CREATE FUNCTION upc.fingerprint_problem(symbol text, OUT is_red boolean, OUT pro
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_views text[] := upc._unpopulated_views();
-    v_unpublished text;
+    v_unpublished text := upc.unpublished_part(symbol);
 BEGIN
-    IF v_views <> '{}' THEN
-        is_red := true;
-        problem := format('nothing answers: %s not populated', array_to_string(v_views, ', '));
-        RETURN;
-    END IF;
-
-    v_unpublished := CASE
-        WHEN EXISTS (
-            SELECT FROM upc_data.fingerprint_build AS b
-            WHERE b.symbol = fingerprint_problem.symbol AND b.completed_at IS NOT NULL
-        ) AND EXISTS (
-            SELECT FROM upc_data.fingerprint_histogram AS h
-            WHERE h.symbol = fingerprint_problem.symbol
-        ) AND NOT EXISTS (
-            SELECT FROM upc.fingerprint_curve AS c
-            WHERE c.symbol = fingerprint_problem.symbol AND c.origin = 'built'
-        ) OR EXISTS (
-            SELECT FROM upc_data.imported_curve AS i
-            WHERE i.symbol = fingerprint_problem.symbol
-        ) AND NOT EXISTS (
-            SELECT FROM upc.fingerprint_curve AS c
-            WHERE c.symbol = fingerprint_problem.symbol AND c.origin = 'imported'
-        ) THEN 'upc.fingerprint_curve'
-        WHEN EXISTS (
-            SELECT FROM upc_data.volatility_fit AS f
-            WHERE f.symbol = fingerprint_problem.symbol AND f.completed_at IS NOT NULL
-        ) AND EXISTS (
-            SELECT FROM upc_data.volatility_histogram AS h
-            WHERE h.symbol = fingerprint_problem.symbol
-        ) AND NOT EXISTS (
-            SELECT FROM upc.volatility_curve AS c WHERE c.symbol = fingerprint_problem.symbol
-        ) THEN 'upc.volatility_curve'
-        WHEN EXISTS (
-            SELECT FROM upc.fingerprint_curve AS c WHERE c.symbol = fingerprint_problem.symbol
-        ) AND NOT EXISTS (
-            SELECT FROM upc.fingerprint_grid AS g
-            WHERE g.symbol = fingerprint_problem.symbol AND g.curve_symbol = g.symbol
-        ) THEN 'upc.fingerprint_grid'
-    END;
     IF v_unpublished IS NOT NULL THEN
         is_red := NOT EXISTS (
             SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = fingerprint_problem.symbol
@@ -85,8 +89,11 @@ BEGIN
     ) THEN
         is_red := false;
         problem := 'its fingerprints were counted by other formulas than those of today';
+    ELSIF upc.has_outdated_curves(symbol) THEN
+        is_red := false;
+        problem := 'its curves were made by other formulas than those of today, and go on answering';
     END IF;
 END
 $fn$;
 COMMENT ON FUNCTION upc.fingerprint_problem IS
-    'the problem of a symbol''s fingerprints: not published, or counted by other formulas than today''s; NULL where there is none';
+    'the problem of a symbol''s fingerprints: not published, or counted or made by other formulas than today''s; NULL where there is none';

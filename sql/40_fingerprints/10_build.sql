@@ -5,12 +5,15 @@
 -- Counts by other formulas or constants are replaced.
 --
 -- One transaction on one core: readers see the old fingerprints until it commits.
+--
+-- with_pool: false leaves the pool of all symbols to the caller, who refreshes it once for several
+-- symbols.
 -- Returns the number of UTC days counted; 0 means that nothing had changed.
 -- Errors: UP002 unknown symbol; 55P03 another build of the symbol is running.
 --
 -- Example:
 --   SELECT build_fingerprints('BTC') >= 0 AS is_built;
-CREATE FUNCTION upc.build_fingerprints(symbol text)
+CREATE FUNCTION upc.build_fingerprints(symbol text, with_pool boolean DEFAULT true)
 RETURNS integer
 LANGUAGE plpgsql VOLATILE
 AS $fn$
@@ -46,11 +49,11 @@ BEGIN
     ) THEN
         PERFORM upc.begin_build(build_fingerprints.symbol);
         PERFORM upc.complete_build(build_fingerprints.symbol);
-        PERFORM upc.refresh_fingerprints();
+        PERFORM upc._publish(build_fingerprints.symbol, with_pool);
     ELSIF v_has_new_volatility
         OR (SELECT f.problem IS NOT NULL FROM upc.fingerprint_problem(build_fingerprints.symbol) AS f)
     THEN
-        PERFORM upc.refresh_fingerprints();
+        PERFORM upc._publish(build_fingerprints.symbol, with_pool);
     END IF;
     RETURN v_count;
 END

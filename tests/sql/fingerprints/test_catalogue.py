@@ -127,15 +127,15 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 )
 def test_one_minute_is_an_index_scan(conn: Connection, is_analyzed: bool, name: str) -> None:
     if is_analyzed:
-        conn.execute("ANALYZE upc.fingerprint_curve, upc.fingerprint_grid")
+        conn.execute("ANALYZE upc_data.fingerprint_curve, upc_data.fingerprint_grid")
     query = sql.SQL("EXPLAIN (FORMAT JSON) SELECT * FROM {} WHERE minutes_to_close = 15")
     [(answer,)] = conn.execute(query.format(sql.Identifier("analytics", name))).fetchall()
     scans = [node for node in nodes(answer[0]["Plan"]) if "Scan" in node["Node Type"]]
     assert "Seq Scan" not in [node["Node Type"] for node in scans]
     indexes = [node["Index Name"] for node in scans if "Index Name" in node]
     # The grid knows the set in use; the pool has only one.
-    grid = [] if name.startswith("pooled") else ["fingerprint_grid_symbol_bucket_key"]
-    assert indexes == [*grid, "fingerprint_curve_symbol_origin_bucket_minutes_key"]
+    grid = [] if name.startswith("pooled") else ["fingerprint_grid_symbol_bucket_pkey"]
+    assert indexes == [*grid, "fingerprint_curve_symbol_origin_bucket_minutes_pkey"]
     [(_, minutes, *_)] = conn.execute(
         sql.SQL("SELECT * FROM {} WHERE minutes_to_close = 15").format(
             sql.Identifier("analytics", name)

@@ -100,4 +100,4 @@ def test_one_minute_is_an_index_scan(conn: Connection) -> None:
     plan: dict[str, Any] = answer[0]["Plan"]
     text = str(plan)
     assert "Seq Scan" not in text
-    assert "'Index Name': 'fingerprint_curve_symbol_origin_bucket_minutes_key'" in text
+    assert "'Index Name': 'fingerprint_curve_symbol_origin_bucket_minutes_pkey'" in text

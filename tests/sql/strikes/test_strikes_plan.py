@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.engine import Connection, open_db, scalar, walk
 
-INDEX = "fingerprint_curve_symbol_origin_bucket_minutes_key"
+INDEX = "fingerprint_curve_symbol_origin_bucket_minutes_pkey"
 QUESTIONS = [
     "SELECT count(*) FROM upc.compute_strikes(40000)",
     "SELECT count(*) FROM upc.compute_strikes(40000, 7, ttc_seconds => 900)",
@@ -53,7 +53,7 @@ def assert_one_probe(session: Connection, question: str) -> None:
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_one_probe(module_dsn: str, question: str) -> None:
     with open_db(module_dsn) as session:
-        assert scalar(session, "SELECT count(*) FROM pg_stats WHERE schemaname = 'upc'") == 0
+        assert scalar(session, "SELECT count(*) FROM pg_stats WHERE schemaname IN ('upc', 'upc_data')") == 0
         assert_one_probe(session, question)
 
 
