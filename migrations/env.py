@@ -27,6 +27,7 @@ from pyupc.database import (
     rights,
     schema,
     search_path,
+    symbol_views,
 )
 from pyupc.database.connect import connect, resolve_dsn
 from pyupc.database.lock_retries import Patience, persist
@@ -63,6 +64,11 @@ class Plan:
 def is_change() -> bool:
     """True for upgrades and downgrades, which have a destination; `current` and `history` read."""
     return "destination_rev" in context.get_context().opts
+
+
+def is_downgrade() -> bool:
+    """True for `downgrade`, by the name of the function with which Alembic finds the steps."""
+    return str(context.get_context().opts["fn"].__name__) == "downgrade"
 
 
 def configure(**arguments: Any) -> None:
@@ -104,12 +110,18 @@ def run_online() -> None:
         with driver_errors(), engine.connect() as connection, connection.begin():
             configure(connection=connection)
             if is_change():
+                symbol_views.drop(
+                    open_connection, patience.lock_timeout, is_downgrade=is_downgrade()
+                )
                 change(connection, patience)
             else:
                 context.run_migrations()
 
     try:
         persist(attempt, patience, open_connection)
+        if is_change():
+            restore = partial(symbol_views.restore, open_connection, patience.lock_timeout)
+            persist(restore, patience, open_connection)
     except psycopg.Error as error:
         raise translate(error) from error
 

@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 # Hash of the formulas that made the curves of the revision before: upc.curve_hash().
-MADE_BY = "HASH"
+MADE_BY = "e2904f18282f9369d10ae073b0446bb16b221e8c3e8c466c7aa3f0ac0d0f8b8c"
 
 FINGERPRINT_CURVE = """
 CREATE TABLE IF NOT EXISTS upc_data.fingerprint_curve (
@@ -95,7 +95,8 @@ COMMENT ON CONSTRAINT volatility_curve_symbol_bucket_minutes_pkey ON upc_data.vo
     'the probe of compute_strikes';
 """
 
-# A row of 60 minutes and 60 thresholds just fits into what PostgreSQL keeps in one piece by default.
+# A row of 60 minutes and 60 thresholds just fits into what PostgreSQL keeps in one piece by
+# default.
 FINGERPRINT_GRID = """
 CREATE TABLE IF NOT EXISTS upc_data.fingerprint_grid (
     symbol text COLLATE "C" NOT NULL,
@@ -174,7 +175,9 @@ BEGIN
         SELECT
             pg_catalog.array_agg(a.attname::text || ' ' || a.atttypid ORDER BY a.attnum)
                 = (
-                    SELECT pg_catalog.array_agg(t.attname::text || ' ' || t.atttypid ORDER BY t.attnum)
+                    SELECT pg_catalog.array_agg(
+                        t.attname::text || ' ' || t.atttypid ORDER BY t.attnum
+                    )
                     FROM pg_catalog.pg_attribute AS t
                     WHERE t.attrelid = pg_catalog.format('upc_data.%I', v_name)::pg_catalog.regclass
                         AND t.attnum > 0

@@ -29,8 +29,8 @@ UPGRADE_LOCK = 0x7079757063  # "pyupc"
 # deadlock whose victim may be the reader.
 MOMENT = 0.1
 
-# Materialized views without their index, as an incomplete restore leaves them. Without rows they are
-# as an upgrade leaves them.
+# Materialized views without their index, as an incomplete restore leaves them. Without rows they
+# are as an upgrade leaves them.
 _VIEWS_WITHOUT_INDEX = """
     SELECT count(*)
     FROM pg_catalog.pg_class AS c

@@ -1,5 +1,7 @@
-"""Named views of symbols beyond BTC and ETH, and curves that are not published: work that grows with
-the symbols, done around an upgrade in transactions of a symbol each."""
+"""Work of an upgrade that grows with the symbols, before and after it, a symbol per transaction.
+
+It is about named views of symbols beyond BTC and ETH, and about curves that are not published.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import scalar_row
+from psycopg.rows import scalar_row, tuple_row
 
 from pyupc.database import foreign_objects, rebuild, schema
 
@@ -21,7 +23,7 @@ Open = Callable[[], psycopg.Connection[Any]]
 FEW_SYMBOLS = 10
 _ON_REQUEST = "0015"
 
-# Those of BTC and ETH are dropped and made with the rest of the code. Symbols are letters and digits.
+# Those of BTC and ETH are dropped and made with the rest of the code.
 _SYMBOLS_WITH_VIEWS = r"""
     SELECT DISTINCT v.symbol
     FROM (
@@ -37,26 +39,19 @@ _SYMBOLS_WITH_VIEWS = r"""
     ORDER BY 1
 """
 
-_FROM_VIEWS = """
+# Names of a symbol's views, and how they are recorded as the engine's own.
+_VIEWS = r"""
+    SELECT c.relname::pg_catalog.text, object.type || ' ' || object.identity
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL pg_catalog.pg_identify_object(
+        'pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 0
+    ) AS object
     WHERE n.nspname = 'analytics' AND c.relkind = 'v'
         AND c.relname::pg_catalog.text ~ pg_catalog.format(
             '^%%s_(fingerprint_directional|volatility)_(baseline|momentum_-?[0-9]+)$', %s::text
         )
-"""
-
-_VIEWS = f"SELECT c.relname::pg_catalog.text {_FROM_VIEWS} ORDER BY 1"
-
-_FORGET = f"""
-    DELETE FROM upc_data.engine_object AS recorded
-    WHERE recorded.identity IN (
-        SELECT object.type || ' ' || object.identity
-        {_FROM_VIEWS.replace("WHERE", """CROSS JOIN LATERAL pg_catalog.pg_identify_object(
-            'pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 0
-        ) AS object
-        WHERE""")}
-    )
+    ORDER BY 1
 """
 
 _WITHOUT_VIEWS = """
@@ -127,13 +122,15 @@ def _is_outdated(conn: psycopg.Connection[Any]) -> bool:
 
 
 def _drop_views(conn: psycopg.Connection[Any], symbol: str) -> None:
-    views = sql.SQL(", ").join(
-        sql.Identifier("analytics", view) for view in _column(conn, _VIEWS, symbol)
-    )
-    if not views.as_string():
-        return
-    conn.execute(_FORGET, (symbol,))
-    conn.execute(sql.SQL("DROP VIEW {}").format(views))
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        rows = cursor.execute(_VIEWS.encode(), (symbol,)).fetchall()
+    if rows:
+        names = sql.SQL(", ").join(sql.Identifier("analytics", name) for name, _ in rows)
+        conn.execute(sql.SQL("DROP VIEW {}").format(names))
+        conn.execute(
+            "DELETE FROM upc_data.engine_object WHERE identity = ANY (%s)",
+            ([identity for _, identity in rows],),
+        )
 
 
 def _report(conn: psycopg.Connection[Any], revision: str | None, symbols: list[str]) -> None:
@@ -149,6 +146,6 @@ def _report(conn: psycopg.Connection[Any], revision: str | None, symbols: list[s
         )
 
 
-def _column(conn: psycopg.Connection[Any], query: str, *parameters: str) -> list[Any]:
+def _column(conn: psycopg.Connection[Any], query: str) -> list[Any]:
     with conn.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(query.encode(), parameters or None).fetchall()
+        return cursor.execute(query.encode()).fetchall()

@@ -8,6 +8,7 @@
 CREATE FUNCTION upc._hash_curves()
 RETURNS text
 LANGUAGE plpgsql STABLE
+SET extra_float_digits = 1
 AS $fn$
 DECLARE
     v_texts text := concat_ws(
@@ -221,10 +222,12 @@ COMMENT ON FUNCTION upc._refresh_symbol IS
 CREATE FUNCTION upc.refresh_fingerprints(symbol text DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
--- All curves pass through memory at once; workers would take longer to start than to help.
+-- All curves pass through memory at once; workers would take longer to start than to help. Constants
+-- are written into the queries with all of their digits.
 SET work_mem = '64MB'
 SET max_parallel_workers_per_gather = 0
 SET jit = off
+SET extra_float_digits = 1
 AS $fn$
 DECLARE
     v_symbol text;
@@ -280,6 +283,7 @@ LANGUAGE plpgsql VOLATILE
 SET work_mem = '64MB'
 SET max_parallel_workers_per_gather = 0
 SET jit = off
+SET extra_float_digits = 1
 AS $fn$
 DECLARE
     v_minutes smallint[];

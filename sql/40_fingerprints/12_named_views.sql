@@ -198,18 +198,8 @@ CREATE FUNCTION upc._symbol_changed()
 RETURNS trigger
 LANGUAGE plpgsql VOLATILE
 AS $fn$
-DECLARE
-    v_symbol text;
 BEGIN
-    FOR v_symbol IN
-        SELECT s.symbol
-        FROM upc_data.symbol AS s
-        LEFT JOIN upc_data.fingerprint_grid AS g ON g.symbol = s.symbol AND g.bucket = upc._baseline()
-        WHERE g.strike_step IS DISTINCT FROM s.strike_step
-        ORDER BY s.symbol
-    LOOP
-        PERFORM upc._refresh_grid(v_symbol);
-    END LOOP;
+    PERFORM upc._refresh_grid(NEW.symbol);
     RETURN NULL;
 END
 $fn$;
@@ -217,5 +207,5 @@ COMMENT ON FUNCTION upc._symbol_changed IS
     'trigger: gives compute_strikes a new symbol and its strike step';
 
 CREATE TRIGGER symbol_changed
-AFTER INSERT OR UPDATE OR DELETE ON upc_data.symbol
-FOR EACH STATEMENT EXECUTE FUNCTION upc._symbol_changed();
+AFTER INSERT OR UPDATE OF strike_step ON upc_data.symbol
+FOR EACH ROW EXECUTE FUNCTION upc._symbol_changed();

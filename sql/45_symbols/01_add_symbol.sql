@@ -152,8 +152,9 @@ BEGIN
     VALUES (
         add_symbol.symbol, step, add_symbol.exchange_pair, nullif(add_symbol.kalshi_series, '{}')
     );
-    IF views AND upc._create_fingerprint_views() + upc._create_volatility_views() > 0 THEN
-        PERFORM upc.record_engine_objects();
+    PERFORM upc._refresh_grid(symbol);
+    IF views THEN
+        PERFORM upc.create_named_views(symbol);
     END IF;
 END
 $fn$;

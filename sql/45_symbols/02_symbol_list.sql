@@ -87,9 +87,7 @@ BEGIN
         (SELECT min(c.opened_at) FROM upc_data.candle AS c WHERE c.symbol = s.symbol),
         (SELECT max(c.opened_at) FROM upc_data.candle AS c WHERE c.symbol = s.symbol),
         EXISTS (SELECT FROM upc.fingerprint_curve AS f WHERE f.symbol = s.symbol),
-        to_regclass(
-            format('analytics.%I', upc.fingerprint_name(s.symbol, upc._baseline()))
-        ) IS NOT NULL,
+        s.has_views,
         (
             SELECT l.holder FROM upc_data.tick_lease AS l
             WHERE l.symbol = s.symbol AND l.expires_at > v_now
@@ -102,12 +100,13 @@ BEGIN
             k.strike_step,
             coalesce(k.exchange_pair, k.symbol || '/USD') AS pair,
             k.kalshi_series,
+            k.has_views,
             false AS is_retiring
         FROM upc_data.symbol AS k
 
         UNION ALL
 
-        SELECT r.symbol, NULL, NULL, NULL, true FROM upc_data.retirement AS r
+        SELECT r.symbol, NULL, NULL, NULL, false, true FROM upc_data.retirement AS r
     ) AS s
     WHERE symbol_list.symbols IS NULL OR s.symbol = ANY (symbol_list.symbols)
     ORDER BY s.symbol;

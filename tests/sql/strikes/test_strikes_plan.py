@@ -53,7 +53,10 @@ def assert_one_probe(session: Connection, question: str) -> None:
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_one_probe(module_dsn: str, question: str) -> None:
     with open_db(module_dsn) as session:
-        assert scalar(session, "SELECT count(*) FROM pg_stats WHERE schemaname IN ('upc', 'upc_data')") == 0
+        assert (
+            scalar(session, "SELECT count(*) FROM pg_stats WHERE schemaname IN ('upc', 'upc_data')")
+            == 0
+        )
         assert_one_probe(session, question)
 
 
