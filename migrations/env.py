@@ -43,7 +43,7 @@ class Plan:
     """Steps of Alembic, known before the first one runs."""
 
     def __init__(self, migration: MigrationContext) -> None:
-        self.find_steps = migration.opts["fn"]
+        self.find_steps = steps_of_command(migration)
         self.steps: list[RevisionStep] = []
 
     def prepare(self, drop_code: Any, heads: tuple[str, ...], migration: Any) -> Iterable[Any]:
@@ -66,9 +66,20 @@ def is_change() -> bool:
     return "destination_rev" in context.get_context().opts
 
 
+def steps_of_command(migration: MigrationContext) -> Any:
+    """Return the function with which Alembic's command finds the steps.
+
+    An attempt puts its plan in its place, and the next one finds that.
+    """
+    found = migration.opts["fn"]
+    while isinstance(found, partial):
+        found = found.func.__self__.find_steps
+    return found
+
+
 def is_downgrade() -> bool:
-    """True for `downgrade`, by the name of the function with which Alembic finds the steps."""
-    return str(context.get_context().opts["fn"].__name__) == "downgrade"
+    """True for `downgrade`, by the name of the function that finds its steps."""
+    return str(steps_of_command(context.get_context()).__name__) == "downgrade"
 
 
 def configure(**arguments: Any) -> None:

@@ -48,13 +48,11 @@ def symbols(plan: Plan) -> Iterator[Row]:
     with connect(plan.dsn) as conn:
         for count in (1, 10) if plan.is_quick else (1, 10, 100):
             names = ["BTC", *(f"S{k:03}" for k in range(1, count))]
-            # Each has 62 views, whose locks a transaction keeps: for a hundred symbols in one the
-            # server's table of locks is too small.
             for name in names:
                 conn.execute(
-                    "INSERT INTO upc_data.symbol (symbol, strike_step) VALUES (%s, 10)"
-                    " ON CONFLICT DO NOTHING",
-                    [name],
+                    "SELECT upc.add_symbol(%(symbol)s, 10) WHERE NOT EXISTS"
+                    " (SELECT FROM upc_data.symbol AS s WHERE s.symbol = %(symbol)s)",
+                    {"symbol": name},
                 )
             least = max(2, plan.rounds(1000, 50) // count)
             began = time.perf_counter()

@@ -192,20 +192,3 @@ END
 $fn$;
 COMMENT ON FUNCTION upc.drop_named_views IS
     'drops the named views of a symbol in analytics; returns their number';
-
-
-CREATE FUNCTION upc._symbol_changed()
-RETURNS trigger
-LANGUAGE plpgsql VOLATILE
-AS $fn$
-BEGIN
-    PERFORM upc._refresh_grid(NEW.symbol);
-    RETURN NULL;
-END
-$fn$;
-COMMENT ON FUNCTION upc._symbol_changed IS
-    'trigger: gives compute_strikes a new symbol and its strike step';
-
-CREATE TRIGGER symbol_changed
-AFTER INSERT OR UPDATE OF strike_step ON upc_data.symbol
-FOR EACH ROW EXECUTE FUNCTION upc._symbol_changed();

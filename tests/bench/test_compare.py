@@ -213,6 +213,7 @@ def test_the_figures_are_those_of_griddata(imported: Connection, folder: Path) -
 def test_ties_are_counted_apart(imported: Connection, folder: Path) -> None:
     """A price of 50,000 with a strike 62.50 away is 0.125 %, between 0.10 and 0.15."""
     imported.execute("UPDATE upc_data.symbol SET strike_step = 62.5 WHERE symbol = 'BTC'")
+    imported.execute("SELECT upc.refresh_fingerprints('BTC')")
     grid = Files(folder, "BTC", BUCKETS).grid(4)
     strikes = np.array([strike for strike, *_ in answers(imported, Sample(50_000, 4, 1000))])
     for ttc, expected in ((1000, 2), (90, 21), (91, 2)):

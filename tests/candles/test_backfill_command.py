@@ -57,7 +57,7 @@ def test_a_pair_that_is_not_listed(server: Coinbase, dsn: str) -> None:
 def test_of_several_the_listed_ones_are_filled(server: Coinbase, dsn: str) -> None:
     server.pairs = ["ETH-USD"]
     with connect(dsn) as conn:
-        conn.execute("INSERT INTO upc_data.symbol VALUES ('DOGE', 0.01, 'DOGE/USD')")
+        conn.execute("SELECT upc.add_symbol('DOGE', 0.01, 'DOGE/USD')")
     symbols = ("--symbol", "BTC", "--symbol", "ETH", "--symbol", "DOGE")
     span = ("--since", moment(START), "--until", moment(START + 10))
     result = run("backfill", *symbols, *span, "--json")

@@ -60,7 +60,7 @@ def test_a_relative_downgrade_is_an_argument(fresh: str) -> None:
 
 def test_a_downgrade_that_drops_data_wants_yes(fresh: str) -> None:
     with connect(fresh) as conn:
-        conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 5)")
+        conn.execute("SELECT upc.add_symbol('SOL', 5)")
     result = pyupc("db", "downgrade", "base")
     assert result.exit_code == 1
     assert lines(result) == ["pyupc", "hint"]

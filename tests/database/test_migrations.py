@@ -491,7 +491,7 @@ def test_an_unknown_revision_is_a_matter_of_usage(fresh_db: str, revision: str) 
 
 
 def test_a_downgrade_that_drops_data_is_refused_on_request(fresh_db: str) -> None:
-    run(fresh_db, "INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 5)")
+    run(fresh_db, "SELECT upc.add_symbol('SOL', 5)")
     with pytest.raises(PyupcError) as refusal:
         downgrade(fresh_db, "base", keep_data=True)
     assert "upc_data.symbol" in refusal.value.message

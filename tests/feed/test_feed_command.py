@@ -251,7 +251,7 @@ def test_what_cannot_heal_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with connect(market) as conn:
-        conn.execute("INSERT INTO upc_data.symbol VALUES ('DOGE', 0.01, 'DOGE/USD')")
+        conn.execute("SELECT upc.add_symbol('DOGE', 0.01, 'DOGE/USD')")
     if "--kalshi" in arguments:
         monkeypatch.delenv("PYUPC_NO_KALSHI")
     done = pyupc(market, "feed", "--no-build", *arguments)
@@ -266,9 +266,7 @@ def test_what_is_not_listed_is_left_out(
 ) -> None:
     with connect(market) as conn:
         for symbol in ("DOGE", "SOL"):
-            conn.execute(
-                "INSERT INTO upc_data.symbol VALUES (%s, 0.01, %s)", (symbol, f"{symbol}/USD")
-            )
+            conn.execute("SELECT upc.add_symbol(%s, 0.01, %s)", (symbol, f"{symbol}/USD"))
     # Listed, and not traded any more.
     exchange.products["SOL-USD"] = 150.0
     exchange.closed.add("SOL-USD")
@@ -290,7 +288,7 @@ def test_what_is_listed_ticks_without_the_rest(
     from pyupc.tick.run import run
 
     with connect(market) as conn:
-        conn.execute("INSERT INTO upc_data.symbol VALUES ('DOGE', 0.01, 'DOGE/USD')")
+        conn.execute("SELECT upc.add_symbol('DOGE', 0.01, 'DOGE/USD')")
     job = Job(
         dsn=market, feed="coinbase", out=tmp_path, symbols=("BTC", "DOGE"), count=1, patience=2.5
     )

@@ -97,7 +97,7 @@ def test_a_symbol_that_is_registered_later_is_heard(
     with notifying(fresh_db, tmp_path, "--to", receiver.url, "--name", "phone") as notify:
         until(lambda: notify.is_ready)
         with connect(fresh_db) as conn:
-            conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 1)")
+            conn.execute("SELECT upc.add_symbol('SOL', 1)")
         announce(fresh_db, "first", symbol="SOL")
         until(lambda: receiver.bodies == ["first"])
         assert notify.end() == 0

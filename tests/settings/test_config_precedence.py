@@ -115,7 +115,7 @@ def test_consent_is_given_each_time_anew(
     from pyupc.database.connect import connect
 
     with connect(fresh_db) as conn:
-        conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 5)")
+        conn.execute("SELECT upc.add_symbol('SOL', 5)")
     monkeypatch.setenv("PYUPC_DSN", fresh_db)
     monkeypatch.setenv("PYUPC_DB_DOWNGRADE_YES", "1")
     assert pyupc("db", "downgrade", "base").exit_code == 1

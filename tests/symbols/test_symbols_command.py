@@ -18,8 +18,6 @@ from tests.support.engine import Connection, open_db
 def conn(fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     monkeypatch.setenv("PYUPC_DSN", fresh_db)
     with open_db(fresh_db) as connection:
-        # Views and curves of new symbols are not what is tested here.
-        connection.execute("ALTER TABLE upc_data.symbol DISABLE TRIGGER ALL")
         yield connection
 
 

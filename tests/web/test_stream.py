@@ -165,7 +165,7 @@ def test_a_tick_that_is_not_announced_is_found(served: Served, conn: Connection)
 def test_a_symbol_that_is_deleted_ends_its_own_stream_alone(
     served: Served, conn: Connection
 ) -> None:
-    conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('XRP', 0.05)")
+    conn.execute("SELECT upc.add_symbol('XRP', 0.05)")
     tick(conn)
     with reading(served) as stream, reading(served, "XRP") as gone:
         next_tick(stream)

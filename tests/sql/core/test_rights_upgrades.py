@@ -116,7 +116,7 @@ def test_rights_survive_whatever_makes_objects(fresh_db: str) -> None:
 
         views = "SELECT count(*) FROM pg_views WHERE schemaname = 'analytics'"
         before = scalar(conn, views)
-        conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 5)")
+        conn.execute("SELECT upc.add_symbol('SOL', 5)")
         assert scalar(conn, views) > before
         assert_complete(conn)
 
@@ -152,7 +152,7 @@ def test_what_is_not_ours_is_left_alone(fresh_db: str) -> None:
         conn.execute("CREATE TABLE analytics.my_notes (note text)")
         conn.execute("CREATE VIEW public.mine AS SELECT 1 AS one")
         conn.execute("GRANT INSERT ON analytics.my_notes TO PUBLIC")
-        conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 5)")
+        conn.execute("SELECT upc.add_symbol('SOL', 5)")
         upgrade(fresh_db)
         for name in ("analytics.my_notes", "public.mine"):
             query = "SELECT has_table_privilege('upc_reader', %s, 'SELECT')"

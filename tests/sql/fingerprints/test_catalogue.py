@@ -166,8 +166,8 @@ def test_all_change_together_on_commit(fresh_db: str, own: Connection) -> None:
     assert "pooled_fingerprint_directional_baseline" in changed
 
 
-def test_a_new_symbol_brings_its_views(conn: Connection) -> None:
-    conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 1)")
+def test_a_new_symbol_brings_its_views_on_request(conn: Connection) -> None:
+    conn.execute("SELECT upc.add_symbol('SOL', 1, views => true)")
     sol = {f"sol_fingerprint_directional_{kind}" for kind in ["baseline", *BUCKETS]}
     assert len(sol) == 62
     assert view_names(conn) == NAMES | sol
@@ -181,7 +181,7 @@ def test_a_new_symbol_brings_its_views(conn: Connection) -> None:
 
 def test_new_views_belong_to_the_engine(conn: Connection) -> None:
     """Otherwise the next upgrade would take them for somebody else's and refuse."""
-    conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 1)")
+    conn.execute("SELECT upc.add_symbol('SOL', 1, views => true)")
     missing = conn.execute(
         "SELECT c.identity FROM upc.engine_object_candidates() AS c "
         "EXCEPT SELECT o.identity FROM upc_data.engine_object AS o"
@@ -190,8 +190,8 @@ def test_new_views_belong_to_the_engine(conn: Connection) -> None:
 
 
 def test_two_symbols_of_one_statement(conn: Connection) -> None:
-    conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 1), ('XRP', 2)")
-    assert len(view_names(conn)) == 125 + 2 * 62
+    conn.execute("SELECT upc.add_symbol('SOL', 1, views => true), upc.add_symbol('XRP', 2)")
+    assert len(view_names(conn)) == 125 + 62
     strikes = conn.execute(
         "SELECT strike FROM upc.compute_strikes(10.2, symbol => 'XRP', levels => 1)"
     )

@@ -73,7 +73,7 @@ def test_nearest_bucket_of_an_imported_set(
 
 
 def test_pool_for_a_symbol_without_history(conn: Connection) -> None:
-    conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('XRP', 0.01)")
+    conn.execute("SELECT upc.add_symbol('XRP', 0.01)")
     query = "SELECT count(*), min(fingerprint) FROM upc.fingerprint('XRP', 5)"
     assert conn.execute(query).fetchone() == (60, "pooled_fingerprint_directional_baseline")
 

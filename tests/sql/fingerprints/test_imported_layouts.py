@@ -112,12 +112,11 @@ def test_moves(conn: Connection, sets: dict[str, Expected]) -> None:
         assert_nearest(conn, sets["ABOVE"], cases)
 
 
-# Layouts by the dozen: without the views that a new symbol brings, one refresh publishes them all.
+# Layouts by the dozen: one refresh publishes them all.
 
 
 def publish(conn: Connection, found: list[ImportedSet]) -> None:
     """Each as the set of a symbol of its own, 0, 1, 2, …"""
-    conn.execute("ALTER TABLE upc_data.symbol DISABLE TRIGGER symbol_changed")
     with conn.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO upc_data.symbol (symbol, strike_step) VALUES (%s, 250)",

@@ -70,7 +70,7 @@ def test_a_rollback_leaves_everything(conn: Connection) -> None:
 
 
 def test_one_symbol_that_is_refused_keeps_the_others_from_changing(conn: Connection) -> None:
-    conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 1)")
+    conn.execute("SELECT upc.add_symbol('SOL', 1)")
     with pytest.raises(psycopg.Error) as caught, conn.transaction():
         use(conn, "imported", ["BTC", "SOL", "ETH"])
     assert caught.value.sqlstate == "UP013"

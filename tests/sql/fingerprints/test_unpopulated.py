@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 
 from pyupc.database import foreign_objects, rebuild
@@ -12,13 +11,12 @@ from pyupc.database.migrate import upgrade
 from pyupc.fingerprints.build import build as build_all
 from pyupc.health.doctor import lease, server
 from pyupc.runtime.progress import Progress
-from pyupc.sql_errors import translate
 from tests.support.databases import Databases
 from tests.support.engine import Connection, build, everything, open_db, put, scalar
 from tests.support.volatile_candles import everything as everything_standardised
 from tests.support.volatile_candles import volatile_candles
 
-VIEWS = ["fingerprint_curve", "fingerprint_grid", "volatility_curve"]
+CURVES = ["fingerprint_curve", "fingerprint_grid", "volatility_curve"]
 ANSWER = "SELECT prob_above FROM upc.compute_strikes(40000, 7, ttc_seconds => 900, model => %s)"
 
 
@@ -58,41 +56,77 @@ def judged(conn: Connection) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("view", "by"),
+    ("table", "by"),
     [
-        *((view, "command") for view in VIEWS),
+        *((table, "command") for table in CURVES),
         ("all", "command"),
         pytest.param("all", "upgrade", marks=pytest.mark.slow),
         ("all", "sql"),
     ],
 )
-def test_a_view_without_data(built: str, view: str, by: str) -> None:
-    views = VIEWS if view == "all" else [view]
+def test_a_table_that_lacks_what_is_stored(built: str, table: str, by: str) -> None:
+    tables = CURVES if table == "all" else [table]
     with open_db(built) as conn:
         before = all_of_it(conn)
         assert judged(conn)[0] == "ok"
-        for each in views:
-            conn.execute(f"REFRESH MATERIALIZED VIEW upc.{each} WITH NO DATA".encode())
-            if by == "upgrade":
-                # Indexes come last in a restore.
-                conn.execute(f"DROP INDEX upc.{index_of(conn, each)}".encode())
-        model = "volatility" if view == "volatility_curve" else "momentum"
-        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState) as caught:
-            conn.execute(ANSWER, (model,))
-        assert translate(caught.value).hint == "pyupc fingerprints build"
-        assert judged(conn) == ("fail", "red")
+        for each in tables:
+            conn.execute(f"DELETE FROM upc_data.{each}".encode())
+        assert judged(conn)[0] == "fail"
         document = scalar(conn, "SELECT upc.status_document()::json ->> 'state'")
-        assert document == "red"
+        assert document == ("yellow" if table == "volatility_curve" else "red")
     repaired(built, by)
     with open_db(built) as conn:
         assert judged(conn)[0] == "ok"
         assert all_of_it(conn) == before
 
 
+@pytest.mark.parametrize("by", ["command", "sql"])
+def test_the_pool_is_computed_after_an_upgrade(built: str, by: str) -> None:
+    """An upgrade leaves the view without rows, and the pool goes on answering."""
+    with open_db(built) as conn:
+        before = all_of_it(conn)
+        conn.execute("REFRESH MATERIALIZED VIEW upc.pooled_curve WITH NO DATA")
+        conn.execute("DROP INDEX upc.pooled_curve_minutes_key")
+        assert all_of_it(conn) == before
+        assert judged(conn)[0] == "ok"
+        conn.execute("DELETE FROM upc_data.curve_refresh WHERE symbol = '*'")
+        assert scalar(conn, "SELECT upc.is_pool_due()")
+    if by == "sql":
+        with open_db(built) as conn:
+            conn.execute("SELECT upc.refresh_pool()")
+    else:
+        repaired(built, by)
+    with open_db(built) as conn:
+        assert not scalar(conn, "SELECT upc.is_pool_due()")
+        assert scalar(conn, "SELECT count(*) FROM upc.pooled_curve") == 60
+        assert all_of_it(conn) == before
+    # The index comes back.
+    upgrade(built)
+    with open_db(built) as conn:
+        assert rebuild.is_current(conn)
+        assert all_of_it(conn) == before
+
+
+def test_a_symbol_that_answers_from_a_missing_pool(built: str) -> None:
+    with open_db(built) as conn:
+        conn.execute("SELECT upc.add_symbol('SOL', 1)")
+        query = "SELECT count(*) FROM upc.compute_strikes(150, symbol => 'SOL')"
+        assert scalar(conn, query) == 21
+        conn.execute("DELETE FROM upc_data.fingerprint_curve WHERE symbol = '*'")
+        conn.execute("DELETE FROM upc_data.fingerprint_grid WHERE symbol = 'SOL'")
+        problem = "SELECT is_red FROM upc.fingerprint_problem(%s)"
+        assert scalar(conn, problem, "SOL") is True
+        assert scalar(conn, problem, "BTC") is None
+    build_all(built, ("SOL",), Progress())
+    with open_db(built) as conn:
+        assert scalar(conn, query) == 21
+        assert scalar(conn, problem, "SOL") is None
+
+
 def test_an_upgrade_makes_what_is_gone(built: str) -> None:
     with open_db(built) as conn:
         before = all_of_it(conn)
-        conn.execute("DROP MATERIALIZED VIEW upc.fingerprint_grid CASCADE")
+        conn.execute("DROP VIEW upc.fingerprint_grid CASCADE")
         conn.execute("DROP FUNCTION upc.trade_fee CASCADE")
     upgrade(built)
     with open_db(built) as conn:
@@ -102,44 +136,9 @@ def test_an_upgrade_makes_what_is_gone(built: str) -> None:
         assert rebuild.is_current(conn)
 
 
-def index_of(conn: Connection, view: str) -> str:
-    query = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = %s::regclass"
-    return str(scalar(conn, query, f"upc.{view}")).removeprefix("upc.")
-
-
-# Views, and the table to empty so that a view looks refreshed before the table was filled.
-EMPTIED = {
-    "fingerprint_curve": "upc_data.fingerprint_histogram",
-    "volatility_curve": "upc_data.volatility_histogram",
-    "fingerprint_grid": "upc_data.symbol",
-}
-
-
-@pytest.mark.parametrize("view", EMPTIED)
-def test_a_view_that_lacks_what_is_stored(built: str, view: str) -> None:
-    with open_db(built) as conn:
-        before = all_of_it(conn)
-        table = EMPTIED[view]
-        conn.execute("SET session_replication_role = replica")
-        conn.execute(f"CREATE TABLE public.kept AS TABLE {table}; DELETE FROM {table}".encode())
-        conn.execute("SELECT upc._refresh_view(%s)", (view,))
-        conn.execute(f"INSERT INTO {table} TABLE public.kept; DROP TABLE public.kept".encode())
-        if view == "fingerprint_curve":
-            conn.execute("SELECT upc._refresh_grid()")
-        state, light = judged(conn)
-        assert state == "fail"
-        assert light == "red"
-    repaired(built, "command")
-    with open_db(built) as conn:
-        assert judged(conn)[0] == "ok"
-        assert all_of_it(conn) == before
-
-
-def test_no_view_is_overlooked(db: Connection) -> None:
-    query = (
-        "SELECT relname FROM pg_class WHERE relkind = 'm' AND relnamespace = 'upc'::regnamespace"
-    )
-    assert sorted(name for (name,) in db.execute(query)) == VIEWS
+def test_the_only_materialized_view(db: Connection) -> None:
+    query = "SELECT relname FROM pg_class WHERE relkind = 'm'"
+    assert [name for (name,) in db.execute(query)] == ["pooled_curve"]
 
 
 def test_tables_without_their_keys(built: str) -> None:

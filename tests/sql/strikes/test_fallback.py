@@ -86,7 +86,7 @@ def test_no_history(own: Connection) -> None:
     for symbol, candles in histories.items():
         put(own, symbol, candles)
         build(own, symbol)
-    own.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 5)")
+    own.execute("SELECT upc.add_symbol('SOL', 5)")
     rows = own.execute("SELECT * FROM upc.compute_strikes(152, 4, 'SOL', 600, levels => 2)")
     table: list[dict[str, Any]] = [
         dict(zip([column.name for column in rows.description or []], row, strict=True))

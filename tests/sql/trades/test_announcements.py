@@ -256,7 +256,7 @@ def test_a_new_subscriber_begins_now_or_at_the_beginning(conn: Connection) -> No
 
 def test_a_symbol_that_is_registered_later(conn: Connection) -> None:
     subscribe(conn)
-    conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 1)")
+    conn.execute("SELECT upc.add_symbol('SOL', 1)")
     numbers = [announce(conn, "SOL"), announce(conn, "SOL")]
     assert coming(conn) == []
     subscribe(conn)

@@ -100,7 +100,7 @@ def test_a_bucket_that_nothing_was_seen_of_shows_nothing(conn: Connection) -> No
 
 
 def test_a_new_symbol_gets_its_views(conn: Connection) -> None:
-    conn.execute("INSERT INTO upc_data.symbol (symbol, strike_step) VALUES ('SOL', 1)")
+    conn.execute("SELECT upc.add_symbol('SOL', 1, views => true)")
     assert views(conn, "^sol_volatility_") == {name("sol", bucket) for bucket in BUCKETS}
     assert scalar(conn, "SELECT count(*) FROM analytics.sol_volatility_baseline") == 60
-    assert scalar(conn, "SELECT upc._create_volatility_views()") == 0
+    assert scalar(conn, "SELECT upc.create_named_views('SOL')") == 0
