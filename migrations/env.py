@@ -71,9 +71,10 @@ def steps_of_command(migration: MigrationContext) -> Any:
 
     An attempt puts its plan in its place, and the next one finds that.
     """
-    found = migration.opts["fn"]
+    found: Any = migration.opts["fn"]
     while isinstance(found, partial):
-        found = found.func.__self__.find_steps
+        prepare: Any = found.func
+        found = prepare.__self__.find_steps
     return found
 
 
