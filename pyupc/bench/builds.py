@@ -29,8 +29,8 @@ _AGREE = """
 
 _DISK = """
     SELECT
-        pg_total_relation_size('upc.fingerprint_curve'),
-        pg_indexes_size('upc.fingerprint_curve'),
+        pg_total_relation_size('upc_data.fingerprint_curve'),
+        pg_indexes_size('upc_data.fingerprint_curve'),
         pg_total_relation_size('upc_data.candle'),
         (SELECT count(*) FROM upc.fingerprint_curve)
 """
@@ -118,7 +118,7 @@ def day(plan: Plan, done: Build) -> Iterator[Row]:
 
 def disk(plan: Plan) -> Iterator[Row]:
     with connect(plan.dsn) as conn:
-        conn.execute("VACUUM upc.fingerprint_curve")
+        conn.execute("VACUUM upc_data.fingerprint_curve")
         row = conn.execute(_DISK).fetchone()
     assert row is not None
     total, index, candles, rows = row

@@ -185,12 +185,10 @@ BEGIN
     FROM upc_data.candle AS c
     WHERE c.symbol = status.symbol;
     status.candle_age_seconds := extract(epoch FROM at - status.candle_at);
-    IF upc._unpopulated_views() = '{}' THEN
-        SELECT CASE g.curve_symbol WHEN status.symbol THEN g.curve_origin ELSE 'pooled' END
-        INTO status.fingerprint_origin
-        FROM upc.fingerprint_grid AS g
-        WHERE g.symbol = status.symbol AND g.bucket = upc._baseline();
-    END IF;
+    SELECT CASE g.curve_symbol WHEN status.symbol THEN g.curve_origin ELSE 'pooled' END
+    INTO status.fingerprint_origin
+    FROM upc.fingerprint_grid AS g
+    WHERE g.symbol = status.symbol AND g.bucket = upc._baseline();
     SELECT max(d.day)
     INTO status.fingerprint_through
     FROM upc_data.counted_day AS d

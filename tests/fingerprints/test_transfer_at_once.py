@@ -58,7 +58,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def publishing_held(dsn: str) -> Iterator[None]:
     """Make every process that would publish fingerprints wait until the block ends."""
     with connect(dsn, autocommit=False) as holder:
-        holder.execute("SELECT upc._await_refresh()")
+        holder.execute("SELECT upc._lock_curves('{}', is_pool => true)")
         yield
         holder.rollback()
 

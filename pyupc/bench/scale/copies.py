@@ -79,9 +79,7 @@ def register(conn: Connection, symbols: Sequence[str]) -> int:
     rows = conn.execute("SELECT s.symbol FROM upc_data.symbol AS s").fetchall()
     new = [symbol for symbol in symbols if (symbol,) not in rows]
     for symbol in new:
-        conn.execute(
-            "INSERT INTO upc_data.symbol (symbol, strike_step) VALUES (%s, %s)", [symbol, _STEP]
-        )
+        conn.execute("SELECT upc.add_symbol(%s, %s)", [symbol, _STEP])
     return len(new)
 
 

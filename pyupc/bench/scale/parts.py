@@ -82,7 +82,7 @@ def refresh(scale: Scale) -> Iterator[Figure]:
     used: list[Used] = []
     for _ in range(scale.rounds):
         with scale.meter.measuring() as each:
-            scale.conn.execute("SELECT upc.refresh_fingerprints()")
+            scale.conn.execute("SELECT upc.refresh_fingerprints(%s)", [ORIGINAL])
         used.append(each)
     yield scale.figure(
         *("refresh", "refresh of one symbol's curves", 1e3 * _p50(used), "ms"),

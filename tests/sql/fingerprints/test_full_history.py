@@ -85,9 +85,9 @@ def test_a_corrected_day_costs_a_day(conn: Connection, built: Histories) -> None
 def test_size_on_disk(module_dsn: str, built: Histories) -> None:
     with open_db(module_dsn) as connection:
         # A refresh at another time leaves its old rows behind until they are vacuumed.
-        connection.execute("VACUUM upc.fingerprint_curve")
+        connection.execute("VACUUM upc_data.fingerprint_curve")
         rows = scalar(connection, "SELECT count(*) FROM upc.fingerprint_curve")
-        size = scalar(connection, "SELECT pg_total_relation_size('upc.fingerprint_curve')")
+        size = scalar(connection, "SELECT pg_total_relation_size('upc_data.fingerprint_curve')")
     assert rows == 125 * 60
     assert size <= 11 * MEGABYTE
 
