@@ -28,36 +28,6 @@ COMMENT ON FUNCTION upc._refuse_fingerprint IS
     'raises the error that says that no fingerprint answers for a symbol';
 
 
-CREATE FUNCTION upc._named_column(direction text, k integer)
-RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN format(
-    '%s_%s',
-    _named_column.direction,
-    replace(to_char(0.05 * (_named_column.k - 1), 'FM0.00'), '.', '_')
-);
-COMMENT ON FUNCTION upc._named_column IS
-    'the name of a column of the named views: pos or neg, and the k-th threshold';
-
-
-CREATE FUNCTION upc._named_columns()
-RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN (
-    SELECT string_agg(
-        format(
-            'round(c.positive[g.named_places[%1$s]]::numeric, 2)::numeric(5, 2) AS %2$s, '
-            'round(c.negative[g.named_places[%1$s]]::numeric, 2)::numeric(5, 2) AS %3$s',
-            k, upc._named_column('pos', k), upc._named_column('neg', k)
-        ),
-        ', ' ORDER BY k
-    )
-    FROM generate_series(1, 60) AS k
-);
-COMMENT ON FUNCTION upc._named_columns IS
-    'the columns of probabilities of a named view, from a curve c and a grid g';
-
-
 DO $do$
 BEGIN
     EXECUTE format(
