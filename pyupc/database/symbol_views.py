@@ -21,7 +21,7 @@ Open = Callable[[], psycopg.Connection[Any]]
 
 # Up to here every symbol of a database from before named views were made on request keeps them.
 FEW_SYMBOLS = 10
-_ON_REQUEST = "0015"
+_ON_REQUEST = "0016"
 
 # Those of BTC and ETH are dropped and made with the rest of the code.
 _SYMBOLS_WITH_VIEWS = r"""

@@ -17,7 +17,7 @@ from tests.support.engine import Connection, build, open_db, put, scalar, walk
 from tests.support.imported import coded, import_set
 from tests.support.volatile_candles import volatile_candles
 
-BEFORE = "0014"
+BEFORE = "0015"
 MATERIALIZED = ("fingerprint_curve", "volatility_curve", "fingerprint_grid")
 
 ANSWERS = (

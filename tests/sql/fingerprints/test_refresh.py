@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.support import brute_force
+from tests.support.candle_changes import write_candles
 from tests.support.engine import (
     Connection,
     assert_equal,
@@ -93,16 +94,18 @@ def add_a_day(conn: Connection) -> None:
 
 
 def correct_a_candle(conn: Connection) -> None:
-    conn.execute(
+    write_candles(
+        conn,
         "UPDATE upc_data.candle SET high = high * 1.02, close = high * 1.02 "
-        "WHERE symbol = 'BTC' AND opened_at = '2025-12-30 05:00+00'"
+        "WHERE symbol = 'BTC' AND opened_at = '2025-12-30 05:00+00'",
     )
     build(conn)
 
 
 def delete_candles(conn: Connection) -> None:
-    conn.execute(
-        "DELETE FROM upc_data.candle WHERE symbol = 'BTC' AND opened_at >= '2025-12-30 04:00+00'"
+    write_candles(
+        conn,
+        "DELETE FROM upc_data.candle WHERE symbol = 'BTC' AND opened_at >= '2025-12-30 04:00+00'",
     )
     build(conn)
 
@@ -140,7 +143,7 @@ def reset_and_build(conn: Connection) -> None:
 
 
 def lose_all_candles(conn: Connection) -> None:
-    conn.execute("DELETE FROM upc_data.candle WHERE symbol = 'BTC'")
+    write_candles(conn, "DELETE FROM upc_data.candle WHERE symbol = 'BTC'")
     build(conn)
 
 
@@ -263,14 +266,14 @@ def test_symbols_of_the_pool_follow_its_minutes(conn: Connection) -> None:
     grid = "SELECT DISTINCT minutes FROM upc.fingerprint_grid WHERE symbol = 'SOL'"
     assert scalar(conn, grid) == list(range(1, 61))
     for symbol in ("BTC", "ETH"):
-        conn.execute("DELETE FROM upc_data.candle WHERE symbol = %s", (symbol,))
+        write_candles(conn, "DELETE FROM upc_data.candle WHERE symbol = %s", (symbol,))
     put(conn, "ETH", walk(77, "2026-01-05", 31, price=2500))
     for symbol in ("BTC", "ETH"):
         build(conn, symbol)
     assert scalar(conn, grid) == list(range(1, 31))
     assert_published(conn)
     # Without anything to answer from it answers no more.
-    conn.execute("DELETE FROM upc_data.candle WHERE symbol = 'ETH'")
+    write_candles(conn, "DELETE FROM upc_data.candle WHERE symbol = 'ETH'")
     build(conn, "ETH")
     assert conn.execute(grid.encode()).fetchall() == []
     assert_published(conn)
@@ -358,7 +361,7 @@ def test_two_symbols_are_refreshed_side_by_side(shared: str, own: Connection) ->
 
 def test_the_pool_waits_for_a_symbol_and_sees_it(shared: str, own: Connection) -> None:
     """The symbol loses its curves, and answers from the pool, whose minutes change meanwhile."""
-    own.execute("DELETE FROM upc_data.candle WHERE symbol = 'ETH'")
+    write_candles(own, "DELETE FROM upc_data.candle WHERE symbol = 'ETH'")
     put(own, "ETH", walk(85, "2026-01-05", 31, price=2500))
     own.execute("SELECT upc.build_fingerprints('ETH', with_pool => false)")
     with (
@@ -366,7 +369,7 @@ def test_the_pool_waits_for_a_symbol_and_sees_it(shared: str, own: Connection) -
         open_db(shared) as second,
         ThreadPoolExecutor(1) as pool,
     ):
-        first.execute("DELETE FROM upc_data.candle WHERE symbol = 'BTC'")
+        write_candles(first, "DELETE FROM upc_data.candle WHERE symbol = 'BTC'")
         first.execute("SELECT upc.build_fingerprints('BTC', with_pool => false)")
         late = pool.submit(second.execute, "SELECT upc.refresh_pool()")
         wait_until_blocked(own, second, late)
