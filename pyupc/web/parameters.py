@@ -26,6 +26,12 @@ ALL_SYMBOLS = "*"
 _SYMBOL = {"pattern": "^[A-Za-z0-9]{1,64}$", "description": "BTC, ETH, …, in any case"}
 
 
+_OWNER = {
+    "pattern": r"^([A-Za-z0-9]{1,64}|\*)$",
+    "description": "BTC, ETH, …, in any case; * or pooled for all symbols",
+}
+
+
 @dataclass
 class ServerState:
     settings: Settings
@@ -93,16 +99,7 @@ def _upper(symbol: Annotated[str, Path(**cast(Any, _SYMBOL), examples=["BTC"])])
     return symbol.upper()
 
 
-def _owner(
-    symbol: Annotated[
-        str,
-        Path(
-            pattern=r"^([A-Za-z0-9]{1,64}|\*)$",
-            description="BTC, ETH, …, in any case; * or pooled for all symbols",
-            examples=["BTC"],
-        ),
-    ],
-) -> str:
+def _owner(symbol: Annotated[str, Path(**cast(Any, _OWNER), examples=["BTC"])]) -> str:
     return ALL_SYMBOLS if symbol.upper() == "POOLED" else symbol.upper()
 
 
@@ -110,7 +107,14 @@ def _asked(symbol: Annotated[str, Query(**cast(Any, _SYMBOL), examples=["BTC"])]
     return symbol.upper()
 
 
+def _asked_owner(
+    symbol: Annotated[str | None, Query(**cast(Any, _OWNER), examples=["BTC"])] = None,
+) -> str | None:
+    return None if symbol is None else _owner(symbol)
+
+
 Shared = Annotated[ServerState, Depends(_server_state)]
 SymbolInPath = Annotated[str, Depends(_upper)]
 OwnerInPath = Annotated[str, Depends(_owner)]
 AskedSymbol = Annotated[str, Depends(_asked)]
+AskedOwner = Annotated[str | None, Depends(_asked_owner)]

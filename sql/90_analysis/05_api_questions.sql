@@ -63,21 +63,39 @@ COMMENT ON FUNCTION upc.strikes_document IS
     'compute_strikes as JSON, with its arguments around it';
 
 
--- List of fingerprints as JSON: rows of upc.fingerprint_list, of all symbols.
+-- List of fingerprints as JSON: rows of upc.fingerprint_list.
+--
+-- symbol: whose; * is the pool. NULL lists those of all symbols, and reads all of their curves.
+-- Errors: UP002 symbol.
 --
 -- Example:
 --   SELECT json_array_length(fingerprints_document()::json -> 'fingerprints') >= 125;
-CREATE FUNCTION upc.fingerprints_document()
+CREATE FUNCTION upc.fingerprints_document(symbol text DEFAULT NULL)
 RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT json_build_object(
-        'fingerprints', coalesce(json_agg(f ORDER BY f.symbol, f.bucket = upc._baseline() DESC, f.bucket), '[]')
-    )::text
-    FROM upc.fingerprint_list AS f;
-END;
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_rows json;
+BEGIN
+    IF symbol IS NULL THEN
+        SELECT json_agg(f ORDER BY f.symbol, f.bucket = upc._baseline() DESC, f.bucket)
+        INTO v_rows
+        FROM upc.fingerprint_list AS f;
+    ELSE
+        IF symbol <> '*' THEN
+            PERFORM upc.require_symbol(symbol);
+        END IF;
+        -- A filter of its own, so that it goes by the index whatever other questions were planned.
+        SELECT json_agg(f ORDER BY f.bucket = upc._baseline() DESC, f.bucket)
+        INTO v_rows
+        FROM upc.fingerprint_list AS f
+        WHERE f.symbol = fingerprints_document.symbol;
+    END IF;
+    RETURN json_build_object('fingerprints', coalesce(v_rows, '[]'))::text;
+END
+$fn$;
 COMMENT ON FUNCTION upc.fingerprints_document IS
-    'every fingerprint of the catalogue with the number of minutes behind it, as JSON';
+    'the fingerprints of the catalogue, of a symbol or of all, with the number of minutes behind each, as JSON';
 
 
 -- Name of a fingerprint of plain moves, or of standardised ones.

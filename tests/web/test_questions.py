@@ -178,6 +178,22 @@ def test_the_list_leads_to_every_owner(served: Served) -> None:
         assert found["fingerprint"] == name
 
 
+@pytest.mark.parametrize(
+    ("asked", "owner", "count"), [("btc", "BTC", 62), ("*", "*", 1), ("pooled", "*", 1)]
+)
+def test_the_list_of_one_owner(served: Served, asked: str, owner: str, count: int) -> None:
+    listed = served.document("/api/fingerprints")["fingerprints"]
+    found = served.document(f"/api/fingerprints?symbol={asked}")["fingerprints"]
+    assert len(found) == count
+    assert found == [each for each in listed if each["symbol"] == owner]
+
+
+def test_the_list_of_an_owner_that_there_is_not(served: Served) -> None:
+    assert served.problem("/api/fingerprints?symbol=DOGE", 404)["sqlstate"] == "UP002"
+    served.problem("/api/fingerprints?symbol=", 422)
+    served.problem("/api/fingerprints?symbol=a%20b", 422)
+
+
 @pytest.mark.parametrize("bucket", ["31", "-31", "98"])
 def test_a_bucket_that_there_is_not(served: Served, bucket: str) -> None:
     assert served.problem(f"/api/fingerprints/BTC/{bucket}", 404)["sqlstate"] == "UP024"

@@ -20,36 +20,63 @@ _SECOND = "ETH"
 _STEP = 250
 _CONNECTIONS = 2
 
-# Tables by symbol, each after those that it refers to: in the order of their creation.
+# Tables by symbol, each after those that it refers to: in the order of their creation. The other
+# columns, and which of them are texts.
 _TABLES = """
-    SELECT
-        c.relname,
-        array_agg(a.attname ORDER BY a.attnum)
-            FILTER (WHERE a.attname <> 'symbol' AND a.attidentity = '' AND a.attgenerated = '')
+    SELECT c.relname, array_agg(a.attname ORDER BY a.attnum), array_agg(a.is_text ORDER BY a.attnum)
     FROM pg_catalog.pg_class AS c
-    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    CROSS JOIN LATERAL (
+        SELECT o.attnum, o.attname, o.atttypid = 'text'::regtype AS is_text
+        FROM pg_catalog.pg_attribute AS o
+        WHERE o.attrelid = c.oid
+          AND o.attnum > 0
+          AND NOT o.attisdropped
+          AND o.attidentity = ''
+          AND o.attgenerated = ''
+          AND o.attname <> 'symbol'
+    ) AS a
     WHERE c.relnamespace = 'upc_data'::regnamespace
       AND c.relkind IN ('r', 'p')
       AND NOT c.relispartition
       AND c.relname <> 'symbol'
+      AND EXISTS (
+          SELECT
+          FROM pg_catalog.pg_attribute AS s
+          WHERE s.attrelid = c.oid AND s.attname = 'symbol' AND NOT s.attisdropped
+      )
     GROUP BY c.oid, c.relname
-    HAVING bool_or(a.attname = 'symbol')
     ORDER BY c.oid
 """
 
 
 @dataclass(frozen=True)
 class Table:
+    """A table with a row or more of each symbol."""
+
     name: str
     columns: tuple[str, ...]
+    are_texts: tuple[bool, ...]
 
     @property
     def copy(self) -> sql.Composed:
-        columns = sql.SQL(", ").join(map(sql.Identifier, self.columns))
+        """The rows of `original` as those of `name`; texts that name the one name the other."""
+        renamed = sql.SQL(
+            "CASE WHEN {0} = %(original)s THEN %(name)s"
+            " ELSE regexp_replace({0}, %(prefix)s, %(own_prefix)s) END"
+        )
+        columns = [sql.Identifier(column) for column in self.columns]
+        values = [
+            renamed.format(column) if is_text else column
+            for column, is_text in zip(columns, self.are_texts, strict=True)
+        ]
         return sql.SQL(
             "INSERT INTO upc_data.{table} (symbol, {columns})"
-            " SELECT %(name)s, {columns} FROM upc_data.{table} WHERE symbol = %(original)s"
-        ).format(table=sql.Identifier(self.name), columns=columns)
+            " SELECT %(name)s, {values} FROM upc_data.{table} WHERE symbol = %(original)s"
+        ).format(
+            table=sql.Identifier(self.name),
+            columns=sql.SQL(", ").join(columns),
+            values=sql.SQL(", ").join(values),
+        )
 
     @property
     def delete(self) -> sql.Composed:
@@ -66,16 +93,21 @@ def names(count: int) -> list[str]:
 def counted_tables(conn: Connection) -> tuple[Table, ...]:
     """Tables that have rows of the original once it is counted."""
     found = []
-    for name, columns in conn.execute(_TABLES).fetchall():
+    for name, columns, are_texts in conn.execute(_TABLES).fetchall():
         table = sql.Identifier(name)
         query = sql.SQL("SELECT EXISTS (SELECT FROM upc_data.{} WHERE symbol = %s)").format(table)
         if conn.execute(query, [ORIGINAL]).fetchone() == (True,):
-            found.append(Table(name, tuple(columns)))
+            found.append(Table(name, tuple(columns), tuple(are_texts)))
     return tuple(found)
 
 
 def register(conn: Connection, symbols: Sequence[str]) -> int:
     """Those that are not registered yet, a transaction each; returns their number."""
+    # A copy of the original has its strikes, too.
+    conn.execute(
+        "UPDATE upc_data.symbol SET strike_step = %s WHERE symbol IN (%s, %s)",
+        [_STEP, ORIGINAL, _SECOND],
+    )
     rows = conn.execute("SELECT s.symbol FROM upc_data.symbol AS s").fetchall()
     new = [symbol for symbol in symbols if (symbol,) not in rows]
     for symbol in new:
@@ -116,7 +148,15 @@ def _copy_one(conn: Connection, tables: Sequence[Table], name: str) -> None:
     with conn.transaction():
         for table in tables:
             conn.execute(table.delete, {"name": name})
-            conn.execute(table.copy, {"name": name, "original": ORIGINAL})
+            conn.execute(
+                table.copy,
+                {
+                    "name": name,
+                    "original": ORIGINAL,
+                    "prefix": f"^{ORIGINAL.lower()}_",
+                    "own_prefix": f"{name.lower()}_",
+                },
+            )
         for change in ("candle_change", "volatility_change", "fit_change"):
             # Nothing of a copy waits to be counted.
             conn.execute(f"DELETE FROM upc_data.{change} WHERE symbol = %s".encode(), [name])

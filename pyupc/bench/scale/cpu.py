@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -73,7 +73,9 @@ class Meter:
 
     def _watch(self, latest: dict[int, int], done: threading.Event) -> None:
         while not done.wait(_POLL_SECONDS):
-            latest |= self._read()
+            # What is measured may leave the server no room for another statement for a while.
+            with suppress(psycopg.errors.OperationalError):
+                latest |= self._read()
 
     def _read(self) -> dict[int, int]:
         rows = self._conn.execute(_READ, prepare=True).fetchall()

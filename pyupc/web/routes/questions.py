@@ -16,7 +16,14 @@ from pyupc.web import schemas
 from pyupc.web.database import LONG_SECONDS
 from pyupc.web.json_response import tagged, uncached
 from pyupc.web.openapi import NOT_MODIFIED, responses_of
-from pyupc.web.parameters import AskedSymbol, OwnerInPath, Shared, SymbolInPath, known_parameters
+from pyupc.web.parameters import (
+    AskedOwner,
+    AskedSymbol,
+    OwnerInPath,
+    Shared,
+    SymbolInPath,
+    known_parameters,
+)
 
 router = APIRouter(tags=["engine"], dependencies=[Depends(known_parameters)])
 
@@ -106,11 +113,13 @@ async def strikes(
 @router.get(
     "/api/fingerprints",
     summary="All fingerprints",
-    responses=responses_of(schemas.Fingerprints, "With the number of minutes behind each.")
+    responses=responses_of(schemas.Fingerprints, "With the number of minutes behind each.", 404)
     | NOT_MODIFIED,
 )
-async def fingerprints(request: Request, shared: Shared) -> Response:
-    return tagged(request, await shared.database.text("SELECT upc.fingerprints_document()"))
+async def fingerprints(request: Request, shared: Shared, symbol: AskedOwner = None) -> Response:
+    """Of all symbols without one."""
+    text = await shared.database.text("SELECT upc.fingerprints_document(%s)", (symbol,))
+    return tagged(request, text)
 
 
 @router.get(

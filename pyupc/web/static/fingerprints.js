@@ -26,9 +26,11 @@ export function bucketLabel(bucket) {
 
 /** The buckets that a symbol has, baseline first. */
 export async function listBuckets(symbol) {
-  const { fingerprints } = await getJson("/api/fingerprints");
+  const { fingerprints } = await getJson(
+    `/api/fingerprints?symbol=${encodeURIComponent(symbol)}`,
+  );
   const buckets = fingerprints
-    .filter((row) => row.symbol === symbol && row.is_in_use !== false)
+    .filter((row) => row.is_in_use !== false)
     .map((row) => row.bucket)
     .filter((bucket) => Number.isInteger(bucket));
   return [...new Set(buckets)]
