@@ -157,9 +157,6 @@ def _copy_one(conn: Connection, tables: Sequence[Table], name: str) -> None:
                     "own_prefix": f"{name.lower()}_",
                 },
             )
-        for change in ("candle_change", "volatility_change", "fit_change"):
-            # Nothing of a copy waits to be counted.
-            conn.execute(f"DELETE FROM upc_data.{change} WHERE symbol = %s".encode(), [name])
 
 
 def add_candles(conn: Connection, symbols: Sequence[str], span: timedelta) -> None:
