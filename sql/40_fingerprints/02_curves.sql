@@ -194,10 +194,14 @@ FROM (
     SELECT s.symbol, o.origin
     FROM (SELECT r.symbol FROM upc_data.symbol AS r UNION ALL SELECT '*') AS s
     CROSS JOIN (VALUES ('built'), ('imported')) AS o (origin)
-    -- A probe for each set, where reading all curves would take as long as there are curves.
-    WHERE EXISTS (
-        SELECT FROM upc_data.fingerprint_curve AS k WHERE k.symbol = s.symbol AND k.origin = o.origin
-    )
+    -- A probe for each set. An EXISTS would be planned as a join with the sets of all curves, which
+    -- reads every one of them.
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM upc_data.fingerprint_curve AS p
+        WHERE p.symbol = s.symbol AND p.origin = o.origin
+        LIMIT 1
+    ) AS k
 ) AS c
 CROSS JOIN (
     SELECT array_agg(k::double precision / 20 ORDER BY k) FROM generate_series(0, 59) AS k

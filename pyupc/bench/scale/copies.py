@@ -141,7 +141,7 @@ def copy(
     with connect(dsn) as conn:
         for table in tables:
             conn.execute(f"ANALYZE upc_data.{table.name}".encode())
-        conn.execute("SELECT upc.refresh_fingerprints()")
+        conn.execute("SELECT upc.refresh_pool()")
 
 
 def _copy_one(conn: Connection, tables: Sequence[Table], name: str) -> None:
