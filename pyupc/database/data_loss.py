@@ -19,6 +19,9 @@ _NO_DATA: dict[str, LiteralString] = {
     "fingerprint_curve": "false",
     "fingerprint_grid": "false",
     "volatility_curve": "false",
+    # A downgrade puts its rows back into the log of ticks.
+    "tick_minute": "false",
+    "log_progress": "false",
     "symbol": "symbol NOT IN ('BTC', 'ETH')",
     # Other fills can be derived from their trade.
     "fill": """
@@ -36,6 +39,8 @@ _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
     ("trade", "sold_count"): "sold_count > 0",
     ("trade", "realised_pnl"): "sold_count > 0",
     ("trade", "realised_fee"): "sold_count > 0",
+    ("tick", "yes_bid"): "yes_bid IS NOT NULL",
+    ("tick", "no_bid"): "no_bid IS NOT NULL",
 }
 
 _COLUMNS = """
@@ -45,6 +50,7 @@ _COLUMNS = """
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
     WHERE n.nspname = 'upc_data'
         AND c.relkind IN ('r', 'p')
+        AND NOT c.relispartition
         AND a.attnum > 0
         AND NOT a.attisdropped
 """

@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
 
-from pyupc.database import schema
+from pyupc.database import logs, schema
 from pyupc.database.connect import connect
 from pyupc.database.lock_retries import Patience
 from pyupc.errors import UsageProblem
@@ -19,7 +19,9 @@ def upgrade(dsn: str, revision: str = "head", *, patience: Patience | None = Non
 
     Raises PyupcError, and changes nothing, if objects of others are in the way.
     """
+    logs.prepare_key(dsn)
     _run(command.upgrade, _config(dsn, patience), revision)
+    logs.settle(dsn)
 
 
 def downgrade(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import psycopg
@@ -11,22 +11,23 @@ import psycopg
 
 @dataclass(frozen=True)
 class Deleted:
-    """Numbers of deleted rows."""
+    """Numbers of deleted rows, of ticks that were thinned out, of minutes whose variance was noted,
+    and of dropped partitions."""
 
     prices: int = 0
     ticks: int = 0
     announcements: int = 0
+    thinned: int = 0
+    events: int = 0
+    minutes: int = 0
+    partitions: int = 0
 
     @property
     def total(self) -> int:
-        return self.prices + self.ticks + self.announcements
+        return sum(astuple(self))
 
     def __add__(self, other: Deleted) -> Deleted:
-        return Deleted(
-            self.prices + other.prices,
-            self.ticks + other.ticks,
-            self.announcements + other.announcements,
-        )
+        return Deleted(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 def prune(
@@ -37,8 +38,8 @@ def prune(
     """Delete in batches, each a transaction of its own; `on_batch` gets the sum so far."""
     done = Deleted()
     query = (
-        "SELECT d.prices, d.ticks, d.announcements FROM upc.delete_expired(batch => %s::integer)"
-        " AS d"
+        "SELECT d.prices, d.ticks, d.announcements, d.thinned, d.events, d.minutes, d.partitions"
+        " FROM upc.delete_expired(batch => %s::integer) AS d"
     )
     while True:
         row = conn.execute(query, (batch,)).fetchone()

@@ -240,5 +240,12 @@ class Session(WatchedConnection):
 
     def delete_expired(self) -> int:
         """Delete one batch of rows that are older than they are kept; returns their number."""
-        query = "SELECT d.prices + d.ticks + d.announcements FROM upc.delete_expired() AS d"
+        query = (
+            "SELECT d.prices + d.ticks + d.announcements + d.thinned + d.events"
+            " FROM upc.delete_expired() AS d"
+        )
         return int(self.fetch(query)[0][0])
+
+    def make_partitions(self) -> int:
+        """Make the logs' partitions of today and the days ahead; returns how many."""
+        return int(self.fetch("SELECT upc.make_partitions()")[0][0])

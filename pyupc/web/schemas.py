@@ -313,6 +313,7 @@ class Score(Shape):
     calibration_error: float
     brier_score: float
     log_loss: float
+    counted: str
 
 
 class Calibration(Shape):

@@ -1,5 +1,52 @@
 -- Prices: the log of what an exchange reported, and when; the price at an instant.
 
+-- The newest price by an instant, of an exchange or of any. The log has a partition for each day:
+-- those since another one are looked at first, and all of them only where they have none.
+--
+-- transaction_age: that of the transaction that wrote it, in transactions.
+CREATE FUNCTION upc._last_price(
+    symbol text,
+    exchange text,
+    since timestamptz,
+    until timestamptz DEFAULT 'infinity',
+    OUT from_exchange text,
+    OUT price double precision,
+    OUT received_at timestamptz,
+    OUT exchange_at timestamptz,
+    OUT transaction_age integer
+)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+AS $fn$
+BEGIN
+    IF exchange IS NULL THEN
+        SELECT p.exchange, p.price, p.received_at, p.exchange_at, age(p.xmin)
+        INTO from_exchange, price, received_at, exchange_at, transaction_age
+        FROM upc_data.price AS p
+        WHERE p.symbol = _last_price.symbol AND p.received_at >= since AND p.received_at <= until
+        ORDER BY p.received_at DESC
+        LIMIT 1;
+    ELSE
+        SELECT p.exchange, p.price, p.received_at, p.exchange_at, age(p.xmin)
+        INTO from_exchange, price, received_at, exchange_at, transaction_age
+        FROM upc_data.price AS p
+        WHERE p.symbol = _last_price.symbol
+          AND p.exchange = _last_price.exchange
+          AND p.received_at >= since
+          AND p.received_at <= until
+        ORDER BY p.received_at DESC
+        LIMIT 1;
+    END IF;
+    IF NOT FOUND AND since > '-infinity' THEN
+        SELECT l.*
+        INTO from_exchange, price, received_at, exchange_at, transaction_age
+        FROM upc._last_price(symbol, exchange, '-infinity', until) AS l;
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc._last_price IS
+    'the newest logged price by an instant, of an exchange or of any, in USD, and when it came in; NULL without one';
+
+
 -- Log a price. A price that is older on the exchange's clock than the one logged last has been
 -- overtaken on its way, and is left out.
 --
@@ -19,25 +66,18 @@ CREATE FUNCTION upc.record_price(
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 AS $fn$
+DECLARE
+    v_last record;
 BEGIN
     PERFORM upc.require_symbol(symbol);
     IF NOT coalesce(price > 0 AND price < 'Infinity', false) THEN
         PERFORM upc._refuse_price(price, 'Log only the prices that the exchange reports.');
     END IF;
+    v_last := upc._last_price(symbol, exchange, received_at - interval '1 hour');
     INSERT INTO upc_data.price AS p (symbol, exchange, received_at, price, exchange_at)
     SELECT record_price.symbol, record_price.exchange, record_price.received_at,
         record_price.price, record_price.exchange_at
-    WHERE NOT EXISTS (
-        SELECT
-        FROM (
-            SELECT l.exchange_at
-            FROM upc_data.price AS l
-            WHERE l.symbol = record_price.symbol AND l.exchange = record_price.exchange
-            ORDER BY l.received_at DESC
-            LIMIT 1
-        ) AS last
-        WHERE last.exchange_at > record_price.exchange_at
-    )
+    WHERE (v_last.exchange_at > record_price.exchange_at) IS NOT TRUE
     ON CONFLICT ON CONSTRAINT price_symbol_exchange_received_at_pkey DO NOTHING;
     RETURN FOUND;
 END
@@ -61,41 +101,47 @@ DECLARE
     v_exchange text := exchange;
     v_received_at timestamptz;
 BEGIN
+    -- The log has a partition for each day: those of the last hour are looked at first, and all of
+    -- them only where they have no price.
     IF v_exchange IS NULL THEN
         SELECT p.exchange, p.price, p.received_at, least(p.received_at, p.exchange_at)
         INTO v_exchange, price, v_received_at, priced_at
         FROM upc_data.price AS p
-        WHERE p.symbol = _logged_price.symbol
+        WHERE p.symbol = _logged_price.symbol AND p.received_at > at - interval '1 hour'
         ORDER BY p.received_at DESC
         LIMIT 1;
+        IF NOT FOUND THEN
+            SELECT l.from_exchange, l.price, l.received_at, least(l.received_at, l.exchange_at)
+            INTO v_exchange, price, v_received_at, priced_at
+            FROM upc._last_price(symbol, NULL, '-infinity') AS l;
+        END IF;
         newest_at := v_received_at;
         IF newest_at > at THEN
-            SELECT p.exchange
+            SELECT l.from_exchange
             INTO v_exchange
-            FROM upc_data.price AS p
-            WHERE p.symbol = _logged_price.symbol AND p.received_at <= at
-            ORDER BY p.received_at DESC
-            LIMIT 1;
+            FROM upc._last_price(symbol, NULL, at - interval '1 hour', at) AS l;
         END IF;
     END IF;
     IF exchange IS NOT NULL OR newest_at > at THEN
         SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
         INTO price, v_received_at, priced_at
         FROM upc_data.price AS p
-        WHERE p.symbol = _logged_price.symbol AND p.exchange = v_exchange
+        WHERE p.symbol = _logged_price.symbol
+          AND p.exchange = v_exchange
+          AND p.received_at > at - interval '1 hour'
         ORDER BY p.received_at DESC
         LIMIT 1;
+        IF NOT FOUND THEN
+            SELECT l.price, l.received_at, least(l.received_at, l.exchange_at)
+            INTO price, v_received_at, priced_at
+            FROM upc._last_price(symbol, coalesce(v_exchange, ''), '-infinity') AS l;
+        END IF;
         newest_at := coalesce(newest_at, v_received_at);
     END IF;
     IF v_received_at > at THEN
-        SELECT p.price, p.received_at, least(p.received_at, p.exchange_at)
+        SELECT l.price, l.received_at, least(l.received_at, l.exchange_at)
         INTO price, v_received_at, priced_at
-        FROM upc_data.price AS p
-        WHERE p.symbol = _logged_price.symbol
-          AND p.exchange = v_exchange
-          AND p.received_at <= at
-        ORDER BY p.received_at DESC
-        LIMIT 1;
+        FROM upc._last_price(symbol, coalesce(v_exchange, ''), at - interval '1 hour', at) AS l;
         -- A clock that was put back writes its prices among those of the same time before: of them
         -- the one that came in last is the newest, whatever its time.
         IF price IS NOT NULL AND at >= clock_timestamp() - interval '1 minute' THEN
@@ -121,6 +167,7 @@ BEGIN
     WHERE s.symbol = _logged_price.symbol
       AND s.exchange = v_exchange
       AND s.received_at <= v_received_at
+      AND s.received_at >= v_received_at - interval '1 hour'
       AND s.received_at > coalesce(
           (
               SELECT d.received_at
@@ -266,24 +313,15 @@ DECLARE
     v_later record;
     v_taken_age integer;
 BEGIN
-    SELECT p.received_at, p.exchange, age(p.xmin) AS age
+    SELECT l.received_at, l.from_exchange AS exchange, l.transaction_age AS age
     INTO v_later
-    FROM upc_data.price AS p
-    WHERE p.symbol = _price_lead.symbol
-      AND p.exchange = coalesce(_price_lead.exchange, p.exchange)
-    ORDER BY p.received_at DESC
-    LIMIT 1;
+    FROM upc._last_price(symbol, exchange, at - interval '1 hour') AS l;
     IF NOT coalesce(v_later.received_at > at, false) THEN
         RETURN NULL;
     END IF;
-    SELECT age(p.xmin)
+    SELECT l.transaction_age
     INTO v_taken_age
-    FROM upc_data.price AS p
-    WHERE p.symbol = _price_lead.symbol
-      AND p.exchange = v_later.exchange
-      AND p.received_at <= at
-    ORDER BY p.received_at DESC
-    LIMIT 1;
+    FROM upc._last_price(symbol, v_later.exchange, at - interval '1 hour', at) AS l;
     RETURN CASE
         WHEN v_later.age < coalesce(v_taken_age, 2147483647) THEN v_later.received_at - at
     END;

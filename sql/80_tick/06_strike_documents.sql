@@ -19,7 +19,9 @@ CREATE FUNCTION upc._strike_documents(
     OUT probabilities json,
     OUT strike_rows json,
     OUT watched_rows json,
-    OUT edge_reason text
+    OUT edge_reason text,
+    OUT yes_bid numeric[],
+    OUT no_bid numeric[]
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -42,10 +44,12 @@ BEGIN
                 (upc.edge_reasons())[max(array_position(upc.edge_reasons(), s.edge_reason))],
                 'no_offer'
             )
-        END
+        END,
+        array_agg(s.yes_bid_dollars ORDER BY s.strike),
+        array_agg(s.no_bid_dollars ORDER BY s.strike)
     INTO
         fingerprint, strikes, prob_above, yes_ask, no_ask, probabilities, strike_rows,
-        watched_rows, edge_reason
+        watched_rows, edge_reason, yes_bid, no_bid
     FROM (
         SELECT
             t.strike,
@@ -53,6 +57,8 @@ BEGIN
             t.prob_above,
             t.yes_ask_dollars,
             t.no_ask_dollars,
+            t.yes_bid_dollars,
+            t.no_bid_dollars,
             t.fingerprint,
             t.edge_reason,
             k.within,

@@ -198,12 +198,14 @@ BEGIN
     v_tick.model := v_question.model;
     v_tick.settlement := v_question.settlement;
     v_tick.volatility := v_asked.volatility;
-    -- Without an edge, as in strike_table, no ask is one to judge by.
+    -- Without an edge, as in strike_table, no ask or bid is one to judge by.
     IF upc._is_shown('difference', v_seen.state) AND upc._is_shown('difference', v.quote_state)
         AND NOT upc._is_unseen(v_question.ttc_seconds, v_question.settlement)
     THEN
         v_tick.yes_ask := v_strikes.yes_ask;
         v_tick.no_ask := v_strikes.no_ask;
+        v_tick.yes_bid := v_strikes.yes_bid;
+        v_tick.no_bid := v_strikes.no_bid;
     END IF;
 
     v.active := '{}'::json[];

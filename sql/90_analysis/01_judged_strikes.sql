@@ -18,7 +18,11 @@ SELECT
     CASE
         WHEN u.event_ticker IS NULL THEN u.price >= u.strike
         ELSE u.have_paid[width_bucket(u.strike, u.settled)]
-    END AS outcome
+    END AS outcome,
+    u.yes_bid,
+    u.no_bid,
+    u.kept,
+    u.is_first
 FROM (
     -- Unnested here and not in FROM, where it costs twice as much.
     SELECT
@@ -35,10 +39,14 @@ FROM (
         unnest(t.prob_above) AS prob_above,
         unnest(t.yes_ask) AS yes_ask,
         unnest(t.no_ask) AS no_ask,
+        unnest(t.yes_bid) AS yes_bid,
+        unnest(t.no_bid) AS no_bid,
+        t.kept,
+        t.is_first,
         m.settled,
         m.have_paid,
         c.price
-    FROM upc_data.tick AS t
+    FROM analytics.logged_tick AS t
     LEFT JOIN upc_data.market_event AS e
         ON e.symbol = t.symbol AND e.event_ticker = t.event_ticker
     -- An aggregate, which the server keeps from one tick of an event to the next.
@@ -98,10 +106,18 @@ COMMENT ON COLUMN analytics.judged_strike.yes_ask IS
 COMMENT ON COLUMN analytics.judged_strike.no_ask IS 'the ask of no, like yes_ask';
 COMMENT ON COLUMN analytics.judged_strike.outcome IS
     'true if it closed at or above the strike: by the result of the market, without an event by the last minute''s candle';
+COMMENT ON COLUMN analytics.judged_strike.yes_bid IS
+    'the bid for yes, USD per contract, exact; NULL where there was no edge';
+COMMENT ON COLUMN analytics.judged_strike.no_bid IS 'the bid for no, like yes_bid';
+COMMENT ON COLUMN analytics.judged_strike.kept IS
+    'what is kept of its time: every tick, or one a minute';
+COMMENT ON COLUMN analytics.judged_strike.is_first IS
+    'true for the first tick of its minute: calibration takes these alone, so that it does not change when a day is thinned out';
 
 
 -- Strikes of a symbol's live ticks whose contracts have closed and whose outcomes are known, of the
--- ticks from since on and before until.
+-- ticks from since on and before until: of every tick that is kept. Those with is_first are one a minute
+-- throughout.
 --
 -- Returns rows of analytics.judged_strike: a tick of 21 strikes is 21 rows.
 --
@@ -144,10 +160,20 @@ DECLARE
     v_first timestamptz;
     v_last timestamptz;
 BEGIN
-    SELECT min(t.ticked_at), max(t.ticked_at)
+    SELECT min(l.first_at), max(l.last_at)
     INTO v_first, v_last
-    FROM upc_data.tick AS t
-    WHERE t.symbol = unjudged_closes.symbol AND t.ticked_at >= since AND t.ticked_at < until;
+    FROM (
+        SELECT min(t.ticked_at), max(t.ticked_at)
+        FROM upc_data.tick AS t
+        WHERE t.symbol = unjudged_closes.symbol AND t.ticked_at >= since AND t.ticked_at < until
+
+        UNION ALL
+
+        -- Of the minute in which the span begins, the first tick may be before it.
+        SELECT min(m.minute_at), max(m.minute_at) + interval '1 minute'
+        FROM upc_data.tick_minute AS m
+        WHERE m.symbol = unjudged_closes.symbol AND m.minute_at >= since AND m.minute_at < until
+    ) AS l (first_at, last_at);
 
     -- Few are left to be looked for in the log.
     RETURN QUERY
@@ -178,14 +204,26 @@ BEGIN
         )
     ) AS o (closes_at, event_ticker)
     WHERE o.closes_at <= statement_timestamp()
-      AND EXISTS (
-          SELECT FROM upc_data.tick AS t
-          WHERE t.symbol = unjudged_closes.symbol
-            AND t.ticked_at >= greatest(since, o.closes_at - interval '1 hour')
-            AND t.ticked_at < least(until, o.closes_at)
-            AND t.event_ticker IS NOT DISTINCT FROM o.event_ticker
-            AND t.feed NOT IN ('replay', 'simulated')
-            AND t.prob_above IS NOT NULL
+      AND (
+          EXISTS (
+              SELECT FROM upc_data.tick AS t
+              WHERE t.symbol = unjudged_closes.symbol
+                AND t.ticked_at >= greatest(since, o.closes_at - interval '1 hour')
+                AND t.ticked_at < least(until, o.closes_at)
+                AND t.event_ticker IS NOT DISTINCT FROM o.event_ticker
+                AND t.feed NOT IN ('replay', 'simulated')
+                AND t.prob_above IS NOT NULL
+          )
+          OR EXISTS (
+              SELECT FROM upc_data.tick_minute AS m
+              WHERE m.symbol = unjudged_closes.symbol
+                AND m.minute_at >= greatest(since, o.closes_at - interval '1 hour')
+                AND m.ticked_at < least(until, o.closes_at)
+                AND m.minute_at < o.closes_at
+                AND m.event_ticker IS NOT DISTINCT FROM o.event_ticker
+                AND m.feed NOT IN ('replay', 'simulated')
+                AND m.prob_above IS NOT NULL
+          )
       )
     ORDER BY o.closes_at, o.event_ticker;
 END

@@ -38,6 +38,7 @@ CREATE FUNCTION upc._calibration_cells(
     symbol text,
     since timestamptz,
     until timestamptz,
+    every_tick boolean,
     OUT model text,
     OUT method text,
     OUT settlement text,
@@ -66,6 +67,8 @@ BEGIN ATOMIC
         FROM upc.judged_strikes(
             _calibration_cells.symbol, _calibration_cells.since, _calibration_cells.until
         ) AS j
+        -- One a minute of days that have every tick, too: no day weighs more for being young.
+        WHERE j.is_first OR _calibration_cells.every_tick
     )
     SELECT
         q.model,
@@ -96,6 +99,11 @@ COMMENT ON FUNCTION upc._calibration_cells IS
 -- outcomes: events is the number of events behind the questions, and the 95 percent interval of the
 -- frequency takes all questions of one event for a single observation.
 --
+-- every_tick: the log has every tick of the last days, and the first of each minute of those before.
+-- Without it the first of each minute counts, throughout: no day weighs more than another, and nothing
+-- changes when a day is thinned out. With it every tick counts that there is. counted says which: one a
+-- minute, or every tick.
+--
 -- Errors: UP002 symbol.
 --
 -- Example:
@@ -103,7 +111,8 @@ COMMENT ON FUNCTION upc._calibration_cells IS
 CREATE FUNCTION upc.calibration(
     symbol text,
     since timestamptz DEFAULT '-infinity',
-    until timestamptz DEFAULT 'infinity'
+    until timestamptz DEFAULT 'infinity',
+    every_tick boolean DEFAULT false
 )
 RETURNS TABLE (
     model text,
@@ -122,7 +131,8 @@ RETURNS TABLE (
     frequency_high double precision,
     calibration_error double precision,
     brier_score double precision,
-    log_loss double precision
+    log_loss double precision,
+    counted text
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 200
 -- The planner takes cells for many, and would sort millions of rows to find the few that there are.
@@ -132,15 +142,12 @@ BEGIN
     PERFORM upc.require_symbol(symbol);
     RETURN QUERY
     WITH cell AS MATERIALIZED (
-        SELECT c.* FROM upc._calibration_cells(calibration.symbol, since, until) AS c
+        SELECT c.*
+        FROM upc._calibration_cells(calibration.symbol, since, until, every_tick IS TRUE) AS c
     ),
     event AS (
         SELECT
-            c.model,
-            c.method,
-            c.settlement,
-            c.band,
-            c.bin,
+            c.model, c.method, c.settlement, c.band, c.bin,
             sum(c.questions) AS questions,
             sum(c.outcomes) AS outcomes,
             sum(c.p) AS p,
@@ -190,7 +197,8 @@ BEGIN
                 OVER (PARTITION BY t.model, t.method, t.settlement, t.band)
         END,
         t.squared_error / t.questions,
-        t.log_loss / t.questions
+        t.log_loss / t.questions,
+        CASE WHEN every_tick THEN 'every tick' ELSE 'one a minute' END
     FROM total AS t
     CROSS JOIN LATERAL (SELECT 100 * t.outcomes / t.questions AS share) AS s
     CROSS JOIN LATERAL upc._share_interval(s.share, t.independent) AS i
@@ -219,7 +227,8 @@ SELECT
     c.frequency_low,
     c.frequency_high,
     c.brier_score,
-    c.log_loss
+    c.log_loss,
+    c.counted
 FROM upc_data.symbol AS s
 CROSS JOIN LATERAL upc.calibration(s.symbol) AS c
 WHERE c.minutes_from IS NOT NULL AND c.bin IS NOT NULL;
@@ -238,7 +247,7 @@ COMMENT ON COLUMN analytics.calibration.bin IS
     'bin of the probability: 0 is below 5 percent, 19 is 95 percent and more';
 COMMENT ON COLUMN analytics.calibration.prob_from IS 'lower end of the bin, percent';
 COMMENT ON COLUMN analytics.calibration.prob_to IS 'upper end of the bin, percent';
-COMMENT ON COLUMN analytics.calibration.questions IS 'questions: one per tick and strike';
+COMMENT ON COLUMN analytics.calibration.questions IS 'questions: one per strike of the first tick of each minute';
 COMMENT ON COLUMN analytics.calibration.events IS
     'distinct closes that the questions are of; those of one are not independent';
 COMMENT ON COLUMN analytics.calibration.mean_probability IS
@@ -252,3 +261,5 @@ COMMENT ON COLUMN analytics.calibration.brier_score IS
     'mean of (probability - outcome)², of probabilities from 0 to 1';
 COMMENT ON COLUMN analytics.calibration.log_loss IS
     'mean of minus the natural logarithm of the probability of what happened, clipped to 0.0001 … 0.9999';
+COMMENT ON COLUMN analytics.calibration.counted IS
+    'ticks that are counted: one a minute, of days that have every tick, too';

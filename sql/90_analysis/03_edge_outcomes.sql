@@ -11,6 +11,7 @@ CREATE FUNCTION upc._edge_cells(
     until timestamptz,
     bounds double precision[],
     terms upc._edge_terms,
+    every_tick boolean,
     OUT model text,
     OUT method text,
     OUT settlement text,
@@ -58,6 +59,8 @@ BEGIN ATOMIC
         ) AS c
         -- Ticks of long ago have logged a dollar where nobody offered.
         WHERE v.ask < 1
+          -- One a minute, as in calibration.
+          AND (j.is_first OR _edge_cells.every_tick)
     )
     SELECT
         c.model,
@@ -87,6 +90,7 @@ CREATE FUNCTION upc._edge_totals(
     until timestamptz,
     bounds double precision[],
     terms upc._edge_terms,
+    every_tick boolean,
     OUT model text,
     OUT method text,
     OUT settlement text,
@@ -109,7 +113,7 @@ BEGIN ATOMIC
         SELECT c.*
         FROM upc._edge_cells(
             _edge_totals.symbol, _edge_totals.since, _edge_totals.until, _edge_totals.bounds,
-            _edge_totals.terms
+            _edge_totals.terms, _edge_totals.every_tick
         ) AS c
     ),
     event AS (
@@ -157,7 +161,7 @@ COMMENT ON FUNCTION upc._edge_totals IS
 -- edge_to; rows without both are of all edges that are promised, or of all that are not. Edges and
 -- profits are cents per contract in an order of upc.edge_contracts (10), after the taker fee at the
 -- symbol's multiplier of today. The 95 percent interval of the mean profit is over events, and NULL
--- below ten of them.
+-- below ten of them. every_tick, counted: as in calibration.
 --
 -- Errors: UP002 symbol.
 --
@@ -166,7 +170,8 @@ COMMENT ON FUNCTION upc._edge_totals IS
 CREATE FUNCTION upc.edge_outcomes(
     symbol text,
     since timestamptz DEFAULT '-infinity',
-    until timestamptz DEFAULT 'infinity'
+    until timestamptz DEFAULT 'infinity',
+    every_tick boolean DEFAULT false
 )
 RETURNS TABLE (
     model text,
@@ -182,7 +187,8 @@ RETURNS TABLE (
     mean_profit double precision,
     profit_low double precision,
     profit_high double precision,
-    win_share double precision
+    win_share double precision,
+    counted text
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 30
 -- The planner takes cells for many, and would sort millions of rows to find the few that there are.
@@ -211,8 +217,11 @@ BEGIN
         m.profit,
         m.profit - h.half,
         m.profit + h.half,
-        100 * t.won / t.contracts
-    FROM upc._edge_totals(edge_outcomes.symbol, since, until, v_bounds, v_order) AS t
+        100 * t.won / t.contracts,
+        CASE WHEN every_tick THEN 'every tick' ELSE 'one a minute' END
+    FROM upc._edge_totals(
+        edge_outcomes.symbol, since, until, v_bounds, v_order, every_tick IS TRUE
+    ) AS t
     CROSS JOIN LATERAL (SELECT t.profit / t.contracts AS profit) AS m
     CROSS JOIN LATERAL (
         -- Of a ratio of sums over events, as events differ in how much they have of a row.
@@ -251,7 +260,8 @@ SELECT
     e.mean_profit,
     e.profit_low,
     e.profit_high,
-    e.win_share
+    e.win_share,
+    e.counted
 FROM upc_data.symbol AS s
 CROSS JOIN LATERAL upc.edge_outcomes(s.symbol) AS e
 WHERE coalesce(e.edge_from, e.edge_to) IS NOT NULL;
@@ -268,7 +278,7 @@ COMMENT ON COLUMN analytics.edge_outcome.edge_from IS
     'edges above this, cents per contract; NULL for the lowest';
 COMMENT ON COLUMN analytics.edge_outcome.edge_to IS
     'and up to this; NULL for the highest';
-COMMENT ON COLUMN analytics.edge_outcome.contracts IS 'one per tick and strike that had an ask';
+COMMENT ON COLUMN analytics.edge_outcome.contracts IS 'one per strike that had an ask, of the first tick of each minute';
 COMMENT ON COLUMN analytics.edge_outcome.events IS
     'distinct closes that they are of; contracts of one are not independent';
 COMMENT ON COLUMN analytics.edge_outcome.mean_edge IS
@@ -280,3 +290,5 @@ COMMENT ON COLUMN analytics.edge_outcome.profit_low IS
 COMMENT ON COLUMN analytics.edge_outcome.profit_high IS 'its upper end';
 COMMENT ON COLUMN analytics.edge_outcome.win_share IS
     'share of the contracts that paid a dollar, percent';
+COMMENT ON COLUMN analytics.edge_outcome.counted IS
+    'ticks that are counted: one a minute, of days that have every tick, too';

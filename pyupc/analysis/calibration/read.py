@@ -15,33 +15,46 @@ Row = dict[str, Any]
 _SPAN = """(
         symbol => s.symbol,
         since => coalesce(%(since)s::timestamptz, '-infinity'),
-        until => coalesce(%(until)s::timestamptz, 'infinity')
+        until => coalesce(%(until)s::timestamptz, 'infinity'){}
     )"""
+
+_COUNTED = ",\n        every_tick => %(every_tick)s::boolean"
 
 _SCORES = f"""
     SELECT s.symbol, c.*
     FROM (SELECT %(symbol)s::text) AS s (symbol)
-    CROSS JOIN LATERAL upc.calibration{_SPAN} AS c
+    CROSS JOIN LATERAL upc.calibration{_SPAN.format(_COUNTED)} AS c
 """
 
 _EDGES = f"""
     SELECT s.symbol, e.*
     FROM (SELECT %(symbol)s::text) AS s (symbol)
-    CROSS JOIN LATERAL upc.edge_outcomes{_SPAN} AS e
+    CROSS JOIN LATERAL upc.edge_outcomes{_SPAN.format(_COUNTED)} AS e
 """
 
 _UNJUDGED = f"""
     SELECT count(*)
     FROM (SELECT %(symbol)s::text) AS s (symbol)
-    CROSS JOIN LATERAL upc.unjudged_closes{_SPAN} AS u
+    CROSS JOIN LATERAL upc.unjudged_closes{_SPAN.format("")} AS u
 """
 
 
 class Reader:
-    """Reads the outcomes of the ticks of a span; None leaves it open on that side."""
+    """Reads the outcomes of the ticks of a span; None leaves it open on that side.
 
-    def __init__(self, conn: Connection, since: datetime | None, until: datetime | None) -> None:
+    `every_tick` counts every tick that is kept, else one a minute.
+    """
+
+    def __init__(
+        self,
+        conn: Connection,
+        since: datetime | None,
+        until: datetime | None,
+        *,
+        every_tick: bool = False,
+    ) -> None:
         self._conn = conn
+        self._every_tick = every_tick
         self._since = since
         self._until = until
         self.columns: Sequence[str] = ()
@@ -67,4 +80,9 @@ class Reader:
         return rows
 
     def _parameters(self, symbol: str) -> Row:
-        return {"symbol": symbol, "since": self._since, "until": self._until}
+        return {
+            "symbol": symbol,
+            "since": self._since,
+            "until": self._until,
+            "every_tick": self._every_tick,
+        }

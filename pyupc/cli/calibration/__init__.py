@@ -36,6 +36,11 @@ def _figure(ctx: click.Context, parameter: click.Parameter, path: Path | None) -
 @bounds("the first tick that is kept", "now")
 @click.option("--edges", is_flag=True, help="Compare edges with what they paid after fees.")
 @click.option(
+    "--every-tick",
+    is_flag=True,
+    help="Count every tick that is kept, not one a minute: the last two days outweigh the others.",
+)
+@click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_figure,
@@ -48,19 +53,20 @@ def command(
     since: datetime | None,
     until: datetime | None,
     edges: bool,
+    every_tick: bool,
     plot: Path | None,
     output: Output,
 ) -> None:
     """Compare the probabilities of live ticks with the outcomes.
 
-    Every strike of every tick of a live feed is one question. Once the contract has closed, its
-    market's result is the outcome; without an event, the candle of the last minute. Replayed and
-    simulated prices do not count. Ticks of one event share their outcome, so the number of events
-    is the real sample size, and the 95 % intervals are by event.
+    Every strike of a live feed's first tick of each minute is one question. Once the contract has
+    closed, its market's result is the outcome; without an event, the candle of the last minute.
+    Replayed and simulated prices do not count. Ticks of one event share their outcome, so the
+    number of events is the real sample size, and the 95 % intervals are by event.
 
     Probabilities are of closing at or above the strike, in percent. A row without minutes covers
     all times to the close, a row without bin all probabilities. With --edges each row is one
-    contract bought at its ask with every tick, in cents; a row without bounds covers all edges
+    contract bought at its ask every minute, in cents; a row without bounds covers all edges
     above zero, or all others.
     """
     refuse_reversed(since, until)
@@ -79,7 +85,7 @@ def command(
     unjudged = 0
     with connect(application_name="pyupc calibration") as conn:
         schema.check(conn)
-        reader = Reader(conn, since, until)
+        reader = Reader(conn, since, until, every_tick=every_tick)
         read = reader.edges if edges else reader.scores
         with working("looking up outcomes") as show_progress:
             for symbol in symbols or registered_symbols(conn):

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 )
 @output_options
 def prune(batch: int, output: Output) -> None:
-    """Delete expired prices, ticks and announcements.
+    """Delete expired rows, and thin out the log of ticks.
 
-    A running `pyupc tick` deletes a batch a minute; this command deletes all of them. The rules
-    keep_prices (30 days) and keep_ticks (90 days, announcements too) set the age; 'infinity' keeps
-    everything: pyupc config set keep_ticks '1 year'.
+    A running `pyupc tick` does a part of it every minute; this command does all of it. The rules
+    keep_prices (45 days), keep_every_tick (2 days), keep_ticks (90 days: one tick a minute, and
+    announcements) and keep_events (30 days) set the age; 'infinity' keeps everything:
+    pyupc config set keep_ticks '1 year'.
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
@@ -50,6 +51,7 @@ def prune(batch: int, output: Output) -> None:
 
 def _sentence(deleted: Deleted) -> str:
     return (
-        f"{deleted.prices:,} prices, {deleted.ticks:,} ticks and "
-        f"{deleted.announcements:,} announcements deleted"
+        f"{deleted.prices:,} prices, {deleted.ticks:,} ticks, {deleted.announcements:,} "
+        f"announcements and {deleted.events:,} events deleted, "
+        f"{deleted.thinned:,} ticks thinned out"
     )

@@ -50,14 +50,21 @@ def conn(db: Connection) -> Connection:
     return db
 
 
-def calibration(conn: Connection, symbol: str = "BTC", *span: datetime) -> list[Row]:
+def calibration(
+    conn: Connection, symbol: str = "BTC", *span: datetime, every_tick: bool = True
+) -> list[Row]:
+    """Of every tick; those of one a minute are in tests/sql/tick/test_thinning.py."""
     holes = "".join(", %s" for _ in span)
-    return table(conn, f"SELECT * FROM upc.calibration(%s{holes})", (symbol, *span))
+    query = f"SELECT * FROM upc.calibration(%s{holes}, every_tick => %s)"
+    return table(conn, query, (symbol, *span, every_tick))
 
 
-def edge_outcomes(conn: Connection, symbol: str = "BTC", *span: datetime) -> list[Row]:
+def edge_outcomes(
+    conn: Connection, symbol: str = "BTC", *span: datetime, every_tick: bool = True
+) -> list[Row]:
     holes = "".join(", %s" for _ in span)
-    return table(conn, f"SELECT * FROM upc.edge_outcomes(%s{holes})", (symbol, *span))
+    query = f"SELECT * FROM upc.edge_outcomes(%s{holes}, every_tick => %s)"
+    return table(conn, query, (symbol, *span, every_tick))
 
 
 def total(rows: list[Row]) -> Row:
@@ -523,7 +530,8 @@ def test_against_numpy(conn: Connection, seed: int, multiplier: str) -> None:
         assert {name: row[name] for name in wanted} == near(wanted)
     assert not expected
     view = table(conn, "SELECT * FROM analytics.calibration WHERE symbol = 'BTC'")
-    cells = [row for row in found if None not in (row["minutes_from"], row["bin"])]
+    rows = calibration(conn, every_tick=False)
+    cells = [row for row in rows if None not in (row["minutes_from"], row["bin"])]
     assert [{name: row[name] for name in row if name != "symbol"} for row in view] == [
         {name: row[name] for name in row if name != "calibration_error"} for row in cells
     ]
@@ -619,7 +627,8 @@ def test_edges_against_numpy(conn: Connection, seed: int, multiplier: str) -> No
         tested += 1
     assert tested > 5
     view = table(conn, "SELECT * FROM analytics.edge_outcome WHERE symbol = 'BTC'")
-    bands = [row for row in found if _band(row) != (None, None)]
+    rows = edge_outcomes(conn, every_tick=False)
+    bands = [row for row in rows if _band(row) != (None, None)]
     assert [{name: row[name] for name in row if name != "symbol"} for row in view] == bands
 
 
@@ -637,6 +646,7 @@ def test_a_span_is_looked_up_by_its_index(conn: Connection) -> None:
             (CLOSE, CLOSE + HOUR),
         )
     )
-    assert "tick_symbol_ticked_at_idx" in plan
+    assert "tick_default_symbol_ticked_at_idx" in plan
+    assert "tick_minute_default_symbol_ticked_at_idx" in plan
     assert "Function Scan on judged_strikes" not in plan
     assert scalar(conn, "SELECT count(*) FROM upc.judged_strikes('BTC')") == 0

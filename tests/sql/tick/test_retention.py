@@ -1,4 +1,8 @@
-"""Retention: what is too old is deleted in batches, and nothing else."""
+"""Retention: what is too old is deleted in batches, and nothing else.
+
+Of days without a partition; those with one: test_thinning.py. Ticks older than two days are
+a minute or more apart, so that thinning keeps each.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,21 @@ from typing import Any
 import pytest
 
 from tests.support.engine import Connection, open_db, scalar
-from tests.support.trading import FINE, NOW, live, prepare, refused, set_to, table
+from tests.support.trading import (
+    EVENT,
+    FINE,
+    NOW,
+    live,
+    open_trade,
+    prepare,
+    refused,
+    set_to,
+    table,
+)
 
 DAY = timedelta(days=1)
 MICRO = timedelta(microseconds=1)
-KEPT_PRICES, KEPT_TICKS = 30 * DAY, 90 * DAY
+KEPT_PRICES, KEPT_TICKS = 45 * DAY, 90 * DAY
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +71,15 @@ TIMES = {"price": "received_at", "tick": "ticked_at", "announcement": "announced
 
 def ages(conn: Connection, name: str, symbol: str = "BTC") -> list[timedelta]:
     """Ages of the remaining rows, oldest first."""
-    query = (
-        f"SELECT %s - {TIMES[name]} AS age FROM upc_data.{name} WHERE symbol = %s ORDER BY 1 DESC"
-    )
+    place = "analytics.logged_tick" if name == "tick" else f"upc_data.{name}"
+    query = f"SELECT %s - {TIMES[name]} AS age FROM {place} WHERE symbol = %s ORDER BY 1 DESC"
     return [row["age"] for row in table(conn, query, (NOW, symbol))]
 
 
 def test_what_is_older_than_it_is_kept_for(conn: Connection) -> None:
-    """A month of prices, three of ticks and announcements, to the microsecond."""
+    """45 days of prices, 90 of ticks and announcements, to the microsecond."""
     prices = [KEPT_PRICES * 3, KEPT_PRICES + MICRO, KEPT_PRICES, KEPT_PRICES - MICRO, DAY * 0]
-    ticks = [KEPT_TICKS * 3, KEPT_TICKS + MICRO, KEPT_TICKS, KEPT_TICKS - MICRO, DAY * 0]
+    ticks = [KEPT_TICKS * 3, KEPT_TICKS + MICRO, KEPT_TICKS, KEPT_TICKS - DAY, DAY * 0]
     put_prices(conn, *prices)
     put_ticks(conn, *ticks)
     put_announcements(conn, *ticks)
@@ -175,15 +188,81 @@ def test_trades_and_what_else_there_is_stay(conn: Connection) -> None:
     conn.execute(
         "INSERT INTO upc_data.candle VALUES ('BTC', %s, 1, 1, 1, 1, 1)", (NOW - 4000 * DAY,)
     )
+    open_trade(conn)
     live(conn, FINE)
-    counted = {
-        name: scalar(conn, f"SELECT count(*) FROM upc_data.{name}")
-        for name in ("candle", "market_event", "market_quote", "document", "tick_count", "symbol")
-    }
-    delete(conn, at=NOW + 400 * DAY)
+    names = ("candle", "trade", "document", "tick_count", "symbol")
+    counted = {name: scalar(conn, f"SELECT count(*) FROM upc_data.{name}") for name in names}
+    results = "SELECT * FROM upc_data.market_quote WHERE event_ticker = %s ORDER BY ticker"
+    quotes = table(conn, results, (EVENT,))
+    for _ in range(2):
+        delete(conn, at=NOW + 400 * DAY)
     for name, number in counted.items():
         assert scalar(conn, f"SELECT count(*) FROM upc_data.{name}") == number
     assert ages(conn, "tick") == []
+    [left] = table(conn, "SELECT event_ticker FROM upc_data.market_event")
+    assert left["event_ticker"] == EVENT
+    assert table(conn, results, (EVENT,)) == quotes != []
+
+
+def put_event(conn: Connection, name: str, age: timedelta, symbol: str = "BTC") -> None:
+    conn.execute(
+        "INSERT INTO upc_data.market_event"
+        " (symbol, event_ticker, series_ticker, closes_at, read_at) VALUES (%s, %s, 'S', %s, %s)",
+        (symbol, name, NOW - age, NOW - age),
+    )
+    conn.execute(
+        "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, strike, result)"
+        " VALUES (%s, %s, 'M', 1, 'yes')",
+        (symbol, name),
+    )
+
+
+def events(conn: Connection) -> set[str]:
+    rows = table(
+        conn,
+        "SELECT e.event_ticker FROM upc_data.market_event AS e"
+        " JOIN upc_data.market_quote AS q USING (symbol, event_ticker)"
+        " WHERE e.series_ticker = 'S'",
+    )
+    return {row["event_ticker"] for row in rows}
+
+
+def delete_events(conn: Connection, at: datetime = NOW) -> int:
+    return int(scalar(conn, "SELECT events FROM upc.delete_expired(5000, %s)", at))
+
+
+def test_events_that_nobody_needs_go(conn: Connection) -> None:
+    """Those that were ticked stay as long as the tick is kept: every one, or one a minute."""
+    kept = 30 * DAY
+    put_event(conn, "OLD", kept + MICRO)
+    put_event(conn, "EXACT", kept)
+    put_event(conn, "TICKED", kept + DAY)
+    put_event(conn, "OTHERS", kept + DAY, symbol="ETH")
+    put_ticks(conn, kept + DAY + timedelta(minutes=20))
+    conn.execute("UPDATE upc_data.tick SET event_ticker = 'TICKED'")
+    assert delete_events(conn) == 2
+    assert events(conn) == {"EXACT", "TICKED"}
+    # The tick is among those of the minutes by now.
+    assert delete_events(conn, NOW + DAY) == 1
+    assert events(conn) == {"TICKED"}
+    # It goes when its tick has gone, and not before.
+    delete_events(conn, NOW + 58 * DAY)
+    assert events(conn) == {"TICKED"}
+    for _ in range(3):
+        delete_events(conn, NOW + 61 * DAY)
+    assert events(conn) == set()
+
+
+def test_events_are_kept_for_as_long_as_the_rule_says(conn: Connection) -> None:
+    put_event(conn, "OLD", 400 * DAY)
+    set_to(conn, keep_events="infinity")
+    assert delete_events(conn) == 0
+    set_to(conn, keep_events="1 day")
+    assert refused(conn, "SELECT upc.delete_expired(5000, %s)", NOW) == "22023"
+    set_to(conn, keep_events="401 days")
+    assert delete_events(conn) == 0
+    set_to(conn, keep_events="399 days")
+    assert delete_events(conn) == 1
 
 
 # Beside ticks
