@@ -98,7 +98,11 @@ class _Run:
                         build_hourly(job.dsn, symbols, self._outages, self._stop, self._clock)
                     )
                 pairs = {name: registered[name][0] for name in symbols}
-                work += [store.keep(), self._log_minutes(), self._trade(exchange, store, pairs)]
+                work += [
+                    store.keep(),
+                    self._log_minutes(store),
+                    self._trade(exchange, store, pairs),
+                ]
                 await until(self._stop, work, seconds=job.seconds)
         return received.exit_code
 
@@ -179,11 +183,12 @@ class _Run:
                 self._outages.works(exchange.name)
                 return pairs
 
-    async def _log_minutes(self) -> None:
-        """One line per minute."""
+    async def _log_minutes(self, store: Store) -> None:
+        """One line per minute, and the partitions of the days ahead."""
         logged: dict[str, int] = {}
         since = self._clock.monotonic()
         while True:
+            await store.make_partitions()
             await self._clock.sleep(MINUTE_SECONDS)
             seconds = self._clock.monotonic() - since
             now = datetime.fromtimestamp(self._clock.wall(), UTC)

@@ -20,6 +20,8 @@ PRICE = """
     )
 """
 
+PARTITIONS = "SELECT upc.make_partitions()"
+
 CANDLES = """
     SELECT upc.record_candles(
         symbol => %s::text,

@@ -92,6 +92,17 @@ class Store:
             return False
         return bool(rows[0][0])
 
+    async def make_partitions(self) -> None:
+        """Make the logs' partitions of the days ahead; prices are logged without them, too."""
+        try:
+            await self._ask(statements.PARTITIONS)
+        except ConnectionLost:
+            pass
+        except PyupcError as problem:
+            self._outages.failed("partitions", problem.message)
+        else:
+            self._outages.works("partitions")
+
     async def last_candle(self, symbol: str) -> datetime | None:
         """The opening of the newest stored candle."""
         rows = await self._ask(statements.LAST_CANDLE, symbol)

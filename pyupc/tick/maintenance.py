@@ -1,5 +1,5 @@
-"""Maintenance between two rounds: old rows are deleted, a batch at a time, and the
-schema's revision is checked."""
+"""Maintenance between two rounds: partitions are made ahead, old rows are deleted, a batch at a
+time, and the schema's revision is checked."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pyupc.runtime.outage import Outage
 logger = logging.getLogger("pyupc.tick")
 
 ENOUGH_SECONDS = 0.25
+# Rounds that leave no time are followed by it all the same, after so many times its interval.
+PATIENCE = 10
 REVISION_SECONDS = 5.0
 
 
@@ -57,15 +59,27 @@ class Revision:
 
 @dataclass
 class Retention:
-    """Deletion of old rows every `every` seconds; `delete` removes a batch and returns its size."""
+    """Deletion of old rows every `every` seconds; `delete` removes a batch and returns its size.
+
+    `make` makes the partitions of the days ahead, at once and as often.
+    """
 
     delete: Callable[[], int]
     every: float
     interval: float
     now: Callable[[], float]
+    make: Callable[[], object] | None = None
 
     def __post_init__(self) -> None:
         self._due = self.now() + self.every
+        self._make_due = self.now()
+        self._making = Outage(
+            logger.name,
+            self.now,
+            "the logs' partitions cannot be made",
+            "the logs' partitions can be made again",
+            each_reason=True,
+        )
         self._outage = Outage(
             logger.name,
             self.now,
@@ -76,9 +90,23 @@ class Retention:
 
     def tend(self, left: float) -> None:
         """After a round, with so many seconds left until the next. A failure is only logged."""
-        if self.now() < self._due or left < min(ENOUGH_SECONDS, self.interval / 2):
+        now = self.now()
+        if left < min(ENOUGH_SECONDS, self.interval / 2):
+            late = now - min(self._due, self._make_due)
+            if late < PATIENCE * self.every:
+                return
+        if self.make is not None and now >= self._make_due:
+            self._make_due = now + self.every
+            try:
+                self.make()
+            except PyupcError as error:
+                self._making.failed(error.message)
+            else:
+                self._making.works()
             return
-        self._due = self.now() + self.every
+        if now < self._due:
+            return
+        self._due = now + self.every
         try:
             rows = self.delete()
         except PyupcError as error:

@@ -93,7 +93,11 @@ class _Run:
         self._stale = stale
         self._ticker = Ticker(job, session, stale, self._report, notifier, clock)
         self._retention = Retention(
-            session.delete_expired, job.retention_seconds, job.interval, clock.monotonic
+            session.delete_expired,
+            job.retention_seconds,
+            job.interval,
+            clock.monotonic,
+            session.make_partitions,
         )
         self._revision = Revision(session.check, clock.monotonic)
         self._ticks: dict[str, Tick] = {}
