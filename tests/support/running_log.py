@@ -8,7 +8,7 @@ from typing import Any
 from pyupc.database.connect import connect
 
 # The revision before the logs had partitions.
-BEFORE = "0015"
+BEFORE = "0016"
 
 _PRICES = """
     INSERT INTO upc_data.price (symbol, exchange, received_at, price, exchange_at)
