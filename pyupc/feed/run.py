@@ -188,8 +188,8 @@ class _Run:
         logged: dict[str, int] = {}
         since = self._clock.monotonic()
         while True:
-            await store.make_partitions()
             await self._clock.sleep(MINUTE_SECONDS)
+            await store.make_partitions()
             seconds = self._clock.monotonic() - since
             now = datetime.fromtimestamp(self._clock.wall(), UTC)
             parts = [
