@@ -7,6 +7,7 @@ import click
 from pyupc.cli.common.options import examples
 from pyupc.cli.symbols.add import add
 from pyupc.cli.symbols.list import list_
+from pyupc.cli.symbols.retire import retire
 
 
 @click.group(epilog=examples("pyupc symbols list", "pyupc symbols add SOL --step 2"))
@@ -17,5 +18,5 @@ def command() -> None:
     """
 
 
-for each in (add, list_):
+for each in (add, list_, retire):
     command.add_command(each)
