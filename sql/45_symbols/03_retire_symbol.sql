@@ -149,36 +149,6 @@ COMMENT ON FUNCTION upc._remove_rows IS
     'removes at most so many rows of a symbol from a table, and adds them up; returns their number';
 
 
--- Drop the named views of a symbol. An object of a user that depends on one stops it.
-CREATE FUNCTION upc._drop_symbol_views(symbol text)
-RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-AS $fn$
-DECLARE
-    v_views text := (
-        SELECT string_agg(format('analytics.%I', f.fingerprint), ', ')
-        FROM (
-            SELECT c.fingerprint FROM upc.fingerprint_catalogue AS c
-            WHERE c.symbol = _drop_symbol_views.symbol
-
-            UNION ALL
-
-            SELECT c.fingerprint FROM upc.volatility_catalogue AS c
-            WHERE c.symbol = _drop_symbol_views.symbol
-        ) AS f
-        WHERE to_regclass(format('analytics.%I', f.fingerprint)) IS NOT NULL
-    );
-BEGIN
-    IF v_views IS NOT NULL THEN
-        EXECUTE 'DROP VIEW ' || v_views;
-        PERFORM upc.record_engine_objects();
-    END IF;
-END
-$fn$;
-COMMENT ON FUNCTION upc._drop_symbol_views IS
-    'drops the named views of a symbol';
-
-
 -- Take a symbol out of upc_data.symbol, with its named views and what refers to it there. Its other rows
 -- stay for retire_batch. One that is being retired is left alone.
 --
@@ -201,7 +171,7 @@ BEGIN
     END IF;
     PERFORM upc.require_symbol(symbol);
     PERFORM upc._lock_build_for_retirement(symbol);
-    PERFORM upc._drop_symbol_views(symbol);
+    PERFORM upc.drop_named_views(symbol);
 
     INSERT INTO upc_data.retirement AS r (symbol, begun_at, removed)
     VALUES (begin_retirement.symbol, clock_timestamp(), '{"symbol": 1}');
@@ -344,7 +314,7 @@ BEGIN
             RETURN NULL;
         END IF;
     END LOOP;
-    PERFORM upc.refresh_fingerprints();
+    PERFORM upc.refresh_pool();
     DELETE FROM upc_data.retirement AS r WHERE r.symbol = end_retirement.symbol;
     RETURN v_removed;
 END

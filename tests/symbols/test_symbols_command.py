@@ -122,6 +122,18 @@ def test_bytes_that_are_no_text(conn: Connection, tmp_path: Path) -> None:
     assert registered(conn) == {}
 
 
+def test_with_views(conn: Connection) -> None:
+    assert pyupc("add", "SOL", "--step", "2", "--views").exit_code == 0
+    sheet = "symbol,views\nADA,yes\nDOT,no\n"
+    assert pyupc("add", "--file", "-", "--step", "1", stdin=sheet).exit_code == 0
+    query = "SELECT split_part(viewname, '_', 1), count(*) FROM pg_views"
+    found: dict[str, int] = dict(
+        conn.execute(f"{query} WHERE schemaname = 'analytics' GROUP BY 1".encode()).fetchall()
+    )
+    # A baseline and 61 buckets, of plain moves and of standardised ones.
+    assert (found["sol"], found["ada"], found.get("dot")) == (124, 124, None)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

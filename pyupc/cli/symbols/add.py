@@ -67,18 +67,20 @@ def add(
     series are separated by blanks.
 
     Next: pyupc candles backfill or load, then pyupc fingerprints build. Without --views
-    fingerprint('SOL', 7) shows what a named view would.
+    fingerprint('SOL', 7) shows what a named view would; create_named_views('SOL') makes them later.
     """
     new = _wanted(names, step, pair, series, views, path)
     _refuse_repetition([each.symbol for each in new])
 
     from pyupc.database import schema
     from pyupc.database.connect import connect
+    from pyupc.runtime.progress import counting
     from pyupc.symbols.add import add as register
 
     with connect(application_name="pyupc symbols") as conn:
         schema.check(conn)
-        register(conn, new)
+        with counting("creating views", "symbols") as show_progress:
+            register(conn, new, show_progress)
     rows = [
         {
             "symbol": each.symbol,

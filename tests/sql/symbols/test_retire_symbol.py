@@ -27,7 +27,7 @@ FILL = (
     ))
     """,
     "SELECT upc.open_trade('E-T1', 'yes', 0.56, 10)",
-    "SELECT upc._announce('SOL', 'warn', 'price', 'old', '{}', now())",
+    "SELECT upc._announce('SOL', 'stale', 'price', 'old', '{}', now())",
     "SELECT upc.build_fingerprints('SOL')",
     "SELECT * FROM upc.tick('SOL', 'simulated')",
     "SELECT upc.subscribe('phone')",
@@ -242,6 +242,7 @@ def test_a_build_is_not_cut_off(own_dsn: str, conn: Connection) -> None:
     with open_db(own_dsn) as builder:
         builder.execute("SELECT pg_advisory_lock(upc.build_lock_key('SOL'))")
         assert refusal(conn, "SELECT upc.begin_retirement('SOL')").sqlstate == "55P03"
+        builder.execute("SELECT pg_advisory_unlock(upc.build_lock_key('SOL'))")
     conn.execute("SELECT upc.begin_retirement('SOL')")
 
 
