@@ -29,6 +29,8 @@ FIRST = [
     "pyupc market load",
     "pyupc trades open",
 ]
+# Commands that others would not expect before them: a new symbol has no candles.
+LAST = "pyupc symbols add"
 SLOW = ("pyupc bench", "pyupc demo")
 
 
@@ -51,6 +53,8 @@ def _examples(command: click.Command) -> list[str]:
 
 
 def _rank(example: str) -> int:
+    if example.startswith(LAST):
+        return len(FIRST) + 1
     return next((i for i, start in enumerate(FIRST) if example.startswith(start)), len(FIRST))
 
 
@@ -131,6 +135,7 @@ class Shell:
         }
         rows = _candles()
         (folder / "event.json").write_text(_event())
+        (folder / "symbols.csv").write_text("symbol,step,series\nDOGE,0.002,KXDOGED\nSHIB,1e-7,\n")
         (folder / "eth.csv").write_text(rows)
         (folder / "2024-05.csv").write_text(rows)
         (folder / "FILE.csv.gz").write_bytes(gzip.compress(rows.encode()))

@@ -39,6 +39,8 @@ ELSEWHERE = {
     "pyupc db prune",
     "pyupc doctor",
     "pyupc status",
+    "pyupc symbols add",
+    "pyupc symbols retire",
 }
 
 BASELINE = "btc_fingerprint_directional_baseline"
@@ -108,6 +110,7 @@ def place(module_btc_market: str, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 COMMANDS = [
+    ["symbols", "list"],
     ["candles", "load", "{folder}/candles.csv", "--symbol", "BTC"],
     ["candles", "gaps"],
     ["candles", "gaps", "--symbol", "ETH"],
