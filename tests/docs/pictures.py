@@ -1,4 +1,4 @@
-"""The two drawings of docs/concepts.md: `python -m tests.docs.pictures` writes them.
+"""The drawings of docs: `python -m tests.docs.pictures` writes them.
 
 They are plain SVG on a white ground, to be read in light and dark pages alike.
 """
@@ -6,6 +6,7 @@ They are plain SVG on a white ground, to be read in light and dark pages alike.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import log10
 from pathlib import Path
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -38,6 +39,13 @@ ROWS: dict[int, Sequence[float]] = {
     ),
 }
 SHADES = {5: "#8ec2f0", 15: "#4b94d8", 30: BLUE, 60: "#08305f"}
+
+# CPU seconds by numbers of symbols: the table of docs/figures.md, from `pyupc bench scale`.
+COSTS: dict[str, tuple[str, Sequence[tuple[int, float]]]] = {
+    "an upgrade": (ORANGE, ((2, 1.5), (10, 1.5), (100, 1.5), (1000, 1.6))),
+    "a refresh of one symbol": (BLUE, ((2, 0.2), (10, 0.2), (100, 0.2), (1000, 0.2))),
+    "registration of a symbol": (GREEN, ((10, 0.004), (100, 0.004), (1000, 0.004))),
+}
 
 # A row of the page's picture: the strike 100,250.
 ASK, FEE, PROBABILITY, LOW, HIGH = 92.0, 0.6, 95.35, 93.52, 96.68
@@ -132,7 +140,44 @@ def edge() -> str:
     return drawing(640, 210, "An edge", parts)
 
 
-PICTURES = {"fingerprint.svg": fingerprint, "edge.svg": edge}
+def scale() -> str:
+    """Costs by the number of symbols, both on scales of powers of ten."""
+    left, right, top, bottom = 80, 420, 30, 300
+    fewest, most = 2, 1000
+    least, highest = 0.001, 10.0
+
+    def x(symbols: float) -> float:
+        return left + (right - left) * log10(symbols / fewest) / log10(most / fewest)
+
+    def y(seconds: float) -> float:
+        return bottom - (bottom - top) * log10(seconds / least) / log10(highest / least)
+
+    parts = []
+    for seconds, words in (
+        (0.001, "1 ms"),
+        (0.01, "10 ms"),
+        (0.1, "100 ms"),
+        (1, "1 s"),
+        (10, "10 s"),
+    ):
+        parts.append(line(left, y(seconds), right, y(seconds)))
+        parts.append(text(left - 10, y(seconds) + 5, words, anchor="end", color=GREY))
+    for symbols in (2, 10, 100, 1000):
+        parts.append(text(x(symbols), bottom + 20, f"{symbols:,}", color=GREY))
+    parts.append(text((left + right) / 2, bottom + 44, "symbols", color=GREY))
+    for words, (color, costs) in COSTS.items():
+        points = " ".join(f"{x(symbols):.1f},{y(seconds):.1f}" for symbols, seconds in costs)
+        style = f'fill="none" stroke="{color}" stroke-width="2.5"'
+        parts.append(f'<polyline points="{points}" {style}/>')
+        parts += [
+            f'<circle cx="{x(symbols):.1f}" cy="{y(seconds):.1f}" r="4" fill="{color}"/>'
+            for symbols, seconds in costs
+        ]
+        parts.append(text(right + 12, y(costs[-1][1]) + 5, words, anchor="start", color=color))
+    return drawing(640, 360, "Costs by the number of symbols", parts)
+
+
+PICTURES = {"fingerprint.svg": fingerprint, "edge.svg": edge, "scale.svg": scale}
 
 
 def main() -> None:

@@ -321,3 +321,20 @@ def test_it_ends_although_a_library_waits_on(tmp_path: Path) -> None:
     assert done.returncode == 3
     found = {each["check"]: each["state"] for each in json.loads(done.stdout)}
     assert (found["exchange"], found["clock"]) == ("fail", "warn")
+
+
+def test_many_symbols_have_one_finding_of_each_kind(fresh_db: str) -> None:
+    with connect(fresh_db) as conn:
+        for k in range(1, 20):
+            conn.execute("SELECT upc.add_symbol(%s, 1)", [f"S{k:02}"])
+    code, found = doctor(fresh_db)
+    assert code == 1
+    assert {"tick", "candles", "candle values", "fingerprints"} <= found.keys()
+    assert not any(check.endswith(("BTC", "S01")) for check in found)
+    assert (found["candle values"]["state"], found["tick"]["state"]) == ("ok", "warn")
+    assert found["fingerprints"]["state"] == "fail"
+    assert found["fingerprints"]["seen"].startswith("21 of 21 symbols: BTC, ETH, S01, S02, S03 and")
+    # The repair is of the first that is named.
+    assert found["fingerprints"]["repair"] == "pyupc fingerprints build --symbol BTC"
+    code, found = doctor(fresh_db, "--symbol", "S07")
+    assert "tick S07" in found

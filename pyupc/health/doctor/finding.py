@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,9 @@ from pyupc.errors import DatabaseUnreachable, PyupcError
 from pyupc.sql_errors import one_line, translate
 
 State = Literal["ok", "warn", "fail"]
+
+# Symbols that a finding for many of them names.
+_NAMED = 5
 
 STATES: tuple[State, ...] = ("ok", "warn", "fail")
 
@@ -37,6 +40,24 @@ class Finding:
 
 def worst(states: list[State]) -> State:
     return max(states, key=STATES.index, default="ok")
+
+
+def together(kind: str, findings: Sequence[Finding], symbols: int) -> Finding:
+    """One finding for those of many symbols: the worst state, and which have it.
+
+    Of the `symbols` some may have no finding: the time was over.
+    """
+    state = worst([each.state for each in findings])
+    count = f"{symbols:,} symbols"
+    if len(findings) < symbols:
+        count = f"{len(findings):,} symbols seen, of {symbols:,} in the time that there was"
+    if state == "ok":
+        return Finding(kind, state, f"{count}: all are well")
+    bad = [each for each in findings if each.state == state]
+    names = [each.check.rpartition(" ")[2] for each in bad]
+    more = "" if len(bad) <= _NAMED else f" and {len(bad) - _NAMED:,} more"
+    seen = f"{len(bad):,} of {count}: {', '.join(names[:_NAMED])}{more}; {names[0]}: {bad[0].seen}"
+    return Finding(kind, state, seen, bad[0].repair, any(each.is_unreachable for each in bad))
 
 
 class Running:

@@ -14,7 +14,7 @@ from pyupc.database.connect import connect, running_dsn
 from pyupc.exchange.names import DEFAULT_EXCHANGE
 from pyupc.health.doctor import clock, lease, machine, network, rights, server
 from pyupc.health.doctor.clock import Clock
-from pyupc.health.doctor.finding import Finding, Running
+from pyupc.health.doctor.finding import Finding, Running, together
 from pyupc.health.doctor.names import names
 from pyupc.health.doctor.network import Registered
 from pyupc.health.doctor.server import Connection
@@ -29,6 +29,9 @@ CHECK_SECONDS = 4.0
 NETWORK_SECONDS = 10.0
 # Limit for all checks together, whatever hangs.
 TOTAL_SECONDS = 17.0
+
+# Findings of each symbol up to so many symbols; one of each kind for more.
+MOST_SYMBOLS = 20
 
 Check = Callable[[Connection], Finding]
 
@@ -98,7 +101,21 @@ class Examination:
             yield found
 
     def _of_symbols(self) -> Iterator[Finding]:
-        for symbol in self._symbols or ():
+        """A finding of each symbol and kind; where there are many symbols, one of each kind."""
+        symbols = tuple(self._symbols or ())
+        if len(symbols) <= MOST_SYMBOLS:
+            yield from self._of_each(symbols)
+            return
+        kinds: dict[str, list[Finding]] = {}
+        for found in self._of_each(symbols):
+            kinds.setdefault(found.check.rpartition(" ")[0], []).append(found)
+            if time.monotonic() > self._deadline:
+                break
+        for kind, findings in kinds.items():
+            yield together(kind, findings, len(symbols))
+
+    def _of_each(self, symbols: Sequence[str]) -> Iterator[Finding]:
+        for symbol in symbols:
             status: list[lease.Status] = []
 
             def tick(
