@@ -20,7 +20,7 @@ from pyupc.runtime.packages import require
 from pyupc.runtime.progress import Progress
 from pyupc.sql_errors import one_line, translate
 
-# In this order: every refresh leaves dead rows on disk, and every symbol adds 62 views.
+# In this order: every refresh leaves dead rows on disk, and more symbols more rows.
 NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "process", "symbols")
 
 Say = Callable[[str], None]
