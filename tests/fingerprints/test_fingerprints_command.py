@@ -409,6 +409,17 @@ def test_list_has_the_catalogue_and_the_builds(built: Connection) -> None:
     assert len(text.stdout.splitlines()) == 1 + 125 + 1 + 2
 
 
+def test_show_needs_no_named_view(built: Connection) -> None:
+    """A symbol without views of its own has no numbers yet, and no wrong name."""
+    built.execute("SELECT upc.add_symbol('SOL', 2)")
+    done = pyupc("show", "sol_fingerprint_directional_baseline")
+    assert done.exit_code == 1
+    assert "has no numbers yet" in done.stderr
+    built.execute("SELECT upc.drop_named_views('BTC')")
+    assert len(json.loads(pyupc("show", BASELINE, "--json").stdout)["rows"]) == 60
+    built.execute("SELECT upc.create_named_views('BTC')")
+
+
 def test_show_prints_the_named_view(built: Connection) -> None:
     expected = built.execute(
         f"SELECT minutes_to_close, pos_0_05, neg_2_95 FROM analytics.{BASELINE} ORDER BY 1"

@@ -37,8 +37,8 @@ TABLES = (
     "upc_data.fingerprint_import",
     "upc_data.imported_fingerprint",
     "upc_data.imported_curve",
-    "upc.fingerprint_curve",
-    "upc.fingerprint_grid",
+    "upc_data.fingerprint_curve",
+    "upc_data.fingerprint_grid",
 )
 
 

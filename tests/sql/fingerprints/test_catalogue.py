@@ -179,6 +179,51 @@ def test_a_new_symbol_brings_its_views_on_request(conn: Connection) -> None:
     assert rows == expected_rows(curves, brute_force.BASELINE)
 
 
+@pytest.mark.parametrize("symbol", ["BTC", "ETH"])
+def test_the_function_has_the_columns_and_numbers_of_the_view(
+    conn: Connection, symbol: str
+) -> None:
+    columns = ", ".join(["time_to_close", "minutes_to_close", *COLUMNS])
+    query = f"SELECT fingerprint, {columns} FROM upc.fingerprint(%s, %s)"
+    seen = 0
+    for bucket in [*range(-30, 31), 99]:
+        kind = "baseline" if bucket == 99 else f"momentum_{bucket:03d}"
+        view = f"{symbol.lower()}_fingerprint_directional_{kind}"
+        found = {
+            row[2]: row[1:]
+            for row in conn.execute(query.encode(), (symbol, bucket)).fetchall()
+            if row[0] == view
+        }
+        seen += len(found)
+        nothing: list[None] = [None] * 120
+        assert rows_of(conn, view) == [
+            found.get(minutes, (f"{minutes:02d}m TTC", minutes, *nothing))
+            for minutes in range(1, 61)
+        ]
+    assert seen > 100
+
+
+def test_a_query_shows_what_the_view_would(conn: Connection) -> None:
+    conn.execute("SELECT upc.add_symbol('SOL', 1)")
+    put(conn, "SOL", walk(52, "2026-01-05", 100, price=150))
+    build(conn, "SOL")
+    names = [
+        f"sol_{kind}_{which}"
+        for kind in ("fingerprint_directional", "volatility")
+        for which in ("baseline", "momentum_-02")
+    ]
+    found = []
+    for name in names:
+        [(query,)] = conn.execute("SELECT upc.named_view_query(%s)", (name,)).fetchall()
+        found.append(conn.execute(query).fetchall())
+        assert len(found[-1]) == 60
+    assert view_names(conn) == NAMES
+    conn.execute("SELECT upc.create_named_views('SOL')")
+    assert [rows_of(conn, name) for name in names] == found
+    unknown = conn.execute("SELECT upc.named_view_query('doge_fingerprint_directional_baseline')")
+    assert unknown.fetchall() == [(None,)]
+
+
 def test_new_views_belong_to_the_engine(conn: Connection) -> None:
     """Otherwise the next upgrade would take them for somebody else's and refuse."""
     conn.execute("SELECT upc.add_symbol('SOL', 1, views => true)")

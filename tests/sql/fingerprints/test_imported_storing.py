@@ -102,7 +102,7 @@ def test_the_same_set_again_changes_nothing(own: Connection) -> None:
     import_set(own, FOUND)
     before = stored(own)
     query = "SELECT c.ctid::text, g.ctid::text FROM upc_data.imported_curve AS c"
-    query += " CROSS JOIN upc.fingerprint_grid AS g ORDER BY 1, 2"
+    query += " CROSS JOIN upc_data.fingerprint_grid AS g ORDER BY 1, 2"
     places = own.execute(query).fetchall()
     # Neither does another order of the rows.
     reversed_rows = dict(reversed(FOUND.curves.items()))

@@ -9,6 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from pyupc.fingerprints.build import build as build_all
+from pyupc.health.doctor import lease
+from pyupc.runtime.progress import Progress
 from tests.support import brute_force
 from tests.support.candle_changes import write_candles
 from tests.support.engine import (
@@ -288,7 +291,7 @@ def test_symbols_of_the_pool_follow_its_minutes(conn: Connection) -> None:
 
 @pytest.fixture
 def shared(own: Connection, fresh_db: str) -> str:
-    put(own, "BTC", walk(79, "2026-01-05", 200))
+    put(own, "BTC", volatile_candles(79, "2026-01-05", 1500))
     put(own, "ETH", walk(80, "2026-01-05", 150, price=2500))
     for symbol in ("BTC", "ETH"):
         build(own, symbol)
@@ -321,7 +324,7 @@ def test_readers_see_one_state_or_the_other(shared: str, own: Connection) -> Non
         # A transaction that began before goes on with what it saw.
         patient.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         assert answers(patient) == before
-        put(writer, "BTC", walk(81, "2026-01-06", 300))
+        put(writer, "BTC", volatile_candles(81, "2026-01-06T01:00", 300))
         for step in ("build_fingerprints('BTC')", "refresh_fingerprints()", "refresh_pool()"):
             writer.execute(f"SELECT upc.{step}".encode())
             assert answers(reader) == before
@@ -338,7 +341,7 @@ def test_a_second_refresh_waits_and_sees_the_first(shared: str, own: Connection)
         open_db(shared) as second,
         ThreadPoolExecutor(1) as pool,
     ):
-        put(first, "BTC", walk(82, "2026-01-06", 100))
+        put(first, "BTC", volatile_candles(82, "2026-01-06T01:00", 100))
         build(first)
         late = pool.submit(second.execute, "SELECT upc.refresh_fingerprints('BTC')")
         wait_until_blocked(own, second, late)
@@ -350,7 +353,7 @@ def test_a_second_refresh_waits_and_sees_the_first(shared: str, own: Connection)
 def test_two_symbols_are_refreshed_side_by_side(shared: str, own: Connection) -> None:
     with open_db(shared, autocommit=False) as first, open_db(shared) as second:
         second.execute("SET lock_timeout = '1ms'")
-        put(first, "BTC", walk(83, "2026-01-06", 100))
+        put(first, "BTC", volatile_candles(83, "2026-01-06T01:00", 100))
         first.execute("SELECT upc.build_fingerprints('BTC', with_pool => false)")
         put(second, "ETH", walk(84, "2026-01-06", 100, price=2500))
         second.execute("SELECT upc.build_fingerprints('ETH', with_pool => false)")
@@ -383,7 +386,7 @@ def test_the_pool_waits_for_a_symbol_and_sees_it(shared: str, own: Connection) -
 def test_a_refresh_that_is_killed_leaves_all_as_it_was(shared: str, own: Connection) -> None:
     before = answers(own), stored(own)
     with open_db(shared, autocommit=False) as victim:
-        put(victim, "BTC", walk(86, "2026-01-06", 200))
+        put(victim, "BTC", volatile_candles(86, "2026-01-06T01:00", 200))
         build(victim)
         own.execute("SELECT pg_terminate_backend(%s)", (victim.info.backend_pid,))
         with pytest.raises(psycopg.OperationalError):
@@ -405,7 +408,11 @@ def test_curves_of_other_formulas_go_on_answering(shared: str, own: Connection) 
     assert scalar(own, "SELECT upc.has_outdated_curves('BTC') AND upc.is_pool_due()")
     assert not scalar(own, "SELECT upc.has_outdated_curves('DOGE')")
     assert answers(own) == before
+    finding = lease.fingerprints(own, lease.status(own, "BTC"))
+    assert (finding.state, finding.repair) == ("warn", "pyupc fingerprints build --symbol BTC")
     assert build(own) == 0
     assert not scalar(own, "SELECT upc.has_outdated_curves('BTC') OR upc.is_pool_due()")
     assert scalar(own, "SELECT upc.has_outdated_curves('ETH')")
+    build_all(shared, ("ETH",), Progress())
+    assert not scalar(own, "SELECT upc.has_outdated_curves('ETH')")
     assert answers(own) == before

@@ -53,7 +53,9 @@ def test_several_symbols_change_together(conn: Connection) -> None:
 
 def test_choosing_again_changes_nothing(conn: Connection) -> None:
     use(conn, "imported")
-    query = "SELECT g::text, g.ctid::text FROM upc.fingerprint_grid AS g ORDER BY symbol, bucket"
+    query = (
+        "SELECT g::text, g.ctid::text FROM upc_data.fingerprint_grid AS g ORDER BY symbol, bucket"
+    )
     before = conn.execute(query).fetchall()
     assert len(before) > 5
     use(conn, "imported")

@@ -71,9 +71,7 @@ def assert_like_a_rebuild(conn: Connection) -> None:
 
 def refreshes(conn: Connection) -> Any:
     """Changes with every refresh of the curves."""
-    return scalar(conn, "SELECT pg_relation_filenode('upc.volatility_curve')"), conn.execute(
-        "SELECT min(xmin::text), count(*) FROM upc.volatility_curve"
-    ).fetchall()
+    return scalar(conn, "SELECT refreshed_at FROM upc_data.curve_refresh WHERE symbol = 'BTC'")
 
 
 @pytest.mark.parametrize(
