@@ -189,8 +189,8 @@ def test_the_order_of_columns_and_rows_is_kept_for_each_file(fresh: str, tmp_pat
     assert contents(tmp_path / "out") == contents(other)
     assert document("import", folder)["is_changed"] is True
     # The curves themselves never changed.
-    for view in ("upc.fingerprint_curve", "upc.fingerprint_grid"):
-        assert dump(fresh)[view] == before[view]
+    for table in ("upc_data.fingerprint_curve", "upc_data.fingerprint_grid"):
+        assert dump(fresh)[table] == before[table]
 
 
 @pytest.mark.parametrize(("cell", "other"), [("5.0", "5.00"), ("5.0", "5"), ("0.00003", "3e-05")])
