@@ -131,8 +131,15 @@ BEGIN
     IF to_regclass('upc_data.' || v_name) IS NOT NULL THEN
         RETURN false;
     END IF;
-    -- One at a time; rows come and go meanwhile.
-    EXECUTE format('LOCK TABLE upc_data.%I IN SHARE UPDATE EXCLUSIVE MODE', log);
+    -- One at a time; rows come and go meanwhile. Those of a day that has begun wait: a row that is on its
+    -- way to the default partition as the day gets one of its own would be refused.
+    EXECUTE format(
+        'LOCK TABLE upc_data.%I IN %s MODE', log,
+        CASE
+            WHEN day < clock_timestamp() + interval '1 hour' THEN 'SHARE'
+            ELSE 'SHARE UPDATE EXCLUSIVE'
+        END
+    );
     IF to_regclass('upc_data.' || v_name) IS NOT NULL THEN
         RETURN false;
     END IF;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -148,6 +149,40 @@ def test_a_session_that_keeps_a_lock(fresh_db: str, own: Connection) -> None:
         reader.rollback()
     assert make(own) == 3
     assert where(own) == [("price_20260601", NOON), ("price_20260601", NOON + MICRO)]
+
+
+def test_rows_of_the_day_that_is_made_meanwhile(fresh_db: str, own: Connection) -> None:
+    """None of them is refused: they find the default partition or the day's own."""
+    is_over = threading.Event()
+    problems: list[Exception] = []
+    counts = [0] * 3
+
+    def write(k: int) -> None:
+        with open_db(fresh_db) as conn:
+            while not is_over.is_set():
+                counts[k] += 1
+                try:
+                    put(conn, NOON + k * timedelta(hours=1) + counts[k] * MICRO)
+                except Exception as problem:
+                    problems.append(problem)
+                    return
+
+    writers = [threading.Thread(target=write, args=(k,)) for k in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(50):
+            if "price_20260601" in names(own):
+                break
+            make(own)
+    finally:
+        is_over.set()
+        for writer in writers:
+            writer.join()
+    assert problems == []
+    assert "price_20260601" in names(own)
+    assert len(where(own)) == sum(counts)
+    assert {name for name, _ in where(own)} == {"price_20260601"}
 
 
 def test_an_operator_makes_partitions_and_a_reader_does_not(own: Connection) -> None:
