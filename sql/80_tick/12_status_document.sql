@@ -110,16 +110,31 @@ DECLARE
     v_status upc.symbol_status;
     v_announced json;
 BEGIN
+    IF symbol IS NOT NULL THEN
+        PERFORM upc.require_symbol(symbol);
+    END IF;
     FOR v_status IN
         SELECT s.*
-        FROM upc.status(announce_silence.symbol) AS s
+        FROM (
+            -- A status is a lot of questions: it is asked for where the last live tick is old.
+            SELECT k.symbol
+            FROM upc_data.tick_count AS k
+            LEFT JOIN upc_data.tick_lease AS l ON l.symbol = k.symbol
+            WHERE (announce_silence.symbol IS NULL OR k.symbol = announce_silence.symbol)
+              AND abs(extract(epoch FROM clock_timestamp() - k.last_at))
+                  > extract(epoch FROM after)
+              AND (l.symbol IS NOT NULL OR k.last_at > clock_timestamp() - interval '1 hour')
+              AND NOT EXISTS (
+                  SELECT FROM upc_data.condition AS c
+                  WHERE c.symbol = k.symbol AND c.subject = 'tick'
+              )
+            ORDER BY k.symbol
+            OFFSET 0
+        ) AS o
+        CROSS JOIN LATERAL upc.status(o.symbol) AS s
         WHERE s.is_expected
           AND s.feed NOT IN ('replay', 'simulated')
           AND s.tick_age_seconds > extract(epoch FROM after)
-          AND NOT EXISTS (
-              SELECT FROM upc_data.condition AS c
-              WHERE c.symbol = s.symbol AND c.subject = 'tick'
-          )
     LOOP
         -- Of two processes that ask at once one waits, and then finds it announced.
         PERFORM upc._lock_announcements(v_status.symbol);
