@@ -86,10 +86,13 @@ class Client:
         limit = ((features.get("spot") or {}).get("fetchOHLCV") or {}).get("limit")
         return int(limit or DEFAULT_PAGE_SIZE)
 
-    async def markets(self) -> Mapping[str, Any]:
-        """All that the exchange trades or has traded, by pair."""
+    async def markets(self, *, is_reloaded: bool = False) -> Mapping[str, Any]:
+        """All that the exchange trades or has traded, by pair.
+
+        After `forget_markets` it is what was kept, unless it is reloaded.
+        """
         with translated(self._timeout):
-            markets: Mapping[str, Any] = await self._ccxt.load_markets()
+            markets: Mapping[str, Any] = await self._ccxt.load_markets(is_reloaded)
             return markets
 
     def forget_markets(self, but: Sequence[str]) -> None:

@@ -41,12 +41,15 @@ class Exchange:
             return datetime.now(UTC) - timedelta(seconds=2)
         return datetime.now(UTC) + timedelta(seconds=seconds - uncertainty)
 
-    async def pairs(self, wanted: Mapping[str, str | None]) -> dict[str, str]:
+    async def pairs(
+        self, wanted: Mapping[str, str | None], *, is_reloaded: bool = False
+    ) -> dict[str, str]:
         """The pair of each symbol: the one that is wanted, or the symbol in another dollar.
 
         A symbol that is not listed, or whose market is closed for good or for now, is left out.
+        Only the markets of these are kept: for others it has to be `is_reloaded`.
         """
-        markets = await self._client.markets()
+        markets = await self._client.markets(is_reloaded=is_reloaded)
         found = {
             symbol: listed
             for symbol, pair in wanted.items()

@@ -10,17 +10,16 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyupc.errors import Busy, PyupcError
-from pyupc.exchange.client import candidates
 from pyupc.exchange.live import Exchange
 from pyupc.exchange.names import DEFAULT_EXCHANGE
 from pyupc.exchange.problems import ExchangeProblem
 from pyupc.feed.builds import build_hourly
-from pyupc.feed.minutes import Minutes
-from pyupc.feed.prices import Flow, Prices
-from pyupc.feed.store import SUBJECT, Store
+from pyupc.feed.prices import Flow
+from pyupc.feed.roster import Roster
+from pyupc.feed.store import SUBJECT, Registered, Store
 from pyupc.runtime.async_stop import signals, until
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock
@@ -29,10 +28,10 @@ from pyupc.runtime.outage import Outages
 from pyupc.runtime.server_clock import Skew
 from pyupc.symbols import names
 
-logger = logging.getLogger("pyupc.feed")
+if TYPE_CHECKING:
+    from pyupc.kalshi.api import Kalshi
 
-# Every symbol with its exchange pair and its Kalshi series.
-Registered = dict[str, tuple[str | None, tuple[str, ...]]]
+logger = logging.getLogger("pyupc.feed")
 
 MINUTE_SECONDS = 60.0
 CLOSE_SECONDS = 2.0
@@ -40,7 +39,7 @@ CLOSE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Job:
-    """Options of a run. No symbols: all that are registered and listed.
+    """Options of a run. No symbols: all that are registered and listed, also those of later.
 
     `kalshi` is production, demo or a URL, None the value of PYUPC_KALSHI_URL. `url` names a server
     to ask in place of the exchange's own. With `is_attached` it ends with its standard input.
@@ -88,21 +87,26 @@ class _Run:
                 stack.push_async_callback(store.close)
                 if (begun := await self._begin(store)) is None:
                     return received.exit_code
-                registered, symbols = begun
-                work: list[Coroutine[Any, Any, object]] = []
-                if job.has_kalshi:
-                    series = {name: registered[name][1] for name in symbols}
-                    work += await self._markets(stack, store, series)
-                if job.is_building:
-                    work.append(
-                        build_hourly(job.dsn, symbols, self._outages, self._stop, self._clock)
-                    )
-                pairs = {name: registered[name][0] for name in symbols}
-                work += [
+                roster = Roster(
+                    exchange,
+                    store,
+                    self._outages,
+                    self._stop,
+                    self._flows,
+                    job.symbols,
+                    kalshi=await self._market_client(stack),
+                    clock=self._clock,
+                )
+                work: list[Coroutine[Any, Any, object]] = [
                     store.keep(),
                     self._log_minutes(store),
-                    self._trade(exchange, store, pairs),
+                    roster.run(*begun),
                 ]
+                if job.is_building:
+                    # Its list changes with the symbols that are registered.
+                    work.append(
+                        build_hourly(job.dsn, roster.fed, self._outages, self._stop, self._clock)
+                    )
                 await until(self._stop, work, seconds=job.seconds)
         return received.exit_code
 
@@ -128,60 +132,14 @@ class _Run:
             if await self._clock.wait(backoff.failed(), self._stop):
                 return None
 
-    async def _markets(
-        self, stack: AsyncExitStack, store: Store, series: dict[str, tuple[str, ...]]
-    ) -> list[Coroutine[Any, Any, object]]:
-        from pyupc.feed.events import follow_event
-        from pyupc.feed.results import follow_results
+    async def _market_client(self, stack: AsyncExitStack) -> Kalshi | None:
+        if not self._job.has_kalshi:
+            return None
         from pyupc.kalshi.api import Kalshi
 
         client = await stack.enter_async_context(Kalshi(self._job.kalshi))
         self._skews["Kalshi"] = client.skew
-        work: list[Coroutine[Any, Any, object]] = []
-        for symbol, own in series.items():
-            for name in own:
-                subject = f"Kalshi {symbol}" if len(own) == 1 else f"Kalshi {symbol} {name}"
-                work.append(
-                    follow_event(
-                        client, symbol, name, store, self._outages, self._stop, subject=subject
-                    )
-                )
-            if own:
-                work.append(follow_results(client, symbol, store, self._outages, self._stop))
-        return work
-
-    async def _trade(self, exchange: Exchange, store: Store, wanted: dict[str, str | None]) -> None:
-        """Prices and candles, as soon as the exchange can be reached."""
-        pairs = await self._pairs(exchange, wanted)
-        _leave_out(exchange.name, wanted, pairs)
-        async with asyncio.TaskGroup() as group:
-            for symbol, pair in pairs.items():
-                if pair != wanted[symbol]:
-                    logger.warning(
-                        "%s lists no %s; prices of %s are those of %s",
-                        exchange.name,
-                        wanted[symbol] or f"{symbol}/USD",
-                        symbol,
-                        pair,
-                    )
-                # Candles first: momentum needs them, and prices come through the websocket.
-                group.create_task(Minutes(exchange, symbol, pair, store, self._outages).run())
-            for symbol, pair in pairs.items():
-                flow = self._flows[symbol] = Flow()
-                prices = Prices(exchange, symbol, pair, store, self._outages, flow)
-                group.create_task(prices.run())
-
-    async def _pairs(self, exchange: Exchange, wanted: dict[str, str | None]) -> dict[str, str]:
-        backoff = Backoff()
-        while True:
-            try:
-                pairs = await exchange.pairs(wanted)
-            except ExchangeProblem as problem:
-                self._outages.failed(exchange.name, problem.reason)
-                await self._clock.sleep(backoff.failed(is_limited=problem.is_limit))
-            else:
-                self._outages.works(exchange.name)
-                return pairs
+        return client
 
     async def _log_minutes(self, store: Store) -> None:
         """One line per minute, and the partitions of the days ahead."""
@@ -221,24 +179,6 @@ class _Run:
 
         closing: set[asyncio.Task[None]] = set()
         asyncio.get_running_loop().set_exception_handler(handle)
-
-
-def _leave_out(exchange: str, wanted: dict[str, str | None], pairs: dict[str, str]) -> None:
-    """Name each symbol that is not traded there, once; PyupcError if none of them is."""
-    missing = {
-        symbol: ", ".join(candidates(symbol, pair))
-        for symbol, pair in wanted.items()
-        if symbol not in pairs
-    }
-    if not pairs:
-        raise PyupcError(
-            f"{exchange} lists none of {'; '.join(missing.values())} as active",
-            "try another exchange with --exchange",
-        )
-    for symbol, wanted_pairs in missing.items():
-        logger.warning(
-            "%s lists none of %s as active: %s is left out", exchange, wanted_pairs, symbol
-        )
 
 
 async def _close(exchange: Exchange) -> None:

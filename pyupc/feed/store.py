@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,9 @@ APPLICATION_NAME = "pyupc feed"
 STATEMENT_SECONDS = 5.0
 
 SUBJECT = "database"
+
+# Every symbol with its exchange pair and its Kalshi series.
+Registered = dict[str, tuple[str | None, tuple[str, ...]]]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,7 +60,7 @@ class Store:
         """Connect; raises PyupcError if there is no server or if its schema is another."""
         await self._connection.open(code=True)
 
-    async def symbols(self) -> dict[str, tuple[str | None, tuple[str, ...]]]:
+    async def symbols(self) -> Registered:
         """Every registered symbol with its exchange pair and its Kalshi series."""
         rows = await self._ask(statements.SYMBOLS)
         return {symbol: (pair, tuple(series or ())) for symbol, pair, series in rows}
@@ -69,6 +73,26 @@ class Store:
             [(is_taken,)] = await self._ask(_locks(_FEED_KEY), symbol, self._exchange)
             if not is_taken:
                 raise self._refusal(symbol)
+
+    async def take_more(self, symbol: str) -> bool:
+        """Take the right to feed a further symbol; false if another process has it."""
+        [(is_taken,)] = await self._ask(_locks(_FEED_KEY), symbol, self._exchange)
+        if is_taken:
+            self._symbols = (*self._symbols, symbol)
+        return bool(is_taken)
+
+    async def give_back(self, symbol: str) -> None:
+        """Give the right to feed a symbol back, and that to store its candles."""
+        self._symbols = tuple(each for each in self._symbols if each != symbol)
+        if symbol in self._led:
+            self._led.discard(symbol)
+            await self._ask(f"SELECT pg_advisory_unlock({_CANDLE_KEY})", symbol)
+        await self._ask(f"SELECT pg_advisory_unlock({_FEED_KEY})", symbol, self._exchange)
+
+    @property
+    def turn(self) -> asyncio.Lock:
+        """Held, no statement is under way."""
+        return self._connection.turn
 
     async def leads(self, symbol: str) -> bool:
         """True if the symbol's candles are for this feed to store, and not for one from another

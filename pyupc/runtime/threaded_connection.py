@@ -41,6 +41,12 @@ class ThreadedConnection:
         self.is_lost = asyncio.Event()
 
     @property
+    def turn(self) -> asyncio.Lock:
+        """Held, no statement is under way: what waits for its turn can be cancelled, which would
+        otherwise cost the connection."""
+        return self._turn
+
+    @property
     def sessions(self) -> int:
         return self._inner.sessions
 

@@ -281,6 +281,56 @@ def test_what_is_not_listed_is_left_out(
         assert count(market, symbol) == 0
 
 
+def test_symbols_come_and_go_while_it_runs(market: str, exchange: Exchange) -> None:
+    exchange.products["SOL-USD"] = 150.0
+    with going(market, *FEED) as process:
+        until(lambda: count(market) and count(market, "ETH"))
+        [session] = feeds(market)
+        for command in (
+            ("add", "DOGE", "--step", "0.01"),
+            ("add", "SOL", "--step", "2"),
+            ("retire", "ETH", "--yes"),
+        ):
+            done = pyupc(market, "symbols", *command)
+            assert done.returncode == 0, done.stderr
+        until(lambda: count(market, "SOL"))
+        query = "SELECT count(*) FROM upc_data.candle WHERE symbol = 'SOL'"
+        until(lambda: rows(market, query)[0][0])
+        is_fed = "SELECT upc.is_fed('ETH', 'coinbase'), upc.is_fed('SOL', 'coinbase')"
+        until(lambda: rows(market, is_fed) == [(False, True)])
+        # Whatever was under way is removed with the rest, and nothing comes after it.
+        assert count(market, "ETH") == 0
+        before = count(market)
+        until(lambda: count(market) > before)
+        # And back again: there is nothing left of it that could be in the way.
+        assert pyupc(market, "symbols", "add", "ETH", "--step", "20").returncode == 0
+        until(lambda: count(market, "ETH"))
+        # It is the same connection all the time.
+        assert feeds(market) == [session]
+        process.terminate()
+        code, log = ended(process)
+    assert code == 0
+    lines = [line for line in log.splitlines() if "WARNING" in line]
+    # The one that is retired, and the one that the exchange does not list: once each.
+    assert [("ETH is not registered" in line, "DOGE" in line) for line in lines].count(
+        (True, False)
+    ) == 1
+    assert len([line for line in lines if "DOGE/USD" in line]) == 1
+
+
+@pytest.mark.parametrize("named", [(), ("--symbol", "BTC", "--symbol", "ETH")])
+def test_a_feed_ends_with_the_last_symbol(
+    market: str, exchange: Exchange, named: tuple[str, ...]
+) -> None:
+    with going(market, *FEED, *named) as process:
+        until(lambda: count(market) and count(market, "ETH"))
+        done = pyupc(market, "symbols", "retire", "BTC", "ETH", "--yes")
+        assert done.returncode == 0, done.stderr
+        code, log = ended(process)
+    assert code == 1
+    assert "hint: " in log
+
+
 def test_what_is_listed_ticks_without_the_rest(
     market: str, exchange: Exchange, tmp_path: Path
 ) -> None:

@@ -41,10 +41,10 @@ def counts(result: Result) -> dict[str, int]:
 def stored(conn: Connection) -> dict[str, int]:
     """Rows of SOL by table."""
     tables = conn.execute(
-        "SELECT c.table_name FROM information_schema.columns AS c"
-        " JOIN information_schema.tables AS t USING (table_schema, table_name)"
-        " WHERE table_schema = 'upc_data' AND column_name = 'symbol'"
-        " AND table_type = 'BASE TABLE' AND table_name <> 'retirement'"
+        "SELECT c.relname FROM pg_class AS c"
+        " JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'symbol'"
+        " WHERE c.relnamespace = 'upc_data'::regnamespace AND c.relkind IN ('r', 'p')"
+        " AND NOT c.relispartition AND c.relname <> 'retirement'"
     ).fetchall()
     query = "SELECT count(*) FROM upc_data.{} WHERE symbol = 'SOL'"
     found = {name: scalar(conn, query.format(name)) for (name,) in tables}

@@ -33,11 +33,13 @@ FILL = (
     "SELECT upc.subscribe('phone')",
 )
 
+# Partitions apart.
 TABLES = """
-    SELECT c.table_name
-    FROM information_schema.columns AS c
-    JOIN information_schema.tables AS t USING (table_schema, table_name)
-    WHERE c.table_schema = 'upc_data' AND c.column_name = 'symbol' AND t.table_type = 'BASE TABLE'
+    SELECT c.relname
+    FROM pg_class AS c
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'symbol'
+    WHERE c.relnamespace = 'upc_data'::regnamespace
+        AND c.relkind IN ('r', 'p') AND NOT c.relispartition
     ORDER BY 1
 """
 
