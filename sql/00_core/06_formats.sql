@@ -42,3 +42,32 @@ RETURN CASE
 END;
 COMMENT ON FUNCTION upc._two_decimals IS
     'a number as it stands in the JSON documents: two decimals';
+
+
+-- A number with two decimals as a double: half away from zero, where the first 15 digits say half.
+--
+-- The factor is 100 and three units in its last place more, which lifts what is half in decimal, and
+-- just below it as a double, over the edge, and nothing that differs from half in its 15 digits. Adding
+-- zero turns -0 into 0.
+CREATE FUNCTION upc._hundredths(value double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN round(100.00000000000004::double precision * _hundredths.value) / 100 + 0;
+COMMENT ON FUNCTION upc._hundredths IS
+    'a number with two decimals as a double, as _two_decimals rounds it; part of the query that calls it';
+
+
+-- The same for a difference, of which only the first of its 15 digits may be right: whatever is near to
+-- half is rounded as a numeric.
+CREATE FUNCTION upc._exact_hundredths(value double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN abs(
+        abs(100 * _exact_hundredths.value - round(100 * _exact_hundredths.value)) - 0.5
+    ) > 1e-6::double precision
+    THEN round(100 * _exact_hundredths.value) / 100 + 0
+    ELSE round(_exact_hundredths.value::numeric, 2)::double precision
+END;
+COMMENT ON FUNCTION upc._exact_hundredths IS
+    'a number with two decimals as a double: exactly round(value::numeric, 2)';

@@ -33,13 +33,14 @@ COMMENT ON FUNCTION upc._worse_state IS 'the worse of two states of freshness';
 CREATE FUNCTION upc._price_state(age interval, same_for interval)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN upc._worse_state(
-    upc.freshness(_price_state.age),
-    CASE
-        WHEN _price_state.same_for >= upc.setting('frozen_after')::interval THEN 'stale'
-        ELSE 'fresh'
-    END
-);
+-- The worse of its freshness and stale, where it is frozen. The freshness comes second, so that it is
+-- worked out once.
+RETURN CASE
+    WHEN _price_state.same_for >= upc.setting('frozen_after')::interval
+        AND upc.freshness(_price_state.age) <> 'halted'
+    THEN 'stale'
+    ELSE upc.freshness(_price_state.age)
+END;
 COMMENT ON FUNCTION upc._price_state IS
     'the state of a logged price by its age and by how long it has been the same: stale from upc.frozen_after (30 s) on';
 

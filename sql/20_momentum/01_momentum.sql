@@ -113,6 +113,44 @@ COMMENT ON FUNCTION upc._momentum_of IS
     'momentum in basis points and its deltas in percent from a price and the prices 1, 2, 3, 4, 15 and 30 minutes before it; NULL where one of them is';
 
 
+-- The prices of a symbol before an instant, at the six distances of upc._momentum_lags(): at each what
+-- upc._price_by finds. One statement for all six.
+CREATE FUNCTION upc._earlier_prices(symbol text, at timestamptz)
+RETURNS double precision[]
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT coalesce(
+        (
+            SELECT p.price
+            FROM upc_data.price AS p
+            WHERE p.symbol = _earlier_prices.symbol
+              AND p.received_at BETWEEN
+                  _earlier_prices.at - make_interval(mins => l.lag, secs => 5)
+                  AND _earlier_prices.at - make_interval(mins => l.lag)
+              -- Again, with bounds that are known before: which days of the log are needed.
+              AND p.received_at BETWEEN
+                  _earlier_prices.at - interval '31 minutes' AND _earlier_prices.at
+            ORDER BY p.received_at DESC
+            LIMIT 1
+        ),
+        (
+            SELECT c.close
+            FROM upc_data.candle AS c
+            WHERE c.symbol = _earlier_prices.symbol
+              AND c.opened_at BETWEEN
+                  _earlier_prices.at - make_interval(mins => l.lag + 2)
+                  AND _earlier_prices.at - make_interval(mins => l.lag + 1)
+            ORDER BY c.opened_at DESC
+            LIMIT 1
+        )
+    )
+    FROM unnest(upc._momentum_lags()) WITH ORDINALITY AS l (lag, place)
+    ORDER BY l.place
+);
+COMMENT ON FUNCTION upc._earlier_prices IS
+    'the prices in USD at the six distances of upc._momentum_lags() before an instant, as upc._price_by finds them; NULL where there is none';
+
+
 -- Momentum of a symbol at an instant, in basis points, with its six deltas in percent.
 --
 -- price: USD at that instant; NULL takes the close of the last candle closed by then. Earlier prices
@@ -137,9 +175,10 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v_price double precision := price;
+    v_earlier double precision[];
 BEGIN
-    PERFORM upc.require_symbol(symbol);
     IF NOT coalesce(price > 0 AND price < 'Infinity', true) THEN
+        PERFORM upc.require_symbol(symbol);
         PERFORM upc._refuse_price(price, 'Leave it out for the last close.');
     END IF;
 
@@ -152,19 +191,22 @@ BEGIN
         LIMIT 1;
     END IF;
 
-    SELECT m.*
-    INTO momentum, delta_1m, delta_2m, delta_3m, delta_4m, delta_15m, delta_30m
-    FROM upc._momentum_of(
-        v_price,
-        ARRAY[
-            upc._price_by(symbol, at - upc._momentum_lag(1)),
-            upc._price_by(symbol, at - upc._momentum_lag(2)),
-            upc._price_by(symbol, at - upc._momentum_lag(3)),
-            upc._price_by(symbol, at - upc._momentum_lag(4)),
-            upc._price_by(symbol, at - upc._momentum_lag(5)),
-            upc._price_by(symbol, at - upc._momentum_lag(6))
-        ]
-    ) AS m;
+    -- As upc._momentum_of: the columns of a function that is called take longer to assign than to work
+    -- out.
+    v_earlier := upc._earlier_prices(symbol, at);
+    momentum := upc._momentum_bps(
+        v_price, v_earlier[1], v_earlier[2], v_earlier[3], v_earlier[4], v_earlier[5], v_earlier[6]
+    );
+    delta_1m := 100 * (v_price - v_earlier[1]) / v_earlier[1];
+    delta_2m := 100 * (v_price - v_earlier[2]) / v_earlier[2];
+    delta_3m := 100 * (v_price - v_earlier[3]) / v_earlier[3];
+    delta_4m := 100 * (v_price - v_earlier[4]) / v_earlier[4];
+    delta_15m := 100 * (v_price - v_earlier[5]) / v_earlier[5];
+    delta_30m := 100 * (v_price - v_earlier[6]) / v_earlier[6];
+    -- A symbol that is not known has no prices.
+    IF momentum IS NULL THEN
+        PERFORM upc.require_symbol(symbol);
+    END IF;
 END
 $fn$;
 COMMENT ON FUNCTION upc.momentum IS

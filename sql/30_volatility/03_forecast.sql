@@ -101,16 +101,22 @@ COMMENT ON FUNCTION upc._forecast_variances IS
 
 CREATE FUNCTION upc._newest_close(symbol text, at timestamptz)
 RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN (
-    SELECT c.opened_at + interval '1 minute'
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_opened_at timestamptz;
+BEGIN
+    SELECT c.opened_at
+    INTO v_opened_at
     FROM upc_data.candle AS c
     WHERE c.symbol = _newest_close.symbol
       AND c.opened_at <= coalesce(_newest_close.at, 'infinity') - interval '1 minute'
       AND c.opened_at >= coalesce(_newest_close.at, '-infinity') - interval '6 minutes'
     ORDER BY c.opened_at DESC
-    LIMIT 1
-);
+    LIMIT 1;
+    RETURN v_opened_at + interval '1 minute';
+END
+$fn$;
 COMMENT ON FUNCTION upc._newest_close IS
     'the instant at which the newest candle closed, by another and no more than five minutes before it; NULL without one; an instant of NULL asks for the newest of all';
 
@@ -156,15 +162,21 @@ RETURNS double precision[]
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_known_at timestamptz := upc._newest_close(symbol, at);
+    v_cached upc_data.volatility_state;
+    v_known_at timestamptz;
     v_variances double precision[];
 BEGIN
-    SELECT s.variances
-    INTO v_variances
+    SELECT s.*
+    INTO v_cached
     FROM upc_data.volatility_state AS s
-    WHERE s.symbol = _cached_forecast.symbol AND s.known_at = v_known_at;
-    IF FOUND THEN
-        RETURN v_variances;
+    WHERE s.symbol = _cached_forecast.symbol;
+    -- No candle can have closed since: there is no need to look.
+    IF v_cached.known_at <= at AND v_cached.known_at > at - interval '1 minute' THEN
+        RETURN v_cached.variances;
+    END IF;
+    v_known_at := upc._newest_close(symbol, at);
+    IF v_cached.known_at = v_known_at THEN
+        RETURN v_cached.variances;
     END IF;
     v_variances := upc._forecast_variances(symbol, v_known_at);
 

@@ -79,13 +79,15 @@ DECLARE
     v_nearest double precision;
     v_lowest integer;
     v_highest integer := levels;
+    v_last integer;
     v_k integer;
-    v_is_linear boolean := method = 'linear';
+    v_x double precision;
+    v_part double precision;
     -- The common question takes the short way.
     v_is_plain boolean := method = 'nearest' AND model = 'momentum' AND settlement = 'close';
-    v_shift double precision := 0;
+    v_is_linear boolean;
+    v_is_partly_seen boolean;
     v_decided double precision;
-    v_x double precision;
     -- The interval as in 04_intervals.sql, with what does not change taken out: a function call per
     -- strike would be too expensive.
     v_independent double precision;
@@ -115,8 +117,10 @@ BEGIN
             )
         );
         deviation := v_curve.deviation;
-        v_shift := v_curve.shift;
         v_decided := v_curve.decided;
+        v_is_partly_seen := v_curve.shift <> 0;
+        v_is_linear := method = 'linear';
+        v_last := cardinality(v_curve.thresholds) - 1;
     END IF;
 
     v_step := coalesce(step, v_curve.strike_step);
@@ -147,18 +151,32 @@ BEGIN
             v_k := 1 + width_bucket(move_percent, v_curve.edges);
             positive_prob := v_curve.positive[v_k];
             negative_prob := v_curve.negative[v_k];
-        ELSIF v_decided IS NULL AND v_shift = 0 THEN
+        ELSIF v_decided IS NULL AND NOT v_is_partly_seen THEN
             v_x := move_percent * v_curve.slope / v_curve.unit;
-            v_k := upc._threshold_index(v_curve.thresholds, v_curve.edges, v_x, v_is_linear);
-            positive_prob := upc._curve_value(
-                v_curve.positive, v_curve.thresholds, v_k, v_x, v_is_linear
-            );
-            negative_prob := upc._curve_value(
-                v_curve.negative, v_curve.thresholds, v_k, v_x, v_is_linear
-            );
+            IF v_is_linear THEN
+                -- As upc._threshold_index and upc._curve_value, the part between two thresholds
+                -- worked out once.
+                v_k := greatest(1, least(width_bucket(v_x, v_curve.thresholds), v_last));
+                v_part := least(1, greatest(0,
+                    (v_x - v_curve.thresholds[v_k])
+                    / (v_curve.thresholds[v_k + 1] - v_curve.thresholds[v_k])
+                ));
+                positive_prob := v_curve.positive[v_k] + v_part * (
+                    coalesce(v_curve.positive[v_k + 1], v_curve.positive[v_k])
+                    - v_curve.positive[v_k]
+                );
+                negative_prob := v_curve.negative[v_k] + v_part * (
+                    coalesce(v_curve.negative[v_k + 1], v_curve.negative[v_k])
+                    - v_curve.negative[v_k]
+                );
+            ELSE
+                v_k := 1 + width_bucket(v_x, v_curve.edges);
+                positive_prob := v_curve.positive[v_k];
+                negative_prob := v_curve.negative[v_k];
+            END IF;
         ELSIF v_decided IS NULL THEN
             -- A part of the average is known: up and down are not alike.
-            v_x := (move_percent * v_curve.slope + v_shift) / v_curve.unit;
+            v_x := (move_percent * v_curve.slope + v_curve.shift) / v_curve.unit;
             v_k := upc._threshold_index(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
             positive_prob := CASE
                 WHEN v_x >= 0
@@ -166,7 +184,7 @@ BEGIN
                 ELSE 100
                     - upc._curve_value(v_curve.negative, v_curve.thresholds, v_k, -v_x, v_is_linear)
             END;
-            v_x := (move_percent * v_curve.slope - v_shift) / v_curve.unit;
+            v_x := (move_percent * v_curve.slope - v_curve.shift) / v_curve.unit;
             v_k := upc._threshold_index(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear);
             negative_prob := CASE
                 WHEN v_x >= 0
@@ -191,9 +209,9 @@ BEGIN
             prob_above := prob_within;
         END IF;
         IF v_decided IS NULL THEN
-            v_x := v_scale * (prob_above - 50);
-            v_spread := v_independent
-                + v_overlapping * (1 - v_x * v_x) ^ 0.16666666666666666::double precision;
+            v_spread := v_independent + v_overlapping * (
+                1 - (v_scale * (prob_above - 50)) * (v_scale * (prob_above - 50))
+            ) ^ 0.16666666666666666::double precision;
             v_reach := 50 * v_spread
                 + sqrt(v_spread * (prob_above * (100 - prob_above) + 2500 * v_spread));
             prob_low := prob_above * prob_above / (prob_above + v_reach);

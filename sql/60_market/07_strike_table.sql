@@ -33,109 +33,233 @@ CREATE TYPE upc._strike_row AS (
 COMMENT ON TYPE upc._strike_row IS 'a row of the strike table, with the columns of upc.strike_table';
 
 
--- Rows of the strike table, nearest to the price first, for a question with nothing left out.
---
--- question: with the clock, the time to the close and the step; with the forecast and what was seen of
--- the last minute where they are needed. event: NULL leaves quotes out. price_state: as in
--- strike_table.
-CREATE FUNCTION upc._strike_rows(question upc._question, event upc._event, price_state text)
-RETURNS SETOF upc._strike_row
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 21
+-- What is the same for all rows of the strike table.
+CREATE TYPE upc._row_terms AS (
+    is_known boolean,
+    is_quoted boolean,
+    has_edge boolean,
+    price_stale boolean,
+    quotes_stale boolean,
+    is_unseen boolean,
+    lowest numeric,
+    highest numeric,
+    edge_order upc._edge_terms
+);
+COMMENT ON TYPE upc._row_terms IS
+    'what is the same for all rows of the strike table: what is shown, why there is no edge, the strikes in USD that all are between, and the order that edges are for';
+
+
+-- question: with nothing left out. event: NULL leaves quotes out. price_state: as in strike_table.
+CREATE FUNCTION upc._row_terms_of(question upc._question, event upc._event, price_state text)
+RETURNS upc._row_terms
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
+    v upc._row_terms;
     v_quote_state text := upc.freshness(question.at - event.read_at);
-    v_is_quoted boolean := upc._is_shown('quote', v_quote_state);
-    v_is_known boolean := upc._is_shown('probability', price_state);
-    v_price_stale boolean := NOT coalesce(upc._is_shown('difference', price_state), false);
-    v_quotes_stale boolean := event.event_ticker IS NOT NULL
-        AND NOT upc._is_shown('difference', v_quote_state);
-    v_is_unseen boolean := upc._is_unseen(question.ttc_seconds, question.settlement);
-    -- Of the rest of the reasons each leaves no ask, or no probability.
-    v_has_edge boolean := NOT (v_price_stale OR v_quotes_stale OR v_is_unseen);
-    v_order upc._edge_terms := upc._symbol_order(question.symbol);
-    v_untraded jsonb;
 BEGIN
-    IF event.event_ticker IS NOT NULL THEN
-        -- Beside the query below: as a part of it, it would be planned anew every time.
-        SELECT jsonb_object_agg(trim_scale(m.strike)::text, coalesce(m.status, ''))
-        INTO v_untraded
-        FROM upc_data.market_quote AS m
-        WHERE m.symbol = question.symbol
-          AND m.event_ticker = event.event_ticker
-          AND m.status IS DISTINCT FROM 'active';
-    END IF;
-    RETURN QUERY
+    v.is_known := upc._is_shown('probability', price_state);
+    v.is_quoted := upc._is_shown('quote', v_quote_state);
+    v.price_stale := NOT coalesce(upc._is_shown('difference', price_state), false);
+    v.quotes_stale := event.event_ticker IS NOT NULL
+        AND NOT upc._is_shown('difference', v_quote_state);
+    v.is_unseen := upc._is_unseen(question.ttc_seconds, question.settlement);
+    -- Of the rest of the reasons each leaves no ask, or no probability.
+    v.has_edge := NOT (v.price_stale OR v.quotes_stale OR v.is_unseen);
+    v.lowest := question.price - (question.levels + 1) * question.step;
+    v.highest := question.price + (question.levels + 1) * question.step;
+    v.edge_order := upc._symbol_order(question.symbol);
+    RETURN v;
+END
+$fn$;
+COMMENT ON FUNCTION upc._row_terms_of IS
+    'what is the same for all rows of the strike table of a question';
+
+
+-- The strikes of a question, each with its market: what compute_strikes says, as far as it is known, and
+-- what is offered, as far as it is to be shown.
+--
+-- Arguments as in _strike_rows. yes_ask, no_ask: NULL where nobody offers. whole_yes, whole_no: the same
+-- as _whole_ask has them. status: of the strike's market, of one that is traded if there is one; of the
+-- event where there is none. It is part of the query that calls it.
+CREATE FUNCTION upc._quoted_strikes(
+    question upc._question,
+    event upc._event,
+    terms upc._row_terms
+)
+RETURNS TABLE (
+    strike double precision,
+    buffer double precision,
+    move_percent double precision,
+    is_above boolean,
+    prob_beyond double precision,
+    prob_within double precision,
+    positive_prob double precision,
+    negative_prob double precision,
+    prob_above double precision,
+    prob_low double precision,
+    prob_high double precision,
+    sample_size bigint,
+    fingerprint text,
+    deviation double precision,
+    ticker text,
+    volume numeric,
+    yes_bid numeric,
+    no_bid numeric,
+    yes_ask numeric,
+    no_ask numeric,
+    whole_yes bigint,
+    whole_no bigint,
+    status text
+)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 21
+BEGIN ATOMIC
+    WITH quote AS MATERIALIZED (
+        -- Once, and only those near the strikes, whatever way they are joined in.
+        SELECT
+            m.market, m.ticker, m.strike, m.status, m.yes_bid, m.no_bid, m.volume, m.yes_ask, m.no_ask,
+            upc._whole_ask(m.yes_ask) AS whole_yes, upc._whole_ask(m.no_ask) AS whole_no
+        FROM (
+            SELECT
+                r.ticker AS market,
+                r.strike,
+                r.status,
+                CASE WHEN (_quoted_strikes.terms).is_quoted THEN r.ticker END AS ticker,
+                CASE WHEN (_quoted_strikes.terms).is_quoted THEN r.volume END AS volume,
+                CASE WHEN (_quoted_strikes.terms).is_quoted THEN r.yes_bid END AS yes_bid,
+                CASE WHEN (_quoted_strikes.terms).is_quoted THEN r.no_bid END AS no_bid,
+                CASE WHEN (_quoted_strikes.terms).is_quoted THEN
+                    upc._offered(r.yes_ask, r.no_bid)
+                END AS yes_ask,
+                CASE WHEN (_quoted_strikes.terms).is_quoted THEN
+                    upc._offered(r.no_ask, r.yes_bid)
+                END AS no_ask
+            FROM upc_data.market_quote AS r
+            WHERE r.symbol = (_quoted_strikes.question).symbol
+              AND r.event_ticker = (_quoted_strikes.event).event_ticker
+              AND r.strike BETWEEN (_quoted_strikes.terms).lowest AND (_quoted_strikes.terms).highest
+            OFFSET 0
+        ) AS m
+    )
+    SELECT
+        s.strike,
+        s.buffer,
+        s.move_percent,
+        s.direction = 'above',
+        CASE WHEN (_quoted_strikes.terms).is_known THEN s.prob_beyond END,
+        CASE WHEN (_quoted_strikes.terms).is_known THEN s.prob_within END,
+        CASE WHEN (_quoted_strikes.terms).is_known THEN s.positive_prob END,
+        CASE WHEN (_quoted_strikes.terms).is_known THEN s.negative_prob END,
+        CASE WHEN (_quoted_strikes.terms).is_known THEN s.prob_above END,
+        CASE WHEN (_quoted_strikes.terms).is_known THEN s.prob_low END,
+        CASE WHEN (_quoted_strikes.terms).is_known THEN s.prob_high END,
+        s.sample_size,
+        s.fingerprint,
+        s.deviation,
+        q.ticker,
+        q.volume,
+        q.yes_bid,
+        q.no_bid,
+        q.yes_ask,
+        q.no_ask,
+        q.whole_yes,
+        q.whole_no,
+        coalesce(
+            q.status,
+            (
+                SELECT coalesce(u.status, '') FROM quote AS u
+                WHERE u.strike = s.strike::numeric
+                ORDER BY u.market DESC
+                LIMIT 1
+            ),
+            (_quoted_strikes.event).status
+        )
+    FROM upc.compute_strikes(
+        (_quoted_strikes.question).price, (_quoted_strikes.question).momentum,
+        (_quoted_strikes.question).symbol, (_quoted_strikes.question).ttc_seconds,
+        (_quoted_strikes.question).step, (_quoted_strikes.question).levels,
+        (_quoted_strikes.question).method, (_quoted_strikes.question).model,
+        (_quoted_strikes.question).settlement, (_quoted_strikes.question).volatility,
+        (_quoted_strikes.question).observed,
+        variances => (_quoted_strikes.question).variances
+    ) AS s
+    LEFT JOIN quote AS q
+        ON q.strike = s.strike::numeric
+        AND q.status = 'active';
+END;
+COMMENT ON FUNCTION upc._quoted_strikes IS
+    'the strikes of a question with what is known and offered of each';
+
+
+-- Rows of the strike table, in no order. Arguments as in _quoted_strikes: a question with nothing left
+-- out, with the clock, the time to the close and the step; with the forecast and what was seen of the
+-- last minute where they are needed. event: NULL leaves quotes out. terms: as _row_terms_of has them.
+--
+-- upc._strike_documents has the same for the tick, row by row.
+CREATE FUNCTION upc._strike_rows(
+    question upc._question,
+    event upc._event,
+    terms upc._row_terms
+)
+RETURNS SETOF upc._strike_row
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 21
+BEGIN ATOMIC
     SELECT
         c.strike,
         c.buffer,
-        c.buffer / question.step,
-        k.within,
-        ceil(100 * o.yes_ask)::integer,
-        ceil(100 * o.no_ask)::integer,
-        CASE WHEN v_is_quoted THEN q.volume END,
-        CASE WHEN v_is_quoted THEN q.ticker END,
-        CASE c.direction WHEN 'above' THEN 'no' ELSE 'yes' END,
-        o.yes_ask,
-        o.no_ask,
-        CASE WHEN v_is_quoted THEN q.yes_bid END,
-        CASE WHEN v_is_quoted THEN q.no_bid END,
-        CASE WHEN v_has_edge THEN
-            upc._edge(k.above, upc._contract_cost(o.yes_ask, v_order))
+        c.buffer / (_strike_rows.question).step,
+        c.prob_within,
+        upc._whole_cents(c.yes_ask, c.whole_yes),
+        upc._whole_cents(c.no_ask, c.whole_no),
+        c.volume,
+        c.ticker,
+        CASE WHEN c.is_above THEN 'no' ELSE 'yes' END,
+        c.yes_ask,
+        c.no_ask,
+        c.yes_bid,
+        c.no_bid,
+        CASE WHEN (_strike_rows.terms).has_edge THEN
+            upc._edge(
+                c.prob_above,
+                upc._quick_contract_cost(c.yes_ask, c.whole_yes, (_strike_rows.terms).edge_order)
+            )
         END,
-        CASE WHEN v_has_edge THEN
-            upc._edge(100 - k.above, upc._contract_cost(o.no_ask, v_order))
+        CASE WHEN (_strike_rows.terms).has_edge THEN
+            upc._edge(
+                100 - c.prob_above,
+                upc._quick_contract_cost(c.no_ask, c.whole_no, (_strike_rows.terms).edge_order)
+            )
         END,
-        k.above,
+        c.prob_above,
         c.sample_size,
         c.move_percent,
-        c.direction,
-        CASE WHEN v_is_known THEN c.prob_beyond END,
-        CASE WHEN v_is_known THEN c.positive_prob END,
-        CASE WHEN v_is_known THEN c.negative_prob END,
+        CASE WHEN c.is_above THEN 'above' ELSE 'below' END,
+        c.prob_beyond,
+        c.positive_prob,
+        c.negative_prob,
         c.fingerprint,
-        CASE WHEN v_is_known THEN c.prob_low END,
-        CASE WHEN v_is_known THEN c.prob_high END,
+        c.prob_low,
+        c.prob_high,
         c.deviation,
         upc.edge_reason(
-            closed => o.trading_state = 'closed',
-            paused => o.trading_state = 'paused',
-            price_stale => v_price_stale,
-            quotes_stale => v_quotes_stale,
-            no_model => k.above IS NULL,
-            last_minute => v_is_unseen,
-            no_offer => o.yes_ask IS NULL AND o.no_ask IS NULL
+            closed => upc._trading_state(c.status) = 'closed',
+            paused => upc._trading_state(c.status) = 'paused',
+            price_stale => (_strike_rows.terms).price_stale,
+            quotes_stale => (_strike_rows.terms).quotes_stale,
+            no_model => c.prob_above IS NULL,
+            last_minute => (_strike_rows.terms).is_unseen,
+            no_offer => c.yes_ask IS NULL AND c.no_ask IS NULL
         )
-    FROM upc.compute_strikes(
-        question.price, question.momentum, question.symbol, question.ttc_seconds, question.step,
-        question.levels, question.method, question.model, question.settlement,
-        question.volatility, question.observed, variances => question.variances
-    ) AS c
-    CROSS JOIN LATERAL (
-        SELECT
-            CASE WHEN v_is_known THEN c.prob_within END AS within,
-            CASE WHEN v_is_known THEN c.prob_above END AS above
-    ) AS k
-    LEFT JOIN upc_data.market_quote AS q
-        ON q.symbol = question.symbol
-        AND q.event_ticker = event.event_ticker
-        AND q.strike = c.strike::numeric
-        AND q.status = 'active'
-    CROSS JOIN LATERAL (
-        SELECT
-            CASE WHEN v_is_quoted THEN upc._offered(q.yes_ask, q.no_bid) END AS yes_ask,
-            CASE WHEN v_is_quoted THEN upc._offered(q.no_ask, q.yes_bid) END AS no_ask,
-            CASE WHEN q.ticker IS NULL THEN
-                upc._trading_state(
-                    coalesce(v_untraded ->> trim_scale(c.strike::numeric)::text, event.status)
-                )
-            END AS trading_state
+    FROM (
+        SELECT s.*
+        FROM upc._quoted_strikes(
+            _strike_rows.question, _strike_rows.event, _strike_rows.terms
+        ) AS s
         OFFSET 0
-    ) AS o
-    ORDER BY c.buffer, c.strike;
-END
-$fn$;
+    ) AS c;
+END;
 COMMENT ON FUNCTION upc._strike_rows IS
-    'rows of the strike table, nearest to the price first, for a question with nothing left out and an event that is known';
+    'rows of the strike table, for a question with nothing left out and an event that is known';
 
 
 CREATE TYPE upc._table_question AS (
@@ -258,7 +382,6 @@ RETURNS TABLE (
     deviation double precision,
     edge_reason text
 )
--- Part of the query that calls it: its rows pass through no second function.
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 21
 BEGIN ATOMIC
     SELECT r.*
@@ -272,7 +395,9 @@ BEGIN ATOMIC
         ),
         strike_table.has_market
     ) AS q
-    CROSS JOIN LATERAL upc._strike_rows(q.question, q.event, strike_table.price_state) AS r;
+    CROSS JOIN LATERAL upc._row_terms_of(q.question, q.event, strike_table.price_state) AS w
+    CROSS JOIN LATERAL upc._strike_rows(q.question, q.event, w) AS r
+    ORDER BY r.buffer, r.strike;
 END;
 COMMENT ON FUNCTION upc.strike_table IS
     'every strike around a price with its probability, what its contracts cost and the edge, nearest to the price first';

@@ -26,19 +26,15 @@ LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
 DECLARE
     v_logged record;
+    v_momentum record;
 BEGIN
     market_at := at;
     IF feed = 'simulated' THEN
         priced_at := at;
         price := upc.simulated_price(symbol, at, seed);
         state := upc._price_state('0', NULL);
-        SELECT m.*
-        INTO momentum, delta_1m, delta_2m, delta_3m, delta_4m, delta_15m, delta_30m
-        FROM upc._simulated_momentum(symbol, at, price, seed) AS m;
-        RETURN;
-    END IF;
-
-    IF feed = 'replay' THEN
+        v_momentum := upc._simulated_momentum(symbol, at, price, seed);
+    ELSIF feed = 'replay' THEN
         market_at := upc._replay_instant(
             symbol, coalesce(replay_from, upc.replay_start(symbol, at)), elapsed
         );
@@ -57,9 +53,16 @@ BEGIN
     IF price IS NULL THEN
         PERFORM upc._refuse_feed(symbol, feed);
     END IF;
-    SELECT m.*
-    INTO momentum, delta_1m, delta_2m, delta_3m, delta_4m, delta_15m, delta_30m
-    FROM upc.momentum(symbol, market_at, price) AS m;
+    IF v_momentum IS NULL THEN
+        v_momentum := upc.momentum(symbol, market_at, price);
+    END IF;
+    momentum := v_momentum.momentum;
+    delta_1m := v_momentum.delta_1m;
+    delta_2m := v_momentum.delta_2m;
+    delta_3m := v_momentum.delta_3m;
+    delta_4m := v_momentum.delta_4m;
+    delta_15m := v_momentum.delta_15m;
+    delta_30m := v_momentum.delta_30m;
 END
 $fn$;
 COMMENT ON FUNCTION upc._feed_price IS

@@ -84,9 +84,16 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v_documents json[];
+    v_updated text := upc._iso_utc(tick.ticked_at);
+    v_read_at text := upc._iso_utc(event.read_at);
+    v_market_at text := upc._iso_utc(tick.market_at);
+    v_momentum json := json_build_object(
+        'weighted_score', tick.momentum / 100,
+        'deltas', deltas
+    );
 BEGIN
-    SELECT array_agg(
-        json_build_object(
+    FOR v_n IN 1..2 LOOP
+        v_documents[v_n] := json_build_object(
             'symbol', tick.symbol,
             'current_price', tick.price,
             'ttc', tick.ttc_seconds,
@@ -95,26 +102,20 @@ BEGIN
             'market_title', event.title,
             'strike_tier', step,
             'market_status', event.status,
-            'last_updated', upc._iso_utc(tick.ticked_at),
-            'strikes', r.strikes,
-            'momentum', json_build_object(
-                'weighted_score', tick.momentum / 100,
-                'deltas', deltas
-            ),
+            'last_updated', v_updated,
+            'strikes', CASE v_n WHEN 1 THEN strike_rows ELSE watched_rows END,
+            'momentum', v_momentum,
             'fingerprint', tick.fingerprint,
             'state', tick.state,
             'quote_state', quote_state,
-            'quotes_read_at', upc._iso_utc(event.read_at),
+            'quotes_read_at', v_read_at,
             'feed', tick.feed,
-            'market_at', upc._iso_utc(tick.market_at),
+            'market_at', v_market_at,
             'valid_until', valid_until,
             'tick_id', tick.tick_id,
             'edge_reason', edge_reason
-        )
-        ORDER BY r.place
-    )
-    INTO v_documents
-    FROM (VALUES (1, strike_rows), (2, watched_rows)) AS r (place, strikes);
+        );
+    END LOOP;
     RETURN v_documents;
 END
 $fn$;
