@@ -57,15 +57,16 @@ COMMENT ON FUNCTION upc._hundredths IS
     'a number with two decimals as a double, as _two_decimals rounds it; part of the query that calls it';
 
 
--- The same for a difference, of which only the first of its 15 digits may be right: whatever is near to
+-- The same for a difference between two decimals, which may be off in its last digits: what is near to
 -- half is rounded as a numeric.
 CREATE FUNCTION upc._exact_hundredths(value double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-    WHEN abs(
-        abs(100 * _exact_hundredths.value - round(100 * _exact_hundredths.value)) - 0.5
-    ) > 1e-6::double precision
+    WHEN abs(_exact_hundredths.value) < 1e6
+        AND abs(
+            abs(100 * _exact_hundredths.value - round(100 * _exact_hundredths.value)) - 0.5
+        ) > 1e-6::double precision
     THEN round(100 * _exact_hundredths.value) / 100 + 0
     ELSE round(_exact_hundredths.value::numeric, 2)::double precision
 END;
