@@ -48,7 +48,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v_ranked json[] := '{}'::json[];
-    v_ranks double precision[] := '{}';
+    v_ranks double precision[] := '{}'::double precision[];
     v_place integer;
 BEGIN
     -- The list is short: what sorts more quickly takes longer to begin.
@@ -91,7 +91,9 @@ CREATE FUNCTION upc._strike_documents(
     OUT probabilities json,
     OUT strike_rows json,
     OUT watched_rows json,
-    OUT edge_reason text
+    OUT edge_reason text,
+    OUT yes_bid numeric[],
+    OUT no_bid numeric[]
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -201,12 +203,16 @@ BEGIN
             prob_above := prob_above || t.prob_above;
             yes_ask := yes_ask || t.yes_ask;
             no_ask := no_ask || t.no_ask;
+            yes_bid := yes_bid || t.yes_bid;
+            no_bid := no_bid || t.no_bid;
             v_answers := v_answers || v_answer;
         ELSE
             strikes := t.strike || strikes;
             prob_above := t.prob_above || prob_above;
             yes_ask := t.yes_ask || yes_ask;
             no_ask := t.no_ask || no_ask;
+            yes_bid := t.yes_bid || yes_bid;
+            no_bid := t.no_bid || no_bid;
             v_answers := v_answer || v_answers;
         END IF;
         IF v_reason IS NULL
