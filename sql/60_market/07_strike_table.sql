@@ -76,18 +76,9 @@ COMMENT ON FUNCTION upc._row_terms_of IS
     'what is the same for all rows of the strike table of a question';
 
 
--- The strikes of a question, each with its market: what compute_strikes says, as far as it is known, and
--- what is offered, as far as it is to be shown.
---
--- Arguments as in _strike_rows. yes_ask, no_ask: NULL where nobody offers. whole_yes, whole_no: the same
--- as _whole_ask has them. status: of the strike's market, of one that is traded if there is one; of the
--- event where there is none. It is part of the query that calls it.
-CREATE FUNCTION upc._quoted_strikes(
-    question upc._question,
-    event upc._event,
-    terms upc._row_terms
-)
-RETURNS TABLE (
+-- yes_ask, no_ask: NULL where nobody offers. whole_yes, whole_no: the same as _whole_ask has them. status:
+-- of the strike's market, of one that is traded if there is one; of the event where there is none.
+CREATE TYPE upc._quoted_strike AS (
     strike double precision,
     buffer double precision,
     move_percent double precision,
@@ -111,7 +102,21 @@ RETURNS TABLE (
     whole_yes bigint,
     whole_no bigint,
     status text
+);
+COMMENT ON TYPE upc._quoted_strike IS
+    'a strike with what is known and offered of it, exact, USD per contract';
+
+
+-- The strikes of a question, each with its market: what compute_strikes says, as far as it is known, and
+-- what is offered, as far as it is to be shown.
+--
+-- Arguments as in _strike_rows. It is part of the query that calls it.
+CREATE FUNCTION upc._quoted_strikes(
+    question upc._question,
+    event upc._event,
+    terms upc._row_terms
 )
+RETURNS SETOF upc._quoted_strike
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 21
 BEGIN ATOMIC
     WITH quote AS MATERIALIZED (
