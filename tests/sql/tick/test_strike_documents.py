@@ -81,6 +81,7 @@ def expected_row(seen: Row, quote: Row | None, price: float) -> Row:
         None if ask is None else int((100 * ask).to_integral_value(ROUND_CEILING))
         for ask in (yes, no)
     )
+    reason: str | None
     if status in CLOSED:
         reason = "closed"
     elif status != "active":
