@@ -63,30 +63,34 @@ def translate(error: psycopg.Error) -> PyupcError:
 
     A transient error becomes `Busy`, or `DatabaseUnreachable` if it ends the connection.
     """
-    problem = _problem(error)
-    problem.sqlstate = error.sqlstate
+    if error.sqlstate is None:
+        return _without_sqlstate(error, _message(error))
+    diag = error.diag
+    return meaning(error.sqlstate, _message(error), diag.message_detail, diag.message_hint)
+
+
+def meaning(sqlstate: str, message: str, detail: str | None, hint: str | None) -> PyupcError:
+    """The same of an error that the database has caught itself, from its parts."""
+    problem = _problem(sqlstate, one_line(message), detail, hint and one_line(hint))
+    problem.sqlstate = sqlstate
     return problem
 
 
-def _problem(error: psycopg.Error) -> PyupcError:
-    code = error.sqlstate or ""
-    message = _message(error)
-    if not code:
-        return _without_sqlstate(error, message)
+def _problem(code: str, message: str, detail: str | None, hint: str | None) -> PyupcError:
     if code.startswith(_NO_CONNECTION_CLASSES) or code in _NO_CONNECTION:
         return DatabaseUnreachable(message, _HINTS.get(code, _UNREACHABLE_HINT))
     if code.startswith("UP"):
-        return PyupcError(_with_detail(message, error.diag.message_detail), _hint(error))
-    if code == _OUT_OF_MEMORY and _LOCK_TABLE in (error.diag.message_hint or ""):
+        return PyupcError(_with_detail(message, detail), hint)
+    if code == _OUT_OF_MEMORY and _LOCK_TABLE in (hint or ""):
         return Busy(f"{code} {message}", _LOCK_TABLE_HINT)
-    if code == "55000" and _UNPOPULATED in (error.diag.message_hint or ""):
+    if code == "55000" and _UNPOPULATED in (hint or ""):
         return PyupcError(message, "pyupc fingerprints build")
     if code in _MISSING_OBJECT and _OUR_OBJECT.search(message):
         return SchemaOutOfDate(message, _UPGRADE_HINT)
     kind = Busy if is_transient(code) else PyupcError
     if code == "22023":
-        message = _with_detail(message, error.diag.message_detail)
-    return kind(f"{code} {message}", _HINTS.get(code) or _hint(error))
+        message = _with_detail(message, detail)
+    return kind(f"{code} {message}", _HINTS.get(code) or hint)
 
 
 def one_line(text: str) -> str:
@@ -117,8 +121,3 @@ def _message(error: psycopg.Error) -> str:
 
 def _with_detail(message: str, detail: str | None) -> str:
     return f"{message} ({one_line(detail).rstrip('.')})" if detail else message
-
-
-def _hint(error: psycopg.Error) -> str | None:
-    hint = error.diag.message_hint
-    return one_line(hint) if hint else None

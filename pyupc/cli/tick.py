@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from pyupc.cli.common.logs import log_activity
 from pyupc.cli.common.options import (
@@ -31,6 +32,7 @@ from pyupc.errors import UsageProblem
 if TYPE_CHECKING:
     from pyupc.tick.job import Job, Outcome
     from pyupc.tick.log_lines import View
+    from pyupc.tick.roster import Share
 
 
 def _feed(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -50,6 +52,18 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
     return value
 
 
+def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Share | None:
+    from pyupc.tick.roster import Share
+
+    if value is None:
+        return None
+    found = re.fullmatch(r"\s*([0-9]{1,6})\s*/\s*([0-9]{1,6})\s*", value)
+    share = found and Share(int(found[1]), int(found[2]))
+    if not share or not 1 <= share.place <= share.parts:
+        raise click.BadParameter(f"{value!r} is no share such as 1/2 or 2/2", ctx, parameter)
+    return share
+
+
 @click.command(
     epilog=examples(
         "pyupc tick --once --feed simulated",
@@ -58,6 +72,7 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
         "pyupc tick --feed simulated --once --json",
         "pyupc tick --feed replay --model shrunk --settlement close --count 3",
         "pyupc tick --feed replay --legacy --once",
+        "pyupc tick --feed simulated --no-files --share 1/2 --once",
         "# pyupc tick --feed coinbase --symbol BTC --standby",
     )
 )
@@ -83,6 +98,18 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
 @click.option("--count", type=click.IntRange(min=1), help="Stop after this many rounds.")
 @click.option("--once", is_flag=True, help="Stop after one round.")
 @out_folder()
+@click.option(
+    "--no-files",
+    is_flag=True,
+    help="Write no files: the documents are in the database alone.",
+)
+@click.option(
+    "--share",
+    callback=_share,
+    metavar="K/N",
+    help="Tick one of N shares of the symbols, K from 1 to N, so that N processes tick them all."
+    " A hash of its name says to which share a symbol belongs.",
+)
 @click.option(
     "--from",
     "replay_from",
@@ -116,13 +143,17 @@ def _positive(ctx: click.Context, parameter: click.Parameter, value: float | Non
 )
 @json_output
 @log_format
+@click.pass_context
 def command(
+    ctx: click.Context,
     feed: str,
     symbols: tuple[str, ...],
     interval: float,
     count: int | None,
     once: bool,
     out: Path,
+    no_files: bool,
+    share: Share | None,
     replay_from: datetime | None,
     speed: float | None,
     seed: int | None,
@@ -154,6 +185,9 @@ def command(
     On a terminal the strikes are shown as they change; elsewhere stderr gets a log line a minute,
     and with --json stdout an array of the last round's live probabilities. SIGTERM and Ctrl-C end
     it after the current tick.
+
+    Symbols that are registered or retired while it runs are noticed, unless --symbol names some.
+    Many are ticked in batches of 50, on two connections.
     """
     if once and count is not None:
         raise UsageProblem("--once and --count exclude each other")
@@ -162,11 +196,18 @@ def command(
     if feed != "simulated" and seed is not None:
         raise UsageProblem("--seed is for --feed simulated")
 
+    if no_files and legacy_layout:
+        raise UsageProblem("--no-files and --legacy-layout exclude each other")
+    if no_files and ctx.get_parameter_source("out") is ParameterSource.COMMANDLINE:
+        raise UsageProblem("--no-files and --out exclude each other")
+
     kinds = chosen_kinds(legacy, Kinds(model, method, settlement))
 
     from pyupc.database.connect import resolve_dsn
     from pyupc.tick.job import STORED, Job
+    from pyupc.tick.roster import ALL
 
+    has_view = not (as_json or not is_screen())
     if feed not in STORED:
         from pyupc.exchange.names import require_exchange
 
@@ -187,9 +228,12 @@ def command(
         model=kinds.model,
         settlement=kinds.settlement,
         legacy_layout=legacy_layout,
+        share=share or ALL,
+        has_files=not no_files,
+        shows_documents=as_json or has_view,
     )
     log_activity("pyupc.tick")
-    if as_json or not is_screen():
+    if not has_view:
         outcome = _run(job, None)
     else:
         from pyupc.tick.ladder import Ladder

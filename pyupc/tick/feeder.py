@@ -71,12 +71,12 @@ class Feeder:
         dsn: str,
         exchange: str,
         symbols: Sequence[str],
-        unfed: Callable[[], Iterable[str]],
+        unfed: Callable[[Sequence[str]], Iterable[str]],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dsn = dsn
         self._exchange = exchange
-        self._symbols = frozenset(symbols)
+        self.symbols = frozenset(symbols)
         self._unfed = unfed
         self._now = now
         self._due = now()
@@ -99,11 +99,11 @@ class Feeder:
             self._children.remove(child)
             self._bury(child)
         fed = frozenset[str]().union(*(child.symbols for child in self._children))
-        if self._now() < self._due or fed == self._symbols:
+        if self._now() < self._due or fed >= self.symbols:
             return
         self._due = self._now() + LOOK_SECONDS
         try:
-            unfed = self._unfed()
+            unfed = self._unfed(sorted(self.symbols))
         except Busy as problem:
             self._outage.failed(problem.message)
             return

@@ -44,6 +44,8 @@ class Folder:
     path: Path
     rank: Callable[[object], int] = lambda state: 0
     failed: int = 0
+    is_kept: bool = True
+    """False where nothing is written."""
     _problems: dict[tuple[str | None, str], str] = field(default_factory=dict)
     # Distinguishes the temporary files of two processes, also on two machines.
     _suffix: str = field(default_factory=lambda: f".{os.urandom(4).hex()}.tmp")

@@ -20,7 +20,7 @@ _LOOK_SECONDS = 0.1
 
 
 def feeder_for(job: Job, session: Session, symbols: Sequence[str]) -> Feeder:
-    return Feeder(job.dsn, job.feed, symbols, lambda: session.unfed(symbols, job.feed))
+    return Feeder(job.dsn, job.feed, symbols, lambda wanted: session.unfed(wanted, job.feed))
 
 
 def wait_for_prices(

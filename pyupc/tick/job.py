@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pyupc.tick.statements import Tick
+from pyupc.tick.roster import ALL, Share
+from pyupc.tick.statements import LATE_SECONDS, Tick
 
 # Feeds that need no process beside the tick.
 STORED = ("replay", "simulated", "database")
-
-# Delay of a tick before another process takes over. With it, a first tick of the one
-# that takes over at 1 Hz comes within two seconds of the last one of its predecessor.
-LATE_SECONDS = 0.75
 
 
 def _name_of_this_process() -> str:
@@ -26,13 +23,15 @@ def _name_of_this_process() -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """Options of a run. No symbols: all that are registered.
+    """Options of a run. No symbols: all that are registered. `share` is the part of them that this
+    process ticks.
 
     `replay_from` and `speed` are for the feed replay, `seed` is for simulated. A feed that is an
     exchange has `patience` seconds to bring a first price. With `standby` the right to tick is
     waited for. Statuses and deletions come so many seconds apart. `method`, `model` and
     `settlement` are those of compute_strikes; None takes the symbol's default. `legacy_layout`: the
-    files also go by the predecessor's names.
+    files also go by the predecessor's names. Without `has_files` nothing is written to the folder;
+    `shows_documents`: they are shown elsewhere.
     """
 
     dsn: str = field(repr=False)
@@ -52,6 +51,9 @@ class Job:
     model: str | None = None
     settlement: str | None = None
     legacy_layout: bool = False
+    share: Share = ALL
+    has_files: bool = True
+    shows_documents: bool = False
     holder: str = field(default_factory=_name_of_this_process)
 
     @property
@@ -64,9 +66,15 @@ class Job:
         return timedelta(seconds=self.interval)
 
     @property
-    def lease(self) -> timedelta:
-        """A process that dies blocks its successor for no longer than this."""
-        return timedelta(seconds=self.interval + LATE_SECONDS)
+    def needs_documents(self) -> bool:
+        return self.has_files or self.shows_documents
+
+    def lease(self, round_seconds: float) -> timedelta:
+        """A process that dies blocks its successor for no longer than this.
+
+        Rounds that take `round_seconds` renew it in time.
+        """
+        return timedelta(seconds=max(self.interval, 2 * round_seconds) + LATE_SECONDS)
 
 
 @dataclass(frozen=True)

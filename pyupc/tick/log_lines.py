@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -28,6 +29,9 @@ Kinds = tuple[str | None, str | None]
 _KINDS = (("forecast", "model"), ("settlement", "settlement"))
 
 _QUOTED = re.compile(r"\"[^\"]*\"")
+
+# More symbols than this are not named one by one.
+MOST_NAMES = 10
 
 # Announcements that are warnings.
 _LOUD = frozenset({"stop", "halted"})
@@ -73,6 +77,11 @@ class Report:
     _files_failed: int = 0
     _is_unlocked: bool = False
     _slow_at: float | None = None
+    is_crowd: bool = False
+    """True for so many symbols that what they do is summed up once a round."""
+    # Of this round: symbols by what has become of them.
+    _changes: dict[str, list[str]] = field(default_factory=dict)
+    _answers: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._minute_since = self.now()
@@ -89,19 +98,30 @@ class Report:
     def has_ticked(self, symbol: str) -> bool:
         return symbol in self._prices
 
-    def ticked(self, symbol: str, tick: Tick, seconds: float) -> None:
+    def forget(self, symbols: Sequence[str]) -> None:
+        """They are not ticked any more."""
+        for symbol in symbols:
+            for known in (self._states, self._prices, self._replaced):
+                known.pop(symbol, None)
+
+    def answer_took(self, seconds: float) -> None:
+        """After every answer of the database, of one symbol or of a batch."""
+        self._minute.values.append(1000 * seconds)
+
+    def ticked(self, symbol: str, tick: Tick) -> None:
         self.ticks += 1
         self._minute_ticks += 1
-        self._minute.values.append(1000 * seconds)
         self._prices[symbol] = tick.price
-        if self._states.get(symbol) != tick.state:
-            before = self._states.get(symbol)
+        before = self._states.get(symbol)
+        if before != tick.state:
             change = tick.state if before is None else f"{before} -> {tick.state}"
-            logger.info("%s %s at %.2f (%s)", symbol, change, tick.price, self.feed)
+            if self.is_crowd:
+                self._changes.setdefault(change, []).append(symbol)
+            else:
+                logger.info("%s %s at %.2f (%s)", symbol, change, tick.price, self.feed)
             self._states[symbol] = tick.state
         if tick.announced is not None:
             _log(symbol, tick.announced)
-        self._pace(symbol, seconds)
 
     def answered(self, symbol: str, asked: Kinds, used: Kinds) -> None:
         """A line when another model or settlement is used than was asked for, and when it ends."""
@@ -110,19 +130,22 @@ class Report:
             for (missing, kind), wanted, found in zip(_KINDS, asked, used, strict=True)
             if None not in (found, wanted) and found != wanted
         )
-        if replaced and self._replaced.get(symbol) != replaced:
-            logger.warning("%s: %s", symbol, replaced)
-        elif not replaced and self._replaced.get(symbol):
-            logger.warning("%s: using %s again", symbol, " and ".join(filter(None, asked)))
-        self._replaced[symbol] = replaced
+        before, self._replaced[symbol] = self._replaced.get(symbol), replaced
+        if replaced == (before or ""):
+            return
+        line = replaced or f"using {' and '.join(filter(None, asked))} again"
+        if self.is_crowd:
+            self._answers.setdefault(line, []).append(symbol)
+        else:
+            logger.warning("%s: %s", symbol, line)
 
-    def _pace(self, symbol: str, seconds: float) -> None:
-        """A line when ticks begin to take longer than the interval, and when they no longer do."""
+    def took(self, symbols: Sequence[str], seconds: float) -> None:
+        """A line when rounds begin to take longer than the interval, and when they no longer do."""
         if seconds > max(self.interval, SLOW_SECONDS):
             if self._slow_at is None:
                 logger.warning(
                     "the tick of %s took %.1f s, longer than the interval: ticks skipped",
-                    symbol,
+                    named(symbols),
                     seconds,
                 )
             self._slow_at = self.now()
@@ -130,18 +153,23 @@ class Report:
             logger.warning("ticks are as fast as they were: %.0f ms", 1000 * seconds)
             self._slow_at = None
 
-    def failed(self, symbol: str, problem: PyupcError) -> None:
-        """A line for each reason in a row, not every second.
+    def failed(self, failing: Mapping[str, PyupcError]) -> None:
+        """Symbols of a round that have no tick: a line for each reason in a row, not every second.
 
         Text in quotation marks makes no other reason: a full disk is reported with the name of
         whatever file has no room this time.
         """
-        self.failures += 1
-        state = f"{FAILING}: {_QUOTED.sub('…', problem.message)}"
-        if self._states.get(symbol) != state:
-            hint = f"; {problem.hint}" if problem.hint else ""
-            logger.error("%s is not ticked: %s%s", symbol, problem.message, hint)
-            self._states[symbol] = state
+        self.failures += len(failing)
+        new: dict[str, list[str]] = {}
+        for symbol, problem in failing.items():
+            state = f"{FAILING}: {_QUOTED.sub('…', problem.message)}"
+            if self._states.get(symbol) != state:
+                hint = f"; {problem.hint}" if problem.hint else ""
+                new.setdefault(f"{problem.message}{hint}", []).append(symbol)
+                self._states[symbol] = state
+        for reason, symbols in new.items():
+            is_one = len(symbols) == 1
+            logger.error("%s %s not ticked: %s", named(symbols), "is" if is_one else "are", reason)
 
     def files(self, problem: str | None, failed: int) -> None:
         """The state of the files after a round: the problem, and failures so far."""
@@ -166,17 +194,33 @@ class Report:
 
     def waits(self, holders: Mapping[str, str]) -> None:
         """Once, when a standby begins to wait."""
-        held = "; ".join(f"{symbol} is ticked by {holder}" for symbol, holder in holders.items())
+        # Many symbols are named by their holders.
+        is_crowd = len(holders) > MOST_NAMES
+        held_by: dict[str, list[str]] = {}
+        for symbol, holder in holders.items():
+            held_by.setdefault(holder if is_crowd else symbol, []).append(symbol)
+        held = "; ".join(
+            f"{named(those)} {'is' if len(those) == 1 else 'are'} ticked by {holders[those[0]]}"
+            for those in held_by.values()
+        )
         logger.info("standing by: %s", held)
 
     def took_over(self, symbols: Sequence[str]) -> None:
-        logger.warning("took over: this process ticks %s now", " and ".join(symbols))
+        logger.warning("took over: this process ticks %s now", named(symbols))
+
+    def changed(self, added: Sequence[str], removed: Sequence[str]) -> None:
+        """Symbols have been registered or retired."""
+        if added:
+            logger.info("registered since the start: %s", named(added))
+        if removed:
+            logger.warning("no longer registered: %s", named(removed))
 
     def stood_down(self, problem: PyupcError) -> None:
         logger.warning("standing by again: %s", problem.message)
 
     def round(self, missed: int) -> None:
         """After every round; `missed` is the sum since the start."""
+        self._log_changes()
         if self.now() - self._minute_since >= MINUTE:
             logger.info("%s", self._minute_line(missed))
             self._newest = self._minute.values
@@ -193,6 +237,7 @@ class Report:
 
     def end(self, missed: int) -> None:
         """The last line: the whole run, durations of its last minute or two."""
+        self._log_changes()
         recent = Durations(self._newest + self._minute.values)
         logger.info(
             "ended after %d ticks, %d missed, %d failed, %s, %d failed writes%s",
@@ -211,7 +256,25 @@ class Report:
             f"{self._minute}{self._symbols()}{self._trouble()}"
         )
 
+    def _log_changes(self) -> None:
+        changes, self._changes = self._changes, {}
+        for change, symbols in changes.items():
+            logger.info("%s %s (%s)", named(symbols), change, self.feed)
+        answers, self._answers = self._answers, {}
+        for line, symbols in answers.items():
+            logger.warning("%s: %s", named(symbols), line)
+
+    @property
+    def summary(self) -> str:
+        """The state of each symbol, or how many are in each."""
+        if len(self._states) <= MOST_NAMES:
+            return ", ".join(f"{name} {state}" for name, state in self._states.items())
+        counts = Counter(state.partition(":")[0] for state in self._states.values())
+        return ", ".join(f"{count} {state}" for state, count in counts.most_common())
+
     def _symbols(self) -> str:
+        if len(self._states) > MOST_NAMES:
+            return f"; {self.summary}"
         return "".join(
             f"; {symbol} {self._prices[symbol]:.2f} {state.partition(':')[0]}"
             if symbol in self._prices
@@ -221,6 +284,13 @@ class Report:
 
     def _trouble(self) -> str:
         return f"; {self._files.reason}" if self._files.reason else ""
+
+
+def named(symbols: Sequence[str]) -> str:
+    """`BTC and ETH`; of many, the first few and how many more."""
+    if len(symbols) <= MOST_NAMES:
+        return " and ".join(symbols)
+    return f"{', '.join(symbols[:3])} and {len(symbols) - 3} more"
 
 
 def _log(symbol: str, announced: str) -> None:

@@ -38,6 +38,8 @@ class Publisher:
         """`born` is when the tick was, by the clock of the stale documents."""
         if found.limits is not None:
             self._stale.rules = self._stale.rules.limited(found.limits)
+        if not self._folder.is_kept:
+            return
         rules = self._stale.rules
         documents = rules.in_files(found.documents() | self._snapshot(symbol), found.state)
         mark = Mark(found.tick_id, rules.rank(found.state), found.valid_until)
@@ -88,6 +90,8 @@ class Mirror:
 
     def look(self, symbols: Sequence[str]) -> None:
         """Write what has changed. Raises ConnectionLost, or PyupcError for any other refusal."""
+        if not self._folder.is_kept:
+            return
         asked_at = self._stale.now()
         known = {symbol: self._known.get(symbol, 0) for symbol in symbols}
         for found in self._session.published(known):

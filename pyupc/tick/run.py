@@ -1,24 +1,26 @@
-"""The run of `pyupc tick`: rounds of one call per symbol, and the files made of the answers."""
+"""The run of `pyupc tick`: rounds of ticks of all symbols, and the files made of the answers."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from pyupc.errors import Busy, PyupcError, SchemaOutOfDate
+from pyupc.errors import Busy, PyupcError
 from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.stop import Stop, Waiting
 from pyupc.runtime.systemd import Notifier
-from pyupc.symbols import names
 from pyupc.tick import predecessor_layout
 from pyupc.tick.aging_rules import Rules
 from pyupc.tick.files import Folder
 from pyupc.tick.job import STORED, Job, Outcome
-from pyupc.tick.log_lines import Report, View
+from pyupc.tick.log_lines import MOST_NAMES, Report, View
 from pyupc.tick.loop import Rounds
 from pyupc.tick.maintenance import Retention, Revision
 from pyupc.tick.mirror import Mirror
+from pyupc.tick.no_files import NoFolder
 from pyupc.tick.reconnect import patiently, reconnect
+from pyupc.tick.roster import Roster
 from pyupc.tick.stale_documents import Keeper, StaleDocuments
 from pyupc.tick.standby import Standby
 from pyupc.tick.statements import HeldByAnother, Session, Tick
@@ -43,10 +45,10 @@ def run(job: Job, view: View | None = None) -> Outcome:
         try:
             if (rules := _opened(session, job, stop)) is None:
                 return Outcome({}, stop.exit_code)
-            folder = Folder(job.out, rules.rank)
+            folder = Folder(job.out, rules.rank) if job.has_files else NoFolder()
             folder.prepare()
             stale = StaleDocuments(folder, rules)
-            with Keeper(stale):
+            with Keeper(stale) if job.has_files else nullcontext():
                 return _Run(job, session, folder, stale, stop, view, notifier).run()
         finally:
             notifier.stopping()
@@ -66,6 +68,10 @@ def _opened(session: Session, job: Job, stop: Waiting) -> Rules | None:
     if job.count is not None:
         return opened()
     return patiently(opened, stop, Report(SYSTEM.monotonic, job.feed, job.interval))
+
+
+# SQLSTATE of a symbol that is not registered.
+_UNKNOWN_SYMBOL = "UP002"
 
 
 class _Run:
@@ -101,14 +107,22 @@ class _Run:
         )
         self._revision = Revision(session.check, clock.monotonic)
         self._ticks: dict[str, Tick] = {}
+        self._roster = Roster(job.symbols, job.share, session, clock.monotonic)
 
     def run(self) -> Outcome:
+        try:
+            return self._run()
+        finally:
+            self._ticker.close()
+
+    def _run(self) -> Outcome:
         if self._job.count is not None:
-            symbols = self._symbols()
+            symbols = self._roster.begin()
         else:
-            symbols = patiently(self._symbols, self._stop, self._report) or ()
-            if not symbols:
+            found = patiently(self._roster.begin, self._stop, self._report)
+            if found is None:
                 return Outcome({}, self._stop.exit_code)
+            symbols = found
         if self._job.legacy_layout:
             predecessor_layout.link(self._job.out, symbols)
         standby = Standby(
@@ -127,10 +141,10 @@ class _Run:
         )
         has_waited: bool | None = False
         while True:
-            if self._job.standby and (has_waited := standby.wait(symbols)) is None:
+            if self._job.standby and (has_waited := standby.wait(self._roster)) is None:
                 break
             try:
-                self._hold(symbols, is_successor=bool(has_waited))
+                self._hold(is_successor=bool(has_waited))
                 break
             except HeldByAnother as error:
                 if not self._job.standby:
@@ -139,27 +153,18 @@ class _Run:
         self._report.end(self._rounds.missed)
         return Outcome(self._ticks, self._stop.exit_code)
 
-    def _symbols(self) -> tuple[str, ...]:
-        try:
-            symbols = self._job.symbols or self._session.symbols()
-        except ConnectionLost as error:
-            # Before the first round there is nothing to wait for yet.
-            raise error.problem from error
-        if not symbols:
-            raise PyupcError("no symbol is registered", names.ADD)
-        return symbols
-
-    def _hold(self, symbols: tuple[str, ...], *, is_successor: bool) -> None:
+    def _hold(self, *, is_successor: bool) -> None:
         """Tick for as long as this process has the right to.
 
         A successor goes on with what its predecessor had: it waits for no price, and refuses none.
         """
+        symbols = self._roster.symbols
         feeder = self._feeder(symbols)
         reason = "the process has ended"
         self._ticker.forget()
         try:
             if feeder is None or is_successor or self._is_fed(feeder, symbols):
-                self._loop(symbols, feeder, is_successor)
+                self._loop(feeder, is_successor)
         except HeldByAnother:
             self._health.forget()
             raise
@@ -168,8 +173,8 @@ class _Run:
             raise
         finally:
             # Before a successor may tick: the files are its own then.
-            self._health.end(reason, symbols)
-            self._session.release(symbols, self._job.holder)
+            self._health.end(reason, self._roster.symbols)
+            self._session.release(self._roster.symbols, self._job.holder)
             if feeder is not None:
                 feeder.end()
 
@@ -187,10 +192,12 @@ class _Run:
             self._job, self._session, feeder, symbols, self._stop, self._report, self._clock
         )
 
-    def _loop(self, symbols: tuple[str, ...], feeder: Feeder | None, is_successor: bool) -> None:
+    def _loop(self, feeder: Feeder | None, is_successor: bool) -> None:
         may_refuse = not is_successor
         busy: Busy | None = None
         for k in self._rounds:
+            symbols = self._roster.symbols
+            self._report.is_crowd = len(symbols) > MOST_NAMES
             try:
                 failing = self._round(symbols, k, may_refuse)
             except ConnectionLost as error:
@@ -213,16 +220,8 @@ class _Run:
 
     def _round(self, symbols: tuple[str, ...], k: int, may_refuse: bool) -> dict[str, PyupcError]:
         """One tick of every symbol; returns why there is none of those that have none."""
-        ticks: dict[str, Tick] = {}
-        failing: dict[str, PyupcError] = {}
-        # In one order everywhere: of two that would take over, one gets the first symbol.
-        for symbol in sorted(symbols):
-            try:
-                ticks[symbol] = self._ticker.tick(symbol, k)
-            except (HeldByAnother, SchemaOutOfDate):
-                raise
-            except PyupcError as error:
-                failing[symbol] = error
+        done = self._ticker.round(symbols, k)
+        ticks, failing = done.ticks, done.failing
         # A symbol asked for by name must tick at once; of all that are registered, or of what an
         # exchange may not list, one must.
         # A busy database is waited for: that is no refusal.
@@ -236,8 +235,7 @@ class _Run:
         self, symbols: tuple[str, ...], failing: dict[str, PyupcError], feeder: Feeder | None
     ) -> None:
         """Report on the round, and do what there is time for until the next one."""
-        for symbol, problem in failing.items():
-            self._report.failed(symbol, problem)
+        self._report.failed(failing)
         self._stale.explain({symbol: error.message for symbol, error in failing.items()})
         states = self._report.states
         missing = {name: failing[name] for name in self._must_tick(symbols) if name in failing}
@@ -246,15 +244,29 @@ class _Run:
         self._report.unlocked(self._folder.lock_problem)
         if not missing:
             self._notifier.ticked()
-        self._notifier.status(", ".join(f"{name} {state}" for name, state in states.items()))
+        self._notifier.status(self._report.summary)
         self._report.round(self._rounds.missed)
         if self._view is not None:
             self._view.show(self._ticks, self._report.status(self._rounds.missed))
+        self._look_for_changes(failing, feeder)
         if feeder is not None:
             feeder.tend()
         if self._revision.tend():
             self._stale.rules = self._session.document_rules()
         self._retention.tend(self._rounds.left())
+
+    def _look_for_changes(self, failing: dict[str, PyupcError], feeder: Feeder | None) -> None:
+        """Symbols that have been registered or retired since."""
+        is_due = any(each.sqlstate == _UNKNOWN_SYMBOL for each in failing.values())
+        added, removed = self._roster.look(is_due=is_due)
+        if not (added or removed):
+            return
+        self._report.changed(added, removed)
+        self._report.forget(removed)
+        if self._job.legacy_layout:
+            predecessor_layout.link(self._job.out, added)
+        if feeder is not None:
+            feeder.symbols = frozenset(self._roster.symbols)
 
     @property
     def _has_to_tick(self) -> bool:
@@ -264,7 +276,7 @@ class _Run:
     def _must_tick(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
         """All that were asked for by name; else those that could tick once."""
         if self._has_to_tick:
-            return self._job.symbols
+            return symbols
         return tuple(s for s in symbols if self._report.has_ticked(s))
 
     def _wait_for_the_database(self, problem: PyupcError, symbols: tuple[str, ...]) -> None:

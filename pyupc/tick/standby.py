@@ -12,11 +12,11 @@ from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import ConnectionLost
 from pyupc.runtime.stop import Waiting
 from pyupc.runtime.systemd import Notifier
-from pyupc.tick.job import LATE_SECONDS
 from pyupc.tick.log_lines import Report
 from pyupc.tick.maintenance import Revision
 from pyupc.tick.mirror import Mirror
 from pyupc.tick.reconnect import reconnect
+from pyupc.tick.roster import Roster
 from pyupc.tick.statements import Lease, Session
 from pyupc.tick.status_file import Health
 
@@ -66,9 +66,9 @@ class Watch:
             if known != row:
                 since = -math.inf if is_first and lease.is_expired else at
                 self._since[lease.symbol] = (row, since)
-            every = lease.every.total_seconds()
-            self.is_late |= at - since > every
-            if at - since < every + LATE_SECONDS - (_SLACK_SECONDS if lease.is_expired else 0):
+            self.is_late |= at - since > lease.every.total_seconds()
+            length = lease.length.total_seconds()
+            if at - since < length - (_SLACK_SECONDS if lease.is_expired else 0):
                 standing.append(lease)
         return standing
 
@@ -94,7 +94,7 @@ class Standby:
         self._notifier = notifier
         self._clock = clock
 
-    def wait(self, symbols: Sequence[str]) -> bool | None:
+    def wait(self, roster: Roster) -> bool | None:
         """True if another process had to be waited for; None if a signal came first.
 
         Several may come out of this at once: the first tick of one of them succeeds.
@@ -102,11 +102,14 @@ class Standby:
         watch = Watch(self._clock.monotonic)
         revision = Revision(self._session.check, self._clock.monotonic)
         has_waited = False
+        symbols = roster.symbols
         self._mirror.begin()
         while True:
             try:
                 if revision.tend():
                     self._mirror.rebuilt()
+                roster.look()
+                symbols = roster.symbols
                 leases = self._session.leases(symbols)
                 standing = watch.standing(leases)
                 self._report.back()

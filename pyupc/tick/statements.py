@@ -9,12 +9,17 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from pyupc.errors import PyupcError
-from pyupc.runtime.connection import ConnectionLost, Row, WatchedConnection
+from pyupc.runtime.connection import ConnectionLost, Guard, Row, WatchedConnection
+from pyupc.runtime.stop import limited
 from pyupc.tick.aging_rules import Rules
 
 APPLICATION_NAME = "pyupc tick"
 
-_HELD_BY_ANOTHER = "UP009"
+HELD_BY_ANOTHER = "UP009"
+
+# Delay of a tick before another process takes over. With it, a first tick of the one
+# that takes over at 1 Hz comes within two seconds of the last one of its predecessor.
+LATE_SECONDS = 0.75
 
 _TICK = """
     SELECT
@@ -92,13 +97,16 @@ class TickArguments:
 
 
 class Lease(NamedTuple):
-    """The right to tick a symbol, and its holder; `is_expired` by the server's clock."""
+    """The right to tick a symbol, and its holder; `is_expired` by the server's clock. It lasts for
+    `length` after each tick.
+    """
 
     symbol: str
     holder: str
     expires_at: datetime
     is_expired: bool
     every: timedelta
+    length: timedelta
 
 
 class Published(NamedTuple):
@@ -126,17 +134,17 @@ class HeldByAnother(PyupcError):
 
 
 class Session(WatchedConnection):
-    """The connection of `pyupc tick`, used by its main thread."""
+    """A connection of `pyupc tick`. The default guard is for the main thread's alone."""
 
-    def __init__(self, dsn: str, limit: float) -> None:
-        super().__init__(dsn, APPLICATION_NAME, limit)
+    def __init__(self, dsn: str, limit: float, guard: Guard = limited) -> None:
+        super().__init__(dsn, APPLICATION_NAME, limit, guard=guard)
 
     def fetch(self, query: str, parameters: Any = None) -> list[Row]:
         """The same, with HeldByAnother among the refusals."""
         try:
             return super().fetch(query, parameters)
         except PyupcError as problem:
-            if problem.sqlstate == _HELD_BY_ANOTHER:
+            if problem.sqlstate == HELD_BY_ANOTHER:
                 raise HeldByAnother(problem.message, problem.hint) from problem
             raise
 
@@ -182,10 +190,12 @@ class Session(WatchedConnection):
         """Existing leases of the symbols."""
         query = (
             "SELECT l.symbol, l.holder, l.expires_at, l.expires_at <= clock_timestamp(),"
-            " coalesce(l.every, interval '1 second')"
+            " coalesce(l.every, interval '1 second'),"
+            " coalesce(l.lease, l.every + %s::interval, interval '5 seconds')"
             " FROM upc_data.tick_lease AS l WHERE l.symbol = ANY (%s::text[])"
         )
-        return [Lease(*row) for row in self.fetch(query, (list(symbols),))]
+        late = timedelta(seconds=LATE_SECONDS)
+        return [Lease(*row) for row in self.fetch(query, (late, list(symbols)))]
 
     def break_lease(self, lease: Lease) -> bool:
         """Take the right from a process that has not renewed it; false if it just has."""
@@ -219,11 +229,12 @@ class Session(WatchedConnection):
 
     def release(self, symbols: Sequence[str], holder: str) -> None:
         """Give the right to tick back. If that fails it ends by itself a little later."""
-        query = "SELECT upc.release_lease(symbol => %s::text, holder => %s::text)"
-        if self.is_open:
+        query = (
+            "SELECT upc.release_lease(symbol => s, holder => %s::text) FROM unnest(%s::text[]) AS s"
+        )
+        if self.is_open and symbols:
             with suppress(ConnectionLost, PyupcError):
-                for symbol in symbols:
-                    self.fetch(query, (symbol, holder))
+                self.fetch(query, (holder, list(symbols)))
 
     def status(self, symbols: Sequence[str]) -> str:
         """The document that becomes `upc_status.json`. No symbols: those that ought to tick."""

@@ -16,6 +16,10 @@ from pyupc.tick.statements import Session
 
 logger = logging.getLogger("pyupc.tick")
 
+# A status that takes longer than this is followed by so many times its length without one.
+_QUICK_SECONDS = 0.1
+_REST = 20
+
 
 @dataclass
 class Health:
@@ -35,6 +39,7 @@ class Health:
     _key: object = None
     _told: str | None = None
     _stood_by_at: float | None = None
+    _took: float = 0.0
 
     def round(
         self,
@@ -44,13 +49,17 @@ class Health:
     ) -> None:
         """After a round. `states` are those of the chosen symbols, `failing` should tick."""
         self._report(states, clock_problem)
+        if not self.folder.is_kept:
+            return
         key = (dict(states), self.folder.problem is None, clock_problem is None)
-        if key == self._key and not self._is_due():
+        if self._is_early() or (key == self._key and not self._is_due()):
             return
         self._key = key
         problems = [f"{name} is not ticked: {error.message}" for name, error in failing.items()]
         problems += self._unreported(states, clock_problem)
+        began = self.now()
         self._write(self._from_database(tuple(states), problems))
+        self._took = self.now() - began
 
     def lost(self, problem: str, symbols: Sequence[str]) -> None:
         """While there is no database to ask, over and over."""
@@ -60,6 +69,8 @@ class Health:
 
     def stand_by(self, symbols: Sequence[str]) -> None:
         """While another process ticks; the status is everybody's."""
+        if not self.folder.is_kept:
+            return
         if self._stood_by_at is None or self._is_over(self._stood_by_at):
             self._stood_by_at = self.now()
             problem = self.folder.problem
@@ -78,6 +89,11 @@ class Health:
         self._written_at = None
         self._key = None
 
+    def _is_early(self) -> bool:
+        """Statuses of many symbols take long: they are to leave most of the time to the ticks."""
+        rest = _REST * self._took if self._took > _QUICK_SECONDS else 0.0
+        return self._written_at is not None and self.now() - self._written_at < rest
+
     def _is_due(self) -> bool:
         return self._written_at is None or self._is_over(self._written_at)
 
@@ -91,7 +107,8 @@ class Health:
     @property
     def _valid_for(self) -> float:
         """Longer than two statuses take: one that is late is no news yet."""
-        return 2 * max(self.job.status_seconds, self.job.interval) + 2
+        rest = _REST * self._took if self._took > _QUICK_SECONDS else 0.0
+        return 2 * max(self.job.status_seconds, self.job.interval, rest) + 2
 
     def _report(self, symbols: Mapping[str, str], clock_problem: str | None) -> None:
         for symbol in symbols:

@@ -14,10 +14,10 @@ DECLARE
     v_now timestamptz := clock_timestamp();
     v_held upc_data.tick_lease;
 BEGIN
-    INSERT INTO upc_data.tick_lease AS l (symbol, holder, taken_at, expires_at, feed, every)
+    INSERT INTO upc_data.tick_lease AS l (symbol, holder, taken_at, expires_at, lease, feed, every)
     VALUES (
-        _renew_lease.symbol, _renew_lease.holder, v_now, v_now + lease, _renew_lease.feed,
-        _renew_lease.every
+        _renew_lease.symbol, _renew_lease.holder, v_now, v_now + _renew_lease.lease,
+        _renew_lease.lease, _renew_lease.feed, _renew_lease.every
     )
     ON CONFLICT ON CONSTRAINT tick_lease_symbol_pkey
         DO UPDATE SET
@@ -26,6 +26,7 @@ BEGIN
                 WHEN l.holder = excluded.holder THEN l.taken_at ELSE excluded.taken_at
             END,
             expires_at = excluded.expires_at,
+            lease = excluded.lease,
             feed = excluded.feed,
             every = excluded.every,
             problem = CASE WHEN l.holder = excluded.holder THEN l.problem END

@@ -25,7 +25,7 @@ _ANNOUNCEMENT = re.compile(
     r"[A-Z]+: ((price|quotes) (is|are) |no .*; using (model|settlement) |using .* again$)"
 )
 # A slow round: a stalling machine can slow down any of them.
-_PACE = re.compile(r"the tick of [A-Z]+ took |ticks are as fast as they were")
+_PACE = re.compile(r"the tick of [A-Z0-9 and]+ took |ticks are as fast as they were")
 _LINE = re.compile(r"\S+ \S+ ([A-Z]+) ([a-z._]+): (.*)")
 
 

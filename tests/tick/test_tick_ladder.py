@@ -141,16 +141,16 @@ def test_changes_are_logged_once(
         return number
 
     for _ in range(3):
-        report.ticked("BTC", fresh, 0.002)
+        report.ticked("BTC", fresh)
     assert lines() == 1
-    report.ticked("BTC", fresh._replace(state="warn"), 0.002)
+    report.ticked("BTC", fresh._replace(state="warn"))
     assert lines() == 1
     for _ in range(3):
-        report.failed("BTC", broken)
+        report.failed({"BTC": broken})
     assert lines() == 1
-    report.failed("BTC", PyupcError("broken in another way"))
+    report.failed({"BTC": PyupcError("broken in another way")})
     assert lines() == 1
-    report.ticked("BTC", fresh, 0.002)
+    report.ticked("BTC", fresh)
     assert lines() == 1
     for _ in range(3):
         report.files("no space", 1)

@@ -15,7 +15,7 @@ import pytest
 
 from pyupc.database.connect import connect
 from pyupc.tick.standby import LATE_LOOK_SECONDS, LOOK_SECONDS, Watch
-from pyupc.tick.statements import Lease
+from pyupc.tick.statements import LATE_SECONDS, Lease
 from tests.support.market import SYMBOLS, fill, pyupc, read, rows
 from tests.support.ticking import (
     SIMULATED,
@@ -47,7 +47,8 @@ class Holder:
 
     def lease(self) -> Lease:
         every = timedelta(seconds=self.every)
-        return Lease("BTC", "me", self.expires_at, self.is_expired, every)
+        length = every + timedelta(seconds=LATE_SECONDS)
+        return Lease("BTC", "me", self.expires_at, self.is_expired, every, length)
 
 
 class Looking:
