@@ -26,6 +26,8 @@ _ONCE_MORE_SECONDS = 0.5
 
 def batches_of(symbols: Sequence[str], size: int) -> list[Batch]:
     """As few batches as it takes, of the same size but for one symbol."""
+    if not symbols:
+        return []
     count = -(-len(symbols) // size)
     ends = [len(symbols) * place // count for place in range(count + 1)]
     return [tuple(symbols[begin:end]) for begin, end in pairwise(ends)]

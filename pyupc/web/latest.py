@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ _QUERY = """
         d.ticked_symbol, d.tick_id, d.ticked_at, d.age_seconds, d.price_age_seconds,
         d.interval_seconds, d.state, d.live_probabilities, d.strike_table, d.watchlist,
         d.active_trades
-    FROM upc.latest_documents(%s) AS d
+    FROM upc.latest_documents(symbol => %s::text, symbols => %s::text[]) AS d
 """
 
 
@@ -68,13 +68,15 @@ class Latest:
         return self.age_seconds + max(0.0, now - self.read_at)
 
 
-async def latest(database: Database, symbol: str | None, now: float) -> list[Latest]:
-    """Of a symbol, or of all; psycopg's error UP002 for one that is not registered.
+async def latest(
+    database: Database, symbol: str | None, now: float, symbols: Sequence[str] | None = None
+) -> list[Latest]:
+    """Of a symbol, of some, or of all; psycopg's error UP002 for one that is not registered.
 
     An old tick's documents say that they are old, and hold nothing any more that could be traded
     on. What was as it should be is passed on byte by byte.
     """
-    rows = await database.rows(_QUERY, (symbol,))
+    rows = await database.rows(_QUERY, (symbol, None if symbols is None else list(symbols)))
     found = [_latest(row, now) for row in rows]
     if all(each.problem is None for each in found):
         return found

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from pyupc.sql_errors import translate
 from pyupc.tick.aging_rules import Rules
 from pyupc.web.channel import Channel, Tick
 from pyupc.web.database import Database
-from pyupc.web.latest import latest, rules_of
+from pyupc.web.latest import Latest, latest, rules_of
 
 logger = logging.getLogger("pyupc.serve")
 
@@ -126,7 +126,7 @@ class Hub:
                     self._wake(self._channels)
                     async with aclosing(conn.notifies()) as notifications:
                         async for notification in notifications:
-                            self._wake({_symbol_of(notification.payload)} & set(self._channels))
+                            self._wake(_symbols_of(notification.payload) & self._channels.keys())
             except (psycopg.Error, OSError) as error:
                 self._tell_deaf(error)
             await asyncio.sleep(RETRY_SECONDS)
@@ -147,10 +147,8 @@ class Hub:
                 look_at = now + LOOK_SECONDS
                 symbols = set(self._channels)
             known = [self._channels[symbol] for symbol in symbols if symbol in self._channels]
-            found = await asyncio.gather(*(self._problem_of(self._read(each)) for each in known))
             if known:
-                # One for all: what one symbol can be asked does not end what fails for another.
-                self._tell(next((each for each in found if each is not None), None))
+                self._tell(await self._problem_with(known))
 
     async def _pulse(self) -> None:
         """Also while the database lets its readers wait."""
@@ -197,6 +195,27 @@ class Hub:
             return PyupcError(f"a tick could not be read: {type(error).__name__}")
         return None
 
+    async def _problem_with(self, channels: Sequence[Channel]) -> PyupcError | None:
+        """Read the rows of all, in one statement; one for all that fails.
+
+        What one symbol can be asked does not end what fails for another.
+        """
+        if len(channels) > 1 and await self._problem_of(self._read_all(channels)) is None:
+            return None
+        found = await asyncio.gather(*(self._problem_of(self._read(each)) for each in channels))
+        return next((each for each in found if each is not None), None)
+
+    async def _read_all(self, channels: Sequence[Channel]) -> None:
+        symbols = [channel.symbol for channel in channels]
+        found = await latest(self._database, None, self._now(), symbols)
+        newest = {each.symbol: each for each in found}
+        for channel in channels:
+            if (document := newest.get(channel.symbol)) is not None:
+                self._show(channel, document)
+            else:
+                # Not ticked yet, or not registered any more.
+                await self._read(channel)
+
     async def _read(self, channel: Channel) -> None:
         try:
             found = await latest(self._database, channel.symbol, self._now())
@@ -206,9 +225,11 @@ class Hub:
             self._channels.pop(channel.symbol, None)
             channel.end()
             return
-        if not found:
-            return
-        before, newest = channel.tick, found[0]
+        if found:
+            self._show(channel, found[0])
+
+    def _show(self, channel: Channel, newest: Latest) -> None:
+        before = channel.tick
         if before is None or before.latest.version != newest.version:
             channel.publish_tick(Tick(newest))
             is_new = before is None or not before.latest.is_same_tick(newest)
@@ -229,16 +250,21 @@ class Hub:
             logger.warning("no notifications come in: %s", text)
         self._is_deaf = True
 
-    def _wake(self, symbols: set[str] | dict[str, Channel]) -> None:
+    def _wake(self, symbols: Collection[str]) -> None:
         if symbols:
             self._news.update(symbols)
             self._heard.set()
 
 
-def _symbol_of(payload: str) -> str:
-    """Any client may NOTIFY any text: one that is not a tick's wakes no reader."""
+def _symbols_of(payload: str) -> set[str]:
+    """The symbols of a tick, or of a batch of ticks.
+
+    Any client may NOTIFY any text: one that is not a tick's wakes no reader.
+    """
     try:
         content = json.loads(payload)
-        return str(content["symbol"])
+        if "ticks" in content:
+            return set(dict(content["ticks"]))
+        return {str(content["symbol"])}
     except (ValueError, TypeError, KeyError, RecursionError):
-        return ""
+        return set()

@@ -424,6 +424,8 @@ DECLARE
         min_probability, min_differential
     );
 BEGIN
+    -- Rows of a symbol that is being retired are still there.
+    PERFORM upc.require_symbol(symbol);
     PERFORM upc._hold_lease(symbol, holder, lease, feed, every);
     SELECT p.*
     INTO

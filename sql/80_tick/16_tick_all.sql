@@ -10,9 +10,11 @@ CREATE TYPE upc._batch_asked AS (
     elapsed interval[],
     step double precision[],
     since_last interval[],
-    with_documents boolean
+    with_documents boolean,
+    unknown text[]
 );
-COMMENT ON TYPE upc._batch_asked IS 'arguments of tick_all that differ by symbol, in the order asked';
+COMMENT ON TYPE upc._batch_asked IS
+    'arguments of tick_all that differ by symbol, in the order asked, and symbols that are not registered';
 
 CREATE TYPE upc._tick_problem AS (
     sqlstate text,
@@ -110,6 +112,9 @@ RETURNS upc._tick_answer
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
+    IF asked.symbols[place] = ANY (asked.unknown) THEN
+        PERFORM upc.require_symbol(asked.symbols[place]);
+    END IF;
     RETURN upc._answer_tick(
         frame, asked.symbols[place], asked.replay_from[place],
         coalesce(asked.elapsed[place], '0'), asked.step[place]
@@ -350,7 +355,7 @@ AS $fn$
 DECLARE
     v_count integer := cardinality(symbols);
     v_asked upc._batch_asked := (
-        symbols, replay_from, elapsed, step, since_last, with_documents
+        symbols, replay_from, elapsed, step, since_last, with_documents, NULL
     );
     v_frame upc._tick_frame;
     v_order integer[];
@@ -364,6 +369,10 @@ BEGIN
         min_probability, min_differential
     );
 
+    v_asked.unknown := ARRAY(
+        SELECT n FROM unnest(symbols) AS n
+        WHERE NOT EXISTS (SELECT FROM upc_data.symbol AS s WHERE s.symbol = n)
+    );
     -- In one order everywhere, so that of two batches one waits for the other.
     SELECT array_agg(n.place ORDER BY n.symbol COLLATE "C") INTO v_order
     FROM unnest(symbols) WITH ORDINALITY AS n (symbol, place);

@@ -2,6 +2,7 @@
 
 -- Documents of the last tick, of a symbol or of all that have been ticked.
 --
+-- symbols: of these alone, whether they are registered or not.
 -- Returns a row per symbol. age_seconds: age of the tick; state: that of its age alone, fresh, warn,
 -- stale or halted. price_age_seconds: age of the price at the tick. interval_seconds: time from one
 -- tick to the next, NULL where it is not known. The documents are as the tick left them, however old
@@ -13,7 +14,8 @@
 --   SELECT count(*) = 0 FROM latest_documents('ETH') WHERE age_seconds < 0;
 CREATE FUNCTION upc.latest_documents(
     symbol text DEFAULT NULL,
-    at timestamptz DEFAULT clock_timestamp()
+    at timestamptz DEFAULT clock_timestamp(),
+    symbols text[] DEFAULT NULL
 )
 RETURNS TABLE (
     ticked_symbol text,
@@ -55,7 +57,8 @@ BEGIN
     ) AS a
     LEFT JOIN upc_data.tick_lease AS l ON l.symbol = d.symbol
     LEFT JOIN upc_data.tick_count AS k ON k.symbol = d.symbol
-    WHERE latest_documents.symbol IS NULL OR d.symbol = latest_documents.symbol
+    WHERE (latest_documents.symbol IS NULL OR d.symbol = latest_documents.symbol)
+      AND (symbols IS NULL OR d.symbol = ANY (symbols))
     ORDER BY d.symbol;
 END
 $fn$;

@@ -134,6 +134,8 @@ def test_a_tick_grows_old_while_the_database_answers_nothing(
     [
         *("", "x", "{}", "[]", "null", '{"symbol": 1}', '{"symbol": "DOGE", "tick_id": 1}'),
         *('{"symbol": "BTC", "tick_id": 999999}', '{"symbol": ["BTC"]}', "[" * 7000),
+        *('{"ticks": {"BTC": 999999, "DOGE": 1}}', '{"ticks": ["BTC"]}', '{"ticks": 1}'),
+        *('{"ticks": null, "symbol": "BTC"}', '{"ticks": {}}', '["ticks"]'),
     ],
 )
 def test_a_notification_is_a_hint_and_no_more(
@@ -146,6 +148,23 @@ def test_a_notification_is_a_hint_and_no_more(
         conn.execute("SELECT pg_notify('upc_tick', %s)", (payload,))
         number = tick(conn)
         assert next_tick(stream).data["tick_id"] == number
+
+
+def test_every_symbol_of_a_batch_is_sent(served: Served, conn: Connection) -> None:
+    tick(conn)
+    tick(conn, "ETH")
+    with reading(served) as btc, reading(served, "ETH") as eth:
+        next_tick(btc)
+        next_tick(eth)
+        for _ in range(3):
+            rows = conn.execute(
+                "SELECT t.symbol, t.tick_id FROM upc.tick_all('{ETH,BTC}', 'simulated') AS t"
+            )
+            numbers = {row[0]: row[1] for row in rows}
+            for symbol, stream in (("BTC", btc), ("ETH", eth)):
+                event = next_tick(stream)
+                assert (event.data["symbol"], event.data["tick_id"]) == (symbol, numbers[symbol])
+                assert event.id == str(numbers[symbol])
 
 
 def test_a_tick_that_is_not_announced_is_found(served: Served, conn: Connection) -> None:
