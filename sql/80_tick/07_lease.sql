@@ -1,11 +1,14 @@
 -- The lease: the right to tick a symbol.
 
+-- length: how long a standby that does not trust the server's clock waits for the next renewal; NULL
+-- for an interval and a little.
 CREATE FUNCTION upc._renew_lease(
     symbol text,
     holder text,
     lease interval,
     feed text DEFAULT NULL,
-    every interval DEFAULT NULL
+    every interval DEFAULT NULL,
+    length interval DEFAULT NULL
 )
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -17,7 +20,7 @@ BEGIN
     INSERT INTO upc_data.tick_lease AS l (symbol, holder, taken_at, expires_at, lease, feed, every)
     VALUES (
         _renew_lease.symbol, _renew_lease.holder, v_now, v_now + _renew_lease.lease,
-        _renew_lease.lease, _renew_lease.feed, _renew_lease.every
+        _renew_lease.length, _renew_lease.feed, _renew_lease.every
     )
     ON CONFLICT ON CONSTRAINT tick_lease_symbol_pkey
         DO UPDATE SET
@@ -61,7 +64,7 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
     IF holder IS NOT NULL THEN
-        PERFORM upc._renew_lease(symbol, holder, lease, feed, every);
+        PERFORM upc._renew_lease(symbol, holder, lease, feed, every, lease);
     ELSIF EXISTS (
         SELECT FROM upc_data.tick_lease AS l
         WHERE l.symbol = _hold_lease.symbol AND l.expires_at > clock_timestamp()
