@@ -129,23 +129,30 @@ DECLARE
 BEGIN
     EXECUTE format(
         $sql$
+        -- A full join is never a nested loop, whatever is expected of the symbol.
         WITH fresh AS MATERIALIZED (%1$s),
+        difference AS MATERIALIZED (
+            SELECT f.*, %6$s
+            FROM fresh AS f
+            FULL JOIN (SELECT k.* FROM upc_data.%2$I AS k WHERE k.symbol = $1) AS c ON %3$s
+            WHERE f.symbol IS NULL OR c.symbol IS NULL OR f.* OPERATOR(pg_catalog.*<>) c.*
+        ),
         gone AS (
             DELETE FROM upc_data.%2$I AS c
-            WHERE c.symbol = $1 AND NOT EXISTS (SELECT FROM fresh AS f WHERE %3$s)
+            USING difference AS d
+            WHERE d.symbol IS NULL AND c.symbol = $1 AND %7$s
         )
         INSERT INTO upc_data.%2$I (%4$s)
-        SELECT f.*
-        FROM fresh AS f
-        LEFT JOIN upc_data.%2$I AS c ON c.symbol = $1 AND %3$s
-        WHERE c.symbol IS NULL OR f.* OPERATOR(pg_catalog.*<>) c.*
-        ON CONFLICT (symbol, %5$s) DO UPDATE SET (%4$s) = ROW (%6$s)
+        SELECT %4$s FROM difference AS d WHERE d.symbol IS NOT NULL
+        ON CONFLICT (symbol, %5$s) DO UPDATE SET (%4$s) = ROW (%8$s)
         $sql$,
         query,
         name,
         v_same_key,
         (SELECT string_agg(quote_ident(a), ', ' ORDER BY i) FROM unnest(v_columns) WITH ORDINALITY AS c (a, i)),
         (SELECT string_agg(quote_ident(k), ', ') FROM unnest(keys) AS k),
+        (SELECT string_agg(format('c.%1$I AS old_%1$s', k), ', ') FROM unnest(keys) AS k),
+        (SELECT string_agg(format('c.%1$I = d.old_%1$s', k), ' AND ') FROM unnest(keys) AS k),
         (
             SELECT string_agg('excluded.' || quote_ident(a), ', ' ORDER BY i)
             FROM unnest(v_columns) WITH ORDINALITY AS c (a, i)
