@@ -1,14 +1,18 @@
-"""The fingerprints grow with the candles: a small build a minute after each hour."""
+"""The fingerprints grow with the candles: a small build a minute after each hour.
+
+Where a fit of the volatility is due, it is counted after the build, until the next one begins.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pyupc.errors import Busy, DatabaseUnreachable, PyupcError
-from pyupc.fingerprints.build import build
+from pyupc.fingerprints.build import Build, build
+from pyupc.fingerprints.refit import refit
 from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.outage import Outages
 from pyupc.runtime.progress import Progress
@@ -37,6 +41,8 @@ async def build_hourly(
         await clock.sleep((next_build(now) - now).total_seconds())
         while not await build_once(dsn, symbols, outages, stop):
             await clock.sleep(AGAIN_AFTER.total_seconds())
+        now = datetime.fromtimestamp(clock.wall(), UTC)
+        await refit_once(dsn, symbols, outages, _Stoppable(stop, clock, next_build(now)))
 
 
 def next_build(now: datetime) -> datetime:
@@ -52,8 +58,29 @@ async def build_once(
 
     False if the database was lost or busy: a moment later it may do.
     """
+    done: list[Build] = []
+    is_over = await _reported(outages, lambda: done.append(build(dsn, symbols, _Stoppable(stop))))
+    for each in done:
+        outages.works(SUBJECT)
+        logger.info("%s: %d days counted in %.1f s", SUBJECT, each.days, each.seconds)
+    return is_over
+
+
+async def refit_once(dsn: str, symbols: Sequence[str], outages: Outages, shown: Progress) -> None:
+    """Refit what is due on one connection, a piece after the other; what fails is reported.
+
+    `shown` ends it between two pieces; the next one goes on from there.
+    """
+    done: list[int] = []
+    await _reported(outages, lambda: done.append(refit(dsn, symbols, shown, connections=1)))
+    if sum(done):
+        logger.info("%s: %d symbols have another fit of their volatility", SUBJECT, sum(done))
+
+
+async def _reported(outages: Outages, work: Callable[[], object]) -> bool:
+    """False if the database was lost or busy."""
     try:
-        done = await asyncio.to_thread(build, dsn, symbols, _Stoppable(stop))
+        await asyncio.to_thread(work)
     except _Stopped:
         return True
     except PyupcError as problem:
@@ -62,8 +89,6 @@ async def build_once(
     except Exception as error:
         outages.failed(SUBJECT, " ".join(str(error).split()) or type(error).__name__)
         return True
-    outages.works(SUBJECT)
-    logger.info("%s: %d days counted in %.1f s", SUBJECT, done.days, done.seconds)
     return True
 
 
@@ -72,9 +97,14 @@ class _Stopped(Exception):
 
 
 class _Stoppable(Progress):
-    def __init__(self, stop: asyncio.Event) -> None:
+    def __init__(
+        self, stop: asyncio.Event, clock: Clock = SYSTEM, until: datetime | None = None
+    ) -> None:
         self._stop = stop
+        self._clock = clock
+        self._until = until
 
     def advance(self, count: int, text: str | None = None) -> None:
-        if self._stop.is_set():
+        is_late = self._until is not None and self._clock.wall() >= self._until.timestamp()
+        if self._stop.is_set() or is_late:
             raise _Stopped

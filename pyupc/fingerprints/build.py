@@ -50,12 +50,13 @@ class Build:
 def build(dsn: str, symbols: Sequence[str], shown: Progress, *, is_reset: bool = False) -> Build:
     """Count what is new or corrected in the candles, and publish each symbol's curves at once.
 
-    No symbols: all that are registered. Raises PyupcError, before anything is counted, if one of
-    them is being built by another process. A build that was interrupted is taken up again.
+    A longer history is refitted afterwards, by `refit`: no day waits for it. No symbols: all that
+    are registered. Raises PyupcError, before anything is counted, if one of them is being built by
+    another process. A build that was interrupted is taken up again.
     """
     since = time.monotonic()
     with ExitStack() as stack:
-        control, *counters = (stack.enter_context(_connection(dsn)) for _ in range(1 + CONNECTIONS))
+        control, *counters = (stack.enter_context(connection(dsn)) for _ in range(1 + CONNECTIONS))
         names = _registered(control, symbols)
         small, large = _plans(control, names, is_reset=is_reset)
         shown.start(
@@ -72,7 +73,8 @@ def build(dsn: str, symbols: Sequence[str], shown: Progress, *, is_reset: bool =
         workers.count(counters, small, done)
         if large:
             _begin(control, large)
-            fits = [Piece(each.symbol, (), kind="fit") for each in large]
+            # Both kinds of moves are counted in one pass from when there is a fit.
+            fits = [Piece(each.symbol, (), kind="fit") for each in large if not each.has_fit]
             workers.count(counters, [*fits, *_pieces(large)], done)
             standardised = [
                 piece for each in large for piece in standardised_pieces(control, each.symbol)
@@ -98,7 +100,7 @@ def build_progress() -> AbstractContextManager[Progress]:
     return progress("counting", "days", rate=rate, has_end=True)
 
 
-def _connection(dsn: str) -> Connection:
+def connection(dsn: str) -> Connection:
     conn = connect(dsn, application_name=_APPLICATION)
     # Compiling is dearer than any of these statements is slow; the refresh sorts all curves.
     conn.execute("SET jit = off")

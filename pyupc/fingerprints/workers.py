@@ -86,8 +86,8 @@ def _count_patiently(conn: Connection, piece: Piece) -> int:
 def _count(conn: Connection, piece: Piece) -> int:
     """The number of days of plain moves counted."""
     if piece.is_whole:
-        query = "SELECT upc.build_fingerprints(%s, with_pool => false)"
-        row = conn.execute(query, [piece.symbol]).fetchone()
+        query = "SELECT upc.build_fingerprints(%s, with_pool => false, refits => %s)"
+        row = conn.execute(query, [piece.symbol, piece.refits]).fetchone()
         return int(row[0]) if row else 0
     match piece.kind:
         case "fit":
@@ -95,6 +95,11 @@ def _count(conn: Connection, piece: Piece) -> int:
         case "standardised":
             conn.execute(
                 "SELECT upc.count_volatility_days(%s, %s::date[])", [piece.symbol, list(piece.days)]
+            )
+        case "recount":
+            conn.execute(
+                "SELECT upc.recount_volatility_days(%s, %s::date[])",
+                [piece.symbol, list(piece.days)],
             )
         case "moves":
             conn.execute("SELECT upc.count_days(%s, %s::date[])", [piece.symbol, list(piece.days)])

@@ -158,6 +158,93 @@ COMMENT ON FUNCTION upc._count_standardised_moves IS
     'upc._count_moves for standardised moves: closes and ranges are the windows of some UTC days laid end to end, factors and coefficients those of a fit';
 
 
+-- One pass over the pairs: the later close of each is looked up once per kind, and the starting
+-- minutes, their momentum and the windows are there once.
+DO $do$
+BEGIN
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc._count_both_moves(
+            days date[],
+            closes double precision[],
+            ranges integer[],
+            factors smallint[],
+            coefficients double precision[]
+        )
+        RETURNS TABLE (
+            kind text,
+            bucket smallint,
+            minutes smallint,
+            pairs integer,
+            positive integer[],
+            negative integer[]
+        )
+        LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 7440
+        SET work_mem = '128MB'
+        SET jit = off
+        SET plan_cache_mode = force_generic_plan
+        AS $fn$
+        DECLARE
+            v_counters numeric[] := upc._bin_counters();
+            v_scale double precision := 10.0 ^ upc._price_decimals(closes);
+            v_prices double precision[];
+            v_move_bins double precision[];
+            v_bins double precision[] := upc._volatility_bins();
+            v_week double precision[] := upc._week_variances(factors);
+            horizons integer[];
+        BEGIN
+            IF v_scale IS NULL THEN
+                RETURN QUERY
+                SELECT 'plain', m.*
+                FROM upc._count_moves(closes, upc._all_starts(cardinality(days))) AS m
+                UNION ALL
+                SELECT 'standardised', m.*
+                FROM upc._count_standardised_moves(
+                    days, closes, ranges, factors, coefficients
+                ) AS m;
+                RETURN;
+            END IF;
+
+            v_prices := upc._whole_prices(closes, v_scale);
+            SELECT upc._move_bins(max(p)) INTO v_move_bins
+            FROM unnest(v_prices) AS p
+            WHERE p <> 'NaN';
+            RETURN QUERY
+            WITH %1$s,
+            start AS (
+                SELECT
+                    m.i, m.slot, closes[m.i] AS price, 2000 / v_prices[m.i] AS per_price,
+                    f.week_minute, v_week[f.week_minute] AS week_before,
+                    f.f5, f.f20, f.f60, f.f240, f.f1440
+                FROM upc._momentum_slots(closes, upc._all_starts(cardinality(days))) AS m
+                LEFT JOIN feature AS f ON f.i = m.i
+                ORDER BY m.slot, m.i
+            ),
+            total AS MATERIALIZED (
+                SELECT s.slot, %2$s
+                FROM start AS s
+                GROUP BY s.slot
+            ),
+            curve_of AS (%3$s)
+            SELECT c.kind, c.bucket, c.minutes, c.pairs, c.positive, c.negative
+            FROM curve_of AS c (kind, bucket, minutes, pairs, positive, negative);
+        END
+        $fn$
+        $sql$,
+        upc._standardised_starts(),
+        upc._plain_totals() || ', ' || upc._standardised_totals(),
+        'WITH ' || upc._curves_of_totals(
+            upc._per_horizon(
+                '(''plain'', %1$s, t.n%1$s), (''standardised'', %1$s, t.s%1$s)'
+            )
+        )
+    );
+END
+$do$;
+COMMENT ON FUNCTION upc._count_both_moves IS
+    'upc._count_moves and upc._count_standardised_moves in one pass, over all starting minutes of some UTC days';
+
+
 CREATE FUNCTION upc._range_windows(symbol text, days date[])
 RETURNS integer[]
 LANGUAGE sql STABLE PARALLEL SAFE

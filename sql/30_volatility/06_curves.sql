@@ -108,13 +108,13 @@ RETURN format(
                 greatest(1, 5 - (y.year - h.year)) AS weight
             FROM upc_data.volatility_histogram AS h
             JOIN (
-                SELECT d.symbol, extract(year FROM max(d.day))::integer AS year
+                SELECT d.symbol, d.generation, extract(year FROM max(d.day))::integer AS year
                 FROM upc_data.volatility_day AS d
                 WHERE %1$s
-                GROUP BY d.symbol
-            ) AS y USING (symbol)
+                GROUP BY d.symbol, d.generation
+            ) AS y USING (symbol, generation)
             JOIN upc_data.volatility_fit AS f USING (symbol)
-            WHERE f.completed_at IS NOT NULL AND %2$s
+            WHERE h.generation = f.used_generation AND %2$s
             $sql$,
             CASE WHEN _volatility_curve_query.is_one THEN 'd.symbol = $1' ELSE 'true' END,
             CASE WHEN _volatility_curve_query.is_one THEN 'h.symbol = $1' ELSE 'true' END

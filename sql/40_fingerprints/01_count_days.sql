@@ -28,10 +28,76 @@ COMMENT ON FUNCTION upc._affected_starts IS
     'the places, in windows laid end to end, of the starting minutes whose pairs or momentum differ between two states of the closes';
 
 
+CREATE FUNCTION upc._count_new_days(
+    symbol text,
+    days date[],
+    windows double precision[],
+    generation integer,
+    factors smallint[],
+    coefficients double precision[]
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_year smallint := extract(year FROM days[1]);
+    v_ranges integer[];
+BEGIN
+    INSERT INTO upc_data.volatility_day (symbol, generation, day, closes, ranges)
+    SELECT
+        _count_new_days.symbol, _count_new_days.generation, d.day,
+        windows[(d.i - 1) * 1530 + 1:d.i * 1530],
+        upc._range_window(_count_new_days.symbol, d.day)
+    FROM unnest(days) WITH ORDINALITY AS d (day, i);
+    SELECT c.ranges INTO v_ranges FROM upc._counted_volatility(symbol, generation, days) AS c;
+
+    -- Two pieces of one year may meet here; in one order they wait, and never for each other.
+    WITH counted AS MATERIALIZED (
+        SELECT m.*
+        FROM upc._count_both_moves(
+            _count_new_days.days, _count_new_days.windows, v_ranges,
+            _count_new_days.factors, _count_new_days.coefficients
+        ) AS m
+    ),
+    standardised AS (
+        INSERT INTO upc_data.volatility_histogram AS h
+            (symbol, generation, year, bucket, minutes, pairs, positive, negative)
+        SELECT
+            _count_new_days.symbol, _count_new_days.generation, v_year,
+            c.bucket, c.minutes, c.pairs, c.positive, c.negative
+        FROM counted AS c
+        WHERE c.kind = 'standardised'
+        ORDER BY c.bucket, c.minutes
+        ON CONFLICT
+            ON CONSTRAINT volatility_histogram_symbol_generation_year_bucket_minutes_pkey
+            DO UPDATE SET
+                pairs = h.pairs + excluded.pairs,
+                positive = upc._add_counts(h.positive, excluded.positive, 1),
+                negative = upc._add_counts(h.negative, excluded.negative, 1)
+    )
+    INSERT INTO upc_data.fingerprint_histogram AS h
+        (symbol, year, bucket, minutes, pairs, positive, negative)
+    SELECT _count_new_days.symbol, v_year, c.bucket, c.minutes, c.pairs, c.positive, c.negative
+    FROM counted AS c
+    WHERE c.kind = 'plain'
+    ORDER BY c.bucket, c.minutes
+    ON CONFLICT ON CONSTRAINT fingerprint_histogram_symbol_year_bucket_minutes_pkey
+        DO UPDATE SET
+            pairs = h.pairs + excluded.pairs,
+            positive = upc._add_counts(h.positive, excluded.positive, 1),
+            negative = upc._add_counts(h.negative, excluded.negative, 1);
+END
+$fn$;
+COMMENT ON FUNCTION upc._count_new_days IS
+    'counts plain and standardised moves of UTC days of one year, in order, that neither has, in one pass';
+
+
 -- Bring the histogram of a symbol up to its candles for some UTC days.
 --
 -- days: all of one year. A day that was counted before is counted anew only where its candles
--- changed: what they were is taken out, what they are is put in.
+-- changed: what they were is taken out, what they are is put in. Standardised moves of days that are
+-- all new are counted in the same pass, once there is a fit of the volatility; those of others are
+-- counted by count_volatility_days.
 -- Errors: none; a symbol that is not registered has no candles.
 --
 -- Example:
@@ -45,11 +111,25 @@ DECLARE
     v_counted double precision[];
     v_current double precision[];
     v_starts integer[] := upc._all_starts(cardinality(count_days.days));
+    v_new_days date[];
+    v_fit record;
 BEGIN
+    SELECT f.* INTO v_fit FROM upc._counting_fit(count_days.symbol) AS f;
     -- The notes go first: whatever is committed between this statement and the next one is read
     -- now and noted for the next time as well, and counting it again changes nothing.
     DELETE FROM upc_data.candle_change AS n
     WHERE n.symbol = count_days.symbol AND n.day = ANY (count_days.days);
+    IF NOT EXISTS (
+        SELECT FROM upc_data.counted_day AS d
+        WHERE d.symbol = count_days.symbol AND d.day = ANY (count_days.days)
+        UNION ALL
+        SELECT FROM upc_data.volatility_day AS d
+        WHERE d.symbol = count_days.symbol AND d.day = ANY (count_days.days)
+    ) AND v_fit.generation IS NOT NULL THEN
+        DELETE FROM upc_data.volatility_change AS n
+        WHERE n.symbol = count_days.symbol AND n.day = ANY (count_days.days);
+        v_new_days := '{}';
+    END IF;
 
     IF EXISTS (
         SELECT FROM upc_data.counted_day AS d
@@ -77,6 +157,22 @@ BEGIN
       AND d.day = c.day
       AND array_fill('NaN'::double precision, '{1440}') = c.closes[31:1470];
 
+    IF v_new_days IS NOT NULL THEN
+        v_new_days := ARRAY(
+            SELECT d.day
+            FROM upc_data.counted_day AS d
+            WHERE d.symbol = count_days.symbol AND d.day = ANY (count_days.days)
+            ORDER BY d.day
+        );
+        IF v_new_days <> '{}' THEN
+            PERFORM upc._count_new_days(
+                count_days.symbol, v_new_days,
+                upc._counted_windows(count_days.symbol, v_new_days),
+                v_fit.generation, v_fit.factors, v_fit.coefficients
+            );
+        END IF;
+        RETURN;
+    END IF;
     v_current := upc._counted_windows(count_days.symbol, count_days.days);
 
     IF v_counted IS NOT NULL THEN
@@ -131,6 +227,21 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN hashtextextended('pyupc fingerprint build of ' || build_lock_key.symbol, 0);
 COMMENT ON FUNCTION upc.build_lock_key IS
     'the key of the advisory lock that a build of a symbol''s fingerprints holds';
+
+
+-- The key of the advisory lock that a refit of a symbol's volatility holds.
+--
+-- Another one than that of a build: days are counted and published while a refit is going on.
+-- Errors: none.
+--
+-- Example:
+--   SELECT refit_lock_key('BTC') <> build_lock_key('BTC');
+CREATE FUNCTION upc.refit_lock_key(symbol text)
+RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN hashtextextended('pyupc refit of ' || refit_lock_key.symbol, 0);
+COMMENT ON FUNCTION upc.refit_lock_key IS
+    'the key of the advisory lock that a refit of a symbol''s volatility holds';
 
 
 -- The UTC days that a build of a symbol has to count, in pieces.
@@ -255,10 +366,6 @@ AS $fn$
 BEGIN
     PERFORM upc.reset_counts(reset_fingerprints.symbol);
     PERFORM upc._reset_volatility(reset_fingerprints.symbol);
-    -- Forecasts go on with what was fitted before until all is counted.
-    UPDATE upc_data.volatility_fit AS f
-    SET fitted_until = '-infinity', completed_at = NULL
-    WHERE f.symbol = reset_fingerprints.symbol;
 END
 $fn$;
 COMMENT ON FUNCTION upc.reset_fingerprints IS

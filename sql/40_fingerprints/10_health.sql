@@ -31,7 +31,9 @@ RETURN CASE
     ) THEN 'upc.fingerprint_curve'
     WHEN EXISTS (
         SELECT FROM upc_data.volatility_fit AS f
-        WHERE f.symbol = unpublished_part.symbol AND f.completed_at IS NOT NULL
+        JOIN upc_data.volatility_histogram AS h
+            ON h.symbol = f.symbol AND h.generation = f.used_generation
+        WHERE f.symbol = unpublished_part.symbol
     ) AND EXISTS (
         SELECT FROM upc_data.volatility_histogram AS h
         WHERE h.symbol = unpublished_part.symbol

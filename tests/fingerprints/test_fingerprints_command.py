@@ -223,7 +223,7 @@ STANDARDISED_HELD = """
         AND EXISTS (
             SELECT FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'
-                AND query LIKE '%upc.count_volatility_days%'
+                AND query LIKE '%upc.count_%days%'
         )
 """
 

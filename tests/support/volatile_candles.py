@@ -15,8 +15,9 @@ from tests.support.volatility_reference import Fit, Floats
 EVERYTHING = (
     "SELECT (symbol, fitted_until, factors, coefficients, completed_at IS NOT NULL, used_factors, "
     "used_coefficients)::text FROM upc_data.volatility_fit ORDER BY symbol",
-    "SELECT d::text FROM upc_data.volatility_day AS d ORDER BY symbol, day",
-    "SELECT h::text FROM upc_data.volatility_histogram AS h ORDER BY symbol, year, bucket, minutes",
+    "SELECT (symbol, day, closes, ranges)::text FROM upc_data.volatility_day ORDER BY symbol, day",
+    "SELECT (symbol, year, bucket, minutes, pairs, positive, negative)::text "
+    "FROM upc_data.volatility_histogram ORDER BY symbol, year, bucket, minutes",
     "SELECT c::text FROM upc.volatility_curve AS c ORDER BY symbol, bucket, minutes",
     "SELECT s::text FROM upc_data.volatility_state AS s ORDER BY symbol",
     "SELECT h::text FROM upc_data.fingerprint_histogram AS h "

@@ -287,29 +287,6 @@ def count(conn: Connection, days: Any) -> None:
     conn.execute("SELECT upc.count_volatility_days('BTC', %s)", (days,))
 
 
-@pytest.mark.slow
-def test_forecasts_go_on_with_the_old_fit_until_the_new_one_is_counted(own: Connection) -> None:
-    put(own, "BTC", until(LONG, "2026-04-01"))
-    build(own)
-    at = instant("2026-03-31T23:00")
-    old, curves = forecast(own, at), scalar(own, "SELECT count(*) FROM upc.volatility_curve")
-    assert old is not None
-    put(own, "BTC", after(LONG, "2026-04-01"))
-    pieces = prepare(own)
-    assert len(pieces) == 2
-    for days in [[], *pieces]:
-        if days:
-            count(own, days)
-        np.testing.assert_array_equal(forecast(own, at), old)
-    assert scalar(own, "SELECT count(*) FROM upc.volatility_curve") == curves
-    own.execute("SELECT upc.complete_volatility('BTC')")
-    new = forecast(own, at)
-    assert new is not None
-    assert not np.array_equal(new, old)
-    build(own)
-    assert_like_a_rebuild(own)
-
-
 def test_forecasts_go_on_while_all_is_counted_again(own: Connection) -> None:
     put(own, "BTC", HISTORY)
     build(own)
