@@ -34,9 +34,6 @@ RETURN CASE
         JOIN upc_data.volatility_histogram AS h
             ON h.symbol = f.symbol AND h.generation = f.used_generation
         WHERE f.symbol = unpublished_part.symbol
-    ) AND EXISTS (
-        SELECT FROM upc_data.volatility_histogram AS h
-        WHERE h.symbol = unpublished_part.symbol
     ) AND NOT EXISTS (
         SELECT FROM upc.volatility_curve AS c WHERE c.symbol = unpublished_part.symbol
     ) THEN 'upc.volatility_curve'
