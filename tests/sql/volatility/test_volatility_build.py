@@ -15,7 +15,6 @@ from tests.support.engine import (
     assert_equal_counts,
     build,
     flat,
-    instant,
     minute,
     open_db,
     put,
