@@ -16,6 +16,7 @@ from pyupc.runtime.progress import Progress
 # Starting minutes that the plain loop is timed on.
 _SAMPLE = 20_000
 
+# Buckets of standardised moves are shrunk: their sizes are compared, and the baseline's curves.
 _AGREE = """
     SELECT
         count(*) FILTER (WHERE c.sample_size IS DISTINCT FROM n.sample_size),
@@ -23,8 +24,22 @@ _AGREE = """
             (SELECT max(abs(a - b)) FROM unnest(c.positive, n.positive) AS p (a, b)),
             (SELECT max(abs(a - b)) FROM unnest(c.negative, n.negative) AS p (a, b))
         ))
-    FROM (SELECT * FROM upc.fingerprint_curve WHERE symbol = 'BTC') AS c
-    FULL JOIN upc_data.numpy_curve AS n USING (bucket, minutes)
+    FROM (
+        SELECT 'plain' AS kind, c.bucket, c.minutes, c.sample_size, c.positive, c.negative
+        FROM upc.fingerprint_curve AS c
+        WHERE c.symbol = 'BTC' AND c.origin = 'built'
+        UNION ALL
+        SELECT
+            'standardised', c.bucket, c.minutes, c.sample_size,
+            CASE WHEN c.bucket = 99 THEN c.positive END, CASE WHEN c.bucket = 99 THEN c.negative END
+        FROM upc.volatility_curve AS c
+        WHERE c.symbol = 'BTC'
+    ) AS c
+    FULL JOIN (
+        SELECT 'plain' AS kind, n.* FROM upc_data.numpy_curve AS n
+        UNION ALL
+        SELECT 'standardised', n.* FROM upc_data.numpy_volatility AS n
+    ) AS n USING (kind, bucket, minutes)
 """
 
 _DISK = """
@@ -48,7 +63,7 @@ def build(plan: Plan, done: Build) -> Iterator[Row]:
         row = conn.execute(_AGREE).fetchone()
         assert row is not None
         differing, furthest = row
-        conn.execute("DROP TABLE upc_data.numpy_curve")
+        conn.execute("DROP TABLE upc_data.numpy_curve, upc_data.numpy_volatility")
         rows = conn.execute(
             "SELECT close FROM upc_data.candle WHERE symbol = 'BTC' ORDER BY opened_at LIMIT %s",
             [_SAMPLE + loop_build.MARGIN],
@@ -73,7 +88,7 @@ def build(plan: Plan, done: Build) -> Iterator[Row]:
         "s",
         "vectorised numpy, one process",
         numpy_seconds,
-        "it reads, counts and writes back; "
+        "it reads candles and fit, counts both kinds of moves and writes back; "
         + ("tables agree" if agrees else f"{differing} rows differ, by up to {furthest}"),
         details,
     )

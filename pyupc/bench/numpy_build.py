@@ -1,7 +1,8 @@
 """The same fingerprints from a vectorised numpy program outside the database.
 
-It reads the candles by COPY, counts with bincount, and writes the tables back: the program that one
-would write with arrays and no engine in SQL. Nothing is kept for the next day: it counts all again.
+It reads the candles by COPY, counts plain and standardised moves with bincount, and writes the
+tables back: the program that one would write with arrays and no engine in SQL. The fit that moves
+are standardised by is read, not made, and nothing is kept for the next day: it counts all again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from psycopg import sql
 
 from pyupc.bench.scratch import Connection
 from pyupc.fingerprints.transfer.names import BASELINE
@@ -27,29 +29,59 @@ _EPOCH_2000 = 946_684_800
 
 _READ = """
     COPY (
-        SELECT c.opened_at, c.close FROM upc_data.candle AS c WHERE c.symbol = 'BTC'
+        SELECT c.opened_at, c.high, c.low, c.close FROM upc_data.candle AS c WHERE c.symbol = 'BTC'
         ORDER BY c.opened_at
     ) TO STDOUT (FORMAT binary)
 """
 
+_FIT = """
+    SELECT f.used_factors, f.used_coefficients, upc._volatility_bins()
+    FROM upc_data.volatility_fit AS f
+    WHERE f.symbol = 'BTC'
+"""
+
+_TABLE = """
+    CREATE TABLE {} (
+        bucket smallint, minutes smallint, sample_size bigint,
+        positive double precision[], negative double precision[],
+        PRIMARY KEY (bucket, minutes)
+    )
+"""
+
 # Each field follows its length; the row begins with the number of fields.
 _RECORD = np.dtype(
-    [("count", ">i2"), ("n1", ">i4"), ("at", ">i8"), ("n2", ">i4"), ("close", ">f8")]
+    [
+        ("count", ">i2"),
+        ("n1", ">i4"),
+        ("at", ">i8"),
+        ("n2", ">i4"),
+        ("high", ">f8"),
+        ("n3", ">i4"),
+        ("low", ">f8"),
+        ("n4", ">i4"),
+        ("close", ">f8"),
+    ]
 )
 
 
 @dataclass(frozen=True)
 class Candles:
-    """Closes a minute apart, NaN where there is none; `first` in minutes since 1970."""
+    """Closes a minute apart, NaN where there is none; `first` in minutes since 1970.
+
+    `ranges` are ln(high / low) in units of 1e-8.
+    """
 
     first: int
     closes: Floats
+    ranges: Floats
 
 
 def build(conn: Connection) -> int:
-    """Read, count, write upc_data.numpy_curve; returns the number of pairs."""
-    counts, years = count(read(conn))
-    write(conn, counts, years)
+    """Read, count, write upc_data.numpy_curve and numpy_volatility; the number of plain pairs."""
+    candles = read(conn)
+    counts, years = count(candles)
+    write(conn, counts, years, "numpy_curve")
+    write(conn, count_standardised(conn, candles, years), years, "numpy_volatility")
     return int(counts.sum())
 
 
@@ -58,11 +90,16 @@ def read(conn: Connection) -> Candles:
         raw = b"".join(bytes(block) for block in copy)
     # A signature of 11 bytes, flags, and the length of an extension come first.
     head = 19 + struct.unpack_from(">i", raw, 15)[0]
-    records = np.frombuffer(raw, _RECORD, offset=head, count=(len(raw) - head - 2) // 26)
+    records = np.frombuffer(
+        raw, _RECORD, offset=head, count=(len(raw) - head - 2) // _RECORD.itemsize
+    )
     minutes = (records["at"].astype(np.int64) // 1_000_000 + _EPOCH_2000) // 60
     closes = np.full(int(minutes[-1] - minutes[0]) + 1, np.nan)
     closes[minutes - minutes[0]] = records["close"]
-    return Candles(int(minutes[0]), closes)
+    ranges = np.full(len(closes), np.nan)
+    high, low = records["high"].astype(np.float64), records["low"].astype(np.float64)
+    ranges[minutes - minutes[0]] = np.rint(1e8 * np.log(high / low))
+    return Candles(int(minutes[0]), closes, ranges)
 
 
 def count(candles: Candles) -> tuple[Integers, list[int]]:
@@ -75,10 +112,7 @@ def count(candles: Candles) -> tuple[Integers, list[int]]:
     years = list(range(first_year, last_year + 1))
     counts = np.zeros((len(years), _SLOTS, 60, _BINS), np.int64)
     for y, year in enumerate(years):
-        begin, end = (
-            min(max(int(datetime(at, 1, 1, tzinfo=UTC).timestamp()) // 60 - candles.first, 0), n)
-            for at, n in ((year, len(closes)), (year + 1, len(closes)))
-        )
+        begin, end = _span(candles, year)
         starts = begin + np.flatnonzero(prices[begin:end])
         before = prices[starts]
         key = slots[starts] * _BINS + 60
@@ -91,7 +125,64 @@ def count(candles: Candles) -> tuple[Integers, list[int]]:
     return counts, years
 
 
-def write(conn: Connection, counts: Integers, years: list[int]) -> None:
+def count_standardised(conn: Connection, candles: Candles, years: list[int]) -> Integers:
+    """Pairs of every other minute, by year, slot, minutes and bin."""
+    row = conn.execute(_FIT).fetchone()
+    assert row is not None
+    factors, coefficients, edges = (np.array(column, np.float64) for column in row)
+    weights = -0.5 * coefficients.reshape(60, 6)
+    week = np.concatenate([[0], np.cumsum(np.resize(factors, 10140) ** 2)]) / 10000
+    closes = np.concatenate([candles.closes, np.full(60, np.nan)])
+    slots = _slots(candles.closes)
+    features, is_known = _features(candles, factors)
+    is_known &= ~np.isnan(candles.closes)
+    # Monday is 0; 1970 began on a Thursday.
+    is_known &= (candles.first + np.arange(len(slots))) % 2 == 0
+    counts = np.zeros((len(years), _SLOTS, 60, _BINS), np.int64)
+    for y, year in enumerate(years):
+        begin, end = _span(candles, year)
+        starts = begin + np.flatnonzero(is_known[begin:end])
+        before = closes[starts]
+        at = (candles.first + starts + 4321) % 10080
+        for t in range(1, 61):
+            logarithm = weights[t - 1, 0] + features[:, starts].T @ weights[t - 1, 1:]
+            moves = (closes[starts + t] - before) / before * np.exp(logarithm)
+            moves /= np.sqrt(week[at + t] - week[at])
+            is_there = ~np.isnan(moves)
+            bins = np.searchsorted(edges, moves[is_there], side="right")
+            found = np.bincount(slots[starts[is_there]] * _BINS + bins, minlength=_SLOTS * _BINS)
+            counts[y, :, t - 1] = found.reshape(_SLOTS, _BINS)
+    return counts
+
+
+def _span(candles: Candles, year: int) -> tuple[int, int]:
+    """The places of the first candle of a year and after its last one."""
+    begin, end = (
+        int(datetime(at, 1, 1, tzinfo=UTC).timestamp()) // 60 - candles.first
+        for at in (year, year + 1)
+    )
+    return max(begin, 0), min(end, len(candles.closes))
+
+
+def _features(candles: Candles, factors: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Logarithms of the mean ranges of five spans, and where each has half of its candles."""
+    minutes = (candles.first + 4320 + np.arange(len(candles.ranges))) % 10080
+    is_there = ~np.isnan(candles.ranges)
+    scaled = np.where(is_there, np.rint(candles.ranges * 100 / factors[minutes]), 0)
+    sums = np.concatenate([np.zeros(1440), np.cumsum(scaled)])
+    sizes = np.concatenate([np.zeros(1440), np.cumsum(is_there)])
+    features = []
+    is_known = np.full(len(scaled), True)
+    for span in (5, 20, 60, 240, 1440):
+        size = sizes[1440:] - sizes[1440 - span : len(sizes) - span]
+        total = sums[1440:] - sums[1440 - span : len(sums) - span]
+        is_known &= size >= (span + 1) // 2
+        mean = np.maximum(total / np.maximum(size, 1), 100)
+        features.append(14 + 2 * np.log(mean * 1e-8))
+    return np.array(features), is_known
+
+
+def write(conn: Connection, counts: Integers, years: list[int], table: str) -> None:
     """The curves of 61 buckets and the baseline, weighted by year."""
     weights = np.maximum(1, 5 - (years[-1] - np.array(years)))
     by_bucket = [
@@ -111,17 +202,10 @@ def write(conn: Connection, counts: Integers, years: list[int]) -> None:
             curves = (100 * side[t] / total[t] for side in (positive, negative))
             rows.append((bucket, int(t) + 1, int(pairs[t]), *(c.tolist() for c in curves)))
     with conn.transaction(), conn.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS upc_data.numpy_curve")
-        cursor.execute(
-            """
-            CREATE TABLE upc_data.numpy_curve (
-                bucket smallint, minutes smallint, sample_size bigint,
-                positive double precision[], negative double precision[],
-                PRIMARY KEY (bucket, minutes)
-            )
-            """
-        )
-        with cursor.copy("COPY upc_data.numpy_curve FROM STDIN (FORMAT binary)") as copy:
+        name = sql.Identifier("upc_data", table)
+        cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
+        cursor.execute(sql.SQL(_TABLE).format(name))
+        with cursor.copy(sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(name)) as copy:
             copy.set_types(["int2", "int2", "int8", "float8[]", "float8[]"])
             for row in rows:
                 copy.write_row(row)

@@ -61,7 +61,11 @@ RETURN $sql$
             factors,
             extract(isodow FROM d.day)::integer - 1,
             -- Neighbouring minutes share nearly all that follows them: every other one is as good.
-            ARRAY(SELECT generate_series(1, 1440, 2))
+            ARRAY(
+                SELECT m
+                FROM generate_series(1, 1440, 2) AS m
+                WHERE m >= coalesce(firsts[d.k], 1) AND m <= coalesce(lasts[d.k], 1440)
+            )
         ) AS f
     )
     $sql$;
@@ -107,7 +111,9 @@ BEGIN
             ranges integer[],
             factors smallint[],
             coefficients double precision[],
-            horizons integer[] DEFAULT NULL
+            horizons integer[] DEFAULT NULL,
+            firsts integer[] DEFAULT NULL,
+            lasts integer[] DEFAULT NULL
         )
         RETURNS TABLE (
             bucket smallint,
@@ -155,7 +161,7 @@ BEGIN
 END
 $do$;
 COMMENT ON FUNCTION upc._count_standardised_moves IS
-    'upc._count_moves for standardised moves: closes and ranges are the windows of some UTC days laid end to end, factors and coefficients those of a fit';
+    'upc._count_moves for standardised moves: closes and ranges are the windows of some UTC days laid end to end, factors and coefficients those of a fit; firsts and lasts: of which starting minutes of each day, 1 to 1440 if NULL';
 
 
 -- One pass over the pairs: the later close of each is looked up once per kind, and the starting
@@ -192,6 +198,8 @@ BEGIN
             v_bins double precision[] := upc._volatility_bins();
             v_week double precision[] := upc._week_variances(factors);
             horizons integer[];
+            firsts integer[];
+            lasts integer[];
         BEGIN
             IF v_scale IS NULL THEN
                 RETURN QUERY

@@ -226,6 +226,52 @@ COMMENT ON FUNCTION upc._counted_volatility IS
     'those of some UTC days whose standardised moves a generation of counts has, and the windows that they were counted from, laid end to end';
 
 
+CREATE FUNCTION upc._changed_minutes(
+    days date[],
+    closes double precision[],
+    ranges integer[],
+    other_days date[],
+    other_closes double precision[],
+    other_ranges integer[],
+    OUT firsts integer[],
+    OUT lasts integer[]
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    -- Minute m looks at closes m to m + 90 and at ranges m + 1 to m + 1440 of the windows.
+    SELECT
+        array_agg(
+            CASE WHEN o.k IS NULL THEN 1 ELSE coalesce(least(c.first - 90, r.first - 1440), 1441) END
+            ORDER BY d.k
+        ),
+        array_agg(
+            CASE WHEN o.k IS NULL THEN 1440 ELSE coalesce(greatest(c.last, r.last - 1), 0) END
+            ORDER BY d.k
+        )
+    INTO firsts, lasts
+    FROM unnest(_changed_minutes.days) WITH ORDINALITY AS d (day, k)
+    LEFT JOIN unnest(_changed_minutes.other_days) WITH ORDINALITY AS o (day, k) ON o.day = d.day
+    LEFT JOIN LATERAL (
+        SELECT min(w.i)::integer AS first, max(w.i)::integer AS last
+        FROM unnest(
+            closes[d.k * 1530 - 1529:d.k * 1530], other_closes[o.k * 1530 - 1529:o.k * 1530]
+        ) WITH ORDINALITY AS w (own, other, i)
+        WHERE w.own <> w.other
+    ) AS c ON o.k IS NOT NULL
+    LEFT JOIN LATERAL (
+        SELECT min(w.i)::integer AS first, max(w.i)::integer AS last
+        FROM unnest(
+            ranges[d.k * 2880 - 2879:d.k * 2880], other_ranges[o.k * 2880 - 2879:o.k * 2880]
+        ) WITH ORDINALITY AS w (own, other, i)
+        WHERE w.own <> w.other
+    ) AS r ON o.k IS NOT NULL;
+END
+$fn$;
+COMMENT ON FUNCTION upc._changed_minutes IS
+    'the first and the last starting minute, 1 to 1440, of each of some UTC days whose standardised moves differ between two states of the windows; all where the other state lacks the day';
+
+
 CREATE FUNCTION upc._replace_volatility_days(
     symbol text,
     generation integer,
@@ -241,6 +287,8 @@ DECLARE
     v_year smallint := extract(year FROM days[1]);
     v_old record;
     v_new record;
+    v_added record;
+    v_removed record;
 BEGIN
     SELECT c.* INTO v_old FROM upc._counted_volatility(symbol, generation, days) AS c;
     DELETE FROM upc_data.volatility_day AS d
@@ -270,6 +318,14 @@ BEGIN
         WHERE array_fill('NaN'::double precision, '{1440}') <> w.closes[31:1470];
     END IF;
     SELECT c.* INTO v_new FROM upc._counted_volatility(symbol, generation, days) AS c;
+    SELECT m.* INTO v_added FROM upc._changed_minutes(
+        v_new.counted_days, v_new.closes, v_new.ranges,
+        v_old.counted_days, v_old.closes, v_old.ranges
+    ) AS m;
+    SELECT m.* INTO v_removed FROM upc._changed_minutes(
+        v_old.counted_days, v_old.closes, v_old.ranges,
+        v_new.counted_days, v_new.closes, v_new.ranges
+    ) AS m;
 
     -- In one order: two pieces of a year wait for each other at most once.
     INSERT INTO upc_data.volatility_histogram AS h
@@ -279,7 +335,8 @@ BEGIN
         v_year, m.bucket, m.minutes, m.pairs, m.positive, m.negative
     FROM upc._count_standardised_moves(
         v_new.counted_days, v_new.closes, v_new.ranges,
-        _replace_volatility_days.factors, _replace_volatility_days.coefficients
+        _replace_volatility_days.factors, _replace_volatility_days.coefficients,
+        firsts => v_added.firsts, lasts => v_added.lasts
     ) AS m
     WHERE v_new.counted_days <> '{}'
     ORDER BY m.bucket, m.minutes
@@ -297,7 +354,8 @@ BEGIN
             negative = upc._add_counts(h.negative, m.negative, -1)
         FROM upc._count_standardised_moves(
             v_old.counted_days, v_old.closes, v_old.ranges,
-            _replace_volatility_days.factors, _replace_volatility_days.coefficients
+            _replace_volatility_days.factors, _replace_volatility_days.coefficients,
+            firsts => v_removed.firsts, lasts => v_removed.lasts
         ) AS m
         WHERE h.symbol = _replace_volatility_days.symbol
           AND h.generation = _replace_volatility_days.generation

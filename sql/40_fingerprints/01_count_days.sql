@@ -28,6 +28,20 @@ COMMENT ON FUNCTION upc._affected_starts IS
     'the places, in windows laid end to end, of the starting minutes whose pairs or momentum differ between two states of the closes';
 
 
+CREATE FUNCTION upc._is_new_to_both(symbol text, days date[])
+RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN NOT EXISTS (
+    SELECT FROM upc_data.counted_day AS d
+    WHERE d.symbol = _is_new_to_both.symbol AND d.day = ANY (_is_new_to_both.days)
+    UNION ALL
+    SELECT FROM upc_data.volatility_day AS d
+    WHERE d.symbol = _is_new_to_both.symbol AND d.day = ANY (_is_new_to_both.days)
+);
+COMMENT ON FUNCTION upc._is_new_to_both IS
+    'true where neither plain nor standardised moves of some UTC days were counted';
+
+
 CREATE FUNCTION upc._count_new_days(
     symbol text,
     days date[],
@@ -43,6 +57,9 @@ DECLARE
     v_year smallint := extract(year FROM days[1]);
     v_ranges integer[];
 BEGIN
+    IF days = '{}' THEN
+        RETURN;
+    END IF;
     INSERT INTO upc_data.volatility_day (symbol, generation, day, closes, ranges)
     SELECT
         _count_new_days.symbol, _count_new_days.generation, d.day,
@@ -115,17 +132,11 @@ DECLARE
     v_fit record;
 BEGIN
     SELECT f.* INTO v_fit FROM upc._counting_fit(count_days.symbol) AS f;
-    -- The notes go first: whatever is committed between this statement and the next one is read
-    -- now and noted for the next time as well, and counting it again changes nothing.
+    -- The notes go first: whatever is committed before the next statement is read now and noted for
+    -- the next time as well, and counting it again changes nothing.
     DELETE FROM upc_data.candle_change AS n
     WHERE n.symbol = count_days.symbol AND n.day = ANY (count_days.days);
-    IF NOT EXISTS (
-        SELECT FROM upc_data.counted_day AS d
-        WHERE d.symbol = count_days.symbol AND d.day = ANY (count_days.days)
-        UNION ALL
-        SELECT FROM upc_data.volatility_day AS d
-        WHERE d.symbol = count_days.symbol AND d.day = ANY (count_days.days)
-    ) AND v_fit.generation IS NOT NULL THEN
+    IF v_fit.generation IS NOT NULL AND upc._is_new_to_both(count_days.symbol, count_days.days) THEN
         DELETE FROM upc_data.volatility_change AS n
         WHERE n.symbol = count_days.symbol AND n.day = ANY (count_days.days);
         v_new_days := '{}';
@@ -159,18 +170,14 @@ BEGIN
 
     IF v_new_days IS NOT NULL THEN
         v_new_days := ARRAY(
-            SELECT d.day
-            FROM upc_data.counted_day AS d
+            SELECT d.day FROM upc_data.counted_day AS d
             WHERE d.symbol = count_days.symbol AND d.day = ANY (count_days.days)
             ORDER BY d.day
         );
-        IF v_new_days <> '{}' THEN
-            PERFORM upc._count_new_days(
-                count_days.symbol, v_new_days,
-                upc._counted_windows(count_days.symbol, v_new_days),
-                v_fit.generation, v_fit.factors, v_fit.coefficients
-            );
-        END IF;
+        PERFORM upc._count_new_days(
+            count_days.symbol, v_new_days, upc._counted_windows(count_days.symbol, v_new_days),
+            v_fit.generation, v_fit.factors, v_fit.coefficients
+        );
         RETURN;
     END IF;
     v_current := upc._counted_windows(count_days.symbol, count_days.days);

@@ -105,7 +105,9 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $fn$
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(upc.build_lock_key(symbol)) THEN
+    IF NOT pg_try_advisory_xact_lock(upc.build_lock_key(symbol))
+        OR NOT pg_try_advisory_xact_lock(upc.refit_lock_key(symbol))
+    THEN
         RAISE EXCEPTION 'the fingerprints of % are being built', symbol
             USING
                 ERRCODE = 'lock_not_available',

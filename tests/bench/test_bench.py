@@ -217,7 +217,7 @@ def test_numpy_decides_a_move_of_exactly_five_hundredths() -> None:
     import numpy as np
 
     closes = np.array([1000.0, 1000.5, 1000.0, 1000.49, 1000.0, 999.5])
-    counts, years = numpy_build.count(numpy_build.Candles(0, closes))
+    counts, years = numpy_build.count(numpy_build.Candles(0, closes, np.zeros(len(closes))))
     assert years == [1970]
     ones = counts[0, 61, 0]
     # 0.00 % of 1000.50 down is not quite 0.05: three falls, of which only the last is one.
