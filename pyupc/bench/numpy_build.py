@@ -35,7 +35,7 @@ _READ = """
 """
 
 _FIT = """
-    SELECT f.used_factors, f.used_coefficients, upc._volatility_bins()
+    SELECT f.used_factors, f.used_coefficients, upc.volatility_thresholds()
     FROM upc_data.volatility_fit AS f
     WHERE f.symbol = 'BTC'
 """
@@ -129,7 +129,10 @@ def count_standardised(conn: Connection, candles: Candles, years: list[int]) -> 
     """Pairs of every other minute, by year, slot, minutes and bin."""
     row = conn.execute(_FIT).fetchone()
     assert row is not None
-    factors, coefficients, edges = (np.array(column, np.float64) for column in row)
+    factors, coefficients, thresholds = (np.array(column, np.float64) for column in row)
+    # As the engine has them: each is the first number that lies above the bin before it.
+    falls = 1e-12 - thresholds[:0:-1]
+    edges = np.concatenate([falls, [5e-324], thresholds, [np.inf]])
     weights = -0.5 * coefficients.reshape(60, 6)
     week = np.concatenate([[0], np.cumsum(np.resize(factors, 10140) ** 2)]) / 10000
     closes = np.concatenate([candles.closes, np.full(60, np.nan)])
