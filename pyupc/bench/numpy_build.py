@@ -132,7 +132,7 @@ def count_standardised(conn: Connection, candles: Candles, years: list[int]) -> 
     factors, coefficients, thresholds = (np.array(column, np.float64) for column in row)
     # As the engine has them: each is the first number that lies above the bin before it.
     falls = 1e-12 - thresholds[:0:-1]
-    edges = np.concatenate([falls, [5e-324], thresholds, [np.inf]])
+    edges = np.sort(np.concatenate([falls, [5e-324], thresholds, [np.inf]]))
     weights = -0.5 * coefficients.reshape(60, 6)
     week = np.concatenate([[0], np.cumsum(np.resize(factors, 10140) ** 2)]) / 10000
     closes = np.concatenate([candles.closes, np.full(60, np.nan)])
