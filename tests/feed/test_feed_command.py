@@ -339,10 +339,20 @@ def test_what_is_listed_ticks_without_the_rest(
 
     with connect(market) as conn:
         conn.execute("SELECT upc.add_symbol('DOGE', 0.01, 'DOGE/USD')")
-    job = Job(
-        dsn=market, feed="coinbase", out=tmp_path, symbols=("BTC", "DOGE"), count=1, patience=2.5
-    )
-    assert set(run(job).ticks) == {"BTC"}
+    # The patience includes the start of the feed, which takes a busy machine a while.
+    for patience in (2.5, 10, 40):
+        job = Job(
+            dsn=market,
+            feed="coinbase",
+            out=tmp_path,
+            symbols=("BTC", "DOGE"),
+            count=1,
+            patience=patience,
+        )
+        with suppress(PyupcError):
+            assert set(run(job).ticks) == {"BTC"}
+            return
+    pytest.fail("BTC has no price within 40 s")
 
 
 def test_no_server_and_another_schema(empty_db: str, exchange: Exchange, tmp_path: Path) -> None:
@@ -484,12 +494,11 @@ def test_an_exchange_without_the_pair_is_refused(
     market: str, exchange: Exchange, tmp_path: Path
 ) -> None:
     exchange.products = {"BTC-EUR": 90_000.0}
-    began = time.monotonic()
     options = ("--symbol", "BTC", "--once", "--out", tmp_path)
     done = pyupc(market, "tick", "--feed", "coinbase", *options)
     assert done.returncode == 1
+    # After the patience it would be that coinbase cannot be reached.
     assert "pyupc: coinbase lists none of" in done.stderr
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(
