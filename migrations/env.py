@@ -159,7 +159,7 @@ def change(connection: Connection, patience: Patience) -> None:
 
     plan = Plan(context.get_context())
     drop_code = partial(rebuild.drop_code, conn, patience.lock_timeout)
-    configure(connection=connection, fn=partial(plan.prepare, drop_code))
+    configure(connection=connection, fn=partial(plan.prepare, partial(drop_code, has_steps=True)))
     with foreign_objects.dependents_named():
         context.run_migrations()
 

@@ -95,8 +95,13 @@ def is_current(conn: psycopg.Connection[Any]) -> bool:
     return not foreign_objects.lost(conn)
 
 
-def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
-    """Drop the schemas upc and analytics, unless objects of others would go with them."""
+def drop_code(
+    conn: psycopg.Connection[Any], lock_timeout: float, *, has_steps: bool = False
+) -> None:
+    """Drop the schemas upc and analytics, unless objects of others would go with them.
+
+    `has_steps`: migrations of the tables follow in this transaction.
+    """
     comments = foreign_objects.schema_comments(conn)
     foreign_objects.refuse_foreign_schemas(comments)
     present = [schema for schema in CODE_SCHEMAS if schema in comments]
@@ -108,7 +113,7 @@ def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
             with conn.transaction():
                 foreign_objects.refuse_strangers(conn)
                 _set_lock_timeout(conn, min(lock_timeout, MOMENT))
-                _lock_tables(conn, present)
+                _lock_tables(conn, present, has_steps)
                 conn.execute(rights.KEEP_DEFAULTS)
                 conn.execute(f"DROP SCHEMA {', '.join(present)} CASCADE")
             break
@@ -120,17 +125,25 @@ def drop_code(conn: psycopg.Connection[Any], lock_timeout: float) -> None:
     conn.execute("DELETE FROM upc_data.engine_object")
 
 
-def _lock_tables(conn: psycopg.Connection[Any], schemas: list[str]) -> None:
-    """Lock tables that lose triggers before any view: a tick reads them in that order."""
+def _lock_tables(conn: psycopg.Connection[Any], schemas: list[str], has_steps: bool) -> None:
+    """Lock tables that migrations may change, or that lose triggers, before any view.
+
+    A tick that has read a table waits for a view afterwards: whoever took the view first would wait
+    for the table in a circle.
+    """
     query = (
-        "SELECT DISTINCT t.tgrelid::regclass::text FROM pg_catalog.pg_trigger AS t"
+        "SELECT c.oid::regclass::text FROM pg_catalog.pg_class AS c"
+        " WHERE c.relnamespace = 'upc_data'::regnamespace AND c.relkind IN ('r', 'p')"
+        " AND NOT c.relispartition AND (%s OR EXISTS ("
+        " SELECT FROM pg_catalog.pg_trigger AS t"
         " JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid"
         " JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace"
-        " WHERE n.nspname = ANY (%s) AND NOT t.tgisinternal ORDER BY 1 DESC"
+        " WHERE t.tgrelid = c.oid AND n.nspname = ANY (%s) AND NOT t.tgisinternal"
+        ")) ORDER BY 1 DESC"
     )
     with conn.cursor(row_factory=scalar_row) as cursor:
-        for table in cursor.execute(query, (schemas,)).fetchall():
-            conn.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        for table in cursor.execute(query, (has_steps, schemas)).fetchall():
+            conn.execute(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE".encode())
 
 
 def _set_lock_timeout(conn: psycopg.Connection[Any], seconds: float) -> None:
