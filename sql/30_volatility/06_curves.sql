@@ -108,15 +108,23 @@ RETURN format(
                 greatest(1, 5 - (y.year - h.year)) AS weight
             FROM upc_data.volatility_histogram AS h
             JOIN (
-                SELECT d.symbol, d.generation, extract(year FROM max(d.day))::integer AS year
+                SELECT d.symbol, extract(year FROM max(d.day))::integer AS year
                 FROM upc_data.volatility_day AS d
                 WHERE %1$s
-                GROUP BY d.symbol, d.generation
-            ) AS y USING (symbol, generation)
+                GROUP BY d.symbol
+            ) AS y USING (symbol)
             JOIN upc_data.volatility_fit AS f USING (symbol)
-            WHERE h.generation = f.used_generation AND %2$s
+            -- As a plain comparison it would be taken to hold for hardly any row, whenever a generation
+            -- is newer than the statistics, and the joins would be nested loops.
+            WHERE CASE WHEN h.generation = f.used_generation THEN true ELSE false END AND %2$s
             $sql$,
-            CASE WHEN _volatility_curve_query.is_one THEN 'd.symbol = $1' ELSE 'true' END,
+            CASE
+                WHEN _volatility_curve_query.is_one
+                THEN 'd.symbol = $1 AND d.generation = (SELECT k.used_generation '
+                    'FROM upc_data.volatility_fit AS k WHERE k.symbol = $1)'
+                ELSE '(d.symbol, d.generation) IN (SELECT k.symbol, k.used_generation '
+                    'FROM upc_data.volatility_fit AS k)'
+            END,
             CASE WHEN _volatility_curve_query.is_one THEN 'h.symbol = $1' ELSE 'true' END
         ),
         2

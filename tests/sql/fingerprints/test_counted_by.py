@@ -145,8 +145,8 @@ def test_other_weights_and_distances(
         ("30_volatility/02_fit.sql", "+ 0.009 * exp(f.f60 - 14)", "+ 0.05 * exp(f.f60 - 14)"),
         (
             "30_volatility/04_counting.sql",
-            "generate_series(1, 1440, 2));",
-            "generate_series(1, 1440, 3));",
+            "generate_series(1, 1440, 2)",
+            "generate_series(1, 1440, 3)",
         ),
     ],
 )
