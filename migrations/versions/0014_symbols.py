@@ -9,11 +9,14 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
+# Not ALTER COLUMN TYPE: it rewrites the table, and whoever waits for it with an older snapshot would
+# see no symbol at all.
 SERIES = """
+ALTER TABLE upc_data.symbol ADD COLUMN series_list text[];
+UPDATE upc_data.symbol SET series_list = ARRAY[kalshi_series] WHERE kalshi_series <> '';
+ALTER TABLE upc_data.symbol DROP COLUMN kalshi_series;
+ALTER TABLE upc_data.symbol RENAME COLUMN series_list TO kalshi_series;
 ALTER TABLE upc_data.symbol
-    ALTER COLUMN kalshi_series TYPE text[] USING CASE
-        WHEN kalshi_series <> '' THEN ARRAY[kalshi_series]
-    END,
     ADD CONSTRAINT symbol_kalshi_series_check CHECK (
         cardinality(kalshi_series) > 0
         AND array_position(kalshi_series, NULL) IS NULL
@@ -51,9 +54,11 @@ def downgrade() -> None:
     # A symbol that is being retired keeps its remaining rows; its name is free again.
     run_sql("""
     DROP TABLE upc_data.retirement;
-    ALTER TABLE upc_data.symbol
-        DROP CONSTRAINT symbol_kalshi_series_check,
-        ALTER COLUMN kalshi_series TYPE text USING kalshi_series[1];
+    ALTER TABLE upc_data.symbol DROP CONSTRAINT symbol_kalshi_series_check;
+    ALTER TABLE upc_data.symbol ADD COLUMN one_series text;
+    UPDATE upc_data.symbol SET one_series = kalshi_series[1] WHERE kalshi_series IS NOT NULL;
+    ALTER TABLE upc_data.symbol DROP COLUMN kalshi_series;
+    ALTER TABLE upc_data.symbol RENAME COLUMN one_series TO kalshi_series;
     COMMENT ON COLUMN upc_data.symbol.kalshi_series IS
         'Kalshi series of the hourly events, e.g. KXBTCD';
     """)

@@ -40,9 +40,9 @@ RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
-    -- NaN sorts above infinity.
-    IF (step > 0 AND step < 'Infinity') IS NOT TRUE THEN
-        RAISE EXCEPTION 'step must be a positive number, got %', coalesce(step::text, 'NULL')
+    -- NaN sorts above infinity. Beyond these, prices divided by the step are no numbers of strikes.
+    IF (step BETWEEN 1e-12 AND 1e12) IS NOT TRUE THEN
+        RAISE EXCEPTION 'step must be a number from 1e-12 to 1e12, got %', coalesce(step::text, 'NULL')
             USING
                 ERRCODE = 'UP003',
                 DETAIL = 'Strikes are multiples of the step, in quote currency per unit (USD).',
@@ -57,14 +57,14 @@ BEGIN
     END IF;
     IF EXISTS (
         SELECT FROM unnest(kalshi_series) AS s (name)
-        WHERE (s.name ~ '^[A-Z0-9][^[:space:][:lower:]]*$') IS NOT TRUE
-    ) OR (
+        WHERE (s.name ~ '^[A-Z0-9][A-Z0-9._-]{0,63}$') IS NOT TRUE
+    ) OR array_ndims(kalshi_series) <> 1 OR (
         SELECT count(*) > count(DISTINCT s.name) FROM unnest(kalshi_series) AS s (name)
     ) THEN
         RAISE EXCEPTION 'no list of Kalshi series: %', left(kalshi_series::text, 80)
             USING
                 ERRCODE = 'invalid_parameter_value',
-                DETAIL = 'A series is upper case, without blanks, and named once.',
+                DETAIL = 'A series has up to 64 of A to Z, 0 to 9, point, dash and underscore, and is named once.',
                 HINT = 'Write {KXSOLD}, or leave it out for a symbol without markets.';
     END IF;
 END

@@ -8,6 +8,13 @@ DECLARE
     v_kept text := upc.setting(name);
     v_least text;
 BEGIN
+    IF isfinite(at) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no instant to keep anything before: %', coalesce(at::text, 'NULL')
+            USING
+                ERRCODE = 'invalid_parameter_value',
+                DETAIL = 'Everything is older than infinity.',
+                HINT = 'Pass the time that the clock shows, or leave it out.';
+    END IF;
     -- Before PostgreSQL 17 no interval is endless.
     IF lower(v_kept) = 'infinity' THEN
         RETURN '-infinity'::timestamptz;
@@ -251,7 +258,7 @@ COMMENT ON FUNCTION upc._work_logs_through IS
 -- the server's statistics know; how many ticks were thinned out (or copied, of a day); how many events
 -- were deleted; of how many minutes the variance was noted; and how many partitions were dropped, one at
 -- most. Where all are 0, nothing is left to do.
--- Errors: 22023 for a setting below its least, or that is no time.
+-- Errors: 22023 for a setting below its least, or that is no time, and for an instant without end.
 --
 -- Example:
 --   SELECT prices, ticks, announcements FROM delete_expired();

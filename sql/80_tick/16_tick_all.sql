@@ -11,10 +11,11 @@ CREATE TYPE upc._batch_asked AS (
     step double precision[],
     since_last interval[],
     with_documents boolean,
-    unknown text[]
+    unknown text[],
+    held text[]
 );
 COMMENT ON TYPE upc._batch_asked IS
-    'arguments of tick_all that differ by symbol, in the order asked, and symbols that are not registered';
+    'arguments of tick_all that differ by symbol, in the order asked; symbols that are not registered, and those that another process may tick';
 
 CREATE TYPE upc._tick_problem AS (
     sqlstate text,
@@ -51,7 +52,7 @@ DECLARE
     v_twice text;
     v_uneven text;
 BEGIN
-    IF v_count = 0 OR array_ndims(asked.symbols) <> 1
+    IF v_count = 0 OR array_ndims(asked.symbols) <> 1 OR array_lower(asked.symbols, 1) <> 1
         OR array_position(asked.symbols, NULL) IS NOT NULL
     THEN
         RAISE EXCEPTION 'no list of symbols: %', coalesce(left(asked.symbols::text, 70), 'NULL')
@@ -83,12 +84,12 @@ BEGIN
     SELECT a.name INTO v_uneven
     FROM (
         VALUES
-            ('replay_from', cardinality(asked.replay_from)),
-            ('elapsed', cardinality(asked.elapsed)),
-            ('step', cardinality(asked.step)),
-            ('since_last', cardinality(asked.since_last))
-    ) AS a (name, count)
-    WHERE a.count <> v_count
+            ('replay_from', array_dims(asked.replay_from)),
+            ('elapsed', array_dims(asked.elapsed)),
+            ('step', array_dims(asked.step)),
+            ('since_last', array_dims(asked.since_last))
+    ) AS a (name, dims)
+    WHERE a.dims <> format('[1:%s]', v_count)
     LIMIT 1;
     IF v_uneven IS NOT NULL THEN
         RAISE EXCEPTION '% has not one element per symbol', v_uneven
@@ -114,6 +115,11 @@ AS $fn$
 BEGIN
     IF asked.symbols[place] = ANY (asked.unknown) THEN
         PERFORM upc.require_symbol(asked.symbols[place]);
+    END IF;
+    IF asked.symbols[place] = ANY (asked.held) THEN
+        PERFORM upc._hold_lease(
+            asked.symbols[place], frame.holder, frame.lease, frame.feed, frame.every
+        );
     END IF;
     RETURN upc._answer_tick(
         frame, asked.symbols[place], asked.replay_from[place],
@@ -176,6 +182,10 @@ BEGIN
                     v_problem.detail = PG_EXCEPTION_DETAIL,
                     v_problem.hint = PG_EXCEPTION_HINT;
                 v_problems[i] := v_problem;
+                IF SQLSTATE = '55P03' THEN
+                    -- What is locked may be locked for all: it has been waited for once.
+                    PERFORM set_config('lock_timeout', '10ms', true);
+                END IF;
         END;
     END LOOP;
     FOR i IN 1..v_count LOOP
@@ -295,7 +305,7 @@ COMMENT ON FUNCTION upc._notify_ticks IS
 -- since_last: arrays beside symbols of what tick has for one, with NULL for its default; or NULL for
 -- all. with_documents: false leaves the documents out of the rows; they are kept all the same. The
 -- others are as in tick.
--- A row that another session has locked is waited for 0.2 s at most, together.
+-- A row or table that another session has locked is waited for 0.2 s, and 10 ms for each one after it.
 -- Returns a row per symbol, in the order of symbols: the columns of tick; or sqlstate, message, detail
 -- and hint of why it was not ticked.
 -- Errors: 22023 for NULL or nothing in the place of symbols, for one that is there twice, and for an
@@ -355,7 +365,7 @@ AS $fn$
 DECLARE
     v_count integer := cardinality(symbols);
     v_asked upc._batch_asked := (
-        symbols, replay_from, elapsed, step, since_last, with_documents, NULL
+        symbols, replay_from, elapsed, step, since_last, with_documents, NULL, NULL
     );
     v_frame upc._tick_frame;
     v_order integer[];
@@ -372,6 +382,14 @@ BEGIN
     v_asked.unknown := ARRAY(
         SELECT n FROM unnest(symbols) AS n
         WHERE NOT EXISTS (SELECT FROM upc_data.symbol AS s WHERE s.symbol = n)
+    );
+    -- They are refused before anything is published: else all of a part would be done twice.
+    v_asked.held := ARRAY(
+        SELECT l.symbol
+        FROM upc_data.tick_lease AS l
+        WHERE l.symbol = ANY (symbols)
+          AND l.expires_at > clock_timestamp()
+          AND l.holder IS DISTINCT FROM v_frame.holder
     );
     -- In one order everywhere, so that of two batches one waits for the other.
     SELECT array_agg(n.place ORDER BY n.symbol COLLATE "C") INTO v_order

@@ -78,7 +78,9 @@ DECLARE
     v_rows json;
 BEGIN
     IF symbol IS NULL THEN
-        SELECT json_agg(f ORDER BY f.symbol, f.bucket = upc._baseline() DESC, f.bucket)
+        SELECT json_agg(
+            f ORDER BY f.symbol, f.bucket = upc._baseline() DESC, f.bucket, f.origin
+        )
         INTO v_rows
         FROM upc.fingerprint_list AS f;
     ELSE
@@ -86,7 +88,7 @@ BEGIN
             PERFORM upc.require_symbol(symbol);
         END IF;
         -- A filter of its own, so that it goes by the index whatever other questions were planned.
-        SELECT json_agg(f ORDER BY f.bucket = upc._baseline() DESC, f.bucket)
+        SELECT json_agg(f ORDER BY f.bucket = upc._baseline() DESC, f.bucket, f.origin)
         INTO v_rows
         FROM upc.fingerprint_list AS f
         WHERE f.symbol = fingerprints_document.symbol;

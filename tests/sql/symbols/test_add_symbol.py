@@ -41,11 +41,15 @@ NO_NAMES = (
     "A" * 10_000,
 )
 
-NO_STEPS = (None, 0.0, -0.0, -1.0, float("nan"), float("inf"), float("-inf"))
+NO_STEPS = (
+    *(None, 0.0, -0.0, -1.0, float("nan"), float("inf"), float("-inf")),
+    # Prices divided by them are no numbers of strikes.
+    *(5e-324, 9.99e-13, 1.01e12, 1e308),
+)
 
 NO_PAIRS = ("", " ", "SOL", "SOL/", "/USD", "SOL/USD/EUR", "SOL / USD")
 
-NO_SERIES: tuple[list[str | None], ...] = (
+NO_SERIES: tuple[list[Any], ...] = (
     [None],
     [""],
     [" "],
@@ -53,6 +57,10 @@ NO_SERIES: tuple[list[str | None], ...] = (
     ["KX SOLD"],
     ["KXSOLD", None],
     ["KXSOLD", "KXSOLD"],
+    ["KXSOLD,KXSOL15M"],
+    ["KXS\u00d6LD"],
+    ["K" * 65],
+    [["KXSOLD"], ["KXSOL15M"]],
 )
 
 
@@ -109,7 +117,7 @@ def test_what_is_no_pair(conn: Connection, pair: str) -> None:
 
 
 @pytest.mark.parametrize("series", NO_SERIES)
-def test_what_is_no_list_of_series(conn: Connection, series: list[str | None]) -> None:
+def test_what_is_no_list_of_series(conn: Connection, series: list[Any]) -> None:
     query = "SELECT upc.add_symbol('SOL', 1, kalshi_series => %s)"
     assert refused(conn, query, series).sqlstate == "22023"
 

@@ -158,6 +158,15 @@ def test_less_than_two_days_is_refused(
     assert delete(conn) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("at", ["infinity", "-infinity", None])
+def test_a_time_without_end_is_refused(conn: Connection, at: str | None) -> None:
+    for put in (put_prices, put_ticks, put_announcements):
+        put(conn, DAY)
+    assert refused(conn, "SELECT upc.delete_expired(5000, %s)", at) == "22023"
+    for table_name in TIMES:
+        assert len(ages(conn, table_name)) == 1
+
+
 def test_what_somebody_has_still_to_pass_on_stays(conn: Connection) -> None:
     put_announcements(conn, KEPT_TICKS + 2 * DAY, KEPT_TICKS + DAY)
     conn.execute("SELECT upc.subscribe('mail', true)")

@@ -188,6 +188,23 @@ def test_arrays_of_another_length(conn: Connection, name: str) -> None:
         tick_all(conn, ["BTC", "ETH"], feed="simulated", **{name: [None]})
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        # Bounds that would shift the elements, and a second dimension.
+        "'[5:6]={BTC,ETH}', 'simulated'",
+        "'{BTC,ETH}', 'simulated', step => '[0:1]={100,50}'",
+        "'{BTC,ETH}', 'simulated', step => '{{100},{50}}'",
+        "'{BTC,ETH}', 'simulated', elapsed => '[2:3]={1 s,2 s}'",
+        "'{BTC,ETH}', 'simulated', replay_from => '{{2026-01-01 00:00+00},{2026-01-01 00:00+00}}'",
+        "'{BTC,ETH}', 'simulated', since_last => '[0:1]={1 s,1 s}'",
+    ],
+)
+def test_arrays_of_another_shape(conn: Connection, arguments: str) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue), conn.transaction():
+        conn.execute(f"SELECT * FROM upc.tick_all({arguments})".encode())
+
+
 def test_too_many(conn: Connection) -> None:
     names = [f"S{number}" for number in range(10_001)]
     with pytest.raises(psycopg.errors.ProgramLimitExceeded), conn.transaction():
