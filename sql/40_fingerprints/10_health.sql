@@ -64,14 +64,20 @@ COMMENT ON FUNCTION upc.unpublished_part IS
 -- The problem of a symbol's fingerprints: not published, or counted or made by other formulas than
 -- today's.
 --
--- Returns problem, in words, NULL where there is none, and is_red, true where nothing answers. A restore
--- that was not completed leaves curves that lack what is counted. Curves that were made by other formulas
--- go on answering; a build, or refresh_fingerprints, makes them anew.
+-- Returns problem, in words, NULL where there is none; is_red, true where nothing answers; and is_warning,
+-- true where what was counted is right and its curves alone are of other formulas. A restore that was
+-- not completed leaves curves that lack what is counted. Curves that were made by other formulas go on
+-- answering; a build, or refresh_fingerprints, makes them anew.
 -- Errors: none.
 --
 -- Example:
 --   SELECT f.problem IS NULL AS is_well FROM fingerprint_problem('BTC') AS f;
-CREATE FUNCTION upc.fingerprint_problem(symbol text, OUT is_red boolean, OUT problem text)
+CREATE FUNCTION upc.fingerprint_problem(
+    symbol text,
+    OUT is_red boolean,
+    OUT problem text,
+    OUT is_warning boolean
+)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
@@ -81,15 +87,18 @@ BEGIN
         is_red := NOT EXISTS (
             SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = fingerprint_problem.symbol
         );
+        is_warning := false;
         problem := format('%s lacks what is stored of its fingerprints', v_unpublished);
     ELSIF upc._is_counted_by_others(symbol) OR EXISTS (
         SELECT FROM upc_data.volatility_fit AS f
         WHERE f.symbol = fingerprint_problem.symbol AND f.counted_by <> upc.volatility_hash()
     ) THEN
         is_red := false;
+        is_warning := false;
         problem := 'its fingerprints were counted by other formulas than those of today';
     ELSIF upc.has_outdated_curves(symbol) THEN
         is_red := false;
+        is_warning := true;
         problem := 'its curves were made by other formulas than those of today, and go on answering';
     END IF;
 END

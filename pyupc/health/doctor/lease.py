@@ -52,14 +52,10 @@ def fingerprints(conn: Connection, found: Status) -> Finding:
     symbol, origin = found["symbol"], found["fingerprint_origin"]
     name = f"fingerprints {symbol}"
     build = f"pyupc fingerprints build --symbol {symbol}"
-    query = (
-        "SELECT f.problem, upc.has_outdated_curves(%(symbol)s)"
-        " AND upc.unpublished_part(%(symbol)s) IS NULL"
-        " FROM upc.fingerprint_problem(%(symbol)s) AS f"
-    )
-    for problem, is_outdated in conn.execute(query, {"symbol": symbol}).fetchall():
+    query = "SELECT f.problem, f.is_warning FROM upc.fingerprint_problem(%s) AS f"
+    for problem, is_warning in conn.execute(query, (symbol,)).fetchall():
         if problem is not None:
-            return Finding(name, "warn" if is_outdated else "fail", problem, build)
+            return Finding(name, "warn" if is_warning else "fail", problem, build)
     if origin is None:
         return Finding(name, "fail", "none: no probabilities", build)
     if origin == "pooled":
