@@ -9,8 +9,8 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
-# Not ALTER COLUMN TYPE: it rewrites the table, and whoever waits for it with an older snapshot would
-# see no symbol at all.
+# Not ALTER COLUMN TYPE: it rewrites the table, and whoever waits for it with an older snapshot
+# would see no symbol at all.
 SERIES = """
 ALTER TABLE upc_data.symbol ADD COLUMN series_list text[];
 UPDATE upc_data.symbol SET series_list = ARRAY[kalshi_series] WHERE kalshi_series <> '';
