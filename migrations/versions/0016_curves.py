@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 # Hash of the formulas that made the curves of the revision before: upc.curve_hash().
-MADE_BY = "e2904f18282f9369d10ae073b0446bb16b221e8c3e8c466c7aa3f0ac0d0f8b8c"
+MADE_BY = "0b206ecb7c9b32345d14514ac57290ae7ee488c08f153aa2776b340472c52baf"
 
 FINGERPRINT_CURVE = """
 CREATE TABLE IF NOT EXISTS upc_data.fingerprint_curve (

@@ -14,6 +14,8 @@ from pyupc.errors import PyupcError
 _NO_DATA: dict[str, LiteralString] = {
     "alembic_version": "false",
     "engine_object": "false",
+    # Counts on from the highest id of the tables.
+    "id_counter": "false",
     # Made from counts and imported sets.
     "curve_refresh": "false",
     "fingerprint_curve": "false",

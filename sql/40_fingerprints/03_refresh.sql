@@ -37,7 +37,9 @@ BEGIN
     RETURN encode(
         sha256(
             convert_to(
-                regexp_replace(regexp_replace(v_texts, '--[^\n]*', '', 'g'), '\s+', ' ', 'g')
+                regexp_replace(
+                    regexp_replace(v_texts, '--.*$', '', 'gn'), '[[:space:]]+', ' ', 'g'
+                )
                     || v_numbers,
                 'UTF8'
             )
@@ -342,8 +344,8 @@ COMMENT ON FUNCTION upc._publish IS
     'publishes the curves of a symbol and, if asked to, the pool, in the order in which they are locked';
 
 
--- True where builds were completed since the pool was last refreshed, or an upgrade has changed how it is
--- made: a build that was stopped before its end has left it behind.
+-- True where builds were completed since the pool was last refreshed, an upgrade has changed how it is
+-- made, or it is gone: a build that was stopped before its end has left it behind.
 --
 -- Errors: none.
 --
@@ -360,10 +362,15 @@ RETURN EXISTS (
       AND (
           r.refreshed_at > b.completed_at IS NOT TRUE
           OR r.made_by IS DISTINCT FROM upc.curve_hash()
+          -- As a restore that was not completed leaves it.
+          OR NOT EXISTS (SELECT FROM upc_data.fingerprint_curve AS c WHERE c.symbol = '*')
+          AND EXISTS (
+              SELECT FROM upc_data.fingerprint_histogram AS h WHERE h.symbol = b.symbol
+          )
       )
 );
 COMMENT ON FUNCTION upc.is_pool_due IS
-    'true where builds were completed since the pool was last refreshed, or an upgrade has changed how it is made';
+    'true where builds were completed since the pool was last refreshed, an upgrade has changed how it is made, or it is gone';
 
 
 -- True where curves of a symbol were made by other formulas than today's. They go on answering until the

@@ -85,7 +85,11 @@ DECLARE
 BEGIN
     IF v_unpublished IS NOT NULL THEN
         is_red := NOT EXISTS (
-            SELECT FROM upc.fingerprint_grid AS g WHERE g.symbol = fingerprint_problem.symbol
+            SELECT FROM upc.fingerprint_grid AS g
+            JOIN upc.fingerprint_curve AS c
+                ON c.symbol = g.curve_symbol AND c.origin = g.curve_origin
+                AND c.bucket = g.curve_bucket
+            WHERE g.symbol = fingerprint_problem.symbol
         );
         is_warning := false;
         problem := format('%s lacks what is stored of its fingerprints', v_unpublished);

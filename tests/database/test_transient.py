@@ -157,8 +157,8 @@ def test_a_ticker_under_way_waits_out_a_lock(market: str, tmp_path: Path) -> Non
             before = count(market)
         until(lambda: count(market) >= before + 4)
         levels = log_of(process)
-    # Two symbols.
-    assert levels.count("ERROR") == 2
+    # Two symbols of one batch: a line for both, or one each where they met the lock apart.
+    assert levels.count("ERROR") in (1, 2)
 
 
 def test_the_receivers_link_survives_a_lock(fresh_db: str) -> None:

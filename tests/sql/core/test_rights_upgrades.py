@@ -116,7 +116,7 @@ def test_rights_survive_whatever_makes_objects(fresh_db: str) -> None:
 
         views = "SELECT count(*) FROM pg_views WHERE schemaname = 'analytics'"
         before = scalar(conn, views)
-        conn.execute("SELECT upc.add_symbol('SOL', 5)")
+        conn.execute("SELECT upc.add_symbol('SOL', 5, views => true)")
         assert scalar(conn, views) > before
         assert_complete(conn)
 

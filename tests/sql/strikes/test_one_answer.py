@@ -294,6 +294,10 @@ def test_a_volatility_is_of_the_whole_time_left(conn: Connection, ttc: int) -> N
                 "DELETE FROM upc_data.candle WHERE opened_at >= %s AND opened_at < %s",
                 (END - timedelta(minutes=4), END - timedelta(minutes=1)),
             )
+            conn.execute(
+                "SELECT upc.note_candle_changes('BTC', %s, %s)",
+                (END - timedelta(minutes=4), END - timedelta(minutes=1)),
+            )
             assert scalar(conn, "SELECT upc.volatility('BTC')") is None
         found = strikes(
             conn,

@@ -81,7 +81,10 @@ def test_the_counter_counts(module_dsn: str) -> None:
 
 def test_without_any_curve(own: Connection) -> None:
     """Right after an upgrade the question is refused, and not by reading the views as a whole."""
-    query = "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE schemaname = 'upc' ORDER BY 1"
+    query = (
+        "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE schemaname = 'upc_data'"
+        " AND relname ~ '^(fingerprint|volatility)_(curve|grid)$' ORDER BY 1"
+    )
     own.execute("SELECT pg_stat_force_next_flush()")
     before = own.execute(query).fetchall()
     with pytest.raises(psycopg.Error) as caught:
