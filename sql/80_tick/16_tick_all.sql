@@ -104,6 +104,31 @@ COMMENT ON FUNCTION upc._refuse_batch IS
     'raises 22023 or 54000 for a list of symbols, or arrays beside it, that make no batch';
 
 
+-- Symbols of a batch that are refused before anything is published: else all of a part would be done
+-- twice.
+CREATE FUNCTION upc._look_through_batch(asked upc._batch_asked, holder text)
+RETURNS upc._batch_asked
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    asked.unknown := ARRAY(
+        SELECT n FROM unnest(asked.symbols) AS n
+        WHERE NOT EXISTS (SELECT FROM upc_data.symbol AS s WHERE s.symbol = n)
+    );
+    asked.held := ARRAY(
+        SELECT l.symbol
+        FROM upc_data.tick_lease AS l
+        WHERE l.symbol = ANY (asked.symbols)
+          AND l.expires_at > clock_timestamp()
+          AND l.holder IS DISTINCT FROM _look_through_batch.holder
+    );
+    RETURN asked;
+END
+$fn$;
+COMMENT ON FUNCTION upc._look_through_batch IS
+    'a batch with those of its symbols that are not registered, and that another process may tick';
+
+
 CREATE FUNCTION upc._answer_of_batch(
     frame upc._tick_frame,
     asked upc._batch_asked,
@@ -379,18 +404,7 @@ BEGIN
         min_probability, min_differential
     );
 
-    v_asked.unknown := ARRAY(
-        SELECT n FROM unnest(symbols) AS n
-        WHERE NOT EXISTS (SELECT FROM upc_data.symbol AS s WHERE s.symbol = n)
-    );
-    -- They are refused before anything is published: else all of a part would be done twice.
-    v_asked.held := ARRAY(
-        SELECT l.symbol
-        FROM upc_data.tick_lease AS l
-        WHERE l.symbol = ANY (symbols)
-          AND l.expires_at > clock_timestamp()
-          AND l.holder IS DISTINCT FROM v_frame.holder
-    );
+    v_asked := upc._look_through_batch(v_asked, v_frame.holder);
     -- In one order everywhere, so that of two batches one waits for the other.
     SELECT array_agg(n.place ORDER BY n.symbol COLLATE "C") INTO v_order
     FROM unnest(symbols) WITH ORDINALITY AS n (symbol, place);
