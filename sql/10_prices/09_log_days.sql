@@ -132,11 +132,12 @@ BEGIN
         RETURN false;
     END IF;
     -- One at a time; rows come and go meanwhile. Those of a day that has begun wait: a row that is on its
-    -- way to the default partition as the day gets one of its own would be refused.
+    -- way to the default partition as the day gets one of its own would be refused. Readers wait, too: who
+    -- knows the default partition alone would not find what has moved out of it.
     EXECUTE format(
         'LOCK TABLE upc_data.%I IN %s MODE', log,
         CASE
-            WHEN day < clock_timestamp() + interval '1 hour' THEN 'SHARE'
+            WHEN day < clock_timestamp() + interval '1 hour' THEN 'ACCESS EXCLUSIVE'
             ELSE 'SHARE UPDATE EXCLUSIVE'
         END
     );

@@ -144,7 +144,10 @@ def test_a_notification_is_a_hint_and_no_more(
     """Anybody who may connect may notify, so the data sent comes from the row."""
     before = tick(conn)
     with reading(served) as stream:
-        assert next_tick(stream).data["tick_id"] == before
+        # The tick before it comes first where the server has not heard of this one yet.
+        if (seen := next_tick(stream).data["tick_id"]) != before:
+            assert seen == before - 1
+            assert next_tick(stream).data["tick_id"] == before
         conn.execute("SELECT pg_notify('upc_tick', %s)", (payload,))
         number = tick(conn)
         assert next_tick(stream).data["tick_id"] == number
