@@ -69,7 +69,7 @@ END;
 $do$;
 """
 
-# What there is becomes the default partition, by its name alone. upc.make_partitions sets it aside.
+# The old table becomes the default partition, by its name alone. upc.make_partitions sets it aside.
 TICK = """
 ALTER TABLE upc_data.tick RENAME TO tick_default;
 ALTER INDEX upc_data.tick_symbol_ticked_at_idx RENAME TO tick_default_symbol_ticked_at_idx;

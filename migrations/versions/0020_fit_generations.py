@@ -44,7 +44,7 @@ COMMENT ON COLUMN upc_data.volatility_histogram.generation IS
     'number of the counts, as in upc_data.volatility_fit';
 """
 
-# What answers stays; the counts of a fit that is not whole yet are made again.
+# The counts that answer stay; those of a fit that is not whole yet are made again.
 ONE_GENERATION = """
 DELETE FROM upc_data.volatility_day AS d
 USING upc_data.volatility_fit AS f

@@ -42,7 +42,7 @@ ALL = Share(1, 1)
 
 
 class Changes(NamedTuple):
-    """What has come and gone since the last look."""
+    """Symbols that have come and gone since the last look."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()

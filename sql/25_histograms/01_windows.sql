@@ -48,17 +48,6 @@ COMMENT ON FUNCTION upc._candle_window IS
     'the window of closes of a UTC day as the candles opened in [since, until) are now: 1,530 elements, NaN for a missing candle';
 
 
-CREATE FUNCTION upc._candle_windows(symbol text, days date[])
-RETURNS double precision[]
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN ARRAY(
-    SELECT unnest(array_agg(upc._candle_window(_candle_windows.symbol, d.day) ORDER BY d.i))
-    FROM unnest(_candle_windows.days) WITH ORDINALITY AS d (day, i)
-);
-COMMENT ON FUNCTION upc._candle_windows IS
-    'the windows of some UTC days as the candles are now, laid end to end';
-
-
 CREATE FUNCTION upc._counted_windows(symbol text, days date[])
 RETURNS double precision[]
 LANGUAGE sql STABLE PARALLEL SAFE

@@ -253,17 +253,6 @@ COMMENT ON FUNCTION upc._count_both_moves IS
     'upc._count_moves and upc._count_standardised_moves in one pass, over all starting minutes of some UTC days';
 
 
-CREATE FUNCTION upc._range_windows(symbol text, days date[])
-RETURNS integer[]
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN ARRAY(
-    SELECT unnest(array_agg(upc._range_window(_range_windows.symbol, d.day) ORDER BY d.i))
-    FROM unnest(_range_windows.days) WITH ORDINALITY AS d (day, i)
-);
-COMMENT ON FUNCTION upc._range_windows IS
-    'the windows of ranges of some UTC days as the candles are now, laid end to end';
-
-
 -- Name of the formulas that standardised moves are counted by, as upc._probe_counting has it for plain
 -- ones, and of those that their forecast is fitted by. A fit reads candles, so that it is known by its
 -- text, without comments.

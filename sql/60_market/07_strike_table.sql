@@ -33,7 +33,7 @@ CREATE TYPE upc._strike_row AS (
 COMMENT ON TYPE upc._strike_row IS 'a row of the strike table, with the columns of upc.strike_table';
 
 
--- What is the same for all rows of the strike table.
+-- Terms that all rows of the strike table share.
 CREATE TYPE upc._row_terms AS (
     is_known boolean,
     is_quoted boolean,

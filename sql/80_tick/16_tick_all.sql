@@ -176,12 +176,13 @@ COMMENT ON FUNCTION upc._publish_of_batch IS
     'takes or renews the right to tick a symbol of a batch, and publishes its answer';
 
 
--- Tick the symbols at these places, published together.
--- Errors: those that publishing any of them ends with.
-CREATE FUNCTION upc._tick_together(
+-- Tick the symbols at these places. together: all that have an answer are published at the end, and what
+-- fails then ends the call; else each is published in the block that answers it.
+CREATE FUNCTION upc._tick_places(
     frame upc._tick_frame,
     asked upc._batch_asked,
-    places integer[]
+    places integer[],
+    together boolean
 )
 RETURNS upc._batch_done
 LANGUAGE plpgsql VOLATILE
@@ -196,6 +197,9 @@ BEGIN
     FOR i IN 1..v_count LOOP
         BEGIN
             v_answers[i] := upc._answer_of_batch(frame, asked, places[i]);
+            IF NOT together THEN
+                v_ticked[i] := upc._publish_of_batch(frame, asked, places[i], v_answers[i]);
+            END IF;
         EXCEPTION
             WHEN OTHERS THEN
                 IF upc._is_about_the_session(SQLSTATE) THEN
@@ -208,61 +212,23 @@ BEGIN
                     v_problem.hint = PG_EXCEPTION_HINT;
                 v_problems[i] := v_problem;
                 IF SQLSTATE = '55P03' THEN
-                    -- What is locked may be locked for all: it has been waited for once.
+                    -- A lock on a table is in the way of all, and this one has been waited for.
                     PERFORM set_config('lock_timeout', '10ms', true);
                 END IF;
         END;
     END LOOP;
-    FOR i IN 1..v_count LOOP
-        IF (v_problems[i]).sqlstate IS NULL THEN
-            v_ticked[i] := upc._publish_of_batch(frame, asked, places[i], v_answers[i]);
-        END IF;
-    END LOOP;
+    IF together THEN
+        FOR i IN 1..v_count LOOP
+            IF (v_problems[i]).sqlstate IS NULL THEN
+                v_ticked[i] := upc._publish_of_batch(frame, asked, places[i], v_answers[i]);
+            END IF;
+        END LOOP;
+    END IF;
     RETURN (v_ticked, v_problems)::upc._batch_done;
 END
 $fn$;
-COMMENT ON FUNCTION upc._tick_together IS
-    'answers symbols of a batch one after the other, and publishes all that have an answer';
-
-
--- Tick the symbols at these places, each in a subtransaction of its own.
-CREATE FUNCTION upc._tick_one_by_one(
-    frame upc._tick_frame,
-    asked upc._batch_asked,
-    places integer[]
-)
-RETURNS upc._batch_done
-LANGUAGE plpgsql VOLATILE
-AS $fn$
-DECLARE
-    v_count integer := cardinality(places);
-    v_ticked upc._ticked[] := array_fill(NULL::upc._ticked, ARRAY[v_count]);
-    v_problems upc._tick_problem[] := array_fill(NULL::upc._tick_problem, ARRAY[v_count]);
-    v_problem upc._tick_problem;
-BEGIN
-    FOR i IN 1..v_count LOOP
-        BEGIN
-            v_ticked[i] := upc._publish_of_batch(
-                frame, asked, places[i], upc._answer_of_batch(frame, asked, places[i])
-            );
-        EXCEPTION
-            WHEN OTHERS THEN
-                IF upc._is_about_the_session(SQLSTATE) THEN
-                    RAISE;
-                END IF;
-                GET STACKED DIAGNOSTICS
-                    v_problem.sqlstate = RETURNED_SQLSTATE,
-                    v_problem.message = MESSAGE_TEXT,
-                    v_problem.detail = PG_EXCEPTION_DETAIL,
-                    v_problem.hint = PG_EXCEPTION_HINT;
-                v_problems[i] := v_problem;
-        END;
-    END LOOP;
-    RETURN (v_ticked, v_problems)::upc._batch_done;
-END
-$fn$;
-COMMENT ON FUNCTION upc._tick_one_by_one IS
-    'ticks symbols of a batch, each in a subtransaction of its own';
+COMMENT ON FUNCTION upc._tick_places IS
+    'ticks symbols of a batch, published together or each in a subtransaction of its own';
 
 
 -- Tick the symbols at these places: together, or one by one where that fails.
@@ -276,14 +242,14 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
     BEGIN
-        RETURN upc._tick_together(frame, asked, places);
+        RETURN upc._tick_places(frame, asked, places, together => true);
     EXCEPTION
         WHEN OTHERS THEN
             -- One that is locked has been waited for once: no other waits for it again for long.
             NULL;
     END;
     PERFORM set_config('lock_timeout', '10ms', true);
-    RETURN upc._tick_one_by_one(frame, asked, places);
+    RETURN upc._tick_places(frame, asked, places, together => false);
 END
 $fn$;
 COMMENT ON FUNCTION upc._tick_part IS

@@ -147,7 +147,7 @@ def test_the_meter_counts_work_and_not_waiting(fresh_db: str) -> None:
     assert waiting.seconds >= 0.3
     assert 0 <= waiting.cpu < 0.1
     assert 0.1 < working.cpu <= working.seconds
-    # What it used between the last look and its end is lost.
+    # Its CPU between the last look and its end is lost.
     assert ended.cpu > working.cpu / 4
 
 

@@ -159,7 +159,7 @@ def make_older(dsn: str, symbols: int = 0) -> None:
     with open_db(dsn) as conn:
         for view in MATERIALIZED:
             conn.execute(f"CREATE TABLE public.kept_{view} AS TABLE upc.{view}".encode())
-        # What is counted could not make the curves again.
+        # The counts that are left could not make the curves again.
         for table in ("fingerprint_histogram", "volatility_histogram"):
             conn.execute(f"DELETE FROM upc_data.{table} WHERE bucket = 0".encode())
     downgrade(dsn, BEFORE)

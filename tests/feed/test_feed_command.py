@@ -311,7 +311,7 @@ def test_symbols_come_and_go_while_it_runs(market: str, exchange: Exchange) -> N
         code, log = ended(process)
     assert code == 0
     lines = [line for line in log.splitlines() if "WARNING" in line]
-    # The one that is retired, and the one that the exchange does not list: once each.
+    # Once each: the retired symbol, and the symbol that the exchange does not list.
     assert [("ETH is not registered" in line, "DOGE" in line) for line in lines].count(
         (True, False)
     ) == 1

@@ -73,7 +73,7 @@ class Meter:
 
     def _watch(self, latest: dict[int, int], done: threading.Event) -> None:
         while not done.wait(_POLL_SECONDS):
-            # What is measured may leave the server no room for another statement for a while.
+            # The work under way may leave the server no room for another statement for a while.
             with suppress(psycopg.errors.OperationalError):
                 latest |= self._read()
 

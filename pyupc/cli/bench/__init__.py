@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from pyupc.cli.bench.options import candles_option, only_option
 from pyupc.cli.bench.scale import command as scale_command
 from pyupc.cli.common.options import examples
 from pyupc.cli.common.output import Output, output_options, print_as_they_come
@@ -37,19 +38,8 @@ NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "proce
     metavar="N",
     help="Years of simulated BTC candles.  [default: 5]",
 )
-@click.option(
-    "--candles",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="File of BTC candles, instead of simulated ones.",
-)
-@click.option(
-    "--only",
-    type=click.Choice(NAMES),
-    multiple=True,
-    metavar="NAME",
-    help=f"One of {', '.join(NAMES)}; repeatable. Default: all.",
-)
+@candles_option
+@only_option(NAMES)
 @output_options
 @click.pass_context
 def command(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyupc.cli.bench.options import candles_option, only_option
 from pyupc.cli.common.columns import aligned
 from pyupc.cli.common.options import examples
 from pyupc.cli.common.output import Output, output_options, print_as_they_come
@@ -67,12 +68,7 @@ def _counts(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
     metavar="N",
     help="Days of simulated candles of each.  [default: 63]",
 )
-@click.option(
-    "--candles",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="File of BTC candles, instead of simulated ones.",
-)
+@candles_option
 @click.option(
     "--seconds",
     type=click.IntRange(1, 3600),
@@ -89,13 +85,7 @@ def _counts(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
     metavar="N",
     help="Repetitions of a refresh, of one more day and of an upgrade.",
 )
-@click.option(
-    "--only",
-    type=click.Choice(NAMES),
-    multiple=True,
-    metavar="NAME",
-    help=f"One of {', '.join(NAMES)}; repeatable. Default: all.",
-)
+@only_option(NAMES)
 @output_options
 def command(
     counts: tuple[int, ...],
@@ -132,7 +122,7 @@ def command(
     try:
         print_as_they_come(rows(), output, human=lambda _: None, columns=_COLUMNS)
     finally:
-        # What has been measured until an interruption, too.
+        # After an interruption, too: the rows until then.
         if output.format is None and found:
             _print(found)
     if any(figure.has_failed for figure in found):

@@ -48,7 +48,7 @@ def stored(conn: Connection) -> dict[str, list[tuple[str]]]:
 
 
 def computed(conn: Connection) -> dict[str, list[tuple[str]]]:
-    """What the queries say of all symbols at once."""
+    """Answers of the queries for all symbols at once."""
     return {table: rows(conn, scalar(conn, f"SELECT {text}")) for table, text in TABLES.items()}
 
 

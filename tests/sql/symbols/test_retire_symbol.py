@@ -13,7 +13,7 @@ from tests.support.engine import Connection, open_db, put, scalar, walk
 
 SYMBOL = "SOL"
 
-# What is in the tables of candles and fingerprints, prices, markets, ticks and trades.
+# Rows for the tables of candles and fingerprints, prices, markets, ticks and trades.
 FILL = (
     "SELECT upc.add_symbol('SOL', 2, kalshi_series => '{KXSOLD}')",
     "SELECT upc.record_price('SOL', 'kraken', 150, now(), now())",
@@ -106,7 +106,7 @@ def retired(conn: Connection, batch: int = 1000) -> dict[str, int]:
         assert count <= batch
         removed[name] = removed.get(name, 0) + count
     total = scalar(conn, "SELECT upc.end_retirement(%s)", SYMBOL)
-    # What begin_retirement removes itself comes on top.
+    # The rows that begin_retirement removes itself come on top.
     assert all(total[table] >= count for table, count in removed.items())
     return dict(total)
 

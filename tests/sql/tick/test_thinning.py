@@ -127,7 +127,7 @@ def partitions(conn: Connection, log: str = "tick") -> set[str]:
     return {row["name"] for row in rows}
 
 
-# What stays.
+# Rows that stay.
 
 
 @pytest.mark.parametrize("seed", [1, 2])

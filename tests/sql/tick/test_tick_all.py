@@ -29,7 +29,7 @@ Row = dict[str, Any]
 NOW = instant("2026-11-22T17:20:50")
 BUILT = {"BTC": walk(110, "2026-03-02", 300), "ETH": walk(111, "2026-03-02", 300, price=4000)}
 
-# What a tick has beside its row: its line in the log and what is kept of it.
+# Traces of a tick beside its row: its line in the log, and all that is kept of it.
 STORED = (
     "SELECT to_jsonb(t) FROM upc_data.tick AS t ORDER BY symbol, tick_id",
     "SELECT d.symbol, d.tick_id, live_probabilities::text, strike_table::text, watchlist::text,"
@@ -87,7 +87,7 @@ def states(rows: list[Row]) -> list[tuple[str, str | None]]:
 def as_one_by_one(
     conn: Connection, symbols: Sequence[str], each: dict[str, Row], **arguments: Any
 ) -> tuple[list[Row], list[list[Any]]]:
-    """What single ticks return and leave behind; then they are undone."""
+    """Rows and traces of single ticks; then they are undone."""
     with conn.transaction(force_rollback=True):
         rows = [tick(conn, symbol, **arguments, **each.get(symbol, {})) for symbol in symbols]
         return rows, stored(conn)

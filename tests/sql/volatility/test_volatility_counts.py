@@ -119,8 +119,8 @@ def test_some_horizons(conn: Connection) -> None:
     query = """
         SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
         FROM upc_data.volatility_fit AS f, upc._count_standardised_moves(
-            '{2025-12-31}', upc._candle_windows('BTC', '{2025-12-31}'),
-            upc._range_windows('BTC', '{2025-12-31}'), f.factors, f.coefficients, %s
+            '{2025-12-31}', upc._candle_window('BTC', '2025-12-31'),
+            upc._range_window('BTC', '2025-12-31'), f.factors, f.coefficients, %s
         ) AS m
         ORDER BY m.bucket, m.minutes
     """
