@@ -27,7 +27,7 @@ FOLDERS = {
     "30_volatility": "Ranges, the fit, the forecast, and curves of standardised moves.",
     "40_fingerprints": "The build, curves, named views, sets in use, import and export.",
     "45_symbols": "Registering, listing and retiring symbols.",
-    "50_strikes": "The question, lookup, readings, intervals, `compute_strikes`.",
+    "50_strikes": "The question, lookup, readings, intervals, `compute_strikes`, bounds.",
     "60_market": "Events, quotes, fees and edges, the strike table.",
     "70_trades": "Trades, stops and settlement, announcements.",
     "80_tick": "Feeds, documents, the lease, the tick, status, retention.",
@@ -38,6 +38,7 @@ FOLDERS = {
 START = (
     "compute_strikes",
     "probability",
+    "probability_between",
     "strike_table",
     "momentum",
     "volatility",
@@ -87,6 +88,7 @@ SQLSTATES = {
     "UP026": "fee asked for an impossible price or count",
     "UP029": "no such rule, or an invalid value",
     "UP030": "the symbol, or a series of it, is taken",
+    "UP031": "bounds: both missing, not positive numbers, or crossing",
 }
 
 _CREATE = re.compile(
