@@ -28,16 +28,18 @@ RETURNS double precision[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_fit record;
+    -- Variables of their own: an array in a record is decompressed each time that it is read.
+    v_factors smallint[];
+    v_coefficients double precision[];
     v_minute integer := upc._minute_of_week(known_at);
     v_features double precision[];
     v_week double precision[];
 BEGIN
-    SELECT f.used_factors AS factors, f.used_coefficients AS coefficients
-    INTO v_fit
+    SELECT f.used_factors, f.used_coefficients
+    INTO v_factors, v_coefficients
     FROM upc_data.volatility_fit AS f
     WHERE f.symbol = _forecast_variances.symbol;
-    IF v_fit.factors IS NULL THEN
+    IF v_factors IS NULL THEN
         RETURN NULL;
     END IF;
 
@@ -61,7 +63,7 @@ BEGIN
         SELECT
             round(
                 upc._range_of(k.high, k.low) * 100.0::double precision
-                / v_fit.factors[1 + upc._minute_of_week(k.opened_at)]
+                / v_factors[1 + upc._minute_of_week(k.opened_at)]
             ) AS range,
             extract(epoch FROM _forecast_variances.known_at - k.opened_at)::integer / 60 AS age
         FROM upc_data.candle AS k
@@ -80,14 +82,14 @@ BEGIN
     FROM (
         SELECT
             t,
-            sum(v_fit.factors[1 + (v_minute + t - 1) % 10080]::double precision ^ 2)
+            sum(v_factors[1 + (v_minute + t - 1) % 10080]::double precision ^ 2)
                 OVER (ORDER BY t) / 10000 AS variance
         FROM generate_series(1, 60) AS t
     ) AS w;
     RETURN ARRAY(
         SELECT
             v_week[t] * upc._forecast_of(
-                v_fit.coefficients, t, v_features[1], v_features[2], v_features[3], v_features[4],
+                v_coefficients, t, v_features[1], v_features[2], v_features[3], v_features[4],
                 v_features[5]
             )
         FROM generate_series(1, 60) AS t
