@@ -68,71 +68,159 @@ COMMENT ON FUNCTION upc._model_of_bounds IS
     'the model that answers for bounds with so much time left: the one asked for up to an hour, volatility_60m up to a day where that is volatility, else NULL';
 
 
--- The probability that the value is at least a bound, for each distinct one of a list, in percent.
+-- The curve that bounds are read off: coherent, and NULL where no model answers so far from the close.
 --
--- reading: coherent. bounds: USD; NULLs are left out. It is part of the query that calls it.
-CREATE FUNCTION upc._bound_readings(
+-- question: with its time to the close.
+-- Errors: those of compute_strikes.
+CREATE FUNCTION upc._bounds_reading(question upc._question)
+RETURNS upc._reading
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF NOT upc._is_question(question) THEN
+        PERFORM upc._refuse_question(question);
+    END IF;
+    IF upc._model_of_bounds(question.model, question.ttc_seconds) IS NULL THEN
+        PERFORM upc.require_symbol(question.symbol);
+        RETURN NULL;
+    END IF;
+    RETURN upc._coherent_reading(upc._question_reading(question));
+END
+$fn$;
+COMMENT ON FUNCTION upc._bounds_reading IS
+    'the coherent curve that the bounds of contracts are read off; NULL where no model answers';
+
+
+-- A bound as a move with its sign, in the unit of the curve.
+CREATE FUNCTION upc._bound_move(
+    reading upc._reading,
+    price double precision,
+    bound double precision
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (
+    100 * (
+        -- No curve reaches as far as a million times the price.
+        CASE
+            WHEN _bound_move.bound > 1e6::double precision * _bound_move.price
+            THEN 1e6::double precision * _bound_move.price
+            ELSE _bound_move.bound
+        END - _bound_move.price
+    ) / _bound_move.price * (_bound_move.reading).slope + (_bound_move.reading).shift
+) / nullif((_bound_move.reading).unit, 0);
+COMMENT ON FUNCTION upc._bound_move IS
+    'the move to a bound, negative below the price, as it is looked up on a curve; NULL without a bound';
+
+
+-- move, place: of the bound, as _bound_move and _threshold_index have them.
+CREATE FUNCTION upc._above(
+    reading upc._reading,
+    is_linear boolean,
+    bound double precision,
+    move double precision,
+    place integer
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN _above.bound IS NULL THEN NULL
+    WHEN (_above.reading).decided IS NOT NULL
+    THEN CASE WHEN (_above.reading).decided >= _above.bound THEN 100 ELSE 0 END
+    WHEN _above.move > 0 THEN upc._curve_value(
+        (_above.reading).positive, (_above.reading).thresholds, _above.place, _above.move,
+        _above.is_linear
+    )
+    ELSE 100 - upc._curve_value(
+        (_above.reading).negative, (_above.reading).thresholds, _above.place, -_above.move,
+        _above.is_linear
+    )
+END;
+COMMENT ON FUNCTION upc._above IS
+    'the probability in percent that the value at the close is at least a bound, by a coherent curve';
+
+
+-- Probabilities of pairs of bounds, from one coherent curve, without their intervals.
+--
+-- It is part of the query that calls it, in steps, each of which is worked out once.
+CREATE FUNCTION upc._pair_probabilities(
     reading upc._reading,
     is_linear boolean,
     price double precision,
-    bounds double precision[]
+    lowers double precision[],
+    uppers double precision[]
 )
-RETURNS TABLE (bound double precision, above double precision)
+RETURNS TABLE (place bigint, probability double precision)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 100
 BEGIN ATOMIC
     SELECT
-        c.bound,
+        p.place,
         CASE
-            WHEN (_bound_readings.reading).decided IS NOT NULL THEN
-                CASE WHEN (_bound_readings.reading).decided >= c.bound THEN 100 ELSE 0 END
-            WHEN c.x > 0 THEN upc._curve_value(
-                (_bound_readings.reading).positive, (_bound_readings.reading).thresholds,
-                c.place, c.x, _bound_readings.is_linear
-            )
-            ELSE 100 - upc._curve_value(
-                (_bound_readings.reading).negative, (_bound_readings.reading).thresholds,
-                c.place, -c.x, _bound_readings.is_linear
-            )
+            WHEN p.lower IS NULL THEN 100 - p.above_upper
+            WHEN p.upper IS NULL THEN p.above_lower
+            -- Sides that meet may differ in the last digit.
+            WHEN p.above_lower < p.above_upper THEN 0
+            ELSE p.above_lower - p.above_upper
         END
     FROM (
         SELECT
-            m.bound,
-            m.x,
-            upc._threshold_index(
-                (_bound_readings.reading).thresholds, (_bound_readings.reading).edges, abs(m.x),
-                _bound_readings.is_linear
-            ) AS place
+            k.place,
+            k.lower,
+            k.upper,
+            upc._above(
+                _pair_probabilities.reading, _pair_probabilities.is_linear, k.lower, k.lower_move,
+                k.lower_place
+            ) AS above_lower,
+            upc._above(
+                _pair_probabilities.reading, _pair_probabilities.is_linear, k.upper, k.upper_move,
+                k.upper_place
+            ) AS above_upper
         FROM (
-            -- Moves with their sign, as they are looked up; no curve reaches as far as a million prices.
             SELECT
-                b.bound,
-                (
-                    100 * (least(b.bound, 1e6 * _bound_readings.price) - _bound_readings.price)
-                    / _bound_readings.price * (_bound_readings.reading).slope
-                    + (_bound_readings.reading).shift
-                ) / nullif((_bound_readings.reading).unit, 0) AS x
-            FROM unnest(_bound_readings.bounds) AS b (bound)
-            WHERE b.bound IS NOT NULL
-            GROUP BY b.bound
+                m.*,
+                upc._threshold_index(
+                    (_pair_probabilities.reading).thresholds, (_pair_probabilities.reading).edges,
+                    abs(m.lower_move), _pair_probabilities.is_linear
+                ) AS lower_place,
+                upc._threshold_index(
+                    (_pair_probabilities.reading).thresholds, (_pair_probabilities.reading).edges,
+                    abs(m.upper_move), _pair_probabilities.is_linear
+                ) AS upper_place
+            FROM (
+                SELECT
+                    b.place,
+                    b.lower,
+                    b.upper,
+                    upc._bound_move(
+                        _pair_probabilities.reading, _pair_probabilities.price, b.lower
+                    ) AS lower_move,
+                    upc._bound_move(
+                        _pair_probabilities.reading, _pair_probabilities.price, b.upper
+                    ) AS upper_move
+                FROM unnest(_pair_probabilities.lowers, _pair_probabilities.uppers)
+                    WITH ORDINALITY AS b (lower, upper, place)
+                OFFSET 0
+            ) AS m
             OFFSET 0
-        ) AS m
+        ) AS k
         OFFSET 0
-    ) AS c;
+    ) AS p;
 END;
-COMMENT ON FUNCTION upc._bound_readings IS
-    'the probability in percent that the value at the close is at least a bound, one row for each distinct one';
+COMMENT ON FUNCTION upc._pair_probabilities IS
+    'the probability in percent of every pair of bounds by a coherent curve, one row per pair';
 
 
--- Probabilities of many pairs of bounds, from one reading, each distinct bound read once.
+-- Probabilities of pairs of bounds with their intervals, from one curve.
 --
--- question: with its time to the close. lowers, uppers: USD, of equal length, lower < upper; NULL where
--- there is none; where both are NULL, so is the probability.
--- Returns one row per pair, place being its place in the lists, probabilities in percent; NULL where no
--- model answers. prob_low and prob_high: the interval of the pair's own probability, at the sizes of the
--- curve.
--- Errors: those of compute_strikes.
+-- reading: as _bounds_reading has it. lowers, uppers: USD, of equal length, lower < upper; NULL where there
+-- is none; where both are NULL, so is the probability.
+-- Returns one row per pair, place being its place in the lists, in percent. prob_low and prob_high: the
+-- interval of the pair's own probability at the sizes of the curve, by the formula of 04_intervals.sql.
+-- It is part of the query that calls it.
 CREATE FUNCTION upc._bounds_probabilities(
-    question upc._question,
+    reading upc._reading,
+    is_linear boolean,
+    price double precision,
     lowers double precision[],
     uppers double precision[]
 )
@@ -140,69 +228,47 @@ RETURNS TABLE (
     place bigint,
     probability double precision,
     prob_low double precision,
-    prob_high double precision,
-    sample_size bigint,
-    fingerprint text,
-    deviation double precision
+    prob_high double precision
 )
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
-AS $fn$
-DECLARE
-    v_reading upc._reading;
-    v_is_linear boolean := question.method = 'linear';
-BEGIN
-    IF NOT upc._is_question(question) THEN
-        PERFORM upc._refuse_question(question);
-    END IF;
-    IF upc._model_of_bounds(question.model, question.ttc_seconds) IS NOT NULL THEN
-        v_reading := upc._coherent_reading(upc._question_reading(question));
-    END IF;
-
-    RETURN QUERY
-    WITH reading AS MATERIALIZED (
-        SELECT r.bound, r.above
-        FROM upc._bound_readings(v_reading, v_is_linear, question.price, lowers || uppers) AS r
-    )
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
     SELECT
-        p.place,
-        p.probability,
+        r.place,
+        r.probability,
         -- Of what is decided there is nothing to be uncertain about.
         CASE
-            WHEN v_reading.decided IS NOT NULL THEN p.probability
-            ELSE upc._interval_low(p.probability, p.spread)
+            WHEN (_bounds_probabilities.reading).decided IS NOT NULL THEN r.probability
+            ELSE r.probability * r.probability / (r.probability + r.reach)
         END,
         CASE
-            WHEN v_reading.decided IS NOT NULL THEN p.probability
-            ELSE upc._interval_high(p.probability, p.spread)
-        END,
-        v_reading.sample_size,
-        v_reading.fingerprint,
-        v_reading.deviation
+            WHEN (_bounds_probabilities.reading).decided IS NOT NULL THEN r.probability
+            ELSE 100 - (100 - r.probability) * (100 - r.probability)
+                / (100 - r.probability + r.reach)
+        END
     FROM (
         SELECT
             s.place,
             s.probability,
-            upc._interval_spread(
-                s.probability, v_reading.effective_size, v_reading.weighted_size
-            ) AS spread
+            50 * s.spread + sqrt(
+                s.spread * (s.probability * (100 - s.probability) + 2500 * s.spread)
+            ) AS reach
         FROM (
             SELECT
-                c.place,
-                CASE
-                    WHEN c.lower IS NULL THEN 100 - u.above
-                    WHEN c.upper IS NULL THEN l.above
-                    -- Sides that meet may differ in the last digit.
-                    WHEN l.above < u.above THEN 0
-                    ELSE l.above - u.above
-                END AS probability
-            FROM unnest(lowers, uppers) WITH ORDINALITY AS c (lower, upper, place)
-            LEFT JOIN reading AS l ON l.bound = c.lower
-            LEFT JOIN reading AS u ON u.bound = c.upper
+                p.place,
+                p.probability,
+                upc._interval_spread(
+                    p.probability, (_bounds_probabilities.reading).effective_size,
+                    (_bounds_probabilities.reading).weighted_size
+                ) AS spread
+            FROM upc._pair_probabilities(
+                _bounds_probabilities.reading, _bounds_probabilities.is_linear,
+                _bounds_probabilities.price, _bounds_probabilities.lowers,
+                _bounds_probabilities.uppers
+            ) AS p
             OFFSET 0
         ) AS s
         OFFSET 0
-    ) AS p;
-END
-$fn$;
+    ) AS r;
+END;
 COMMENT ON FUNCTION upc._bounds_probabilities IS
-    'the probability of every pair of bounds with its interval, in percent: one row per pair; NULL where no model answers';
+    'the probability of every pair of bounds with its interval, in percent, by one curve: one row per pair';

@@ -87,27 +87,32 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v_ttc integer := coalesce(ttc_seconds, upc._seconds_to_hour(statement_timestamp()));
+    v_reading upc._reading;
 BEGIN
     PERFORM upc._refuse_bounds(lower, upper);
-    SELECT b.probability, b.prob_low, b.prob_high, b.sample_size, b.fingerprint, b.deviation
-    INTO probability, prob_low, prob_high, sample_size, fingerprint, deviation
-    FROM upc._bounds_probabilities(
+    v_reading := upc._bounds_reading(
         upc._make_question(
             price, momentum, symbol, v_ttc, method => method, model => model,
             settlement => settlement, volatility => volatility, observed => observed,
             variances => variances
-        ),
-        ARRAY[lower],
-        ARRAY[upper]
-    ) AS b;
+        )
+    );
     used_model := upc._model_of_bounds(model, v_ttc);
     IF used_model IS NULL THEN
-        PERFORM upc.require_symbol(symbol);
         reason := CASE
             WHEN v_ttc > 86400 THEN 'no model answers beyond a day'
             ELSE format('model %s ends at 60 minutes; volatility goes on to a day', model)
         END;
+        RETURN;
     END IF;
+    sample_size := v_reading.sample_size;
+    fingerprint := v_reading.fingerprint;
+    deviation := v_reading.deviation;
+    SELECT b.probability, b.prob_low, b.prob_high
+    INTO probability, prob_low, prob_high
+    FROM upc._bounds_probabilities(
+        v_reading, method = 'linear', price, ARRAY[lower], ARRAY[upper]
+    ) AS b;
 END
 $fn$;
 COMMENT ON FUNCTION upc.probability_between IS
