@@ -108,11 +108,27 @@ COMMENT ON FUNCTION upc._exact_contract_cost IS
     '_contract_cost, not as a part of the expression around it, which would be set up even where it is not needed';
 
 
--- The cost of _contract_cost, in whole numbers where ask and order are whole: a tick asks for it once
--- per strike and side. whole: the ask as _whole_ask has it.
+-- The price of an order at a whole ask, with its fee, in units of 0.0001 USD. fee and precision: as in
+-- _edge_terms.
 --
 -- The fee of the model, 0.07 · multiplier · contracts · P · (1 - P), is brought up to a whole unit, and
 -- what is paid to a multiple of the account's precision, as in upc._amount_paid.
+CREATE FUNCTION upc._whole_paid(whole bigint, contracts bigint, fee bigint, precision_units bigint)
+RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (
+    _whole_paid.whole * _whole_paid.contracts
+    + (
+        _whole_paid.fee * (_whole_paid.whole * (10000 - _whole_paid.whole)) + 99999999
+    ) / 100000000
+    + _whole_paid.precision_units - 1
+) / _whole_paid.precision_units * _whole_paid.precision_units;
+COMMENT ON FUNCTION upc._whole_paid IS
+    'what is paid for an order at a whole ask, with its fee, in units of 0.0001 USD; NULL where one of them is not whole';
+
+
+-- The cost of _contract_cost, in whole numbers where ask and order are whole: a tick asks for it once
+-- per strike and side. whole: the ask as _whole_ask has it.
 CREATE FUNCTION upc._quick_contract_cost(ask numeric, whole bigint, terms upc._edge_terms)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -121,17 +137,9 @@ RETURN CASE
     WHEN _quick_contract_cost.whole IS NULL
         OR (_quick_contract_cost.terms).whole_contracts IS NULL
     THEN upc._exact_contract_cost(_quick_contract_cost.ask, _quick_contract_cost.terms)
-    ELSE (
-        (
-            _quick_contract_cost.whole * (_quick_contract_cost.terms).whole_contracts
-            + (
-                (_quick_contract_cost.terms).whole_fee
-                * (_quick_contract_cost.whole * (10000 - _quick_contract_cost.whole))
-                + 99999999
-            ) / 100000000
-            + (_quick_contract_cost.terms).whole_precision - 1
-        ) / (_quick_contract_cost.terms).whole_precision
-        * (_quick_contract_cost.terms).whole_precision
+    ELSE upc._whole_paid(
+        _quick_contract_cost.whole, (_quick_contract_cost.terms).whole_contracts,
+        (_quick_contract_cost.terms).whole_fee, (_quick_contract_cost.terms).whole_precision
     )::double precision / 100 / (_quick_contract_cost.terms).whole_contracts::double precision
 END;
 COMMENT ON FUNCTION upc._quick_contract_cost IS

@@ -15,8 +15,8 @@ PAGES = (
     *(
         ROOT / "docs" / f"{name}.md"
         for name in (
-            *("index", "concepts", "live", "page", "models", "trades", "operations", "settings"),
-            *("csv", "figures", "messages", "sql"),
+            *("index", "concepts", "contracts", "live", "page", "models", "trades"),
+            *("operations", "settings", "csv", "figures", "messages", "sql"),
         )
     ),
     ROOT / "CONTRIBUTING.md",
