@@ -20,6 +20,7 @@ from pyupc.feed.builds import build_hourly
 from pyupc.feed.prices import Flow
 from pyupc.feed.roster import Roster
 from pyupc.feed.store import SUBJECT, Registered, Store
+from pyupc.price_text import price_text
 from pyupc.runtime.async_stop import signals, until
 from pyupc.runtime.backoff import Backoff
 from pyupc.runtime.clock import SYSTEM, Clock
@@ -200,7 +201,7 @@ def _line(symbol: str, flow: Flow, rate: float, now: datetime) -> str:
     if flow.price is None or flow.priced_at is None:
         return f"{symbol} no price"
     age = (now - flow.priced_at).total_seconds()
-    return f"{symbol} {flow.price:.2f}, {rate:.1f} prices/s, {age:.1f} s old"
+    return f"{symbol} {price_text(flow.price)}, {rate:.1f} prices/s, {age:.1f} s old"
 
 
 def _resident_bytes() -> int:

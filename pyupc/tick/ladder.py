@@ -15,6 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from pyupc.price_text import grouped_price
 from pyupc.tick.statements import Tick
 
 FEEDS = {"replay": "REPLAY", "simulated": "SIMULATED", "database": "DATABASE"}
@@ -113,7 +114,7 @@ def panel(symbol: str, tick: Tick, feed: str, strikes: int | None = None) -> Pan
     minutes, seconds = divmod(document["ttc_seconds"], 60)
     momentum = document["momentum_bps"]
     head = Text(no_wrap=True, overflow="ellipsis")
-    head.append(f"{document['current_price']:,.2f}", "bold")
+    head.append(grouped_price(document["current_price"]), "bold")
     head.append(f"  momentum {'?' if momentum is None else format(momentum, '+.2f')} bp")
     head.append(f"  TTC {minutes:02}:{seconds:02}")
     source = Text(no_wrap=True, overflow="ellipsis")
@@ -138,7 +139,7 @@ def _table(document: dict[str, Any], market: dict[str, Any], strikes: int | None
     is_price_shown = False
     for row in _nearest(document["probabilities"], price, strikes):
         if row["direction"] == "below" and not is_price_shown:
-            table.add_row(Text(f"{price:,.2f}", "bold reverse"))
+            table.add_row(Text(grouped_price(price), "bold reverse"))
             is_price_shown = True
         cells = [
             f"{row['strike']:,.10g}",
@@ -151,7 +152,7 @@ def _table(document: dict[str, Any], market: dict[str, Any], strikes: int | None
             cells += [_cents(quote.get("yes_ask")), _cents(quote.get("no_ask"))]
         table.add_row(*cells)
     if not is_price_shown:
-        table.add_row(Text(f"{price:,.2f}", "bold reverse"))
+        table.add_row(Text(grouped_price(price), "bold reverse"))
     return table
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyupc.errors import PyupcError
+from pyupc.price_text import price_text
 from pyupc.runtime.outage import DatabaseOutage, Outage
 from pyupc.tick.statements import Tick
 
@@ -118,7 +119,8 @@ class Report:
             if self.is_crowd:
                 self._changes.setdefault(change, []).append(symbol)
             else:
-                logger.info("%s %s at %.2f (%s)", symbol, change, tick.price, self.feed)
+                price = price_text(tick.price)
+                logger.info("%s %s at %s (%s)", symbol, change, price, self.feed)
             self._states[symbol] = tick.state
         if tick.announced is not None:
             _log(symbol, tick.announced)
@@ -276,7 +278,7 @@ class Report:
         if len(self._states) > MOST_NAMES:
             return f"; {self.summary}"
         return "".join(
-            f"; {symbol} {self._prices[symbol]:.2f} {state.partition(':')[0]}"
+            f"; {symbol} {price_text(self._prices[symbol])} {state.partition(':')[0]}"
             if symbol in self._prices
             else f"; {symbol} {state.partition(':')[0]}"
             for symbol, state in self._states.items()

@@ -72,3 +72,37 @@ RETURN CASE
 END;
 COMMENT ON FUNCTION upc._exact_hundredths IS
     'a number with two decimals as a double: exactly round(value::numeric, 2)';
+
+
+-- Decimals that a price has, and what is told of it: two; below a dollar as many as four digits of it
+-- take.
+CREATE FUNCTION upc._usd_decimals(price double precision)
+RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN _usd_decimals.price > 0 AND _usd_decimals.price < 1
+    THEN greatest(2, 3 - floor(log(_usd_decimals.price)))::integer
+    ELSE 2
+END;
+COMMENT ON FUNCTION upc._usd_decimals IS
+    'decimals of a price in USD where it is shown: two, and below a dollar as many as four digits of it take';
+
+
+-- A distance between prices as it stands in the JSON documents. decimals: as _usd_decimals has them.
+CREATE FUNCTION upc._shown_distance(value double precision, decimals integer)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN _shown_distance.decimals = 2 THEN upc._exact_hundredths(_shown_distance.value)
+    ELSE round(_shown_distance.value::numeric, _shown_distance.decimals)::double precision
+END;
+COMMENT ON FUNCTION upc._shown_distance IS
+    'a distance between prices in USD as it stands in the JSON documents, with the decimals that the price has';
+
+
+CREATE FUNCTION upc._rounded_price(price double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN round(_rounded_price.price::numeric, upc._usd_decimals(_rounded_price.price));
+COMMENT ON FUNCTION upc._rounded_price IS
+    'a price in USD that is worked out, with the decimals of _usd_decimals';

@@ -76,7 +76,10 @@ RETURN ROW(
     trim_scale((_trade_entry_of.trade).position),
     _trade_entry_of.price,
     (_trade_entry_of.value).shown_probability,
-    upc._two_decimals((_trade_entry_of.value).buffer),
+    round(
+        (_trade_entry_of.value).buffer::numeric,
+        upc._usd_decimals(_trade_entry_of.price)
+    ),
     1 - (_trade_entry_of.value).close_price,
     round((_trade_entry_of.value).close_price - (_trade_entry_of.trade).buy_price, 2)::text,
     floor(extract(epoch FROM _trade_entry_of.at - (_trade_entry_of.trade).opened_at))::bigint,

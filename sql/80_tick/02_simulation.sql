@@ -79,7 +79,7 @@ COMMENT ON FUNCTION upc._simulated_centre IS
 -- A made-up price at an instant: the same for the same symbol and seed.
 --
 -- symbol: whose strike step the price goes by. at: the instant. seed: any integer.
--- Returns USD, rounded to cents.
+-- Returns USD, rounded to cents, below a dollar to four digits.
 -- Errors: UP002 symbol.
 --
 -- Example:
@@ -115,8 +115,8 @@ BEGIN
             v_place := v_place + 1;
         END IF;
     END LOOP;
-    RETURN round(
-        (upc._simulated_centre(symbol) * exp(v_left + (v_right - v_left) * v_part))::numeric, 2
+    RETURN upc._rounded_price(
+        upc._simulated_centre(symbol) * exp(v_left + (v_right - v_left) * v_part)
     );
 END
 $fn$;
@@ -198,8 +198,8 @@ BEGIN ATOMIC
         SELECT
             p.place >> 2 AS minute,
             p.place & 3 AS quarter,
-            round((r.centre * exp(p.leftmost))::numeric, 2)::double precision AS usd,
-            round((r.centre * exp(p.rightmost))::numeric, 2)::double precision AS usd_after
+            upc._rounded_price(r.centre * exp(p.leftmost)) AS usd,
+            upc._rounded_price(r.centre * exp(p.rightmost)) AS usd_after
         FROM path AS p
         CROSS JOIN range AS r
         WHERE p.level = 13

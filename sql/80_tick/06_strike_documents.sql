@@ -72,7 +72,8 @@ COMMENT ON FUNCTION upc._ranked IS
 -- The strikes of a tick as JSON, from one call of compute_strikes.
 --
 -- Arguments as in _row_terms_of; min_probability and min_differential, in percent, are what the
--- watchlist asks for. Probabilities, moves, buffers and differences have two decimals. edge_reason is
+-- watchlist asks for. Probabilities, moves, buffers and differences have two decimals,
+-- buffers below a dollar those of the price. edge_reason is
 -- NULL where a row has an edge, else the reason of the row that is short of least.
 --
 -- Row by row: a query with that many expressions takes longer to set up than to answer. row_to_json of a
@@ -100,6 +101,7 @@ AS $fn$
 DECLARE
     v_terms upc._row_terms := upc._row_terms_of(question, event, price_state);
     t record;
+    v_decimals integer := upc._usd_decimals(question.price);
     v_beyond double precision;
     v_within double precision;
     v_buffer double precision;
@@ -124,7 +126,7 @@ BEGIN
     LOOP
         v_beyond := upc._hundredths(t.prob_beyond);
         v_within := upc._hundredths(100 - v_beyond);
-        v_buffer := upc._exact_hundredths(t.buffer);
+        v_buffer := upc._shown_distance(t.buffer, v_decimals);
         v_yes_cents := upc._whole_cents(t.yes_ask, t.whole_yes);
         v_no_cents := upc._whole_cents(t.no_ask, t.whole_no);
         IF v_terms.has_edge AND t.status = 'active' AND t.prob_above IS NOT NULL

@@ -13,7 +13,7 @@ BEGIN
     RETURN json_build_object(
         'timestamp', upc._iso_utc(tick.ticked_at),
         'current_price', tick.price,
-        'base_strike', round(tick.price / step) * step,
+        'base_strike', upc._grid_strike(round(tick.price / step), step),
         'ttc_seconds', tick.ttc_seconds,
         'momentum_score', tick.momentum / 100,
         'strikes', tick.strikes,

@@ -72,6 +72,7 @@ BEGIN
         FROM upc_data.symbol AS s
         WHERE s.symbol = question.symbol;
     END IF;
+    question.strikes := upc._grid_strikes(question.price, question.step, question.levels);
     v.question := question;
     RETURN v;
 END

@@ -24,6 +24,7 @@ from pyupc.cli.strikes import models
 from pyupc.cli.strikes.lookup import COLUMNS, Basis, Row, last_closes, strikes
 from pyupc.cli.strikes.table import print_strikes
 from pyupc.errors import UsageProblem
+from pyupc.price_text import price_text
 
 DEFAULT_SYMBOL = "BTC"
 
@@ -130,6 +131,5 @@ def _print_basis(basis: Basis) -> None:
     if basis.priced_at is not None:
         momentum = "unknown" if basis.momentum is None else f"{basis.momentum:.2f} bp"
         instant = f"{basis.priced_at:%Y-%m-%d %H:%M:%SZ}"
-        click.echo(
-            f"{basis.symbol}: price {basis.price:.2f} of {instant}, momentum {momentum}", err=True
-        )
+        price = price_text(basis.price)
+        click.echo(f"{basis.symbol}: price {price} of {instant}, momentum {momentum}", err=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -10,9 +10,9 @@ import click
 from pyupc.cli.common.terminal import is_screen
 from pyupc.cli.strikes import models
 from pyupc.cli.strikes.lookup import COLUMNS, Basis, Row
+from pyupc.price_text import grouped_price, price_decimals
 
 _DECIMALS = {
-    "buffer": 2,
     "move_percent": 3,
     "prob_beyond": 2,
     "prob_within": 2,
@@ -38,7 +38,7 @@ _COLUMNS: tuple[tuple[int, tuple[str, ...]], ...] = (
 def print_strikes(answers: Sequence[tuple[Basis, list[Row]]]) -> None:
     if is_screen():
         for basis, rows in answers:
-            _print_rich(f"{basis.symbol} {basis.price:,.2f}", rows)
+            _print_rich(f"{basis.symbol} {grouped_price(basis.price)}", rows)
         return
     for number, (_, rows) in enumerate(answers):
         if number:
@@ -72,14 +72,16 @@ def _print_rich(title: str, rows: list[Row]) -> None:
 
 
 def _cells(row: Row) -> list[str]:
-    return [_cell(name, value) for name, value in row.items()]
+    # A distance between prices has the decimals of a price.
+    buffer = {"buffer": price_decimals(row["strike"])}
+    return [_cell(value, name, _DECIMALS | buffer) for name, value in row.items()]
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(value: Any, name: str, decimals: Mapping[str, int]) -> str:
     if value is None:
         return "-"
     if name in models.COLUMNS and name not in models.COMMON:
         return f"{value:.2f}"
-    if name in _DECIMALS:
-        return f"{value:.{_DECIMALS[name]}f}"
+    if name in decimals:
+        return f"{value:.{decimals[name]}f}"
     return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pyupc.errors import PyupcError
 from pyupc.health.doctor.clock import Clock, of_answers
 from pyupc.health.doctor.finding import Finding, State
+from pyupc.price_text import grouped_price
 from pyupc.symbols import names
 
 CLOSE_SECONDS = 1.0
@@ -57,7 +58,9 @@ async def _ask_exchange(name: str, symbols: Registered, clocks: list[Clock]) -> 
                 await client.close()
     if clock := of_answers(name, client.skew):
         clocks.append(clock)
-    known = [f"{symbol} {price:,.2f}" for symbol, price in prices.items() if price is not None]
+    known = [
+        f"{symbol} {grouped_price(price)}" for symbol, price in prices.items() if price is not None
+    ]
     seen = f"{name}: {', '.join(known) or 'no price'}, {time.monotonic() - began:.1f} s"
     unknown = [symbol for symbol in symbols if prices.get(symbol) is None]
     if unknown:

@@ -2,7 +2,7 @@
 
 import { axis, baseOption, Chart } from "/static/charts.js";
 import { byId, setText } from "/static/dom.js";
-import { fixed, grouped, isNumber, strikeText } from "/static/format.js";
+import { fixed, grouped, isNumber, priceText, strikeText } from "/static/format.js";
 import { ladderRows } from "/static/ladder.js";
 
 let chart = null;
@@ -133,7 +133,7 @@ function build(colours) {
           silent: true,
           symbol: "none",
           lineStyle: { color: colours.price, type: "dashed", width: 1.5 },
-          label: { color: colours.price, fontSize: 11, formatter: () => grouped(price, 2) },
+          label: { color: colours.price, fontSize: 11, formatter: () => priceText(price) },
           data: isNumber(price) ? [{ xAxis: price }] : [],
         },
       },

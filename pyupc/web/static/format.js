@@ -36,7 +36,14 @@ export function grouped(value, decimals = 0, most = decimals) {
 }
 
 /** Strikes are whole numbers, except where a series has finer steps. */
-export const strikeText = (value) => grouped(value, 0, 4);
+export const strikeText = (value) => grouped(value, 0, Math.max(4, priceDecimals(value)));
+
+/** Two; below a dollar as many as four digits of the price take. */
+export function priceDecimals(value) {
+  return value > 0 && value < 1 ? Math.max(2, 3 - Math.floor(Math.log10(value))) : 2;
+}
+
+export const priceText = (value) => grouped(value, priceDecimals(value));
 
 /** Dollars of one contract: cents, and what is below them only where there is any. */
 export const dollars = (value) => fixedUpTo(value, 2, 4);

@@ -2,7 +2,7 @@
 
 import { byId, setAttribute, setText, setValue } from "/static/dom.js";
 import { instant } from "/static/clock.js";
-import { ageText, countdown, DASH, fixed, grouped, isNumber, signed } from "/static/format.js";
+import { ageText, countdown, DASH, fixed, isNumber, priceText, signed } from "/static/format.js";
 import { standIn } from "/static/stand_in.js";
 
 const DELTAS = ["1m", "2m", "3m", "4m", "15m", "30m"];
@@ -18,7 +18,7 @@ function setSigned(node, value, decimals) {
 export function showHeader(tick) {
   const live = tick?.live_probabilities ?? {};
   const table = tick?.strike_table ?? {};
-  setValue(byId("price"), grouped(table.current_price, 2), table.current_price);
+  setValue(byId("price"), priceText(table.current_price), table.current_price);
   setSigned(byId("momentum"), live.momentum_bps, 2);
   for (const name of DELTAS) {
     setSigned(byId(`delta-${name}`), table.momentum?.deltas?.[`delta_${name}`], 3);

@@ -2,10 +2,10 @@
 
 import { byId, element, setAttribute, setText, setValue } from "/static/dom.js";
 import { edgeSentence, edgeText } from "/static/edge.js";
-import { DASH, fixed, grouped, isNumber, strikeText } from "/static/format.js";
+import { DASH, fixed, grouped, isNumber, priceDecimals, priceText, strikeText } from "/static/format.js";
 
 const COLUMNS = [
-  { key: "buffer", label: "Buffer", text: fixed, minor: true },
+  { key: "buffer", label: "Buffer", text: fixed, decimals: (row) => priceDecimals(row.strike), minor: true },
   { key: "move_percent", label: "Move %", text: fixed, minor: true },
   { key: "probability", label: "Prob", rest: "ability", text: fixed },
   { key: "prob_above", label: "P(above)", text: fixed },
@@ -173,7 +173,7 @@ function showRow(row, values, isWatched, isSelected) {
   COLUMNS.forEach((column, place) => {
     const value = values[column.key];
     const cell = row.cells[place];
-    setValue(cell, column.isEdge ? edgeText(value, values.edge_reason) : column.text(value), value);
+    setValue(cell, column.isEdge ? edgeText(value, values.edge_reason) : column.text(value, column.decimals?.(values)), value);
     if (column.isEdge) {
       setAttribute(cell, "title", edgeSentence(value, values.edge_reason));
       const sign = isNumber(value) && value !== 0 ? (value > 0 ? "up" : "down") : null;
@@ -193,7 +193,7 @@ function showMoneyLine(price) {
     cells.find((_, place) => !COLUMNS[place].minor).textContent = "price now";
     moneyLine = { node: element("tr", { id: "money-line" }, head, ...cells), head };
   }
-  setText(moneyLine.head, grouped(price, 2));
+  setText(moneyLine.head, priceText(price));
   setAttribute(moneyLine.node, "data-value", price);
   return moneyLine.node;
 }

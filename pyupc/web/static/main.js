@@ -6,7 +6,7 @@ import { mark, since } from "/static/clock.js";
 import { startCurve, showCurve } from "/static/curve.js";
 import { announce, byId, setAttribute, setText } from "/static/dom.js";
 import { edgesText } from "/static/edge.js";
-import { fixed, grouped, strikeText } from "/static/format.js";
+import { fixed, grouped, priceDecimals, priceText, strikeText } from "/static/format.js";
 import { judge } from "/static/freshness.js";
 import { secondsToClose, showClocks, showHeader } from "/static/header.js";
 import { moveCross, retryHeatmap, showHeatmap, startHeatmap } from "/static/heatmap.js";
@@ -100,7 +100,7 @@ function showSelection(strike) {
     byId("selection"),
     `${isChosen ? "Selected" : "Nearest"} ${strikeText(row.strike)}: ` +
       `P(above) ${fixed(row.prob_above)} (${row.interval ?? "no interval"}), ` +
-      `buffer ${fixed(row.buffer)} or ${fixed(row.move_percent)} %, ` +
+      `buffer ${fixed(row.buffer, priceDecimals(row.strike))} or ${fixed(row.move_percent)} %, ` +
       `${edgesText(row)}, ` +
       `volume ${grouped(row.volume, 0, 2)}, ${grouped(row.sample_size)} starting minutes` +
       `${row.ticker ? `, ${row.ticker}` : ""}`,
@@ -119,7 +119,7 @@ function beat() {
   showVerdict(verdict, { symbol: view.symbol, age: age(), tick });
   showClocks(tick, age());
   if (tick) moveCross(secondsToClose(tick, age()));
-  const price = tick && grouped(tick.strike_table.current_price, 2);
+  const price = tick && priceText(tick.strike_table.current_price);
   showTitle(view.symbol, price, verdict.level, tick?.strike_table.feed);
 }
 

@@ -66,8 +66,13 @@ BEGIN
     v.is_unseen := upc._is_unseen(question.ttc_seconds, question.settlement);
     -- Of the rest of the reasons each leaves no ask, or no probability.
     v.has_edge := NOT (v.price_stale OR v.quotes_stale OR v.is_unseen);
-    v.lowest := question.price - (question.levels + 1) * question.step;
-    v.highest := question.price + (question.levels + 1) * question.step;
+    v.lowest := coalesce(
+        question.strikes[1], question.price - (question.levels + 1) * question.step
+    );
+    v.highest := coalesce(
+        question.strikes[cardinality(question.strikes)],
+        question.price + (question.levels + 1) * question.step
+    );
     v.edge_order := upc._symbol_order(question.symbol);
     RETURN v;
 END
@@ -186,6 +191,7 @@ BEGIN ATOMIC
         (_quoted_strikes.question).method, (_quoted_strikes.question).model,
         (_quoted_strikes.question).settlement, (_quoted_strikes.question).volatility,
         (_quoted_strikes.question).observed,
+        strikes => (_quoted_strikes.question).strikes,
         variances => (_quoted_strikes.question).variances
     ) AS s
     LEFT JOIN quote AS q
@@ -316,6 +322,7 @@ BEGIN
         FROM upc_data.symbol AS s
         WHERE s.symbol = question.symbol;
     END IF;
+    question.strikes := upc._grid_strikes(question.price, question.step, question.levels);
     RETURN (question, v_event);
 END
 $fn$;
