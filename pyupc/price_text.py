@@ -6,7 +6,7 @@ import math
 
 
 def price_decimals(price: float) -> int:
-    """Two; below a dollar as many as four digits of it take. As upc._usd_decimals in SQL."""
+    """Two; below a dollar as many as four digits of it take. As in the JSON documents."""
     return max(2, 3 - math.floor(math.log10(price))) if 0 < price < 1 else 2
 
 
