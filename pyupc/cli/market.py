@@ -33,17 +33,19 @@ def command() -> None:
     )
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
-@one_symbol("Symbol of all files: BTC, ETH, … Default: from their series.")
+@one_symbol("Symbol that all files have to be of: BTC, ETH, … Default: from their series.")
 @output_options
 def load(files: tuple[Path, ...], symbol: str | None, output: Output) -> None:
     """Load events with their markets from JSON files: all files or none.
 
     A file is a response of Kalshi's GET /events/{event_ticker}, also of the years when prices were
     whole cents, or a snapshot with the event and its markets under "data" and the time of reading
-    in "cloud_timestamp" (default: now).
+    in "cloud_timestamp" (default: now). It has to hold all markets of the event: stored markets
+    that it lacks are deleted. A response of GET /markets or GET /markets/{ticker} may hold some.
 
-    It has to hold all markets of the event: stored markets that it lacks are deleted. If a newer
-    reading of the event is stored, that one stays.
+    The symbol has to have the series of the event. If a newer reading of the event is stored, that
+    one stays. A market that cannot be read, or whose sub title names another bound, is left out
+    and named.
     """
     from pyupc.database import schema
     from pyupc.database.connect import connect
@@ -89,6 +91,8 @@ def show(symbols: tuple[str, ...], output: Output) -> None:
 def _print_loaded(loaded: Sequence[Loaded]) -> None:
     for each in loaded:
         click.echo(printable(_sentence(each)))
+        for market in each.left_out:
+            click.echo(printable(f"  left out: {market}"))
 
 
 def _print_events(events: Sequence[Current]) -> None:
@@ -104,7 +108,8 @@ def _sentence(loaded: Loaded) -> str:
     if not loaded.is_stored:
         return f"{event}, skipped: a newer reading is stored"
     count = f"{loaded.markets:,} market{'' if loaded.markets == 1 else 's'}"
-    return f"{event}, {count}, closes {as_text(loaded.closes_at)}"
+    left_out = f", {len(loaded.left_out):,} left out" if loaded.left_out else ""
+    return f"{event}, {count}{left_out}, closes {as_text(loaded.closes_at)}"
 
 
 def _cells(current: Current) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ _NO_DATA: dict[str, LiteralString] = {
     "tick_minute": "false",
     "log_progress": "false",
     "symbol": "symbol NOT IN ('BTC', 'ETH')",
+    # Those above a strike stay with their symbol, and an upgrade makes the known ones again.
+    "series": "NOT is_followed OR (kind <> 'above' AND symbol NOT IN ('BTC', 'ETH'))",
     # Other fills can be derived from their trade.
     "fill": """
         is_maker OR is_fee_charged OR EXISTS (
@@ -38,6 +40,15 @@ _NO_DATA: dict[str, LiteralString] = {
 _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
     # Views of others can be created again.
     ("symbol", "has_views"): "false",
+    # The lower bound of what is above a strike goes on as its strike; sizes are read again.
+    ("market_quote", "lower"): "lower IS NULL OR upper IS NOT NULL",
+    ("market_quote", "upper"): "upper IS NOT NULL",
+    ("market_quote", "yes_bid_size"): "false",
+    ("market_quote", "yes_ask_size"): "false",
+    ("market_quote", "no_bid_size"): "false",
+    ("market_quote", "no_ask_size"): "false",
+    ("market_quote", "settlement_value"): "result NOT IN ('yes', 'no')",
+    ("market_event", "expiration_value"): "expiration_value IS NOT NULL",
     ("trade", "sold_count"): "sold_count > 0",
     ("trade", "realised_pnl"): "sold_count > 0",
     ("trade", "realised_fee"): "sold_count > 0",

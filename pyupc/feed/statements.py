@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 SYMBOLS = """
-    SELECT s.symbol, s.exchange_pair, s.kalshi_series
+    SELECT
+        s.symbol,
+        s.exchange_pair,
+        (
+            SELECT array_agg(r.series ORDER BY r.kind, r.series)
+            FROM upc_data.series AS r
+            WHERE r.symbol = s.symbol AND r.is_followed
+        )
     FROM upc_data.symbol AS s
     ORDER BY s.symbol
 """
@@ -35,7 +42,7 @@ CANDLES = """
 """
 
 MARKET = """
-    SELECT m.is_stored
+    SELECT m.is_stored, m.left_out
     FROM upc.load_market(
         document => %s::jsonb, symbol => %s::text, read_at => %s::timestamptz
     ) AS m

@@ -18,10 +18,13 @@ from pyupc.sql_errors import translate
 
 MOST_BYTES = 64 << 20
 
-HINT = "save what GET /events/{event_ticker}?with_nested_markets=true answers"
+HINT = (
+    "save what GET /events/{event_ticker}?with_nested_markets=true, GET /markets"
+    " or GET /markets/{ticker} answers"
+)
 
 _LOAD = """
-    SELECT m.event_symbol, m.event_ticker, m.closes_at, m.markets, m.is_stored
+    SELECT m.event_symbol, m.event_ticker, m.closes_at, m.markets, m.is_stored, m.left_out
     FROM upc.load_market(document => %s::jsonb, symbol => %s::text) AS m
 """
 
@@ -30,7 +33,10 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Loaded:
-    """The event of a file; `is_stored` is false if a newer reading is stored already."""
+    """An event of a file; `is_stored` is false if a newer reading is stored already.
+
+    `left_out` names the markets that were not taken, each with the reason.
+    """
 
     file: Path
     symbol: str
@@ -38,6 +44,7 @@ class Loaded:
     closes_at: datetime
     markets: int
     is_stored: bool
+    left_out: list[str]
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "file": str(self.file), "closes_at": as_text(self.closes_at)}
@@ -47,7 +54,7 @@ def load(conn: Connection, paths: Sequence[Path], symbol: str | None) -> list[Lo
     """Load the files in their order. Without a symbol each event's series decides."""
     with conn.transaction():
         in_utc(conn)
-        return [_load(conn, path, symbol) for path in paths]
+        return [each for path in paths for each in _load(conn, path, symbol)]
 
 
 def in_utc(conn: Connection) -> None:
@@ -61,17 +68,16 @@ def in_utc(conn: Connection) -> None:
     )
 
 
-def _load(conn: Connection, path: Path, symbol: str | None) -> Loaded:
+def _load(conn: Connection, path: Path, symbol: str | None) -> list[Loaded]:
     text = read_document(path)
     try:
-        row = conn.execute(_LOAD, (text, symbol)).fetchone()
+        rows = conn.execute(_LOAD, (text, symbol)).fetchall()
     except psycopg.Error as error:
         problem = translate(error)
         if type(problem) is PyupcError:
             raise _problem(path, problem.message, problem.hint or HINT) from error
         raise problem from error
-    assert row is not None
-    return Loaded(path, *row)
+    return [Loaded(path, *row) for row in rows]
 
 
 def read_document(path: Path) -> str:

@@ -15,12 +15,18 @@ _ADD = """
         %s::text, %s::double precision, exchange_pair => %s::text, kalshi_series => %s::text[]
     )
 """
+# A series has capital letters.
+NO_SERIES = ("none",)
+
 _VIEWS = "SELECT upc.create_named_views(%s::text)"
 
 
 @dataclass(frozen=True)
 class New:
-    """A symbol to register; `pair` None is the symbol against USD. `step` is in USD."""
+    """A symbol to register; `pair` None is the symbol against USD. `step` is in USD.
+
+    Without `series` it gets those that are known of it; ("none",) is a symbol without markets.
+    """
 
     symbol: str
     step: float
@@ -40,7 +46,7 @@ def add(
     """
     with conn.transaction(), conn.pipeline():
         for each in symbols:
-            series = list(each.series) or None
+            series = [] if each.series == NO_SERIES else list(each.series) or None
             conn.execute(_ADD, (each.symbol, each.step, each.pair, series))
     wanted = [each.symbol for each in symbols if each.has_views]
     for done, symbol in enumerate(wanted, 1):

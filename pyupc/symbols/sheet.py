@@ -18,8 +18,8 @@ _NO = {"no", "false", "0", ""}
 def read(lines: Iterable[str], name: str, *, step: float | None, has_views: bool) -> list[New]:
     """Symbols of a CSV text with a header: symbol, and perhaps step, pair, series and views.
 
-    Series are separated by blanks. `step` and `has_views` hold where a cell is empty or there is no
-    such column. PyupcError names the line that cannot be read.
+    Series are separated by blanks; none is a symbol without markets. `step` and `has_views` hold
+    where a cell is empty or there is no such column. PyupcError names the line that cannot be read.
     """
     try:
         rows = csv.DictReader(lines, skipinitialspace=True, strict=True)

@@ -15,8 +15,7 @@ BEGIN
     IF settlement IS NULL THEN
         -- Kalshi settles by the average of the last minute.
         settlement := CASE WHEN EXISTS (
-            SELECT FROM upc_data.symbol AS s
-            WHERE s.symbol = _question_defaults.symbol AND s.kalshi_series IS NOT NULL
+            SELECT FROM upc_data.series AS s WHERE s.symbol = _question_defaults.symbol
         ) THEN 'average' ELSE 'close' END;
     END IF;
 END

@@ -1,33 +1,111 @@
--- Loading: an event with its markets is taken from Kalshi's own JSON.
+-- Loading: events with their markets are taken from Kalshi's own JSON.
 
-CREATE FUNCTION upc._event_symbol(symbol text, series text)
-RETURNS text
+CREATE FUNCTION upc._refuse_document(reason text)
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RAISE EXCEPTION '%', reason
+        USING
+            ERRCODE = 'UP014',
+            DETAIL = 'It has to hold "event" with "event_ticker", and a list of "markets"; or "markets" or one "market" alone, each with its event_ticker.',
+            HINT = 'Save what GET /events/{event_ticker}?with_nested_markets=true, GET /markets or GET /markets/{ticker} answers.';
+END
+$fn$;
+COMMENT ON FUNCTION upc._refuse_document IS 'raises UP014: not what Kalshi answers';
+
+
+CREATE TYPE upc._event_document AS (
+    event jsonb,
+    markets jsonb,
+    is_whole boolean
+);
+COMMENT ON TYPE upc._event_document IS
+    'an event with markets from Kalshi''s JSON; is_whole where it has all of them';
+
+
+-- The events in a document, those of a list of markets by the names that its markets have for them.
+-- Errors: UP014 what is none of Kalshi's answers.
+CREATE FUNCTION upc._event_documents(document jsonb)
+RETURNS SETOF upc._event_document
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1
+AS $fn$
+DECLARE
+    v_data jsonb := coalesce(document -> 'data', document);
+    v_markets jsonb := coalesce(v_data -> 'event' -> 'markets', v_data -> 'markets');
+BEGIN
+    IF v_data -> 'event' ->> 'event_ticker' IS NOT NULL AND jsonb_typeof(v_markets) = 'array' THEN
+        RETURN NEXT (v_data -> 'event', v_markets, true)::upc._event_document;
+        RETURN;
+    END IF;
+    IF v_data ? 'event' THEN
+        PERFORM upc._refuse_document('not an event with markets');
+    END IF;
+    IF jsonb_typeof(v_data -> 'market') = 'object' THEN
+        v_markets := jsonb_build_array(v_data -> 'market');
+    END IF;
+    IF jsonb_typeof(v_markets) IS DISTINCT FROM 'array' OR v_markets = '[]' THEN
+        PERFORM upc._refuse_document('neither an event nor markets');
+    END IF;
+    IF EXISTS (
+        SELECT FROM jsonb_array_elements(v_markets) AS m (market)
+        WHERE coalesce(m.market ->> 'event_ticker', '') = ''
+    ) THEN
+        PERFORM upc._refuse_document('a market without an event_ticker');
+    END IF;
+    RETURN QUERY
+    SELECT
+        jsonb_build_object(
+            'event_ticker', m.market ->> 'event_ticker', 'title', min(m.market ->> 'title')
+        ),
+        jsonb_agg(m.market),
+        false
+    FROM jsonb_array_elements(v_markets) AS m (market)
+    GROUP BY m.market ->> 'event_ticker'
+    ORDER BY m.market ->> 'event_ticker';
+END
+$fn$;
+COMMENT ON FUNCTION upc._event_documents IS
+    'the events with markets in one of Kalshi''s answers; raises UP014 for what is none';
+
+
+-- Errors: UP002 symbol, or a series of none; UP014 a series that the symbol does not have.
+CREATE FUNCTION upc._event_series(symbol text, series text)
+RETURNS upc_data.series
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_symbol text := coalesce(
-        symbol,
-        (
-            SELECT s.symbol FROM upc_data.symbol AS s
-            WHERE series = ANY (s.kalshi_series)
-            ORDER BY s.symbol
-            LIMIT 1
-        )
-    );
+    v upc_data.series;
 BEGIN
-    IF v_symbol IS NULL THEN
-        RAISE EXCEPTION 'no symbol has the series %', series
+    IF symbol IS NOT NULL THEN
+        PERFORM upc.require_symbol(symbol);
+    END IF;
+    SELECT s.*
+    INTO v
+    FROM upc_data.series AS s
+    WHERE s.series = _event_series.series
+      AND s.symbol = coalesce(_event_series.symbol, s.symbol)
+    ORDER BY s.symbol
+    LIMIT 1;
+    IF FOUND THEN
+        RETURN v;
+    END IF;
+    IF symbol IS NULL THEN
+        RAISE EXCEPTION 'no symbol has the series %', left(series, 70)
             USING
                 ERRCODE = 'UP002',
-                DETAIL = 'A symbol''s series is in upc_data.symbol.kalshi_series.',
-                HINT = 'Name the symbol, or register it with the series: "pyupc symbols add".';
+                DETAIL = 'The series of the symbols are in upc_data.series.',
+                HINT = 'Register its symbol with the series: "pyupc symbols add".';
     END IF;
-    PERFORM upc.require_symbol(v_symbol);
-    RETURN v_symbol;
+    RAISE EXCEPTION '% has no series %', symbol, left(series, 70)
+        USING
+            ERRCODE = 'UP014',
+            DETAIL = 'The series of the symbols are in upc_data.series.',
+            HINT = 'Nothing of the document was taken.';
 END
 $fn$;
-COMMENT ON FUNCTION upc._event_symbol IS
-    'symbol that an event belongs to: the one that is named, or the first with its series; raises UP002 without one';
+COMMENT ON FUNCTION upc._event_series IS
+    'the series that an event belongs to, of the symbol that is named or of any; raises UP002 or UP014 without one';
 
 
 -- Close of an event, and when it was read: at read_at, else at the snapshot's own time, else now.
@@ -53,7 +131,7 @@ BEGIN
         FROM jsonb_array_elements(markets) AS m (market);
     EXCEPTION
         WHEN data_exception THEN
-            RAISE EXCEPTION 'invalid time in %: %', event ->> 'event_ticker', SQLERRM
+            RAISE EXCEPTION 'invalid time in %: %', left(event ->> 'event_ticker', 100), SQLERRM
                 USING
                     ERRCODE = 'UP014',
                     DETAIL = 'Times are ISO 8601.',
@@ -62,7 +140,7 @@ BEGIN
     -- An endless reading would be newer than all that follow.
     IF closes_at IS NULL OR NOT isfinite(closes_at) OR NOT isfinite(read_at) THEN
         RAISE EXCEPTION '% has no time of closing, or none of reading',
-            event ->> 'event_ticker'
+            left(event ->> 'event_ticker', 100)
             USING
                 ERRCODE = 'UP014',
                 DETAIL = 'Its markets have a close_time, or the event has a strike_date; neither is endless.',
@@ -74,106 +152,105 @@ COMMENT ON FUNCTION upc._event_times IS
     'close of an event and the time of its reading, from Kalshi''s JSON; raises UP014 where they are not known';
 
 
-CREATE FUNCTION upc._read_quotes(markets jsonb)
-RETURNS TABLE (
-    ticker text,
-    strike numeric,
-    status text,
-    yes_bid numeric,
-    yes_ask numeric,
-    no_bid numeric,
-    no_ask numeric,
-    volume numeric,
-    result text
-)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 80
-BEGIN ATOMIC
-    SELECT
-        m.market ->> 'ticker',
-        -- Above 117,999.99 is at or above the next cent.
-        upc._market_number(m.market, 'floor_strike')
-            + CASE
-                WHEN m.market ->> 'strike_type' = 'greater_or_equal'
-                    AND upc._market_number(m.market, 'floor_strike') % 1 = 0
-                THEN 0
-                ELSE 0.01
-            END,
-        m.market ->> 'status',
-        p.yes_bid,
-        upc._offered(p.yes_ask, p.no_bid),
-        p.no_bid,
-        upc._offered(p.no_ask, p.yes_bid),
-        upc._market_number(m.market, 'volume'),
-        nullif(m.market ->> 'result', '')
-    FROM jsonb_array_elements(_read_quotes.markets) AS m (market)
-    CROSS JOIN LATERAL (
-        SELECT
-            upc._market_number(m.market, 'yes_bid') AS yes_bid,
-            upc._market_number(m.market, 'yes_ask') AS yes_ask,
-            upc._market_number(m.market, 'no_bid') AS no_bid,
-            upc._market_number(m.market, 'no_ask') AS no_ask
-        OFFSET 0
-    ) AS p
-    WHERE CASE
-            WHEN m.market ->> 'strike_type' <> ''
-            THEN m.market ->> 'strike_type' IN ('greater', 'greater_or_equal')
-            ELSE m.market ->> 'cap_strike' IS NULL
+CREATE FUNCTION upc._expiration_value(markets jsonb)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- A text, empty until the value is known.
+RETURN (
+    SELECT max((m.market ->> 'expiration_value')::numeric)
+    FROM jsonb_array_elements(_expiration_value.markets) AS m (market)
+    WHERE CASE WHEN m.market ->> 'expiration_value' <> '' THEN
+            m.market ->> 'expiration_value' ~ '^[0-9]{1,15}([.][0-9]{1,10})?$'
         END
-      AND m.market ->> 'floor_strike' <> ''
-      AND m.market ->> 'ticker' IS NOT NULL;
-END;
-COMMENT ON FUNCTION upc._read_quotes IS
-    'quotes of Kalshi''s markets that ask for a price above a strike, in USD per contract';
+);
+COMMENT ON FUNCTION upc._expiration_value IS
+    'the value that settled an event in USD, from Kalshi''s markets; NULL until they say it';
 
 
-CREATE FUNCTION upc._store_quotes(symbol text, event_ticker text, markets jsonb)
-RETURNS integer
+-- is_whole: the markets are all of the event, and others are gone.
+CREATE FUNCTION upc._store_markets(
+    series upc_data.series,
+    event_ticker text,
+    markets jsonb,
+    is_whole boolean,
+    OUT count integer,
+    OUT left_out text[]
+)
 LANGUAGE plpgsql VOLATILE
 AS $fn$
-DECLARE
-    v_count integer;
 BEGIN
-    WITH read AS (
-        SELECT r.* FROM upc._read_quotes(markets) AS r
+    WITH read AS MATERIALIZED (
+        SELECT r.terms, r.lower, r.upper, r.flaw
+        FROM upc._read_markets(series, event_ticker, markets, NOT is_whole) AS r
+    ),
+    kept AS MATERIALIZED (
+        SELECT (r.terms).*, r.lower, r.upper
+        FROM read AS r
+        WHERE r.flaw IS NULL
+          -- A contract that is not open has a row once it is known what it asks.
+          AND ((r.terms).status IS DISTINCT FROM 'initialized' OR coalesce(r.lower, r.upper) IS NOT NULL)
     ),
     gone AS (
         DELETE FROM upc_data.market_quote AS q
-        WHERE q.symbol = _store_quotes.symbol
-          AND q.event_ticker = _store_quotes.event_ticker
-          AND q.ticker NOT IN (SELECT r.ticker FROM read AS r)
+        WHERE q.symbol = (_store_markets.series).symbol
+          AND q.event_ticker = _store_markets.event_ticker
+          AND q.ticker NOT IN (SELECT k.ticker FROM kept AS k)
+          AND (is_whole OR q.ticker IN (SELECT (r.terms).ticker FROM read AS r))
     ),
     stored AS (
         INSERT INTO upc_data.market_quote AS q
-            (symbol, event_ticker, ticker, strike, status, yes_bid, yes_ask, no_bid, no_ask,
-             volume, result)
-        SELECT DISTINCT ON (r.ticker) _store_quotes.symbol, _store_quotes.event_ticker, r.*
-        FROM read AS r
+            (symbol, event_ticker, ticker, lower, upper, status, yes_bid, yes_ask, no_bid, no_ask,
+             yes_bid_size, yes_ask_size, no_bid_size, no_ask_size, volume, result, settlement_value)
+        SELECT
+            (_store_markets.series).symbol, _store_markets.event_ticker, k.ticker, k.lower, k.upper,
+            k.status, k.yes_bid, upc._offered(k.yes_ask, k.no_bid), k.no_bid,
+            upc._offered(k.no_ask, k.yes_bid), k.yes_bid_size, k.yes_ask_size, k.no_bid_size,
+            k.no_ask_size, k.volume, k.result, k.settlement_value
+        FROM kept AS k
         ON CONFLICT ON CONSTRAINT market_quote_symbol_event_ticker_ticker_pkey
             DO UPDATE SET
-                strike = excluded.strike,
+                lower = excluded.lower,
+                upper = excluded.upper,
                 status = excluded.status,
                 yes_bid = excluded.yes_bid,
                 yes_ask = excluded.yes_ask,
                 no_bid = excluded.no_bid,
                 no_ask = excluded.no_ask,
+                yes_bid_size = excluded.yes_bid_size,
+                yes_ask_size = excluded.yes_ask_size,
+                no_bid_size = excluded.no_bid_size,
+                no_ask_size = excluded.no_ask_size,
                 volume = excluded.volume,
-                result = excluded.result
+                result = excluded.result,
+                settlement_value = excluded.settlement_value
             -- Most markets stay as they are from one second to the next.
-            WHERE (q.strike, q.status, q.yes_bid, q.yes_ask, q.no_bid, q.no_ask, q.volume, q.result)
-                IS DISTINCT FROM (
-                    excluded.strike, excluded.status, excluded.yes_bid, excluded.yes_ask,
-                    excluded.no_bid, excluded.no_ask, excluded.volume, excluded.result
-                )
+            WHERE (
+                q.lower, q.upper, q.status, q.yes_bid, q.yes_ask, q.no_bid, q.no_ask,
+                q.yes_bid_size, q.yes_ask_size, q.no_bid_size, q.no_ask_size, q.volume, q.result,
+                q.settlement_value
+            ) IS DISTINCT FROM (
+                excluded.lower, excluded.upper, excluded.status, excluded.yes_bid,
+                excluded.yes_ask, excluded.no_bid, excluded.no_ask, excluded.yes_bid_size,
+                excluded.yes_ask_size, excluded.no_bid_size, excluded.no_ask_size,
+                excluded.volume, excluded.result, excluded.settlement_value
+            )
     )
-    SELECT count(DISTINCT r.ticker) INTO v_count FROM read AS r;
-    RETURN v_count;
+    SELECT
+        (SELECT count(*) FROM kept),
+        ARRAY(
+            SELECT format('%s: %s', coalesce(left((r.terms).ticker, 100), 'a market'), r.flaw)
+            FROM read AS r
+            WHERE r.flaw IS NOT NULL
+            ORDER BY (r.terms).ticker
+        )
+    INTO count, left_out;
 END
 $fn$;
-COMMENT ON FUNCTION upc._store_quotes IS
-    'stores the quotes of an event''s markets and deletes those of markets that are gone; returns how many there are';
+COMMENT ON FUNCTION upc._store_markets IS
+    'stores the markets of an event and deletes those that are gone; returns how many there are, and which are left out and why';
 
 
--- Status and distance of strikes that most of an event's markets have: each tick asks for them.
+-- Status and distance of lower bounds that most of an event's markets have: each tick asks for them.
 CREATE FUNCTION upc._sum_up_event(symbol text, event_ticker text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -188,7 +265,7 @@ BEGIN
         FROM (
             SELECT
                 q.status,
-                (q.strike - lag(q.strike) OVER (ORDER BY q.strike))::double precision AS gap
+                (q.lower - lag(q.lower) OVER (ORDER BY q.lower))::double precision AS gap
             FROM upc_data.market_quote AS q
             WHERE q.symbol = _sum_up_event.symbol
               AND q.event_ticker = _sum_up_event.event_ticker
@@ -200,19 +277,66 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._sum_up_event IS
-    'keeps with an event the status and the distance of strikes in USD that most of its markets have';
+    'keeps with an event the status and the distance of lower bounds in USD that most of its markets have';
 
 
--- Take an event with its markets from Kalshi's JSON: an answer of GET /events/{ticker}, with the
--- markets inside the event or beside it, or a stored snapshot with both under "data".
+-- Store an event, unless a newer reading of it is stored: then false. A document that lacks markets which
+-- are stored leaves the close and the time of reading as they are, since it says nothing of those.
+CREATE FUNCTION upc._store_event(
+    symbol text,
+    series text,
+    document upc._event_document,
+    closes_at timestamptz,
+    read_at timestamptz
+)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_ticker text := (document.event) ->> 'event_ticker';
+    v_is_whole boolean := document.is_whole OR NOT EXISTS (
+        SELECT FROM upc_data.market_quote AS q
+        WHERE q.symbol = _store_event.symbol
+          AND q.event_ticker = v_ticker
+          AND q.ticker NOT IN (
+              SELECT coalesce(m.market ->> 'ticker', '')
+              FROM jsonb_array_elements(document.markets) AS m (market)
+          )
+    );
+BEGIN
+    INSERT INTO upc_data.market_event AS e
+        (symbol, event_ticker, series_ticker, title, closes_at, read_at, expiration_value)
+    VALUES (
+        symbol, v_ticker, series, left(document.event ->> 'title', 300), closes_at, read_at,
+        upc._expiration_value(document.markets)
+    )
+    ON CONFLICT ON CONSTRAINT market_event_symbol_event_ticker_pkey
+        DO UPDATE SET
+            title = CASE WHEN document.is_whole THEN excluded.title ELSE e.title END,
+            closes_at = CASE WHEN v_is_whole THEN excluded.closes_at ELSE e.closes_at END,
+            read_at = CASE WHEN v_is_whole THEN excluded.read_at ELSE e.read_at END,
+            expiration_value = coalesce(excluded.expiration_value, e.expiration_value)
+        WHERE e.read_at <= excluded.read_at;
+    RETURN FOUND;
+END
+$fn$;
+COMMENT ON FUNCTION upc._store_event IS
+    'stores an event as it was read; false where a newer reading is stored';
+
+
+-- Take events with their markets from Kalshi's JSON: an answer of GET /events/{ticker}, with the markets
+-- inside the event or beside it, or a stored snapshot with both under "data"; or a list of markets as
+-- GET /markets answers it, or one as GET /markets/{ticker} does.
 --
--- The document has to hold all markets of the event: what it does not hold is deleted. Markets that
--- do not ask for a price above something are left out. An older reading than the one
--- that is stored changes nothing.
+-- An event has to come with all of its markets: what it does not hold is deleted. A list deletes nothing. An
+-- older reading than the one that is stored changes nothing. A market whose bounds cannot be read, or whose
+-- sub title names others, is left out.
 -- symbol: NULL takes the one whose series it is. read_at: NULL takes the snapshot's own time, or
 -- now.
--- Returns one row: the event, how many markets were taken, and true where anything was.
--- Errors: UP002 symbol, UP014 what is not as Kalshi writes it.
+-- Returns a row per event: how many markets were taken, true where anything was, and which markets were
+-- left out, each with the reason.
+-- Errors: UP002 symbol, or a series of none; UP014 a series that the symbol does not have, more than
+-- 2,000 markets, what is not as Kalshi writes it.
 --
 -- Example:
 --   SELECT markets FROM upc.load_market(
@@ -222,60 +346,53 @@ COMMENT ON FUNCTION upc._sum_up_event IS
 CREATE FUNCTION upc.load_market(
     document jsonb,
     symbol text DEFAULT NULL,
-    read_at timestamptz DEFAULT NULL,
-    OUT event_symbol text,
-    OUT event_ticker text,
-    OUT closes_at timestamptz,
-    OUT markets integer,
-    OUT is_stored boolean
+    read_at timestamptz DEFAULT NULL
 )
-LANGUAGE plpgsql VOLATILE
+RETURNS TABLE (
+    event_symbol text,
+    event_ticker text,
+    closes_at timestamptz,
+    markets integer,
+    is_stored boolean,
+    left_out text[]
+)
+LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
 DECLARE
-    v_data jsonb := coalesce(document -> 'data', document);
-    v_event jsonb := v_data -> 'event';
-    v_markets jsonb := coalesce(v_event -> 'markets', v_data -> 'markets');
+    v_series upc_data.series;
+    v_name text;
+    v_each upc._event_document;
     v_read_at timestamptz;
-    v_series text;
 BEGIN
-    event_ticker := v_event ->> 'event_ticker';
-    IF event_ticker IS NULL OR jsonb_typeof(v_markets) IS DISTINCT FROM 'array' THEN
-        RAISE EXCEPTION 'not an event with markets'
-            USING
-                ERRCODE = 'UP014',
-                DETAIL = 'It has to hold "event" with "event_ticker", and a list of "markets".',
-                HINT = 'Save what GET /events/{event_ticker} answers.';
-    END IF;
-    v_series := coalesce(v_event ->> 'series_ticker', split_part(event_ticker, '-', 1));
-    event_symbol := upc._event_symbol(symbol, v_series);
-    SELECT t.read_at, t.closes_at
-    INTO v_read_at, closes_at
-    FROM upc._event_times(document, v_event, v_markets, read_at) AS t;
-    PERFORM upc._refuse_markets(v_markets);
-    IF read_at IS NULL THEN
-        -- A snapshot from the future would look fresh until then.
-        v_read_at := least(v_read_at, clock_timestamp());
-    END IF;
+    FOR v_each IN SELECT d.* FROM upc._event_documents(document) AS d LOOP
+        event_ticker := v_each.event ->> 'event_ticker';
+        IF length(event_ticker) NOT BETWEEN 1 AND 100 THEN
+            PERFORM upc._refuse_document('an event_ticker of more than 100 letters, or of none');
+        END IF;
+        v_name := coalesce(v_each.event ->> 'series_ticker', split_part(event_ticker, '-', 1));
+        v_series := upc._event_series(symbol, v_name);
+        event_symbol := v_series.symbol;
+        SELECT t.read_at, t.closes_at
+        INTO v_read_at, closes_at
+        FROM upc._event_times(document, v_each.event, v_each.markets, load_market.read_at) AS t;
+        PERFORM upc._refuse_markets(v_each.markets);
+        IF load_market.read_at IS NULL THEN
+            -- A snapshot from the future would look fresh until then.
+            v_read_at := least(v_read_at, clock_timestamp());
+        END IF;
 
-    INSERT INTO upc_data.market_event AS e
-        (symbol, event_ticker, series_ticker, title, closes_at, read_at)
-    VALUES (
-        event_symbol, load_market.event_ticker, v_series, v_event ->> 'title',
-        load_market.closes_at, v_read_at
-    )
-    ON CONFLICT ON CONSTRAINT market_event_symbol_event_ticker_pkey
-        DO UPDATE SET
-            title = excluded.title,
-            closes_at = excluded.closes_at,
-            read_at = excluded.read_at
-        WHERE e.read_at <= excluded.read_at;
-    is_stored := FOUND;
-    markets := 0;
-    IF is_stored THEN
-        markets := upc._store_quotes(event_symbol, event_ticker, v_markets);
-        PERFORM upc._sum_up_event(event_symbol, event_ticker);
-    END IF;
+        is_stored := upc._store_event(event_symbol, v_series.series, v_each, closes_at, v_read_at);
+        markets := 0;
+        left_out := '{}';
+        IF is_stored THEN
+            SELECT s.count, s.left_out
+            INTO markets, left_out
+            FROM upc._store_markets(v_series, event_ticker, v_each.markets, v_each.is_whole) AS s;
+            PERFORM upc._sum_up_event(event_symbol, event_ticker);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
 END
 $fn$;
 COMMENT ON FUNCTION upc.load_market IS
-    'takes a Kalshi event with all of its markets from Kalshi''s own JSON';
+    'takes Kalshi events with their markets from Kalshi''s own JSON';

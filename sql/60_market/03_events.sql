@@ -1,4 +1,4 @@
--- Events: the one that closes next, and those whose results are awaited.
+-- Events: the hourly one that closes next, and those whose results are awaited.
 
 CREATE TYPE upc._event AS (
     event_ticker text,
@@ -11,7 +11,8 @@ CREATE TYPE upc._event AS (
 COMMENT ON TYPE upc._event IS 'an event as current_event returns it';
 
 
--- The event of a symbol that closes next, within the hour.
+-- The hourly event of a symbol that closes next, within the hour: one of a series above strikes that closes
+-- on a full hour.
 --
 -- symbol: as in upc_data.symbol. at: the clock.
 -- Returns one row: the event with its close, the status and the distance in USD that most of its
@@ -42,12 +43,17 @@ BEGIN
     WHERE e.symbol = current_event.symbol
       AND e.closes_at > at
       AND e.closes_at <= at + interval '1 hour'
+      AND extract(epoch FROM e.closes_at) % 3600 = 0
+      AND EXISTS (
+          SELECT FROM upc_data.series AS s
+          WHERE s.symbol = e.symbol AND s.series = e.series_ticker AND s.kind = 'above'
+      )
     ORDER BY e.closes_at, e.read_at DESC
     LIMIT 1;
 END
 $fn$;
 COMMENT ON FUNCTION upc.current_event IS
-    'the event of a symbol that closes next, within the hour, with the status and the distance in USD that most of its markets have; NULL without one';
+    'the hourly event of a symbol that closes next, within the hour, with the status and the distance in USD that most of its markets have; NULL without one';
 
 
 -- The events of a symbol that have closed and whose results are not known: those that closed within

@@ -10,14 +10,49 @@ COMMENT ON TYPE upc._fee_terms IS
     'terms of fees: the multiplier of the series, and what the account''s balance is a multiple of, USD';
 
 
-CREATE FUNCTION upc._fees_of(symbol upc_data.symbol)
+-- series: NULL is the first one of the symbol that is above a strike. Where there is none the multiplier is 1.
+CREATE FUNCTION upc._fees_of(symbol text, series text)
 RETURNS upc._fee_terms
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN ROW(
-    (_fees_of.symbol).fee_multiplier, upc.setting('account_precision')::numeric
-)::upc._fee_terms;
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_multiplier numeric;
+BEGIN
+    SELECT s.fee_multiplier
+    INTO v_multiplier
+    FROM upc_data.series AS s
+    WHERE s.symbol = _fees_of.symbol
+      AND CASE
+          WHEN _fees_of.series IS NULL THEN s.kind = 'above'
+          ELSE s.series = _fees_of.series
+      END
+    ORDER BY s.series
+    LIMIT 1;
+    RETURN (coalesce(v_multiplier, 1), upc.setting('account_precision')::numeric)::upc._fee_terms;
+END
+$fn$;
 COMMENT ON FUNCTION upc._fees_of IS
-    'terms of a symbol''s fees: its multiplier, and the setting upc.account_precision';
+    'terms of the fees of a series: its multiplier, and the setting upc.account_precision';
+
+
+CREATE FUNCTION upc._fees_of_event(symbol text, event_ticker text)
+RETURNS upc._fee_terms
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN upc._fees_of(
+        symbol,
+        (
+            SELECT e.series_ticker
+            FROM upc_data.market_event AS e
+            WHERE e.symbol = _fees_of_event.symbol
+              AND e.event_ticker = _fees_of_event.event_ticker
+        )
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._fees_of_event IS
+    'terms of the fees of an event: those of its series, or as _fees_of has them where it is not known';
 
 
 CREATE FUNCTION upc._refuse_fee(price numeric, count numeric, fees upc._fee_terms)

@@ -13,10 +13,10 @@ COMMENT ON TYPE upc._edge_terms IS
     'order that an edge is for: how many contracts it has, and the terms of its fees; the same in whole units of 0.0001 USD, where it is whole';
 
 
--- The order that the edges of a symbol are for: of so many contracts as the setting
--- upc.edge_contracts has (10).
+-- The order that the edges of a series are for: of so many contracts as the setting
+-- upc.edge_contracts has (10). series: NULL is the symbol's series above strikes.
 -- Errors: 22023 for a setting that makes no sense.
-CREATE FUNCTION upc._symbol_order(symbol text)
+CREATE FUNCTION upc._symbol_order(symbol text, series text DEFAULT NULL)
 RETURNS upc._edge_terms
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -41,9 +41,9 @@ BEGIN
                 AND 100 * (n.fees).multiplier % 1 = 0 AND (n.fees).multiplier <= 100
                 AND 10000 * (n.fees).account_precision % 1 = 0 AS is_whole
         FROM (
-            SELECT upc.setting('edge_contracts')::numeric AS contracts, upc._fees_of(s) AS fees
-            FROM upc_data.symbol AS s
-            WHERE s.symbol = _symbol_order.symbol
+            SELECT
+                upc.setting('edge_contracts')::numeric AS contracts,
+                upc._fees_of(_symbol_order.symbol, _symbol_order.series) AS fees
             OFFSET 0
         ) AS n
         OFFSET 0
@@ -60,7 +60,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._symbol_order IS
-    'the order that the edges of a symbol are for';
+    'the order that the edges of a series of a symbol are for';
 
 
 -- Cost of one contract in an order of some, in cents: its part of the price of all, fee and rounding

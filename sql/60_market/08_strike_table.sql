@@ -132,7 +132,7 @@ BEGIN ATOMIC
         FROM (
             SELECT
                 r.ticker AS market,
-                r.strike,
+                r.lower AS strike,
                 r.status,
                 CASE WHEN (_quoted_strikes.terms).is_quoted THEN r.ticker END AS ticker,
                 CASE WHEN (_quoted_strikes.terms).is_quoted THEN r.volume END AS volume,
@@ -147,7 +147,7 @@ BEGIN ATOMIC
             FROM upc_data.market_quote AS r
             WHERE r.symbol = (_quoted_strikes.question).symbol
               AND r.event_ticker = (_quoted_strikes.event).event_ticker
-              AND r.strike BETWEEN (_quoted_strikes.terms).lowest AND (_quoted_strikes.terms).highest
+              AND r.lower BETWEEN (_quoted_strikes.terms).lowest AND (_quoted_strikes.terms).highest
             OFFSET 0
         ) AS m
     )

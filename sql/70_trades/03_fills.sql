@@ -11,25 +11,35 @@ $fn$;
 COMMENT ON FUNCTION upc._refuse_trade IS 'raises UP015: a trade that cannot be';
 
 
+-- Makers pay where the series has maker fees.
 CREATE FUNCTION upc._dollars_fee(
     symbol text,
+    event_ticker text,
     price numeric,
     contracts numeric,
     is_sale boolean DEFAULT false,
     is_maker boolean DEFAULT false
 )
 RETURNS numeric
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN (
-    SELECT upc._fill_fee(
-        _dollars_fee.price, _dollars_fee.contracts, _dollars_fee.is_maker, _dollars_fee.is_sale,
-        upc._fees_of(s)
-    )
-    FROM upc_data.symbol AS s
-    WHERE s.symbol = _dollars_fee.symbol
-);
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_fees upc._fee_terms := upc._fees_of_event(symbol, event_ticker);
+BEGIN
+    IF is_maker AND EXISTS (
+        SELECT FROM upc_data.market_event AS e
+        JOIN upc_data.series AS s ON s.symbol = e.symbol AND s.series = e.series_ticker
+        WHERE e.symbol = _dollars_fee.symbol
+          AND e.event_ticker = _dollars_fee.event_ticker
+          AND s.fee_type = 'quadratic'
+    ) THEN
+        v_fees.multiplier := 0;
+    END IF;
+    RETURN upc._fill_fee(price, contracts, is_maker, is_sale, v_fees);
+END
+$fn$;
 COMMENT ON FUNCTION upc._dollars_fee IS
-    'what Kalshi takes of a fill of a symbol''s contracts, in USD';
+    'what Kalshi takes of a fill of contracts of an event, in USD';
 
 
 CREATE FUNCTION upc._check_fill_fee(fee numeric, is_maker boolean)

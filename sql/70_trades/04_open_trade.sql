@@ -45,9 +45,10 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1
 AS $fn$
 DECLARE
     v_result text;
+    v_upper numeric;
 BEGIN
-    SELECT q.symbol, q.event_ticker, q.strike, e.closes_at, q.result
-    INTO market_symbol, event_ticker, strike, closes_at, v_result
+    SELECT q.symbol, q.event_ticker, q.lower, e.closes_at, q.result, q.upper
+    INTO market_symbol, event_ticker, strike, closes_at, v_result, v_upper
     FROM upc_data.symbol AS s
     JOIN upc_data.market_event AS e ON e.symbol = s.symbol
     JOIN upc_data.market_quote AS q
@@ -67,6 +68,13 @@ BEGIN
             format('%s closed at %s', ticker, upc._iso_utc(closes_at)),
             'Nothing can be bought any more.',
             'pyupc market show prints the event that closes next.'
+        );
+    END IF;
+    IF strike IS NULL OR v_upper IS NOT NULL THEN
+        PERFORM upc._refuse_trade(
+            format('%s does not ask for a price above a strike', ticker),
+            'Trades of ranges, and of contracts whose strike is awaited, are not watched over.',
+            'Choose a contract that pays above a strike.'
         );
     END IF;
     IF strike <= 0 THEN
@@ -124,7 +132,11 @@ BEGIN
     SELECT m.* INTO v_market FROM upc._open_market(ticker, symbol, at) AS m;
 
     v_fee := coalesce(
-        fee, upc._dollars_fee(v_market.market_symbol, price, count, is_maker => open_trade.is_maker)
+        fee,
+        upc._dollars_fee(
+            v_market.market_symbol, v_market.event_ticker, price, count,
+            is_maker => open_trade.is_maker
+        )
     );
     INSERT INTO upc_data.trade AS t (
         symbol, event_ticker, ticker, side, strike, closes_at, buy_price, position, buy_fee,

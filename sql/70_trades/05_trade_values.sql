@@ -90,7 +90,6 @@ RETURNS SETOF upc._trade_value
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 AS $fn$
 DECLARE
-    v_fees upc._fee_terms := (upc._symbol_order(question.symbol)).fees;
     v_is_known boolean := coalesce(upc._is_shown('probability', price_state), false);
 BEGIN
     RETURN QUERY
@@ -108,7 +107,7 @@ BEGIN
         v.close_price,
         t.realised_pnl + t.position * (v.close_price - t.buy_price),
         t.realised_pnl - t.realised_fee - t.position * t.buy_price - t.buy_fee
-            + upc._amount_received(v.close_price, t.position, false, v_fees),
+            + upc._amount_received(v.close_price, t.position, false, v.fees),
         q.result
     FROM upc_data.trade AS t
     -- One probe a trade, however the tables have grown since this was planned.
@@ -174,7 +173,8 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT CASE WHEN f.quote_state IS NOT NULL AND upc._is_shown('quote', f.quote_state)
             THEN upc._close_price(q.own_bid, q.opposite_ask)
-        END AS close_price
+        END AS close_price,
+        upc._fees_of_event(t.symbol, t.event_ticker) AS fees
         OFFSET 0
     ) AS v
     WHERE t.symbol = question.symbol AND t.ended_at IS NULL

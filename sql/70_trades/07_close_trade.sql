@@ -145,7 +145,9 @@ BEGIN
     END IF;
     v_count := coalesce(count, v_trade.position);
     v_fee := coalesce(
-        fee, upc._dollars_fee(v_trade.symbol, v_price, v_count, true, close_trade.is_maker)
+        fee, upc._dollars_fee(
+            v_trade.symbol, v_trade.event_ticker, v_price, v_count, true, close_trade.is_maker
+        )
     );
     PERFORM upc._record_fill(
         v_trade.symbol, v_trade.trade_id, 'sale', v_price, v_count, is_maker, v_fee,

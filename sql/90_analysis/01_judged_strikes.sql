@@ -52,8 +52,8 @@ FROM (
     -- An aggregate, which the server keeps from one tick of an event to the next.
     CROSS JOIN LATERAL (
         SELECT
-            array_agg(q.strike::double precision ORDER BY q.strike) AS settled,
-            array_agg(q.result = 'yes' ORDER BY q.strike) AS have_paid
+            array_agg(q.lower::double precision ORDER BY q.lower) AS settled,
+            array_agg(q.result = 'yes' ORDER BY q.lower) AS have_paid
         FROM upc_data.market_quote AS q
         WHERE q.symbol = t.symbol
           AND q.event_ticker = t.event_ticker
@@ -184,6 +184,10 @@ BEGIN
         WHERE e.symbol = unjudged_closes.symbol
           AND e.closes_at >= v_first
           AND e.closes_at <= v_last + interval '1 hour'
+          AND EXISTS (
+              SELECT FROM upc_data.series AS s
+              WHERE s.symbol = e.symbol AND s.series = e.series_ticker AND s.kind = 'above'
+          )
           AND NOT EXISTS (
               SELECT FROM upc_data.market_quote AS q
               WHERE q.symbol = e.symbol

@@ -181,7 +181,7 @@ BEGIN ATOMIC
                 SELECT
                     q.ticker,
                     coalesce(
-                        substring(q.ticker FROM '-T([0-9]+(?:\.[0-9]+)?)$')::numeric, q.strike
+                        substring(q.ticker FROM '-T([0-9]+(?:\.[0-9]+)?)$')::numeric, q.lower
                     ) AS floor_strike,
                     q.status,
                     CASE WHEN f.is_offered AND q.yes_ask BETWEEN 0.000001 AND 0.999999

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tests.cli.test_output import LISTINGS
 from tests.support import backtesting, kalshi_server, legacy_files
 from tests.support.logged_ticks import log_tick
 from tests.support.market import on_terminal
+from tests.support.times_of_day import next_hour
 from tests.support.warm_process import REPOSITORY
 
 Rows = list[dict[str, Any]]
@@ -70,7 +71,7 @@ def place(module_btc_market: str, tmp_path_factory: pytest.TempPathFactory) -> P
     """Candles with gaps, built and imported fingerprints, an event under way."""
     folder = tmp_path_factory.mktemp("listings")
     legacy_files.write(folder / "fingerprints")
-    closes_at = (datetime.now(UTC) + timedelta(minutes=50)).replace(microsecond=0)
+    closes_at = next_hour()
     event = "KXBTCD-SOON"
     markets = [kalshi_server.market(event, strike, closes_at) for strike in (97_500, 97_750)]
     listed = kalshi_server.Listed(event, closes_at, closes_at, markets)

@@ -28,10 +28,10 @@ from tests.support.trading import (
 
 # Tables that the revision before has, with its columns.
 OLDER = {
-    "symbol": "*",
+    "symbol": "symbol, strike_step, exchange_pair",
     "candle": "*",
     "price": "*",
-    "market_quote": "*",
+    "market_quote": "symbol, event_ticker, ticker, status, yes_ask, no_ask, volume",
     "market_event": "symbol, event_ticker, series_ticker, title, closes_at, read_at",
     "tick": "symbol, tick_id, ticked_at, feed, state, price, momentum, strikes, prob_above",
     "tick_lease": "symbol, holder, taken_at, expires_at",

@@ -54,7 +54,7 @@ OPEN = """
         FROM upc_data.market_quote AS m
         JOIN upc_data.market_event AS e USING (symbol, event_ticker)
         WHERE m.symbol = 'BTC' AND e.closes_at > clock_timestamp()
-        ORDER BY e.closes_at, m.strike
+        ORDER BY e.closes_at, m.lower
         LIMIT 1
     ) AS q
 """

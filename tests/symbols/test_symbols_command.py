@@ -27,7 +27,8 @@ def pyupc(*arguments: str, stdin: str | None = None) -> Result:
 
 def registered(conn: Connection) -> dict[str, tuple[Any, ...]]:
     rows = conn.execute(
-        "SELECT symbol, strike_step, exchange_pair, kalshi_series FROM upc_data.symbol"
+        "SELECT s.symbol, s.strike_step, s.exchange_pair, l.kalshi_series FROM upc_data.symbol AS s"
+        " JOIN upc.symbol_list() AS l USING (symbol)"
         " WHERE symbol NOT IN ('BTC', 'ETH')"
     )
     return {symbol: tuple(row) for symbol, *row in rows}
@@ -79,7 +80,7 @@ def test_a_file(conn: Connection, tmp_path: Path, where: str) -> None:
     done = pyupc("add", *source, "--step", "0.2", stdin=SHEET)
     assert done.exit_code == 0, done.stderr
     assert registered(conn) == {
-        "ADA": (0.01, "ADA/USDT", ["KXADAD", "KXADA"]),
+        "ADA": (0.01, "ADA/USDT", ["KXADA", "KXADAD"]),
         "DOT": (0.2, None, None),
     }
 
@@ -187,7 +188,7 @@ def test_the_list(conn: Connection) -> None:
         "symbol": "SOL",
         "step": 2.0,
         "pair": "SOL/USD",
-        "series": [],
+        "series": ["KXSOL15M", "KXSOLD", "KXSOLE"],
         "first_candle": "2026-01-01T12:00:00Z",
         "last_candle": "2026-01-03T13:00:00Z",
         "has_fingerprints": False,
@@ -197,7 +198,7 @@ def test_the_list(conn: Connection) -> None:
         "is_retiring": False,
     }
     assert found["BTC"]["has_views"]
-    assert found["BTC"]["series"] == ["KXBTCD"]
+    assert found["BTC"]["series"] == ["KXBTC", "KXBTC15M", "KXBTCD"]
     assert list(listed("--symbol", "eth")) == ["ETH"]
     assert pyupc("list").stdout.splitlines()[-1].startswith("SOL")
     assert pyupc("list", "--symbol", "DOGE").exit_code == 1

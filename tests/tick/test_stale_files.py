@@ -54,9 +54,11 @@ def documents(module_btc_market: str) -> dict[str, dict[str, Any]]:
             """
             INSERT INTO upc_data.market_event
                 (symbol, event_ticker, series_ticker, title, closes_at, read_at)
-            VALUES ('BTC', 'E', 'S', 'T', now() + interval '50 minutes', now());
+            VALUES (
+                'BTC', 'E', 'KXBTCD', 'T', date_trunc('hour', now()) + interval '1 hour', now()
+            );
             INSERT INTO upc_data.market_quote
-                (symbol, event_ticker, ticker, strike, status, yes_bid, yes_ask, no_bid,
+                (symbol, event_ticker, ticker, lower, status, yes_bid, yes_ask, no_bid,
                  no_ask, volume)
             SELECT 'BTC', 'E', 'E-' || k, 100000 + 250 * k, 'active', 0.4, 0.42, 0.58, 0.6,
                    5000

@@ -15,6 +15,7 @@ from pyupc.cli import main
 from pyupc.database.connect import connect
 from tests.support.kalshi_server import market
 from tests.support.market import ended, rows, start, until
+from tests.support.times_of_day import next_hour
 
 TICKER = "KXBTCD-SOON-T97499.99"
 YES = ("--ticker", TICKER, "--side", "yes")
@@ -55,8 +56,8 @@ class Place:
 
 @pytest.fixture
 def place(fresh_db: str) -> Place:
-    """Two markets that close in half an hour: 97,500 and 97,750."""
-    closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
+    """Two markets that close at the next full hour: 97,500 and 97,750."""
+    closes_at = next_hour()
     markets = [
         market("KXBTCD-SOON", 97_500, closes_at, yes_ask_dollars="0.86", no_ask_dollars="0.16"),
         market("KXBTCD-SOON", 97_750, closes_at, yes_ask_dollars="", no_ask_dollars=""),
@@ -82,7 +83,7 @@ def test_what_was_bought_as_json(place: Place) -> None:
     document = place.document("open", "--ticker", TICKER, *arguments)
     opened_at = datetime.fromisoformat(document.pop("opened_at"))
     closes_at = datetime.fromisoformat(document.pop("closes_at"))
-    assert before <= opened_at < closes_at < before + timedelta(minutes=30)
+    assert before <= opened_at < closes_at <= before + timedelta(hours=1)
     assert document == {
         "trade_id": 1,
         "symbol": "BTC",

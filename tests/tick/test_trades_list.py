@@ -14,6 +14,7 @@ from pyupc.cli import main
 from pyupc.database.connect import connect
 from tests.support.kalshi_server import market
 from tests.support.market import on_terminal
+from tests.support.times_of_day import next_hour
 
 HEAD = [
     "id",
@@ -44,8 +45,8 @@ def listed(dsn: str, *arguments: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def dsn(btc_market: str) -> str:
-    """Events of two symbols that close in half an hour; BTC is at 97,600, ETH is not known."""
-    closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
+    """Events of two symbols that close at the full hour; BTC is at 97,600, ETH is not known."""
+    closes_at = next_hour()
     with connect(btc_market) as conn:
         for name, series, strike in (("B", "KXBTCD", 97_500), ("E", "KXETHD", 3_500)):
             markets = [

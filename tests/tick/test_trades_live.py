@@ -16,6 +16,7 @@ from pyupc.database.connect import connect
 from tests.support import feed_servers
 from tests.support.kalshi_server import Listed, in_thread, market
 from tests.support.market import ended, going, pyupc, read, rows, until
+from tests.support.times_of_day import next_hour
 
 EVENT = "KXBTCD-SOON"
 LOW, HIGH = 97_000, 98_000
@@ -100,8 +101,9 @@ def open_trade(place: Place, strike: int, side: str, price: str, count: str) -> 
 def test_the_life_of_two_trades(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    closes_at = next_hour()
     now = datetime.now(UTC).replace(microsecond=0)
-    place.load(event(now + timedelta(minutes=40)))
+    place.load(event(closes_at))
     low = open_trade(place, LOW, "yes", "0.85", "10")
     high = open_trade(place, HIGH, "no", "0.80", "5")
 

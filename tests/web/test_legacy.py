@@ -13,6 +13,7 @@ import pytest
 from pyupc.database.connect import connect
 from pyupc.web import schemas
 from tests.support.market import pyupc
+from tests.support.times_of_day import next_hour
 from tests.web.serving import Served
 
 EVENT = "KXBTCD-SOON"
@@ -57,8 +58,8 @@ def market(strike: int, **fields: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module", autouse=True)
 def ticked(market_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """BTC has ticked on made-up prices of a day and Kalshi's way to write an event; its files."""
+    closes_at = next_hour().isoformat()
     now = datetime.now(UTC)
-    closes_at = (now + timedelta(minutes=30)).isoformat()
     markets = [
         market(93_500, yes_ask_dollars="0.8550", yes_bid_dollars="0.8450", close_time=closes_at),
         market(

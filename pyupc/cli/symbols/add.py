@@ -40,7 +40,8 @@ COLUMNS = ("symbol", "step", "pair", "series", "has_views")
     "--series",
     multiple=True,
     metavar="SERIES",
-    help="Kalshi series of its events; repeatable. Default: no markets.",
+    help="Kalshi series of its events; repeatable; none for a symbol without markets."
+    " Default: those that are known of it.",
 )
 @click.option("--views", is_flag=True, help="With named views in analytics, like BTC and ETH.")
 @click.option(

@@ -31,6 +31,7 @@ WRITES = {
     "market_quote": "INSERT, UPDATE, DELETE",
     "minute_variance": "INSERT",
     "price": "INSERT, UPDATE, DELETE",
+    "series": "UPDATE",
     "tick": "INSERT, UPDATE, DELETE",
     "tick_count": "INSERT, UPDATE",
     "tick_lease": "INSERT, UPDATE, DELETE",

@@ -180,8 +180,10 @@ class Examination:
 
     def _read_symbols(self, conn: Connection) -> Finding:
         rows = conn.execute(
-            "SELECT s.symbol, s.exchange_pair, s.kalshi_series"
-            " FROM upc_data.symbol AS s ORDER BY s.symbol"
+            "SELECT s.symbol, s.exchange_pair, array_agg(r.series) FILTER (WHERE r.is_followed)"
+            " FROM upc_data.symbol AS s"
+            " LEFT JOIN upc_data.series AS r ON r.symbol = s.symbol"
+            " GROUP BY s.symbol ORDER BY s.symbol"
         ).fetchall()
         registered = {symbol: (pair, tuple(series or ())) for symbol, pair, series in rows}
         self._symbols = network.chosen(self._job.symbols, registered)

@@ -328,7 +328,7 @@ def test_an_edge_by_hand(conn: Connection) -> None:
 
 
 def test_fees_are_those_of_the_series(conn: Connection) -> None:
-    conn.execute("UPDATE upc_data.symbol SET fee_multiplier = 2.5 WHERE symbol = 'BTC'")
+    conn.execute("UPDATE upc_data.series SET fee_multiplier = 2.5 WHERE symbol = 'BTC'")
     put_candle(conn, STRIKE)
     # Ten: 1.234 and 2.5 · 0.7 · 0.1234 · 0.8766, which is 0.1894, are 1.43 paid.
     log_tick(conn, prob_above=[62], yes_ask=[Decimal("0.1234")])
@@ -385,7 +385,7 @@ class Made:
         dice = np.random.default_rng(seed)
         self.questions: list[Row] = []
         self.multiplier = Decimal(multiplier)
-        conn.execute("UPDATE upc_data.symbol SET fee_multiplier = %s", (self.multiplier,))
+        conn.execute("UPDATE upc_data.series SET fee_multiplier = %s", (self.multiplier,))
         for number in range(30):
             closes_at = CLOSE + number * HOUR
             has_event = number % 3 != 0

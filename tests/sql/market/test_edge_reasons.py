@@ -186,7 +186,7 @@ def test_a_strike_with_a_market_that_was_replaced(conn: Connection) -> None:
     put_price(conn, STRIKE + 10)
     for name, status in (("A", "closed"), ("Z", "closed")):
         conn.execute(
-            "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, strike, status)"
+            "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, lower, status)"
             " VALUES ('BTC', %s, %s, %s, %s)",
             (EVENT, name, STRIKE, status),
         )

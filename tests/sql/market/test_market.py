@@ -68,7 +68,7 @@ def load(
 
 
 def quotes(conn: Connection, ticker: str = EVENT) -> list[Row]:
-    query = "SELECT * FROM upc_data.market_quote WHERE event_ticker = %s ORDER BY strike, ticker"
+    query = "SELECT * FROM upc_data.market_quote WHERE event_ticker = %s ORDER BY lower, ticker"
     return table(conn, query, (ticker,))
 
 
@@ -94,6 +94,7 @@ def test_fields_of_an_event(conn: Connection) -> None:
         "closes_at": CLOSE,
         "markets": 2,
         "is_stored": True,
+        "left_out": [],
     }
     assert table(conn, "SELECT * FROM upc_data.market_event") == [
         {
@@ -105,6 +106,7 @@ def test_fields_of_an_event(conn: Connection) -> None:
             "read_at": NOW,
             "status": "active",
             "strike_step": 250.0,
+            "expiration_value": None,
         }
     ]
 
@@ -305,11 +307,14 @@ def test_whose_event_it_is(conn: Connection) -> None:
     del short["event"]["series_ticker"]
     assert load(conn, short)["event_symbol"] == "ETH"
     other = event(market(), ticker="OTHER-1", series_ticker="OTHER")
-    assert load(conn, other, symbol="ETH")["event_symbol"] == "ETH"
     for document, symbol in ((other, None), (event(market()), "XYZ"), (event(market()), "btc")):
         with pytest.raises(psycopg.Error) as caught, conn.transaction():
             load(conn, document, symbol=symbol)
         assert caught.value.sqlstate == "UP002"
+    for document, symbol in ((other, "ETH"), (event(market()), "ETH"), (short, "BTC")):
+        with pytest.raises(psycopg.Error) as caught, conn.transaction():
+            load(conn, document, symbol=symbol)
+        assert caught.value.sqlstate == "UP014"
 
 
 def test_without_times_of_markets_the_event_says_when_it_closes(conn: Connection) -> None:
@@ -339,13 +344,16 @@ def test_only_markets_above_a_strike_are_taken(conn: Connection) -> None:
         [],
     )
     assert load(conn, document)["markets"] == 3
-    assert [row["strike"] for row in quotes(conn)] == [97_000, 97_750, 98_750]
+    assert [row["lower"] for row in quotes(conn)] == [97_000, 97_750, 98_750]
 
 
 def test_the_strike_is_exact(conn: Connection) -> None:
+    """The unit of the event is that of the strike in it with the most digits."""
+    load(conn, event(market(floor_strike=117_999.99)))
+    assert [str(row["lower"]) for row in quotes(conn)] == ["118000.00"]
     document = event(market(floor_strike=117_999.99), market(1, floor_strike="0.010000001"))
     load(conn, document)
-    assert [str(row["strike"]) for row in quotes(conn)] == ["0.020000001", "118000.00"]
+    assert [str(row["lower"]) for row in quotes(conn)] == ["0.010000002", "117999.990000001"]
 
 
 def test_a_repeated_market_is_stored_once(conn: Connection) -> None:
@@ -361,7 +369,7 @@ def test_a_market_that_disappears_is_deleted(conn: Connection) -> None:
     load(conn, other)
     load(conn, event(market(97_250), market(97_500)))
     load(conn, event(market(97_500), market(97_750)), read_at=NOW + timedelta(seconds=1))
-    assert [row["strike"] for row in quotes(conn)] == [97_500, 97_750]
+    assert [row["lower"] for row in quotes(conn)] == [97_500, 97_750]
     assert len(quotes(conn, "KXBTCD-OTHER")) == 1
     load(conn, event(strike_date="2026-06-01T15:00:00Z"), read_at=NOW + timedelta(seconds=2))
     assert quotes(conn) == []
@@ -386,7 +394,7 @@ def test_a_reading_replaces_every_column(conn: Connection) -> None:
     row = only(conn, event(settled))
     assert [int(100 * row[name]) for name in QUOTES] == [6, 7, 8, 9]
     assert (row["volume"], row["status"], row["result"]) == (10, "finalized", "no")
-    assert row["strike"] == 97_750
+    assert row["lower"] == 97_750
     row = only(conn, event(market()))
     assert [row[name] for name in (*QUOTES, "volume", "result")] == [None] * 6
 
@@ -491,7 +499,7 @@ def test_quotes_stand_beside_their_strikes(conn: Connection) -> None:
 @pytest.mark.parametrize("multiplier", ["1", "0", "0.5", "2"])
 def test_edges(conn: Connection, multiplier: str) -> None:
     """An edge is a contract's mean payout less its cost."""
-    conn.execute("UPDATE upc_data.symbol SET fee_multiplier = %s", (multiplier,))
+    conn.execute("UPDATE upc_data.series SET fee_multiplier = %s", (multiplier,))
     load(conn, event(*LADDER))
     rows = strike_table(conn, momentum=0)
     asks = {

@@ -33,7 +33,9 @@ def load(
         }
         for number, result in enumerate(results)
     ]
-    document = {"event": {"event_ticker": name, "markets": markets}}
+    document = {
+        "event": {"event_ticker": name, "series_ticker": f"KX{symbol}D", "markets": markets}
+    }
     conn.execute(
         "SELECT upc.load_market(%s::jsonb, %s, %s)",
         (json.dumps(document), symbol, read_at or closes_at - timedelta(minutes=5)),

@@ -66,7 +66,8 @@ NO_SERIES: tuple[list[Any], ...] = (
 
 def registered(conn: Connection) -> list[tuple[Any, ...]]:
     return conn.execute(
-        "SELECT symbol, strike_step, exchange_pair, kalshi_series FROM upc_data.symbol ORDER BY 1"
+        "SELECT s.symbol, s.strike_step, s.exchange_pair, l.kalshi_series FROM upc_data.symbol AS s"
+        " JOIN upc.symbol_list() AS l USING (symbol) ORDER BY 1"
     ).fetchall()
 
 
@@ -132,7 +133,7 @@ def test_what_is_stored(conn: Connection) -> None:
     conn.execute("SELECT upc.add_symbol('SOL', 2, 'SOL/USDT:USDT', '{KXSOLD,KXSOL15M}')")
     conn.execute("SELECT upc.add_symbol('ADA', 0.01, kalshi_series => '{}')")
     assert registered(conn)[0] == ("ADA", 0.01, None, None)
-    assert registered(conn)[-1] == ("SOL", 2.0, "SOL/USDT:USDT", ["KXSOLD", "KXSOL15M"])
+    assert registered(conn)[-1] == ("SOL", 2.0, "SOL/USDT:USDT", ["KXSOL15M", "KXSOLD"])
 
 
 @pytest.mark.parametrize("other", ["SOL", "LOS"])
@@ -168,7 +169,7 @@ def test_the_other_one_that_gave_up_is_in_nobodys_way(own: Connection, fresh_db:
         wait_until_blocked(own, second, late)
         first.rollback()
         late.result()
-    assert ("SOL", 2.0, None, None) in registered(own)
+    assert ("SOL", 2.0, None, ["KXSOL15M", "KXSOLD", "KXSOLE"]) in registered(own)
 
 
 def test_an_unknown_symbol_is_told_of_the_command(conn: Connection) -> None:
@@ -187,6 +188,6 @@ def test_an_unknown_symbol_is_told_of_the_command(conn: Connection) -> None:
 
 def test_an_event_finds_its_symbol_by_any_of_its_series(conn: Connection) -> None:
     conn.execute("SELECT upc.add_symbol('SOL', 2, kalshi_series => '{KXSOLD,KXSOL15M}')")
-    query = "SELECT upc._event_symbol(NULL, %s)"
+    query = "SELECT (upc._event_series(NULL, %s)).symbol"
     assert scalar(conn, query, "KXSOLD") == scalar(conn, query, "KXSOL15M") == "SOL"
     assert refused(conn, query, "KXSOL").sqlstate == "UP002"

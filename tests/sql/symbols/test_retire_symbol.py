@@ -165,7 +165,7 @@ def test_no_table_is_forgotten(conn: Connection) -> None:
 def test_it_can_be_added_again(conn: Connection) -> None:
     retired(conn)
     conn.execute("SELECT upc.add_symbol('SOL', 5)")
-    assert counted(conn).keys() <= {"symbol", "fingerprint_grid", "curve_refresh"}
+    assert counted(conn).keys() <= {"symbol", "series", "fingerprint_grid", "curve_refresh"}
     put(conn, SYMBOL, walk(42, "2026-03-02", 1440, price=150))
     assert scalar(conn, "SELECT upc.build_fingerprints('SOL')") > 0
     assert scalar(conn, "SELECT count(*) FROM upc.compute_strikes(150, 0, 'SOL')") == 21

@@ -44,7 +44,7 @@ def market(module_dsn: str) -> str:
         )
         price = float(CLOSES.closes[-1])
         conn.execute(
-            "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, strike, status,"
+            "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, lower, status,"
             " yes_bid, yes_ask, no_bid, no_ask, volume)"
             " SELECT 'BTC', 'E', 'E-' || k, round(%s::numeric / 250) * 250 + 250 * k, 'active',"
             " 0.4, 0.42, 0.58, 0.6, 5000 FROM generate_series(-4, 4) AS k",

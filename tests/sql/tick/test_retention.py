@@ -220,7 +220,7 @@ def put_event(conn: Connection, name: str, age: timedelta, symbol: str = "BTC") 
         (symbol, name, NOW - age, NOW - age),
     )
     conn.execute(
-        "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, strike, result)"
+        "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, lower, result)"
         " VALUES (%s, %s, 'M', 1, 'yes')",
         (symbol, name),
     )

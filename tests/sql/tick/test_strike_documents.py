@@ -56,7 +56,7 @@ def odd_quotes(conn: Connection, dice: random.Random) -> None:
             asks[0] = Decimal("0.1234567")
         conn.execute(
             "UPDATE upc_data.market_quote SET yes_ask = %s, no_ask = %s, yes_bid = %s, no_bid = %s,"
-            " volume = %s, status = %s WHERE event_ticker = %s AND strike = %s",
+            " volume = %s, status = %s WHERE event_ticker = %s AND lower = %s",
             (
                 *asks,
                 *bids,
@@ -153,7 +153,7 @@ def test_rows_of_odd_quotes(conn: Connection, model: str, method: str) -> None:
             (price, row["momentum"], method),
         )
         quotes = {
-            float(quote["strike"]): quote
+            float(quote["lower"]): quote
             for quote in table(
                 conn, "SELECT * FROM upc_data.market_quote WHERE event_ticker = %s", (EVENT,)
             )
@@ -193,7 +193,7 @@ def test_rows_of_odd_quotes(conn: Connection, model: str, method: str) -> None:
 def test_a_traded_market_hides_another_of_its_strike(conn: Connection) -> None:
     """Two markets of one strike: the one that is traded stands in the table."""
     conn.execute(
-        "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, strike, status, yes_ask)"
+        "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, lower, status, yes_ask)"
         " VALUES ('BTC', %s, 'Z-CLOSED', %s, 'closed', 0.5)",
         (EVENT, STRIKE),
     )
@@ -216,7 +216,7 @@ def test_quick_costs_are_the_exact_ones(
     conn.execute("SELECT upc.set_rule('account_precision', %s)", (precision,))
     conn.execute("SELECT upc.set_rule('edge_contracts', %s)", (contracts,))
     conn.execute(
-        "UPDATE upc_data.symbol SET fee_multiplier = %s WHERE symbol = 'BTC'", (multiplier,)
+        "UPDATE upc_data.series SET fee_multiplier = %s WHERE symbol = 'BTC'", (multiplier,)
     )
     assert scalar(
         conn,

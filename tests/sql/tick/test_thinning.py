@@ -467,12 +467,12 @@ def test_bids_and_asks_are_logged(prepared_own: Connection) -> None:
     """As the quotes have them, at each strike."""
     prepared_own.execute(
         "UPDATE upc_data.market_quote SET yes_bid = yes_ask - 0.02, no_bid = no_ask - 0.03"
-        " WHERE strike <> (SELECT min(strike) FROM upc_data.market_quote)"
+        " WHERE lower <> (SELECT min(lower) FROM upc_data.market_quote)"
     )
     live(prepared_own, FINE, quotes=False)
     [row] = table(prepared_own, "SELECT * FROM upc_data.tick WHERE symbol = 'BTC'")
     quotes = {
-        float(each["strike"]): each
+        float(each["lower"]): each
         for each in table(prepared_own, "SELECT * FROM upc_data.market_quote WHERE symbol = 'BTC'")
     }
     for name in ("yes_bid", "no_bid", "yes_ask", "no_ask"):

@@ -109,8 +109,9 @@ def test_the_default(conn: Connection) -> None:
 
 def test_what_is_left_out_is_the_symbols_own(conn: Connection) -> None:
     """The average decides where Kalshi settles, and only there."""
-    for series, settlement in (("KXBTCD", "average"), (None, "close")):
-        conn.execute("UPDATE upc_data.symbol SET kalshi_series = %s", (series and [series],))
+    for settlement in ("average", "close"):
+        if settlement == "close":
+            conn.execute("DELETE FROM upc_data.series")
         row = replayed(conn, model=None, method=None, settlement=None)
         found = logged(conn, row)
         kinds = ("volatility", "linear", settlement)
@@ -401,7 +402,6 @@ def test_a_trade_is_listed_as_ticks_show_it(
 ) -> None:
     """Both use the same stand-ins where the forecast or the average is unknown."""
     at = HOUR - timedelta(seconds=ttc)
-    conn.execute("UPDATE upc_data.symbol SET kalshi_series = '{KXBTCD}' WHERE symbol = 'BTC'")
     market = {"ticker": "E-T99999.99", "close_time": HOUR.isoformat(), "status": "active"}
     market |= {"strike_type": "greater", "floor_strike": "99999.99"}
     event = {"event_ticker": "E", "series_ticker": "KXBTCD", "markets": [market]}

@@ -153,7 +153,7 @@ def test_profits_are_the_sum_of_the_fills(
     multiplier: Decimal,
 ) -> None:
     with conn.transaction(force_rollback=True):
-        conn.execute("UPDATE upc_data.symbol SET fee_multiplier = %s", (multiplier,))
+        conn.execute("UPDATE upc_data.series SET fee_multiplier = %s", (multiplier,))
         price, count, fee, is_maker = buy
         query = (
             "SELECT upc.open_trade(%s, %s, %s, %s, at => %s, fee => %s::numeric, is_maker => %s)"

@@ -143,7 +143,7 @@ def test_profits(
     multiplier: Decimal,
 ) -> None:
     with conn.transaction(force_rollback=True):
-        conn.execute("UPDATE upc_data.symbol SET fee_multiplier = %s", (multiplier,))
+        conn.execute("UPDATE upc_data.series SET fee_multiplier = %s", (multiplier,))
         set_quotes(conn, *asks)
         trades = {
             side: open_trade(conn, side, strike, price=buy, count=count) for side in (YES, NO)
@@ -191,7 +191,7 @@ def test_the_fee_is_of_the_order_and_not_of_each_contract(conn: Connection) -> N
 
 def test_later_fees_do_not_change_what_was_paid(conn: Connection) -> None:
     trade_id = open_trade(conn, YES, price="0.85", count=10)
-    conn.execute("UPDATE upc_data.symbol SET fee_multiplier = 0 WHERE symbol = 'BTC'")
+    conn.execute("UPDATE upc_data.series SET fee_multiplier = 0 WHERE symbol = 'BTC'")
     put_price(conn, FINE)
     assert values(conn)[trade_id]["pnl_after_fees"] == Decimal("-2.79")
 

@@ -167,15 +167,16 @@ def test_a_strike_of_zero_is_refused(conn: Connection) -> None:
     [market] = document["event"]["markets"]
     market.update(strike_type="greater_or_equal", floor_strike=0)
     conn.execute("SELECT upc.load_market(%s, read_at => %s)", (Jsonb(document), NOW))
-    assert scalar(conn, "SELECT strike FROM upc_data.market_quote WHERE strike < 1") == 0
+    assert scalar(conn, "SELECT lower FROM upc_data.market_quote WHERE lower < 1") == 0
     query = (OPEN_TRADE, market["ticker"], YES, "0.5", "1", None, NOW)
     assert refused(conn, *query) == "UP015"
 
 
 def test_a_name_that_two_symbols_have(conn: Connection) -> None:
-    document = Jsonb(event_document())
+    document = event_document()
+    document["event"]["series_ticker"] = "KXETHD"
     query = "SELECT upc.load_market(%s, 'ETH', %s)"
-    conn.execute(query, (document, NOW))
+    conn.execute(query, (Jsonb(document), NOW))
     for symbol in ("BTC", "ETH"):
         trade_id = scalar(conn, OPEN_TRADE, ticker_of(), YES, "0.5", "1", symbol, NOW)
         assert trade(conn, trade_id)["symbol"] == symbol

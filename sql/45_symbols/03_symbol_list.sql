@@ -99,7 +99,11 @@ BEGIN
             k.symbol,
             k.strike_step,
             coalesce(k.exchange_pair, k.symbol || '/USD') AS pair,
-            k.kalshi_series,
+            (
+                SELECT array_agg(r.series ORDER BY r.series)
+                FROM upc_data.series AS r
+                WHERE r.symbol = k.symbol
+            ) AS kalshi_series,
             k.has_views,
             false AS is_retiring
         FROM upc_data.symbol AS k

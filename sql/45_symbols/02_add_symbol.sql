@@ -65,7 +65,7 @@ BEGIN
             USING
                 ERRCODE = 'invalid_parameter_value',
                 DETAIL = 'A series has up to 64 of A to Z, 0 to 9, point, dash and underscore, and is named once.',
-                HINT = 'Write {KXSOLD}, or leave it out for a symbol without markets.';
+                HINT = 'Write {KXSOLD}, or {} for a symbol without markets.';
     END IF;
 END
 $fn$;
@@ -100,12 +100,11 @@ BEGIN
                     'Finish with "pyupc symbols retire %s --yes", then add it again.', symbol
                 );
     END IF;
-    SELECT s.symbol, k.series
+    SELECT s.symbol, s.series
     INTO v_taken
-    FROM upc_data.symbol AS s
-    CROSS JOIN LATERAL unnest(s.kalshi_series) AS k (series)
-    WHERE k.series = ANY (_refuse_taken_symbol.kalshi_series)
-    ORDER BY s.symbol, k.series
+    FROM upc_data.series AS s
+    WHERE s.series = ANY (_refuse_taken_symbol.kalshi_series)
+    ORDER BY s.symbol, s.series
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'series % belongs to %', v_taken.series, v_taken.symbol
@@ -124,7 +123,8 @@ COMMENT ON FUNCTION upc._refuse_taken_symbol IS
 --
 -- symbol: 1 to 26 upper-case letters and digits. step: distance between two strikes, in quote currency
 -- (USD). exchange_pair: spot pair whose prices are read; NULL is the symbol against USD.
--- kalshi_series: series of its events, NULL or empty without markets. views: with named views in
+-- kalshi_series: series of its events; NULL those that are known of it (known_series()), if any, and
+-- '{}' for a symbol without markets. views: with named views in
 -- analytics, one per fingerprint, as BTC and ETH have them; without them
 -- fingerprint('SOL', 7) shows the same.
 -- Feeds and ticks of all symbols take it up by themselves.
@@ -148,10 +148,9 @@ BEGIN
     PERFORM upc._refuse_symbol_terms(step, exchange_pair, kalshi_series);
     PERFORM upc._refuse_taken_symbol(symbol, kalshi_series);
 
-    INSERT INTO upc_data.symbol AS s (symbol, strike_step, exchange_pair, kalshi_series)
-    VALUES (
-        add_symbol.symbol, step, add_symbol.exchange_pair, nullif(add_symbol.kalshi_series, '{}')
-    );
+    INSERT INTO upc_data.symbol AS s (symbol, strike_step, exchange_pair)
+    VALUES (add_symbol.symbol, step, add_symbol.exchange_pair);
+    PERFORM upc._add_series(symbol, kalshi_series);
     PERFORM upc._refresh_grid(symbol);
     IF views THEN
         PERFORM upc.create_named_views(symbol);
