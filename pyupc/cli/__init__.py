@@ -34,6 +34,7 @@ COMMANDS = {
     "tick": "pyupc.cli.tick",
     "serve": "pyupc.cli.serve",
     "strikes": "pyupc.cli.strikes",
+    "contracts": "pyupc.cli.contracts",
     "trades": "pyupc.cli.trades",
     "status": "pyupc.cli.status",
     "calibration": "pyupc.cli.calibration",
