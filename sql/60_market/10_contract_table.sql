@@ -201,8 +201,8 @@ BEGIN
         momentum := coalesce(momentum, v_known.momentum);
         price_state := coalesce(price_state, v_known.price_state);
     END IF;
-    IF variances IS NULL AND coalesce(model, 'volatility') = 'volatility' THEN
-        variances := upc._known_variances(symbol, at);
+    IF coalesce(model, 'volatility') = 'volatility' THEN
+        variances := coalesce(variances, upc._known_variances(symbol, at));
         IF variances IS NULL OR NOT upc._has_volatility_curves(symbol) THEN
             IF model IS NOT NULL THEN
                 PERFORM upc._refuse_forecast(symbol);

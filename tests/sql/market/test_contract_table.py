@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -384,6 +385,36 @@ def test_without_a_forecast(conn: Connection) -> None:
     with pytest.raises(psycopg.Error) as caught, conn.transaction():
         ask(conn, model="volatility")
     assert caught.value.sqlstate == "UP020"
+
+
+def test_without_curves(conn: Connection) -> None:
+    """A forecast alone is not enough: there is nothing that it could be looked up on."""
+    replace(UP, series="KXETH15M").put(conn, "ETH")
+    common: Row = {"symbol": "ETH", "variances": [1e-8 * k for k in range(1, 61)]}
+    [row] = ask(conn, **common)
+    assert (row["model"], row["edge_reason"]) == ("momentum", None)
+    with pytest.raises(psycopg.Error) as caught, conn.transaction():
+        ask(conn, model="volatility", **common)
+    assert caught.value.sqlstate == "UP020"
+
+
+@pytest.mark.parametrize(("file", "count"), [("KXBTC", 188), ("KXETH", 75)])
+def test_real_ranges_sum_to_100(conn: Connection, shared_data: Path, file: str, count: int) -> None:
+    """Kalshi's own lists of ranges, with both open ends."""
+    document = (shared_data / f"kalshi/{file}_hourly_range_active.json").read_text()
+    [(symbol, event, closes_at)] = conn.execute(
+        "SELECT event_symbol, event_ticker, closes_at FROM upc.load_market(%s::jsonb)", (document,)
+    ).fetchall()
+    [(low, high)] = conn.execute(
+        "SELECT min(lower), max(upper) FROM upc_data.market_quote WHERE event_ticker = %s",
+        (event,),
+    ).fetchall()
+    at = closes_at - timedelta(minutes=30)
+    for model in (None, *MODELS[:3]):
+        rows = ask(conn, at, symbol=symbol, price=float(low + high) / 2, model=model)
+        assert len(rows) == count
+        assert sum(row["probability"] for row in rows) == pytest.approx(100, abs=1e-9)
+        assert max(row["probability"] for row in rows) > 5
 
 
 @pytest.mark.parametrize(
