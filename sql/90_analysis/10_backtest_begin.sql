@@ -12,7 +12,7 @@ $fn$;
 COMMENT ON FUNCTION upc._refuse_backtest IS 'raises UP022';
 
 
--- Refuse the settings of a backtest that cannot be: models, minutes, strikes, settlement.
+-- Refuse the settings of a backtest that cannot be: models, minutes, strikes, settlement, kind.
 -- Errors: UP022.
 CREATE FUNCTION upc._require_backtest_settings(
     models text[],
@@ -20,7 +20,8 @@ CREATE FUNCTION upc._require_backtest_settings(
     step double precision,
     levels integer,
     settlement text,
-    close_minute integer
+    close_minute integer,
+    kind text
 )
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -54,6 +55,19 @@ BEGIN
             'They are whole minutes before the contracts close.', 'For example 2, 5, 15 and 60.'
         );
     END IF;
+    IF NOT coalesce(kind IN ('above', 'range', 'updown'), false) THEN
+        PERFORM upc._refuse_backtest(
+            format('unknown kind of contract %s', coalesce(quote_literal(left(kind, 40)), 'NULL')),
+            'A kind is above, range or updown.', 'Leave it out for above.'
+        );
+    END IF;
+    IF kind = 'updown' AND NOT 15 >= ALL (minutes) THEN
+        PERFORM upc._refuse_backtest(
+            'times to the close of updown must be 1 to 15 minutes',
+            'These contracts open a quarter of an hour before they close.',
+            'For example 2, 5, 10 and 15.'
+        );
+    END IF;
     IF NOT coalesce(step > 0 AND step < 'Infinity', true)
         OR NOT coalesce(levels BETWEEN 0 AND 500, false)
     THEN
@@ -74,7 +88,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._require_backtest_settings IS
-    'raises UP022 unless a backtest can have these models, minutes, strikes and settlement';
+    'raises UP022 unless a backtest can have these models, minutes, strikes, settlement and kind';
 
 
 -- Spans of a backtest, with defaults filled in, and cut to the stored candles.
@@ -152,7 +166,10 @@ COMMENT ON FUNCTION upc._backtest_spans IS
 -- candle, or where that leaves nothing to train on the day that two thirds of the candles come
 -- before; test_to: the end of the candles. NULL step: the symbol's own.
 -- models: model:method with the models and methods of compute_strikes, or gaussian. minutes: times
--- to the close, 1 to 60. close_minute: of the hour, at which contracts close.
+-- to the close, 1 to 60. close_minute: of the hour, at which contracts close; those of updown do so
+-- every quarter of an hour. kind: above, at or above the strikes of the grid; range, between two
+-- neighbours of the grid; updown, not below the average of the minute before the quarter of an hour began,
+-- minutes up to 15.
 -- Returns its number.
 -- Errors: UP002 symbol, UP022 settings that cannot be.
 --
@@ -170,7 +187,8 @@ CREATE FUNCTION upc.begin_backtest(
     levels integer DEFAULT 10,
     settlement text DEFAULT 'close',
     close_minute integer DEFAULT 0,
-    version text DEFAULT ''
+    version text DEFAULT '',
+    kind text DEFAULT 'above'
 )
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
@@ -181,7 +199,7 @@ DECLARE
 BEGIN
     PERFORM upc.require_symbol(symbol);
     PERFORM upc._require_backtest_settings(
-        models, minutes, step, levels, settlement, close_minute
+        models, minutes, step, levels, settlement, close_minute, kind
     );
     SELECT s.*
     INTO v_span
@@ -189,7 +207,7 @@ BEGIN
 
     INSERT INTO upc_data.backtest AS b (
         symbol, train_from, train_to, test_from, test_to, models, minutes, step, levels,
-        settlement, close_minute, version, started_at
+        settlement, close_minute, version, kind, started_at
     )
     SELECT
         s.symbol, v_span.train_from, v_span.train_to, v_span.test_from, v_span.test_to,
@@ -199,7 +217,11 @@ BEGIN
         ),
         ARRAY(SELECT DISTINCT m::smallint FROM unnest(begin_backtest.minutes) AS m ORDER BY 1),
         coalesce(begin_backtest.step, s.strike_step), begin_backtest.levels,
-        begin_backtest.settlement, begin_backtest.close_minute, coalesce(begin_backtest.version, ''),
+        begin_backtest.settlement,
+        begin_backtest.close_minute
+            % (extract(epoch FROM upc._close_interval(begin_backtest.kind))::integer / 60),
+        coalesce(begin_backtest.version, ''),
+        begin_backtest.kind,
         clock_timestamp()
     FROM upc_data.symbol AS s
     WHERE s.symbol = begin_backtest.symbol

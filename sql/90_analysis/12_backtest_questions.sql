@@ -10,10 +10,35 @@ CREATE TYPE upc.backtest_question AS (
     squared_move double precision,
     hour_deviation double precision,
     variance double precision,
-    earlier_variance double precision
+    earlier_variance double precision,
+    price_to_beat double precision
 );
 COMMENT ON TYPE upc.backtest_question IS
-    'a question of a backtest: when its contracts close, minutes before; the price then and the one that settles, USD; momentum bucket (99: none); the EWMA of squared moves of a minute; the standard deviation of the hour before in percent; the forecast of the variance of the move until then, and until a minute earlier';
+    'a question of a backtest: when its contracts close, minutes before; the price then and the one that settles, USD; momentum bucket (99: none); the EWMA of squared moves of a minute; the standard deviation of the hour before in percent; the forecast of the variance of the move until then, and until a minute earlier; of updown the price to beat, USD';
+
+
+-- Length of time between two closes of contracts of a kind.
+CREATE FUNCTION upc._close_interval(kind text)
+RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE _close_interval.kind
+    WHEN 'updown' THEN interval '15 minutes'
+    ELSE interval '1 hour'
+END;
+COMMENT ON FUNCTION upc._close_interval IS
+    'the time between two closes of contracts of a kind: 15 minutes of updown, an hour of the others';
+
+
+-- What candles know of the average of their minute, which settles contracts.
+CREATE FUNCTION upc._average_proxy(candle upc_data.candle)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (
+    (_average_proxy.candle).open + (_average_proxy.candle).high + (_average_proxy.candle).low
+    + (_average_proxy.candle).close
+) / 4;
+COMMENT ON FUNCTION upc._average_proxy IS
+    'what stands in for the average of the prices of a candle''s minute, USD: (open + high + low + close) / 4';
 
 
 -- Squared moves of a minute, the newer the more: half as much each hour back.
@@ -93,7 +118,7 @@ BEGIN
             FROM generate_series(
                 v_start + make_interval(mins => v_test.close_minute),
                 v_start + interval '25 hours',
-                interval '1 hour'
+                upc._close_interval(v_test.kind)
             ) AS c
             CROSS JOIN unnest(v_test.minutes) AS t (minutes)
             WHERE c >= greatest(v_test.test_from, first_day::timestamp AT TIME ZONE 'UTC')
@@ -119,7 +144,7 @@ BEGIN
             v_closes[30 + a.minute],
             CASE v_test.settlement
                 WHEN 'close' THEN v_closes[30 + a.minute + a.minutes]
-                ELSE (k.open + k.high + k.low + k.close) / 4
+                ELSE upc._average_proxy(k)
             END,
             coalesce(s.slot - 30, upc._baseline()),
             r.ewma,
@@ -136,7 +161,8 @@ BEGIN
                     v_week[v_weekday * 1440 + a.minute + a.minutes - 1]
                     - v_week[v_weekday * 1440 + a.minute]
                 )
-            END
+            END,
+            upc._average_proxy(b)
         FROM asked AS a
         LEFT JOIN upc._momentum_slots(
             v_closes, ARRAY(SELECT DISTINCT 30 + q.minute FROM asked AS q)
@@ -145,8 +171,14 @@ BEGIN
         LEFT JOIN feature AS f ON f.minute = a.minute
         LEFT JOIN upc_data.candle AS k
             ON k.symbol = v_test.symbol AND k.opened_at = a.closes_at - interval '1 minute'
+        -- The price to beat is the average of the minute before the contract opened.
+        LEFT JOIN upc_data.candle AS b
+            ON v_test.kind = 'updown'
+            AND b.symbol = v_test.symbol
+            AND b.opened_at = a.closes_at - upc._close_interval(v_test.kind) - interval '1 minute'
         WHERE v_closes[30 + a.minute] <> 'NaN'
-          AND v_closes[30 + a.minute + a.minutes] <> 'NaN';
+          AND v_closes[30 + a.minute + a.minutes] <> 'NaN'
+          AND (v_test.kind <> 'updown' OR b.opened_at IS NOT NULL);
     END LOOP;
 END
 $fn$;

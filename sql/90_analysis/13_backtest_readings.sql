@@ -139,7 +139,7 @@ BEGIN
         -- Of the average of the last minute 39.5 seconds less are open than until its end.
         timed AS (
             SELECT
-                s.model, s.is_standardised, s.is_linear, s.bucket, t.minutes,
+                test.kind, s.model, s.is_standardised, s.is_linear, s.bucket, t.minutes,
                 CASE WHEN test.settlement = 'average' AND s.is_linear AND t.minutes > 1
                     THEN upc._blend(e.positive, s.positive, upc._average_share())
                     WHEN test.settlement = 'average' THEN e.positive
@@ -175,7 +175,10 @@ BEGIN
             t.is_linear,
             t.is_standardised
         FROM timed AS t
-        CROSS JOIN LATERAL (SELECT t.is_linear OR t.is_standardised AS is_met) AS w
+        CROSS JOIN LATERAL (
+            -- The bounds of a range are on either side of the price: both sides have to meet there.
+            SELECT t.is_linear OR t.is_standardised OR t.kind <> 'above' AS is_met
+        ) AS w
         $sql$,
         upc._backtest_curves()
     )

@@ -25,9 +25,60 @@ COMMENT ON FUNCTION upc._normal_tail IS
     'the probability, 0 to 1, that a standard normal number is above some deviations (Numerical Recipes, erfcc)';
 
 
--- Answers of a backtest's models about every strike of the contracts that close on some UTC days:
--- probabilities from 0 to 1 to close at or above it, with what happened. regime: quarter of the
--- deviations of the hour before, from 1.
+-- Contracts that are asked about at a price: they pay where the value that settles is at least `lower`
+-- and below `upper`, either of which may be missing.
+--
+-- above: strikes of a grid, `levels` on each side of the one nearest to the price. range: ranges between
+-- neighbours of the grid, `levels` on each side of the one with the price in it, and what lies below and
+-- above them all. updown: the one with price_to_beat. distance: in steps, from the nearest.
+CREATE FUNCTION upc._backtest_contracts(
+    kind text,
+    levels integer,
+    step double precision,
+    price double precision,
+    price_to_beat double precision
+)
+RETURNS TABLE (lower double precision, upper double precision, distance smallint)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 21
+BEGIN ATOMIC
+    SELECT
+        (round(_backtest_contracts.price / _backtest_contracts.step) + k)
+            * _backtest_contracts.step,
+        NULL::double precision,
+        abs(k)::smallint
+    FROM generate_series(-_backtest_contracts.levels, _backtest_contracts.levels) AS k
+    WHERE _backtest_contracts.kind = 'above'
+      AND round(_backtest_contracts.price / _backtest_contracts.step) + k > 0
+
+    UNION ALL
+
+    SELECT
+        CASE WHEN g.place > 0 AND k >= -_backtest_contracts.levels
+            THEN g.place * _backtest_contracts.step
+        END,
+        CASE WHEN k <= _backtest_contracts.levels
+            THEN (g.place + 1) * _backtest_contracts.step
+        END,
+        abs(k)::smallint
+    FROM generate_series(
+        -_backtest_contracts.levels - 1, _backtest_contracts.levels + 1
+    ) AS k
+    CROSS JOIN LATERAL (
+        SELECT floor(_backtest_contracts.price / _backtest_contracts.step) + k AS place
+    ) AS g
+    WHERE _backtest_contracts.kind = 'range' AND g.place >= 0
+
+    UNION ALL
+
+    SELECT _backtest_contracts.price_to_beat, NULL, 0::smallint
+    WHERE _backtest_contracts.kind = 'updown';
+END;
+COMMENT ON FUNCTION upc._backtest_contracts IS
+    'the contracts of a kind that a backtest asks about at a price, USD';
+
+
+-- Answers of a backtest's models about all contracts that close on some UTC days: probabilities from 0
+-- to 1 that they pay, with what happened. regime: quarter of the deviations of the hour before, from 1.
 --
 -- curve_models: how many of the models read a curve; the Gaussian reads none.
 -- In SQL and without settings, so that it becomes a part of the query that calls it.
@@ -56,7 +107,6 @@ BEGIN ATOMIC
             q.*,
             (_model_answers.test).step AS step,
             (_model_answers.test).settlement = 'average' AS is_average,
-            round(q.price / (_model_answers.test).step) AS nearest,
             -- Open share of the last minute's variance.
             CASE (_model_answers.test).settlement
                 WHEN 'average' THEN upc._average_share()
@@ -80,57 +130,85 @@ BEGIN ATOMIC
               )
           )
     ),
-    strike AS (
+    contract AS (
         SELECT
-            q.*,
-            (q.nearest + k) * q.step AS strike,
-            abs(k)::smallint AS distance
+            q.*, b.lower, b.upper, b.distance,
+            coalesce(q.settled >= b.lower, true) AND coalesce(q.settled < b.upper, true) AS outcome
         FROM question AS q
-        CROSS JOIN generate_series(-(_model_answers.test).levels, (_model_answers.test).levels) AS k
-        WHERE q.nearest + k > 0
+        CROSS JOIN LATERAL upc._backtest_contracts(
+            (_model_answers.test).kind, (_model_answers.test).levels, q.step, q.price, q.price_to_beat
+        ) AS b
     )
     SELECT
         r.model,
         q.closes_at, q.minutes, q.distance, q.regime,
-        q.settled >= q.strike AS outcome,
-        0.01 * CASE WHEN q.strike > q.price
-            THEN upc._curve_value(r.positive, r.thresholds, p.place, m.move, r.is_linear)
-            ELSE 100 - upc._curve_value(r.negative, r.thresholds, p.place, m.move, r.is_linear)
-        END AS probability
-    FROM strike AS q
+        q.outcome,
+        -- To be in a range is to be above its lower bound and not above its upper one.
+        0.01 * (
+            coalesce(
+                CASE WHEN q.lower > q.price
+                    THEN upc._curve_value(r.positive, r.thresholds, p.lower, m.lower, r.is_linear)
+                    ELSE 100
+                        - upc._curve_value(r.negative, r.thresholds, p.lower, m.lower, r.is_linear)
+                END,
+                100
+            )
+            - coalesce(
+                CASE WHEN q.upper > q.price
+                    THEN upc._curve_value(r.positive, r.thresholds, p.upper, m.upper, r.is_linear)
+                    ELSE 100
+                        - upc._curve_value(r.negative, r.thresholds, p.upper, m.upper, r.is_linear)
+                END,
+                0
+            )
+        ) AS probability
+    FROM contract AS q
     JOIN reading AS r
         ON r.minutes = q.minutes
         AND r.bucket = q.bucket
     CROSS JOIN LATERAL (
+        SELECT CASE
+            WHEN r.is_standardised
+            THEN sqrt(q.earlier_variance + q.open_share * (q.variance - q.earlier_variance))
+            -- Below a minute the first one's curve, by the square root of time.
+            WHEN r.is_linear AND q.is_average AND q.minutes = 1
+            THEN 0.01 * sqrt(q.open_share)
+            ELSE 0.01
+        END AS unit
+        OFFSET 0
+    ) AS u
+    CROSS JOIN LATERAL (
         SELECT
-            abs(q.price - q.strike) / q.price / CASE
-                WHEN r.is_standardised
-                THEN sqrt(q.earlier_variance + q.open_share * (q.variance - q.earlier_variance))
-                -- Below a minute the first one's curve, by the square root of time.
-                WHEN r.is_linear AND q.is_average AND q.minutes = 1
-                THEN 0.01 * sqrt(q.open_share)
-                ELSE 0.01
-            END AS move
+            abs(q.price - q.lower) / q.price / u.unit AS lower,
+            abs(q.price - q.upper) / q.price / u.unit AS upper
         OFFSET 0
     ) AS m
     CROSS JOIN LATERAL (
-        SELECT upc._threshold_index(r.thresholds, r.edges, m.move, r.is_linear) AS place
+        SELECT
+            CASE WHEN m.lower IS NOT NULL
+                THEN upc._threshold_index(r.thresholds, r.edges, m.lower, r.is_linear)
+            END AS lower,
+            CASE WHEN m.upper IS NOT NULL
+                THEN upc._threshold_index(r.thresholds, r.edges, m.upper, r.is_linear)
+            END AS upper
         OFFSET 0
     ) AS p
 
     UNION ALL
 
     SELECT
-        'gaussian', q.closes_at, q.minutes, q.distance, q.regime, q.settled >= q.strike,
-        upc._normal_tail(
-            ln(q.strike / q.price)
-            / sqrt(greatest(q.squared_move, 1e-14) * (q.minutes - 1 + q.open_share))
-        )
-    FROM strike AS q
+        'gaussian', q.closes_at, q.minutes, q.distance, q.regime, q.outcome,
+        coalesce(upc._normal_tail(ln(q.lower / q.price) / d.deviation), 1)
+            - coalesce(upc._normal_tail(ln(q.upper / q.price) / d.deviation), 0)
+    FROM contract AS q
+    CROSS JOIN LATERAL (
+        SELECT sqrt(greatest(q.squared_move, 1e-14) * (q.minutes - 1 + q.open_share)) AS deviation
+        OFFSET 0
+    ) AS d
     WHERE 'gaussian' = ANY ((_model_answers.test).models);
 END;
 COMMENT ON FUNCTION upc._model_answers IS
-    'answers of a backtest''s models about every strike of the contracts that close on some UTC days, with what happened';
+    'answers of a backtest''s models about all contracts that close on some UTC days, with what happened';
 
 
 CREATE FUNCTION upc._score_backtest(symbol text, backtest_id bigint, first_day date, last_day date)

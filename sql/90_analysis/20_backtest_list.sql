@@ -20,7 +20,8 @@ SELECT
     s.days,
     s.questions,
     s.model AS best_model,
-    s.log_loss AS best_log_loss
+    s.log_loss AS best_log_loss,
+    b.kind
 FROM upc_data.backtest AS b
 LEFT JOIN LATERAL (
     SELECT
@@ -67,6 +68,8 @@ COMMENT ON COLUMN upc.backtest_list.questions IS
 COMMENT ON COLUMN upc.backtest_list.best_model IS
     'the model with the lowest log loss of all questions';
 COMMENT ON COLUMN upc.backtest_list.best_log_loss IS 'its log loss';
+COMMENT ON COLUMN upc.backtest_list.kind IS
+    'kind of its contracts: above, range or updown';
 
 
 -- Delete a backtest with its counts and scores, complete or not.

@@ -80,6 +80,7 @@ def test_omitted_options_are_left_to_the_database(conn: Connection) -> None:
         "settlement": "close",
         "close_minute": 0,
         "version": __version__,
+        "kind": "above",
     }
 
 
@@ -105,7 +106,14 @@ def test_given_options_are_handed_on(conn: Connection) -> None:
         "settlement": "average",
         "close_minute": 15,
         "version": __version__,
+        "kind": "above",
     }
+
+
+def test_contracts_that_are_open_for_a_quarter_of_an_hour(conn: Connection) -> None:
+    succeed("--symbol", "BTC", "--kind", "updown")
+    [call] = rows(conn, "SELECT * FROM stub_call WHERE call = 'begin'")
+    assert (call["arguments"]["kind"], call["arguments"]["minutes"]) == ("updown", [2, 5, 10, 15])
 
 
 def test_stages_follow_each_other_on_two_connections(conn: Connection) -> None:
@@ -302,7 +310,7 @@ def test_list_show_and_delete(conn: Connection) -> None:
     ] == ["ETH"]
     assert len(succeed("--list").splitlines()) == 3
     eth, btc = (str(row["backtest_id"]) for row in found)
-    assert succeed("--show", eth).startswith(f"ETH, backtest {eth}: ")
+    assert succeed("--show", eth).startswith(f"ETH, above, backtest {eth}: ")
     assert succeed("--delete", btc) == f"backtest {btc} of BTC deleted\n"
     assert pyupc("--show", btc).exit_code == pyupc("--delete", btc).exit_code == 1
     assert [row["backtest_id"] for row in rows(conn, "SELECT * FROM upc_data.backtest")] == [

@@ -37,6 +37,7 @@ class Settings:
     levels: int
     settlement: str
     close_minute: int
+    kind: str = "above"
 
     @property
     def is_average(self) -> bool:
@@ -70,6 +71,7 @@ class Question:
     deviation: float
     variance: float
     earlier: float
+    price_to_beat: float
 
 
 def inside(candles: Candles, settings: Settings) -> Candles:
@@ -113,10 +115,16 @@ def questions(candles: Candles, settings: Settings, fitted: Fit | None) -> Itera
         for at, number in place.items()
         if at - 1 in place
     }
-    first = settings.test_from + (settings.close_minute - settings.test_from) % 60
-    for closes in range(first, settings.test_to, 60):
+    interval = 15 if settings.kind == "updown" else 60
+    first = settings.test_from + (settings.close_minute - settings.test_from) % interval
+    for closes in range(first, settings.test_to, interval):
         if closes - 1 < settings.train_to:
             continue
+        price_to_beat = math.nan
+        if settings.kind == "updown":
+            if closes - 16 not in place:
+                continue
+            price_to_beat = average(candles, place[closes - 16])
         for minutes in settings.minutes:
             asked = closes - minutes
             if asked - 1 not in place or closes - 1 not in place:
@@ -137,25 +145,47 @@ def questions(candles: Candles, settings: Settings, fitted: Fit | None) -> Itera
                 if variances is None:
                     continue
             settled = (
-                sum(
-                    column[there]
-                    for column in (candles.opens, candles.highs, candles.lows, candles.closes)
-                )
-                / 4
-                if settings.is_average
-                else candles.closes[there]
+                average(candles, there) if settings.is_average else float(candles.closes[there])
             )
             yield Question(
                 closes,
                 minutes,
                 float(candles.closes[here]),
-                float(settled),
+                settled,
                 int(buckets[here]) if buckets[here] <= 30 else BASELINE,
                 sum(squared[at] * w for at, w in zip(recent, weights, strict=True)) / sum(weights),
                 100 * math.sqrt(sum(hour)),
                 math.nan if variances is None else variances[minutes - 1],
                 0.0 if variances is None or minutes == 1 else variances[minutes - 2],
+                price_to_beat,
             )
+
+
+def average(candles: Candles, place: int) -> float:
+    """What stands in for the average of a candle's minute."""
+    columns = (candles.opens, candles.highs, candles.lows, candles.closes)
+    return float(sum(column[place] for column in columns) / 4)
+
+
+def contracts(settings: Settings, asked: Question) -> Iterator[tuple[float, float, int]]:
+    """Bounds, 0 and infinity where there is none, and distance, of all that is asked about."""
+    levels, step = settings.levels, settings.step
+    if settings.kind == "updown":
+        yield asked.price_to_beat, math.inf, 0
+    elif settings.kind == "range":
+        first = math.floor(asked.price / step)
+        for level in range(-levels - 1, levels + 2):
+            if first + level >= 0:
+                yield (
+                    0.0 if level < -levels else (first + level) * step,
+                    math.inf if level > levels else (first + level + 1) * step,
+                    abs(level),
+                )
+    else:
+        middle = float(np.rint(asked.price / step))
+        for level in range(-levels, levels + 1):
+            if middle + level > 0:
+                yield (middle + level) * step, math.inf, abs(level)
 
 
 def curve_of(trained: Trained, model: str, bucket: int, minutes: int) -> tuple[Floats, Floats]:
@@ -178,8 +208,19 @@ def curve_of(trained: Trained, model: str, bucket: int, minutes: int) -> tuple[F
 
 
 def probability(
+    trained: Trained, settings: Settings, model: str, asked: Question, lower: float, upper: float
+) -> float:
+    # In percent, as curves are: a probability that is on the edge of a bin stays on its side.
+    whole = 1.0 if model == "gaussian" else 100.0
+    above = whole if lower == 0 else above_strike(trained, settings, model, asked, lower)
+    beyond = 0.0 if upper == math.inf else above_strike(trained, settings, model, asked, upper)
+    return (above - beyond) * (1.0 if model == "gaussian" else 0.01)
+
+
+def above_strike(
     trained: Trained, settings: Settings, model: str, asked: Question, strike: float
 ) -> float:
+    """Percent; of the Gaussian from 0 to 1."""
     if model == "gaussian":
         variance = max(asked.ewma, 1e-14) * (asked.minutes - 1 + settings.share)
         return 0.5 * math.erfc(math.log(strike / asked.price) / math.sqrt(2 * variance))
@@ -203,7 +244,7 @@ def probability(
     else:
         sides = curve_of(trained, kind, asked.bucket, max(1, math.ceil(until - 0.5)))
     up, down = (side.copy() for side in sides)
-    if is_linear or not is_plain:
+    if is_linear or not is_plain or settings.kind != "above":
         up[0] = (up[0] + 100 - down[0]) / 2
         down[0] = 100 - up[0]
     side = up if strike > asked.price else down
@@ -213,7 +254,7 @@ def probability(
     else:
         edges = (thresholds[1:] + thresholds[:-1]) / 2 + (1e-9 if is_plain else 0)
         percent = float(side[np.searchsorted(edges, move, side="right")])
-    return 0.01 * (percent if strike > asked.price else 100 - percent)
+    return percent if strike > asked.price else 100 - percent
 
 
 def scores(candles: Candles, settings: Settings, trained: Trained) -> Scores:
@@ -223,21 +264,17 @@ def scores(candles: Candles, settings: Settings, trained: Trained) -> Scores:
         day = str(np.datetime64(asked.closes, "m").astype("datetime64[D]"))
         hour = asked.closes // 60 % 24
         regime = 1 + int(np.searchsorted(trained.regimes, asked.deviation, side="right"))
-        middle = np.rint(asked.price / settings.step)
-        for level in range(-settings.levels, settings.levels + 1):
-            strike = float(middle + level) * settings.step
-            if strike <= 0:
-                continue
-            outcome = float(asked.settled >= strike)
+        for lower, upper, distance in contracts(settings, asked):
+            outcome = float(lower <= asked.settled < upper)
             for model in settings.models:
-                p = probability(trained, settings, model, asked, strike)
+                p = probability(trained, settings, model, asked, lower, upper)
                 clipped = min(0.9999, max(0.0001, p if outcome else 1 - p))
                 row = np.array([1, outcome, p, p**2, (p - outcome) ** 2, -math.log(clipped)])
                 bin_of = max(0, min(19, math.floor(20 * p)))
                 for dimension, part in (
                     ("all", 0),
                     ("minutes", asked.minutes),
-                    ("distance", abs(level)),
+                    ("distance", distance),
                     ("hour", hour),
                     ("regime", regime),
                 ):

@@ -10,6 +10,8 @@ from pyupc.analysis.backtest.page_parts import CSS, cell, inline_svg, table
 from pyupc.analysis.backtest.scores import DIMENSIONS, RESAMPLES, Report, Row
 from pyupc.analysis.backtest.words import (
     DIMENSION_NAMES,
+    QUESTIONS,
+    contracts,
     coverage,
     interval,
     lead_cells,
@@ -33,11 +35,6 @@ _LEAD_PLACE = 3
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 _NOTES = (
-    (
-        "Question",
-        "Will the price be at or above a strike when the contract closes? Asked for every strike, "
-        "close and time to the close of the test. The training has seen nothing of the test.",
-    ),
     (
         "Log loss",
         "The mean of minus the natural logarithm of the probability of what happened, clipped to "
@@ -85,7 +82,7 @@ def page(report: Report, figures: Mapping[str, bytes], descriptions: Mapping[str
         f'<section class="figures">\n{shown}</section>\n'
         f"{''.join(_dimension(report, each) for each in DIMENSIONS[1:] if each in report.scores)}"
         f"<section>\n<h2>Settings</h2>\n{_settings(report)}</section>\n"
-        f"<section>\n<h2>What the numbers are</h2>\n{_notes()}</section>\n"
+        f"<section>\n<h2>What the numbers are</h2>\n{_notes(report)}</section>\n"
         "</main>\n</body>\n</html>\n"
     )
 
@@ -190,10 +187,8 @@ def _settings(report: Report) -> str:
         "tested on": span(settings["test_from"], settings["test_to"]),
         "models": ", ".join(report.models),
         "minutes to the close": ", ".join(f"{each}" for each in settings["minutes"]),
-        "strikes": (
-            f"{settings['levels']} below and above the one nearest to the price, "
-            f"every {settings['step']:,.10g} USD"
-        ),
+        "kind": settings["kind"],
+        "contracts": contracts(settings["kind"], settings["levels"], settings["step"]),
         "settlement": settings["settlement"],
         "closes at minute": f"{settings['close_minute']} of the hour",
         "resamples of the days": resamples,
@@ -210,7 +205,12 @@ def _settings(report: Report) -> str:
     return f'<table class="settings">\n{lines}</table>\n'
 
 
-def _notes() -> str:
+def _notes(report: Report) -> str:
+    question = (
+        f"{QUESTIONS[report.settings['kind']]} Asked for every contract, close and time to the "
+        "close of the test. The training has seen nothing of the test."
+    )
+    notes = (("Question", question), *_NOTES)
     return "".join(
-        ["<dl>\n", *(f"<dt>{n}</dt><dd>{escape(t)}</dd>\n" for n, t in _NOTES), "</dl>\n"]
+        ["<dl>\n", *(f"<dt>{n}</dt><dd>{escape(t)}</dd>\n" for n, t in notes), "</dl>\n"]
     )

@@ -41,6 +41,7 @@ class Settings:
     levels: int
     settlement: str
     close_minute: int
+    kind: str
 
 
 def run(
@@ -104,7 +105,7 @@ def _begin(control: Connection, symbol: str, settings: Settings) -> int:
     row = control.execute(
         """
         SELECT upc.begin_backtest(
-            %s, %s, %s, %s, %s, %s::text[], %s::integer[], %s, %s, %s, %s, %s
+            %s, %s, %s, %s, %s, %s::text[], %s::integer[], %s, %s, %s, %s, %s, kind => %s
         )
         """,
         [
@@ -120,6 +121,7 @@ def _begin(control: Connection, symbol: str, settings: Settings) -> int:
             settings.settlement,
             settings.close_minute,
             __version__,
+            settings.kind,
         ],
     ).fetchone()
     assert row is not None

@@ -15,6 +15,29 @@ DIMENSION_NAMES = {
     "regime": "By regime of volatility",
 }
 
+# The question of each kind of contract, and which contracts there are of it.
+QUESTIONS = {
+    "above": "Will the price be at or above a strike when the contract closes?",
+    "range": "Will the price be in a range when the contract closes?",
+    "updown": "Will the price, when the quarter of an hour ends, not be below the average of the "
+    "minute before it began?",
+}
+
+
+def contracts(kind: str, levels: int, step: float) -> str:
+    """`10 below and above the one nearest to the price, every 250 USD`."""
+    match kind:
+        case "updown":
+            return "one, with the price to beat"
+        case "range":
+            return (
+                f"{levels} below and above the one with the price in it, {step:,.10g} USD wide, and"
+                " the two open ends"
+            )
+        case _:
+            return f"{levels} below and above the one nearest to the price, every {step:,.10g} USD"
+
+
 _REGIMES = {1: "calm", 2: "quiet", 3: "lively", 4: "wild"}
 
 _DAY = timedelta(days=1)

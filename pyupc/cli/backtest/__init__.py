@@ -32,6 +32,7 @@ DIMENSIONS = {
     epilog=examples(
         "pyupc backtest --symbol BTC --ttc 15 --model baseline --model gaussian",
         "pyupc backtest --symbol BTC --ttc 5 --ttc 60 --levels 3 --out report",
+        "pyupc backtest --kind updown --ttc 5 --settlement average --model gaussian",
         "pyupc backtest --list",
         "pyupc backtest --show 1 --by hour",
         "pyupc backtest --show 1 --json",
@@ -72,9 +73,9 @@ def command(
 ) -> None:
     """Test the models on candles after those of the training.
 
-    For every close in the test span, every time to the close and every strike, each model gives the
-    probability of a price at or above the strike; training sees nothing of the test span. Scores
-    are stored with all settings: --list, --show.
+    For every close in the test span, every time to the close and every contract of the --kind, each
+    model gives the probability that it pays; training sees nothing of the test span. Scores are
+    stored with all settings: --list, --show.
 
     The models are ranked by log loss; its intervals come from resampling whole days, and the last
     line shows which model beats which others. --json prints all scores, divided in all ways.

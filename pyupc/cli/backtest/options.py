@@ -10,6 +10,8 @@ import click
 from pyupc.cli.common.span import parse_instant
 
 MINUTES = (2, 5, 10, 15, 30, 45, 60)
+# Contracts of this kind are open for as long.
+UPDOWN_MINUTES = 15
 MODELS = (
     *("baseline:nearest", "momentum:nearest", "momentum:linear"),
     *("gaussian", "shrunk:linear", "volatility:linear"),
@@ -18,14 +20,19 @@ MODELS = (
 # Names of their arguments.
 OF_A_RUN = (
     *("train_from", "train_to", "test_from", "test_to", "minutes", "models"),
-    *("step", "levels", "settlement", "close_minute"),
+    *("step", "levels", "settlement", "close_minute", "kind"),
 )
 
 
 def _minutes(
     ctx: click.Context, parameter: click.Parameter, values: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """Remove duplicates and sort."""
+    """Remove duplicates and sort; without any, the usual ones at which the contracts are open."""
+    is_short = ctx.params["kind"] == "updown"
+    if not values:
+        return tuple(each for each in MINUTES if not is_short or each <= UPDOWN_MINUTES)
+    if is_short and max(values) > UPDOWN_MINUTES:
+        raise click.BadParameter(f"contracts of updown are open for {UPDOWN_MINUTES} minutes")
     return tuple(sorted(set(values)))
 
 
@@ -42,6 +49,16 @@ def _models(
 
 
 _OPTIONS = (
+    click.option(
+        "--kind",
+        type=click.Choice(["above", "range", "updown"]),
+        default="above",
+        show_default=True,
+        # Others depend on it.
+        is_eager=True,
+        help="Kind of contract: above a strike, a range between two neighbouring strikes, or in"
+        " a quarter of an hour up from the average of the minute before it.",
+    ),
     *(
         click.option(name, callback=parse_instant, metavar="DATE", help=help)
         for name, help in (
@@ -60,11 +77,10 @@ _OPTIONS = (
         "minutes",
         type=click.IntRange(1, 60),
         multiple=True,
-        default=MINUTES,
-        show_default=True,
         metavar="MINUTES",
         callback=_minutes,
-        help="Minutes from the question to the close; repeatable.",
+        help="Minutes from the question to the close; repeatable. Default: 2, 5, 10, 15, 30, 45 and"
+        " 60; of updown those up to 15.",
     ),
     click.option(
         "--model",
@@ -88,7 +104,8 @@ _OPTIONS = (
         default=10,
         show_default=True,
         metavar="N",
-        help="Strikes on each side of the one nearest to the price.",
+        help="Strikes on each side of the one nearest to the price; ranges on each side of the one"
+        " with the price in it, with an open end beyond them.",
     ),
     click.option(
         "--settlement",
@@ -103,7 +120,7 @@ _OPTIONS = (
         default=0,
         show_default=True,
         metavar="MINUTE",
-        help="Minute of the hour at which contracts close.",
+        help="Minute of the hour at which contracts close; of updown also 15, 30 and 45 later.",
     ),
 )
 

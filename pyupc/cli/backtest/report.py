@@ -37,7 +37,8 @@ def print_reports(reports: Sequence[Report], dimension: str) -> None:
 def _print_report(report: Report, dimension: str) -> None:
     settings = report.settings
     click.echo(
-        f"{report.symbol}, backtest {settings['backtest_id']}: {settings['questions']:,} questions"
+        f"{report.symbol}, {settings['kind']}, backtest {settings['backtest_id']}:"
+        f" {settings['questions']:,} questions"
         f" on {settings['days']:,} days, {span(settings['test_from'], settings['test_to'])};"
         f" trained on {span(settings['train_from'], settings['train_to'])}"
     )
@@ -118,6 +119,7 @@ def print_list(found: Sequence[Row]) -> None:
         (
             f"{row['backtest_id']}",
             row["symbol"],
+            row["kind"],
             span(row["train_from"], row["train_to"]),
             span(row["test_from"], row["test_to"]),
             "" if row["questions"] is None else f"{row['questions']:,}",
@@ -128,5 +130,15 @@ def print_list(found: Sequence[Row]) -> None:
         )
         for row in found
     ]
-    head = ("id", "symbol", "trained on", "tested on", "questions", "models", "best", "log loss")
-    print_columns((*head, "version"), rows, left=4)
+    head = (
+        "id",
+        "symbol",
+        "kind",
+        "trained on",
+        "tested on",
+        "questions",
+        "models",
+        "best",
+        "log loss",
+    )
+    print_columns((*head, "version"), rows, left=5)

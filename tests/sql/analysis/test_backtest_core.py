@@ -82,7 +82,7 @@ def at(number: int) -> str:
 def begin(conn: Connection, settings: Settings) -> int:
     found = scalar(
         conn,
-        "SELECT upc.begin_backtest('BTC', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '1.2.3')",
+        "SELECT upc.begin_backtest('BTC', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '1.2.3', %s)",
         at(settings.train_from),
         at(settings.train_to),
         at(settings.test_from),
@@ -93,6 +93,7 @@ def begin(conn: Connection, settings: Settings) -> int:
         settings.levels,
         settings.settlement,
         settings.close_minute,
+        settings.kind,
     )
     return int(found)
 
@@ -163,7 +164,32 @@ def contents(conn: Connection, number: int) -> list[list[Any]]:
 @pytest.mark.parametrize("settlement", ["close", "average"])
 @pytest.mark.parametrize("close_minute", [0, 17])
 def test_every_score(conn: Connection, settlement: str, close_minute: int) -> None:
-    settings = replace(SETTINGS, settlement=settlement, close_minute=close_minute)
+    check_scores(conn, replace(SETTINGS, settlement=settlement, close_minute=close_minute))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settlement", "close_minute"),
+    [("range", "average", 0), ("updown", "average", 0), ("updown", "close", 37)],
+)
+def test_every_score_of_other_kinds(
+    conn: Connection, kind: str, settlement: str, close_minute: int
+) -> None:
+    more = {"minutes": (1, 2, 15)} if kind == "updown" else {"minutes": (2, 60)}
+    check_scores(
+        conn,
+        replace(
+            SETTINGS,
+            kind=kind,
+            settlement=settlement,
+            close_minute=close_minute,
+            test_to=minute("2026-01-03T14:00"),
+            **more,
+        ),
+        at_least=80,
+    )
+
+
+def check_scores(conn: Connection, settings: Settings, at_least: int = 700) -> None:
     number = begin(conn, settings)
     run(conn, number)
     known = backtest_reference.train(
@@ -177,7 +203,7 @@ def test_every_score(conn: Connection, settlement: str, close_minute: int) -> No
         for model in MODELS
     }
     assert len(set(sizes.values())) == 1
-    assert sizes["gaussian"] > 700
+    assert sizes["gaussian"] > at_least
     assert {key[1] for key in found} == {"all", "minutes", "distance", "hour", "regime"}
     assert found.keys() == expected.keys()
     for key, row in expected.items():
@@ -318,6 +344,10 @@ BAD = [
     "close_minute => -1",
     "close_minute => 60",
     "close_minute => NULL",
+    "kind => 'below'",
+    "kind => NULL",
+    "kind => 'updown'",
+    "kind => 'updown', minutes => '{16}'",
     "train_from => '2026-01-02Z', train_to => '2026-01-02Z'",
     "train_from => '2026-01-03Z', train_to => '2026-01-02Z'",
     "train_to => '2026-01-02Z', test_from => '2026-01-01Z'",
