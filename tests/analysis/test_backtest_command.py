@@ -325,7 +325,7 @@ def test_list_show_and_delete(conn: Connection) -> None:
 def test_one_that_is_not_complete_is_listed_and_deleted(conn: Connection) -> None:
     conn.execute(
         "SELECT upc.begin_backtest('BTC', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'close', "
-        "0, '0')"
+        "0, '0', 'above')"
     )
     [row] = json.loads(succeed("--list", "--json"))
     assert (row["completed_at"], row["questions"], row["best_model"]) == (None, None, None)
