@@ -12,6 +12,18 @@ $fn$;
 COMMENT ON FUNCTION upc._refuse_backtest IS 'raises UP022';
 
 
+-- Length of time between two closes of contracts of a kind.
+CREATE FUNCTION upc._close_interval(kind text)
+RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE _close_interval.kind
+    WHEN 'updown' THEN interval '15 minutes'
+    ELSE interval '1 hour'
+END;
+COMMENT ON FUNCTION upc._close_interval IS
+    'the time between two closes of contracts of a kind: 15 minutes of updown, an hour of the others';
+
+
 -- Refuse the settings of a backtest that cannot be: models, minutes, strikes, settlement, kind.
 -- Errors: UP022.
 CREATE FUNCTION upc._require_backtest_settings(

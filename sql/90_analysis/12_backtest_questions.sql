@@ -17,18 +17,6 @@ COMMENT ON TYPE upc.backtest_question IS
     'a question of a backtest: when its contracts close, minutes before; the price then and the one that settles, USD; momentum bucket (99: none); the EWMA of squared moves of a minute; the standard deviation of the hour before in percent; the forecast of the variance of the move until then, and until a minute earlier; of updown the price to beat, USD';
 
 
--- Length of time between two closes of contracts of a kind.
-CREATE FUNCTION upc._close_interval(kind text)
-RETURNS interval
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE _close_interval.kind
-    WHEN 'updown' THEN interval '15 minutes'
-    ELSE interval '1 hour'
-END;
-COMMENT ON FUNCTION upc._close_interval IS
-    'the time between two closes of contracts of a kind: 15 minutes of updown, an hour of the others';
-
-
 -- What candles know of the average of their minute, which settles contracts.
 CREATE FUNCTION upc._average_proxy(candle upc_data.candle)
 RETURNS double precision
@@ -77,6 +65,44 @@ COMMENT ON FUNCTION upc._recent_moves IS
     'for the minutes of a UTC day, from 1: the exponentially weighted mean of the squared logarithmic moves of a minute (half-life 60 minutes), and their sum over the last hour';
 
 
+-- What is asked on a UTC day about contracts that close from first_day to last_day. minute: the number of
+-- the candle of that day that closes when is asked.
+CREATE FUNCTION upc._backtest_asks(
+    test upc_data.backtest,
+    day date,
+    first_day date,
+    last_day date
+)
+RETURNS TABLE (closes_at timestamptz, minutes integer, minute integer)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 200
+BEGIN ATOMIC
+    SELECT
+        c,
+        t.minutes::integer,
+        (extract(epoch FROM c - d.starts_at) / 60)::integer - t.minutes
+    FROM (SELECT _backtest_asks.day::timestamp AT TIME ZONE 'UTC' AS starts_at) AS d
+    CROSS JOIN generate_series(
+        d.starts_at + make_interval(mins => (_backtest_asks.test).close_minute),
+        d.starts_at + interval '25 hours',
+        upc._close_interval((_backtest_asks.test).kind)
+    ) AS c
+    CROSS JOIN unnest((_backtest_asks.test).minutes) AS t (minutes)
+    WHERE c >= greatest(
+            (_backtest_asks.test).test_from, _backtest_asks.first_day::timestamp AT TIME ZONE 'UTC'
+        )
+      -- The training has not seen the price that settles it.
+      AND c - interval '1 minute' >= (_backtest_asks.test).train_to
+      AND c < least(
+          (_backtest_asks.test).test_to,
+          (_backtest_asks.last_day + 1)::timestamp AT TIME ZONE 'UTC'
+      )
+      AND c - make_interval(mins => t.minutes) > d.starts_at
+      AND c - make_interval(mins => t.minutes) <= d.starts_at + interval '24 hours';
+END;
+COMMENT ON FUNCTION upc._backtest_asks IS
+    'what is asked on a UTC day about the contracts of a backtest: their close, minutes to it, and the minute of the day';
+
+
 CREATE FUNCTION upc._backtest_questions(
     symbol text,
     backtest_id bigint,
@@ -91,7 +117,6 @@ DECLARE
     v_test upc_data.backtest;
     v_day date;
     v_weekday integer;
-    v_start timestamptz;
     v_week double precision[];
     v_closes double precision[];
 BEGIN
@@ -108,25 +133,10 @@ BEGIN
         ) AS d
     LOOP
         v_weekday := extract(isodow FROM v_day)::integer - 1;
-        v_start := v_day::timestamp AT TIME ZONE 'UTC';
         v_closes := upc._candle_window(v_test.symbol, v_day);
         RETURN QUERY
         WITH asked AS MATERIALIZED (
-            SELECT c AS closes_at, t.minutes::integer AS minutes,
-                -- The candle that closes when is asked is the day's minute of this number.
-                (extract(epoch FROM c - v_start) / 60)::integer - t.minutes AS minute
-            FROM generate_series(
-                v_start + make_interval(mins => v_test.close_minute),
-                v_start + interval '25 hours',
-                upc._close_interval(v_test.kind)
-            ) AS c
-            CROSS JOIN unnest(v_test.minutes) AS t (minutes)
-            WHERE c >= greatest(v_test.test_from, first_day::timestamp AT TIME ZONE 'UTC')
-              -- The training has not seen the price that settles it.
-              AND c - interval '1 minute' >= v_test.train_to
-              AND c < least(v_test.test_to, (last_day + 1)::timestamp AT TIME ZONE 'UTC')
-              AND c - make_interval(mins => t.minutes) > v_start
-              AND c - make_interval(mins => t.minutes) <= v_start + interval '24 hours'
+            SELECT a.* FROM upc._backtest_asks(v_test, v_day, first_day, last_day) AS a
         ),
         feature AS (
             SELECT f.*

@@ -25,6 +25,24 @@ COMMENT ON FUNCTION upc._normal_tail IS
     'the probability, 0 to 1, that a standard normal number is above some deviations (Numerical Recipes, erfcc)';
 
 
+CREATE FUNCTION upc._gaussian_probability(
+    price double precision,
+    lower double precision,
+    upper double precision,
+    deviation double precision
+)
+RETURNS double precision
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN coalesce(upc._normal_tail(ln(lower / price) / deviation), 1)
+        - coalesce(upc._normal_tail(ln(upper / price) / deviation), 0);
+END
+$fn$;
+COMMENT ON FUNCTION upc._gaussian_probability IS
+    'the probability, 0 to 1, that a lognormal price ends at or above a bound and below another, of which either may be missing';
+
+
 -- Contracts that are asked about at a price: they pay where the value that settles is at least `lower`
 -- and below `upper`, either of which may be missing.
 --
@@ -77,6 +95,59 @@ COMMENT ON FUNCTION upc._backtest_contracts IS
     'the contracts of a kind that a backtest asks about at a price, USD';
 
 
+-- Contracts that close on some UTC days, each time that a backtest asks about them, with what is known
+-- then and what happened. open_share: open share of the last minute's variance. regime: quarter of
+-- the deviations of the hour before, from 1.
+CREATE FUNCTION upc._contract_questions(test upc_data.backtest, first_day date, last_day date)
+RETURNS TABLE (
+    closes_at timestamptz,
+    minutes integer,
+    price double precision,
+    bucket integer,
+    squared_move double precision,
+    variance double precision,
+    earlier_variance double precision,
+    open_share double precision,
+    regime integer,
+    lower double precision,
+    upper double precision,
+    distance smallint,
+    outcome boolean
+)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        q.closes_at,
+        q.minutes,
+        q.price,
+        q.bucket,
+        q.squared_move,
+        q.variance,
+        q.earlier_variance,
+        CASE (_contract_questions.test).settlement
+            WHEN 'average' THEN upc._average_share()
+            ELSE 1
+        END,
+        width_bucket(q.hour_deviation, (_contract_questions.test).regime_edges) + 1,
+        b.lower,
+        b.upper,
+        b.distance,
+        coalesce(q.settled >= b.lower, true) AND coalesce(q.settled < b.upper, true)
+    FROM upc._backtest_questions(
+        (_contract_questions.test).symbol, (_contract_questions.test).backtest_id,
+        _contract_questions.first_day, _contract_questions.last_day
+    ) AS q
+    CROSS JOIN LATERAL upc._backtest_contracts(
+        (_contract_questions.test).kind, (_contract_questions.test).levels,
+        (_contract_questions.test).step, q.price, q.price_to_beat
+    ) AS b
+    WHERE q.hour_deviation IS NOT NULL
+      AND ((_contract_questions.test).factors IS NULL OR q.variance IS NOT NULL);
+END;
+COMMENT ON FUNCTION upc._contract_questions IS
+    'the contracts that a backtest asks about, with what was known when it did, and what happened';
+
+
 -- Answers of a backtest's models about all contracts that close on some UTC days: probabilities from 0
 -- to 1 that they pay, with what happened. regime: quarter of the deviations of the hour before, from 1.
 --
@@ -102,42 +173,19 @@ BEGIN ATOMIC
         SELECT r.*
         FROM upc._backtest_readings((_model_answers.test).symbol, (_model_answers.test).backtest_id) AS r
     ),
-    question AS MATERIALIZED (
-        SELECT
-            q.*,
-            (_model_answers.test).step AS step,
-            (_model_answers.test).settlement = 'average' AS is_average,
-            -- Open share of the last minute's variance.
-            CASE (_model_answers.test).settlement
-                WHEN 'average' THEN upc._average_share()
-                ELSE 1
-            END AS open_share,
-            width_bucket(q.hour_deviation, (_model_answers.test).regime_edges) + 1 AS regime
-        FROM upc._backtest_questions(
-            (_model_answers.test).symbol, (_model_answers.test).backtest_id,
-            _model_answers.first_day, _model_answers.last_day
-        ) AS q
+    contract AS MATERIALIZED (
+        SELECT c.*
+        FROM upc._contract_questions(
+            _model_answers.test, _model_answers.first_day, _model_answers.last_day
+        ) AS c
         -- A question that one model cannot answer is put to none.
-        WHERE q.hour_deviation IS NOT NULL
-          AND ((_model_answers.test).factors IS NULL OR q.variance IS NOT NULL)
-          AND (
-              _model_answers.curve_models = 0
-              OR (q.minutes, q.bucket) IN (
-                  SELECT r.minutes, r.bucket
-                  FROM reading AS r
-                  GROUP BY r.minutes, r.bucket
-                  HAVING count(*) = _model_answers.curve_models
-              )
-          )
-    ),
-    contract AS (
-        SELECT
-            q.*, b.lower, b.upper, b.distance,
-            coalesce(q.settled >= b.lower, true) AND coalesce(q.settled < b.upper, true) AS outcome
-        FROM question AS q
-        CROSS JOIN LATERAL upc._backtest_contracts(
-            (_model_answers.test).kind, (_model_answers.test).levels, q.step, q.price, q.price_to_beat
-        ) AS b
+        WHERE _model_answers.curve_models = 0
+           OR (c.minutes, c.bucket) IN (
+               SELECT r.minutes, r.bucket
+               FROM reading AS r
+               GROUP BY r.minutes, r.bucket
+               HAVING count(*) = _model_answers.curve_models
+           )
     )
     SELECT
         r.model,
@@ -171,7 +219,7 @@ BEGIN ATOMIC
             WHEN r.is_standardised
             THEN sqrt(q.earlier_variance + q.open_share * (q.variance - q.earlier_variance))
             -- Below a minute the first one's curve, by the square root of time.
-            WHEN r.is_linear AND q.is_average AND q.minutes = 1
+            WHEN r.is_linear AND q.minutes = 1 AND (_model_answers.test).settlement = 'average'
             THEN 0.01 * sqrt(q.open_share)
             ELSE 0.01
         END AS unit
@@ -198,13 +246,11 @@ BEGIN ATOMIC
 
     SELECT
         'gaussian', q.closes_at, q.minutes, q.distance, q.regime, q.outcome,
-        coalesce(upc._normal_tail(ln(q.lower / q.price) / d.deviation), 1)
-            - coalesce(upc._normal_tail(ln(q.upper / q.price) / d.deviation), 0)
+        upc._gaussian_probability(
+            q.price, q.lower, q.upper,
+            sqrt(greatest(q.squared_move, 1e-14) * (q.minutes - 1 + q.open_share))
+        )
     FROM contract AS q
-    CROSS JOIN LATERAL (
-        SELECT sqrt(greatest(q.squared_move, 1e-14) * (q.minutes - 1 + q.open_share)) AS deviation
-        OFFSET 0
-    ) AS d
     WHERE 'gaussian' = ANY ((_model_answers.test).models);
 END;
 COMMENT ON FUNCTION upc._model_answers IS
