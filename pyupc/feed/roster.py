@@ -130,12 +130,14 @@ class Roster:
         if self._kalshi is not None and series:
             from pyupc.feed.events import follow_event
             from pyupc.feed.results import follow_results
+            from pyupc.feed.series import follow_series
 
             common = (self._store, self._outages, self._stop)
             for name in series:
                 subject = f"Kalshi {symbol}" if len(series) == 1 else f"Kalshi {symbol} {name}"
                 work.append(follow_event(self._kalshi, symbol, name, *common, subject=subject))
             work.append(follow_results(self._kalshi, symbol, *common))
+            work.append(follow_series(self._kalshi, symbol, series, self._store, self._stop))
         self._tasks[symbol] = [group.create_task(each) for each in work]
 
     def _trade(

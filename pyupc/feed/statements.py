@@ -42,11 +42,13 @@ CANDLES = """
 """
 
 MARKET = """
-    SELECT m.is_stored, m.left_out
+    SELECT m.is_stored, m.event_ticker, m.left_out
     FROM upc.load_market(
         document => %s::jsonb, symbol => %s::text, read_at => %s::timestamptz
     ) AS m
 """
+
+SERIES = "SELECT s.is_changed FROM upc.load_series(document => %s::jsonb) AS s"
 
 UNSETTLED = """
     SELECT u.event_ticker, u.closes_at

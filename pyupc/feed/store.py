@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,8 @@ from pyupc.runtime.clock import SYSTEM, Clock
 from pyupc.runtime.connection import Connection, ConnectionLost, Row
 from pyupc.runtime.outage import Outages
 from pyupc.runtime.threaded_connection import ThreadedConnection
+
+logger = logging.getLogger("pyupc.feed")
 
 APPLICATION_NAME = "pyupc feed"
 STATEMENT_SECONDS = 5.0
@@ -55,6 +58,7 @@ class Store:
         self._connection = ThreadedConnection(dsn, APPLICATION_NAME, limit, begin=self._begin)
         # Statements that the database is too busy for at present, though it is there.
         self._busy: set[str] = set()
+        self._left_out: dict[str, tuple[str, ...]] = {}
 
     async def open(self) -> None:
         """Connect; raises PyupcError if there is no server or if its schema is another."""
@@ -146,6 +150,27 @@ class Store:
         """Store a Kalshi event; true if it was stored. PyupcError if it is none."""
         try:
             rows = await self._ask(statements.MARKET, document, symbol, read_at)
+        except ConnectionLost:
+            return False
+        for _, event, left_out in rows:
+            self._name_left_out(symbol, event, left_out)
+        return any(is_stored for is_stored, *_ in rows)
+
+    def _name_left_out(self, symbol: str, event: str, left_out: Sequence[str]) -> None:
+        """Log the markets of an event that are left out, once as long as they are the same."""
+        if not left_out or self._left_out.get(symbol) == (event, *left_out):
+            return
+        self._left_out[symbol] = (event, *left_out)
+        more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+        logger.warning(
+            "%s: %d of the markets of %s are left out: %s%s",
+            *(symbol, len(left_out), event, "; ".join(left_out[:3]), more),
+        )
+
+    async def series(self, document: str) -> bool:
+        """Store the fees of a Kalshi series; true if they are others. PyupcError if it is none."""
+        try:
+            rows = await self._ask(statements.SERIES, document)
         except ConnectionLost:
             return False
         return bool(rows[0][0])

@@ -131,6 +131,14 @@ class Kalshi:
             is_settled=all(_text(market, "result") for market in markets),
         )
 
+    async def series(self, ticker: str) -> str:
+        """The series with its fees as Kalshi wrote it: JSON for upc.load_series."""
+        answer = await self._http.get(f"/series/{quote(ticker, safe='')}", {})
+        series = answer.document.get("series")
+        if not isinstance(series, dict) or series.get("ticker") != ticker:
+            raise KalshiError("the answer is not the series")
+        return answer.text
+
     async def _next_by_close(self, series: str, now: datetime) -> Upcoming | None:
         query = {
             "series_ticker": series,

@@ -13,10 +13,14 @@ BEGIN
     model := coalesce(model, 'volatility');
     method := coalesce(method, 'linear');
     IF settlement IS NULL THEN
-        -- Kalshi settles by the average of the last minute.
-        settlement := CASE WHEN EXISTS (
-            SELECT FROM upc_data.series AS s WHERE s.symbol = _question_defaults.symbol
-        ) THEN 'average' ELSE 'close' END;
+        -- Kalshi settles by the average of the last minute, unless its rules say otherwise.
+        SELECT CASE WHEN s.settlement = 'close' THEN 'close' ELSE 'average' END
+        INTO settlement
+        FROM upc_data.series AS s
+        WHERE s.symbol = _question_defaults.symbol
+        ORDER BY s.kind, s.series
+        LIMIT 1;
+        settlement := coalesce(settlement, 'close');
     END IF;
 END
 $fn$;

@@ -14,6 +14,39 @@ COMMENT ON FUNCTION upc._offered IS
     'an ask as Kalshi writes it beside the best bid for the other side, USD per contract; NULL where nobody offers';
 
 
+-- Most documents are of today and as Kalshi writes them: one look at each market sees it.
+CREATE FUNCTION upc._are_plain(markets jsonb)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN NOT EXISTS (
+    SELECT
+    FROM jsonb_array_elements(_are_plain.markets) AS m (market)
+    CROSS JOIN LATERAL jsonb_to_record(
+        CASE jsonb_typeof(m.market) WHEN 'object' THEN m.market ELSE '{}' END
+    ) AS r (
+        yes_bid text, yes_ask text, no_bid text, no_ask text, volume text, settlement_value text,
+        yes_bid_dollars text, yes_ask_dollars text, no_bid_dollars text, no_ask_dollars text,
+        settlement_value_dollars text, yes_bid_size text, yes_ask_size text, no_bid_size text,
+        no_ask_size text, yes_bid_size_fp text, yes_ask_size_fp text, no_bid_size_fp text,
+        no_ask_size_fp text, volume_fp text, floor_strike text, cap_strike text
+    )
+    WHERE coalesce(
+            r.yes_bid, r.yes_ask, r.no_bid, r.no_ask, r.volume, r.settlement_value, r.yes_bid_size,
+            r.yes_ask_size, r.no_bid_size, r.no_ask_size
+        ) IS NOT NULL
+        OR concat_ws(
+            '|', r.yes_bid_dollars, r.yes_ask_dollars, r.no_bid_dollars, r.no_ask_dollars,
+            r.settlement_value_dollars
+        ) !~ '^((0([.][0-9]{1,10})?|1([.]0{1,10})?)?([|]|$))*$'
+        OR concat_ws(
+            '|', r.yes_bid_size_fp, r.yes_ask_size_fp, r.no_bid_size_fp, r.no_ask_size_fp,
+            r.volume_fp, r.floor_strike, r.cap_strike
+        ) !~ '^(([0-9]{1,15}([.][0-9]{1,10})?)?([|]|$))*$'
+);
+COMMENT ON FUNCTION upc._are_plain IS
+    'true where every number of Kalshi''s markets is one and has a name of today; false where some are to be looked at';
+
+
 CREATE FUNCTION upc._refuse_markets(markets jsonb)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -27,6 +60,9 @@ BEGIN
                 ERRCODE = 'UP014',
                 DETAIL = 'No more than 2,000 markets of an event are taken.',
                 HINT = 'Nothing of the document was taken.';
+    END IF;
+    IF upc._are_plain(markets) THEN
+        RETURN;
     END IF;
     SELECT m.market ->> 'ticker' AS ticker, f.key, f.value #>> '{}' AS text
     INTO v_bad
@@ -70,7 +106,6 @@ CREATE TYPE upc._market_terms AS (
     cap_strike numeric,
     round_digits integer,
     yes_sub_title text,
-    rules_primary text,
     yes_bid numeric,
     yes_ask numeric,
     no_bid numeric,
@@ -108,7 +143,6 @@ BEGIN ATOMIC
             THEN (r.custom_strike ->> 'round_digits')::integer
         END,
         nullif(r.yes_sub_title, ''),
-        r.rules_primary,
         coalesce(nullif(r.yes_bid_dollars, '')::numeric, nullif(r.yes_bid, '')::numeric * 0.01),
         coalesce(nullif(r.yes_ask_dollars, '')::numeric, nullif(r.yes_ask, '')::numeric * 0.01),
         coalesce(nullif(r.no_bid_dollars, '')::numeric, nullif(r.no_bid, '')::numeric * 0.01),
@@ -128,7 +162,7 @@ BEGIN ATOMIC
         CASE jsonb_typeof(m.market) WHEN 'object' THEN m.market ELSE '{}' END
     ) AS r (
         ticker text, event_ticker text, status text, strike_type text, floor_strike text,
-        cap_strike text, custom_strike jsonb, yes_sub_title text, rules_primary text,
+        cap_strike text, custom_strike jsonb, yes_sub_title text,
         yes_bid text, yes_ask text, no_bid text, no_ask text,
         yes_bid_dollars text, yes_ask_dollars text, no_bid_dollars text, no_ask_dollars text,
         yes_bid_size_fp text, yes_ask_size_fp text, no_bid_size_fp text, no_ask_size_fp text,

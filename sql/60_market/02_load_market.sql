@@ -250,6 +250,37 @@ COMMENT ON FUNCTION upc._store_markets IS
     'stores the markets of an event and deletes those that are gone; returns how many there are, and which are left out and why';
 
 
+-- Keep with a series what the rules of its event say settles it, where they are among what was read.
+CREATE FUNCTION upc._note_settlement(series upc_data.series, markets jsonb)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_settlements text[] := ARRAY(
+        SELECT DISTINCT upc._rules_settlement(
+            concat_ws(E'\n', m.market ->> 'rules_primary', m.market ->> 'rules_secondary')
+        )
+        FROM jsonb_array_elements(markets) AS m (market)
+        WHERE m.market ->> 'rules_primary' <> ''
+    );
+BEGIN
+    IF cardinality(v_settlements) = 0 THEN
+        RETURN;
+    END IF;
+    IF cardinality(v_settlements) > 1 THEN
+        v_settlements := '{NULL}';
+    END IF;
+    UPDATE upc_data.series AS s
+    SET settlement = v_settlements[1]
+    WHERE s.symbol = (_note_settlement.series).symbol
+      AND s.series = (_note_settlement.series).series
+      AND s.settlement IS DISTINCT FROM v_settlements[1];
+END
+$fn$;
+COMMENT ON FUNCTION upc._note_settlement IS
+    'keeps with a series what settles its events by the rules of the markets that were read; NULL where they are not clear';
+
+
 -- Status and distance of lower bounds that most of an event's markets have: each tick asks for them.
 CREATE FUNCTION upc._sum_up_event(symbol text, event_ticker text)
 RETURNS void
@@ -330,7 +361,7 @@ COMMENT ON FUNCTION upc._store_event IS
 --
 -- An event has to come with all of its markets: what it does not hold is deleted. A list deletes nothing. An
 -- older reading than the one that is stored changes nothing. A market whose bounds cannot be read, or whose
--- sub title names others, is left out.
+-- sub title names others, is left out. What settles the series is what the rules of its markets say.
 -- symbol: NULL takes the one whose series it is. read_at: NULL takes the snapshot's own time, or
 -- now.
 -- Returns a row per event: how many markets were taken, true where anything was, and which markets were
@@ -389,6 +420,7 @@ BEGIN
             INTO markets, left_out
             FROM upc._store_markets(v_series, event_ticker, v_each.markets, v_each.is_whole) AS s;
             PERFORM upc._sum_up_event(event_symbol, event_ticker);
+            PERFORM upc._note_settlement(v_series, v_each.markets);
         END IF;
         RETURN NEXT;
     END LOOP;

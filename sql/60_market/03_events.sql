@@ -6,7 +6,10 @@ CREATE TYPE upc._event AS (
     closes_at timestamptz,
     status text,
     step double precision,
-    read_at timestamptz
+    read_at timestamptz,
+    series text,
+    settlement text,
+    is_unclear boolean
 );
 COMMENT ON TYPE upc._event IS 'an event as current_event returns it';
 
@@ -16,7 +19,8 @@ COMMENT ON TYPE upc._event IS 'an event as current_event returns it';
 --
 -- symbol: as in upc_data.symbol. at: the clock.
 -- Returns one row: the event with its close, the status and the distance in USD that most of its
--- markets have, and when it was read; every column is NULL where no event is known.
+-- markets have, and when it was read; its series, what settles it by its rules, and whether that or its fees
+-- are unclear; every column is NULL where no event is known.
 -- Errors: none.
 --
 -- Example:
@@ -32,22 +36,25 @@ CREATE FUNCTION upc.current_event(
     OUT closes_at timestamptz,
     OUT status text,
     OUT step double precision,
-    OUT read_at timestamptz
+    OUT read_at timestamptz,
+    OUT series text,
+    OUT settlement text,
+    OUT is_unclear boolean
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
-    SELECT e.event_ticker, e.title, e.closes_at, e.status, e.strike_step, e.read_at
-    INTO event_ticker, title, closes_at, status, step, read_at
+    SELECT
+        e.event_ticker, e.title, e.closes_at, e.status, e.strike_step, e.read_at, s.series,
+        s.settlement, upc._rules_are_unclear(s)
+    INTO event_ticker, title, closes_at, status, step, read_at, series, settlement, is_unclear
     FROM upc_data.market_event AS e
+    JOIN upc_data.series AS s ON s.symbol = e.symbol AND s.series = e.series_ticker
     WHERE e.symbol = current_event.symbol
       AND e.closes_at > at
       AND e.closes_at <= at + interval '1 hour'
       AND extract(epoch FROM e.closes_at) % 3600 = 0
-      AND EXISTS (
-          SELECT FROM upc_data.series AS s
-          WHERE s.symbol = e.symbol AND s.series = e.series_ticker AND s.kind = 'above'
-      )
+      AND s.kind = 'above'
     ORDER BY e.closes_at, e.read_at DESC
     LIMIT 1;
 END

@@ -41,12 +41,37 @@ CREATE TYPE upc._row_terms AS (
     price_stale boolean,
     quotes_stale boolean,
     is_unseen boolean,
+    is_unclear boolean,
     lowest numeric,
     highest numeric,
     edge_order upc._edge_terms
 );
 COMMENT ON TYPE upc._row_terms IS
     'what is the same for all rows of the strike table: what is shown, why there is no edge, the strikes in USD that all are between, and the order that edges are for';
+
+
+-- A trimmed average is answered as the average until its minute begins.
+CREATE FUNCTION upc._is_unseen_of(question upc._question, event upc._event)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN upc._is_unseen(
+    (_is_unseen_of.question).ttc_seconds,
+    CASE
+        WHEN (_is_unseen_of.event).settlement = 'trimmed' THEN 'trimmed'
+        ELSE (_is_unseen_of.question).settlement
+    END
+);
+COMMENT ON FUNCTION upc._is_unseen_of IS
+    '_is_unseen by what a question and the rules of its event say';
+
+
+CREATE FUNCTION upc._is_without_edge(question upc._question, event upc._event)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce((_is_without_edge.event).is_unclear, false)
+    OR upc._is_unseen_of(_is_without_edge.question, _is_without_edge.event);
+COMMENT ON FUNCTION upc._is_without_edge IS
+    'true where no contract of an event has an edge, whatever price and quotes are';
 
 
 -- question: with nothing left out. event: NULL leaves quotes out. price_state: as in strike_table.
@@ -63,9 +88,10 @@ BEGIN
     v.price_stale := NOT coalesce(upc._is_shown('difference', price_state), false);
     v.quotes_stale := event.event_ticker IS NOT NULL
         AND NOT upc._is_shown('difference', v_quote_state);
-    v.is_unseen := upc._is_unseen(question.ttc_seconds, question.settlement);
+    v.is_unclear := coalesce(event.is_unclear, false);
+    v.is_unseen := upc._is_unseen_of(question, event);
     -- Of the rest of the reasons each leaves no ask, or no probability.
-    v.has_edge := NOT (v.price_stale OR v.quotes_stale OR v.is_unseen);
+    v.has_edge := NOT (v.price_stale OR v.quotes_stale OR v.is_unseen OR v.is_unclear);
     v.lowest := coalesce(
         question.strikes[1], question.price - (question.levels + 1) * question.step
     );
@@ -257,6 +283,7 @@ BEGIN ATOMIC
             paused => upc._trading_state(c.status) = 'paused',
             price_stale => (_strike_rows.terms).price_stale,
             quotes_stale => (_strike_rows.terms).quotes_stale,
+            rules_unclear => (_strike_rows.terms).is_unclear,
             no_model => c.prob_above IS NULL,
             last_minute => (_strike_rows.terms).is_unseen,
             no_offer => c.yes_ask IS NULL AND c.no_ask IS NULL

@@ -150,6 +150,7 @@ BEGIN
                 paused => upc._trading_state(t.status) = 'paused',
                 price_stale => v_terms.price_stale,
                 quotes_stale => v_terms.quotes_stale,
+                rules_unclear => v_terms.is_unclear,
                 no_model => t.prob_above IS NULL,
                 last_minute => v_terms.is_unseen,
                 no_offer => true

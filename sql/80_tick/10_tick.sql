@@ -200,7 +200,7 @@ BEGIN
     v_tick.volatility := v_asked.volatility;
     -- Without an edge, as in strike_table, no ask or bid is one to judge by.
     IF upc._is_shown('difference', v_seen.state) AND upc._is_shown('difference', v.quote_state)
-        AND NOT upc._is_unseen(v_question.ttc_seconds, v_question.settlement)
+        AND NOT upc._is_without_edge(v_question, v_event)
     THEN
         v_tick.yes_ask := v_strikes.yes_ask;
         v_tick.no_ask := v_strikes.no_ask;

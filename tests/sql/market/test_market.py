@@ -438,6 +438,9 @@ def test_fields_of_the_current_event(conn: Connection) -> None:
         "status": "active",
         "step": 250.0,
         "read_at": NOW,
+        "series": "KXBTCD",
+        "settlement": "average",
+        "is_unclear": False,
     }
     load(conn, event(market(), title=None), read_at=NOW + timedelta(seconds=1))
     row = current(conn, NOW)
