@@ -13,11 +13,12 @@ DEMO ?=
 PYTEST ?=
 BIN = $(VENV)/bin
 
-# Files, not tests, go to the two processes: a file's tests share what they set up. Hundreds of
-# tests start a Python of their own, which has to find its modules compiled, wherever Python and
-# the environment keep or forbid what is compiled otherwise.
+# Files, not tests, go to the processes: a file's tests share what they set up. Three of them keep
+# two cores busy, as many tests wait for a process. Hundreds of tests start a Python of their own,
+# which has to find its modules compiled, wherever Python and the environment keep or forbid what is
+# compiled otherwise.
 RUN_TESTS = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/pycache \
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-all docs lint reference clean
 
@@ -62,10 +63,14 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) \
 		|| { echo "hint: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
 
+# The packages of the tests include the others', and the tests compile what they import themselves.
+$(VENV)/installed-test: INCLUDED = $(VENV)/installed-docs $(VENV)/installed-demo
+$(VENV)/installed-test: UNCOMPILED = --no-compile
+
 $(VENV)/installed-%: pyproject.toml | $(BIN)/python
 	@echo "==> installing pyupc[$*] into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
-	@touch $@
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]" $(UNCOMPILED)
+	@touch $@ $(INCLUDED)
 
 clean:
 	@echo "==> removing $(VENV) and caches"
