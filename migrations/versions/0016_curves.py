@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 # Hash of the formulas that made the curves of the revision before: upc.curve_hash().
-MADE_BY = "0b206ecb7c9b32345d14514ac57290ae7ee488c08f153aa2776b340472c52baf"
+MADE_BY = "78c2e8d163cfaeba51679120db7dfa5c918bc111bb76e39fd34111b91e4888e6"
 
 FINGERPRINT_CURVE = """
 CREATE TABLE IF NOT EXISTS upc_data.fingerprint_curve (

@@ -117,7 +117,7 @@ RETURN format(
         ) AS f USING (symbol, minutes)
         WINDOW y AS (PARTITION BY w.symbol, w.year)
     ),
-    neighbour AS (
+    neighbour AS MATERIALIZED (
         SELECT s.symbol, s.bucket, %s
         FROM start AS s
         WHERE s.bucket <> upc._baseline()
@@ -299,7 +299,7 @@ RETURN $sql$
             ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
         )
     ),
-    fitted AS (
+    fitted AS MATERIALIZED (
         SELECT
             e.symbol,
             e.minutes,
