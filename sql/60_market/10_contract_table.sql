@@ -49,8 +49,7 @@ BEGIN
     v.is_quoted := upc._is_shown('quote', v_quote_state);
     v.price_stale := NOT coalesce(upc._is_shown('difference', price_state), false);
     v.quotes_stale := NOT coalesce(upc._is_shown('difference', v_quote_state), false);
-    v.rules_unclear := series.settlement IS NULL
-        OR series.fee_type NOT IN ('quadratic', 'quadratic_with_maker_fees');
+    v.rules_unclear := upc._rules_are_unclear(series);
     v.last_minute := upc._is_unseen(
         question.ttc_seconds,
         CASE WHEN series.settlement IS DISTINCT FROM 'trimmed' THEN question.settlement END
