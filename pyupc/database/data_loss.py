@@ -49,6 +49,8 @@ _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
     ("market_quote", "no_ask_size"): "false",
     ("market_quote", "settlement_value"): "result NOT IN ('yes', 'no')",
     ("market_event", "expiration_value"): "expiration_value IS NOT NULL",
+    ("trade", "is_provisional"): "result NOT IN ('yes', 'no')",
+    ("fill", "note"): "note IS NOT NULL",
     ("trade", "sold_count"): "sold_count > 0",
     ("trade", "realised_pnl"): "sold_count > 0",
     ("trade", "realised_fee"): "sold_count > 0",

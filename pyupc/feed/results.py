@@ -1,4 +1,4 @@
-"""Results: events that have closed are read now and then, until each of their markets has one.
+"""Results: events that have closed are read now and then, until those of all markets are final.
 
 The database knows which those are, so that it does not matter which process followed an event,
 if one did.
@@ -86,6 +86,7 @@ class _Results:
         self._clock = self.clock.monotonic
         self._due: dict[str, float] = {}
         self._logged: set[str] = set()
+        self._settled: set[str] = set()
 
     async def run(self) -> None:
         with suppress(Stopped):
@@ -119,6 +120,7 @@ class _Results:
         events = [Upcoming(*each) for each in found]
         self._due = {each.ticker: self._due.get(each.ticker, -math.inf) for each in events}
         self._logged &= set(self._due)
+        self._settled &= set(self._due)
         at = self._clock()
         due = [each for each in events if self._due[each.ticker] <= at]
         return sorted(due, key=lambda each: self._due[each.ticker])
@@ -128,7 +130,8 @@ class _Results:
         self._due[event.ticker] = self._clock() + self.times.again_after(closed_for)
         reading = await answer(self.stop, self.client.event(event.ticker))
         await self.store.market(self.symbol, reading.text, reading.received_at)
-        if reading.is_settled:
+        if reading.is_settled and event.ticker not in self._settled:
+            self._settled.add(event.ticker)
             logger.info("Kalshi %s: %s has its results", self.symbol, event.ticker)
 
     def _log_once(self, ticker: str, error: PyupcError) -> None:

@@ -73,7 +73,7 @@ _FILLS = """
     SELECT
         f.symbol, f.trade_id, f.fill, f.kind, f.price, f.count,
         f.price * f.count AS amount,
-        f.fee, f.is_fee_charged, f.is_maker, f.filled_at
+        f.fee, f.is_fee_charged, f.is_maker, f.filled_at, f.note
     FROM upc_data.fill AS f
     WHERE f.symbol IN (SELECT s.symbol FROM upc_data.symbol AS s)
       AND f.trade_id = coalesce(%s::bigint, f.trade_id)

@@ -63,8 +63,8 @@ COMMENT ON FUNCTION upc.current_event IS
     'the hourly event of a symbol that closes next, within the hour, with the status and the distance in USD that most of its markets have; NULL without one';
 
 
--- The events of a symbol that have closed and whose results are not known: those that closed within
--- the last day and, however long ago it was, those that a trade is held of.
+-- The events of a symbol that have closed and whose results are not known, or not final: those that closed
+-- within the last day and, however long ago it was, those that a trade is held of, or settled provisionally.
 --
 -- symbol: as in upc_data.symbol. at: the clock.
 -- Returns one row per event with its close; events with trades first, then the newest.
@@ -96,13 +96,21 @@ BEGIN
 
         UNION ALL
 
+        SELECT t.event_ticker, t.closes_at, true
+        FROM upc_data.trade AS t
+        WHERE t.symbol = unsettled_events.symbol AND t.is_provisional
+
+        UNION ALL
+
         SELECT e.event_ticker, e.closes_at, false
         FROM upc_data.market_event AS e
         WHERE e.symbol = unsettled_events.symbol
           AND e.closes_at > at - interval '1 day'
           AND EXISTS (
               SELECT FROM upc_data.market_quote AS q
-              WHERE q.symbol = e.symbol AND q.event_ticker = e.event_ticker AND q.result IS NULL
+              WHERE q.symbol = e.symbol
+                AND q.event_ticker = e.event_ticker
+                AND (q.result IS NULL OR q.status IN ('determined', 'disputed', 'amended'))
           )
     ) AS u
     WHERE u.closes_at <= at

@@ -78,7 +78,8 @@ CREATE FUNCTION upc._record_fill(
     is_maker boolean,
     fee numeric,
     is_fee_charged boolean,
-    at timestamptz
+    at timestamptz,
+    note text DEFAULT NULL
 )
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -92,13 +93,14 @@ BEGIN
     WHERE f.symbol = _record_fill.symbol AND f.trade_id = _record_fill.trade_id;
 
     INSERT INTO upc_data.fill (
-        symbol, trade_id, fill, kind, price, count, is_maker, fee, is_fee_charged, filled_at
+        symbol, trade_id, fill, kind, price, count, is_maker, fee, is_fee_charged, filled_at,
+        note
     )
     VALUES (
         symbol, trade_id, coalesce(v_last, 0) + 1, kind, price, count, is_maker, fee,
-        is_fee_charged, at
+        is_fee_charged, at, note
     );
 END
 $fn$;
 COMMENT ON FUNCTION upc._record_fill IS
-    'puts a purchase, sale or settlement of some contracts of a trade into the ledger';
+    'puts a purchase, sale, settlement or correction of some contracts of a trade into the ledger';

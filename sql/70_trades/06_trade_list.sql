@@ -91,7 +91,8 @@ CREATE TYPE upc.trade_row AS (
     result text,
     sold_count numeric,
     realised_pnl numeric,
-    fees numeric
+    fees numeric,
+    is_provisional boolean
 );
 COMMENT ON TYPE upc.trade_row IS
     'a trade with what it is worth now or brought in the end: prices and profits in USD, its probability in percent';
@@ -104,6 +105,7 @@ COMMENT ON TYPE upc.trade_row IS
 -- Returns one row per trade, oldest first; prices and profits in USD, probabilities in percent. What
 -- is not known is NULL. position is what is held, or was until the end, sold_count what was sold
 -- before, realised_pnl what that brought before fees. Profits are of all of it. fees is what was paid.
+-- is_provisional: settled by a result that Kalshi may still amend.
 -- Errors: UP002 symbol.
 --
 -- Example:
@@ -154,7 +156,8 @@ BEGIN
         l.result,
         (l.trade).sold_count,
         (l.trade).realised_pnl,
-        (l.trade).buy_fee + (l.trade).realised_fee + coalesce((l.trade).end_fee, 0)
+        (l.trade).buy_fee + (l.trade).realised_fee + coalesce((l.trade).end_fee, 0),
+        (l.trade).is_provisional
     FROM (
         SELECT
             a.trade, (q.question).price, a.probability, a.buffer, a.close_price, a.pnl,

@@ -115,7 +115,7 @@ COMMENT ON FUNCTION upc._trade_entry_of IS
 -- One look at the trades that are held.
 --
 -- Arguments as in _supervise. active: the entries of the document. changes: what _change_trade is to do.
--- has_result: the market of one of them has closed and has a result.
+-- has_result: the market of one of them has a result.
 CREATE FUNCTION upc._look_at_trades(
     question upc._question,
     price_state text,
@@ -154,7 +154,7 @@ BEGIN
             WHERE w.reason IS NOT NULL
                OR b.below_since IS DISTINCT FROM (a.trade).below_since
         ),
-        coalesce(bool_or(NOT a.is_traded AND a.result IN ('yes', 'no')), false)
+        coalesce(bool_or(a.result IS NOT NULL), false)
     INTO active, changes, has_result
     FROM upc._trade_values(question, price_state, known) AS a
     CROSS JOIN LATERAL (
@@ -210,6 +210,11 @@ DECLARE
 BEGIN
     active := '{}'::json[];
     announced := '{}'::json[];
+    IF EXISTS (
+        SELECT FROM upc_data.trade AS t WHERE t.symbol = question.symbol AND t.is_provisional
+    ) THEN
+        announced := upc._correct_trades(question.symbol, question.at);
+    END IF;
     IF NOT EXISTS (
         SELECT FROM upc_data.trade AS t
         WHERE t.symbol = question.symbol AND t.ended_at IS NULL
@@ -228,7 +233,7 @@ BEGIN
     END IF;
 
     IF v_look.has_result THEN
-        announced := upc._settle_trades(question.symbol, question.at);
+        announced := announced || upc._settle_trades(question.symbol, question.at);
     END IF;
     FOREACH v_change IN ARRAY coalesce(v_look.changes, '{}') LOOP
         announced := announced || upc._change_trade(

@@ -134,7 +134,10 @@ def test_which_are_shown(dsn: str) -> None:
 def test_a_table_for_people(dsn: str) -> None:
     stop(dsn, 3)
     with connect(dsn) as conn:
-        conn.execute("UPDATE upc_data.market_quote SET result = 'no' WHERE symbol = 'ETH'")
+        conn.execute(
+            "UPDATE upc_data.market_quote SET result = 'no', status = 'finalized'"
+            " WHERE symbol = 'ETH'"
+        )
         conn.execute("SELECT upc._settle_trades('ETH', clock_timestamp() + interval '1 hour')")
     text = output(dsn, "list", "--all")
     head, first, ether, third = text.splitlines()

@@ -96,7 +96,10 @@ def print_trades(rows: Sequence[Row]) -> None:
 
 def _cells(row: Row, names: Sequence[str]) -> list[str]:
     # Add the market's result to the status.
-    shown = {**row, "status": f"settled {row['result']}"} if row["status"] == "settled" else row
+    shown = row
+    if row["status"] == "settled":
+        kind = ", provisional" if row["is_provisional"] else ""
+        shown = {**row, "status": f"settled {row['result']}{kind}"}
     return [_COLUMNS[name][1](shown[_COLUMNS[name][0]]) for name in names]
 
 

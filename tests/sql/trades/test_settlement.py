@@ -88,9 +88,12 @@ def test_neither_before_the_close_nor_without_a_result(conn: Connection) -> None
     assert status_of(conn, trade_id) == ("settled", None)
 
 
-def test_other_results_settle_nothing(conn: Connection) -> None:
+@pytest.mark.parametrize("result", ["scalar", "void", "tie"])
+def test_other_results_settle_nothing_until_their_value_is_known(
+    conn: Connection, result: str
+) -> None:
     trade_id = open_trade(conn)
-    settle(conn, "scalar")
+    settle(conn, result)
     put_price(conn, FINE, CLOSE)
     tick(conn, CLOSE)
     assert status_of(conn, trade_id) == ("open", None)

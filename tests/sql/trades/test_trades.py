@@ -74,6 +74,7 @@ def test_what_is_recorded(conn: Connection) -> None:
         "sold_count": 0,
         "realised_pnl": 0,
         "realised_fee": 0,
+        "is_provisional": False,
     }
 
 
