@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from psycopg.types.json import Jsonb
 
@@ -13,7 +15,7 @@ from tests.support.trading import CLOSE, YES, event_document, load_event, open_t
 OLD = "0022"
 
 
-def settle(dsn: str, result: str, **fields: str) -> None:
+def settle(dsn: str, result: str, **fields: Any) -> None:
     document = event_document(result=result, **fields)
     with open_db(dsn) as conn:
         conn.execute("SELECT upc.load_market(%s, read_at => %s)", (Jsonb(document), CLOSE))
