@@ -50,7 +50,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "no ask": ("no_ask", _plain),
     "yes edge": ("yes_edge", _rounded),
     "no edge": ("no_edge", _rounded),
-    "no edge because": ("edge_reason", _text),
+    "reason": ("edge_reason", _text),
 }
 _LEFT = ("ticker", "state", "closes")
 
