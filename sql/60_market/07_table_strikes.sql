@@ -9,8 +9,72 @@ RETURN (_grid_strike.place * _grid_strike.step)::numeric::double precision;
 COMMENT ON FUNCTION upc._grid_strike IS 'a strike in USD of a grid, so many steps from zero';
 
 
--- Strikes of the grid around a price: as compute_strikes has them by itself, which is what NULL means.
+-- Strikes of the grid around a price, ascending, `levels` below and above the one that is nearest.
 CREATE FUNCTION upc._grid_strikes(
+    price double precision,
+    step double precision,
+    levels integer
+)
+RETURNS double precision[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT upc._grid_strike(round(_grid_strikes.price / _grid_strikes.step) + k, _grid_strikes.step)
+    FROM generate_series(-_grid_strikes.levels, _grid_strikes.levels) AS k
+    WHERE round(_grid_strikes.price / _grid_strikes.step) + k > 0
+    ORDER BY k
+);
+COMMENT ON FUNCTION upc._grid_strikes IS
+    'the strikes in USD of the grid around a price, without digits that no strike has';
+
+
+-- Strikes of an event that are nearest to a price.
+--
+-- known: all of them, ascending, without NULL; base: of two at the same distance the one nearer to it
+-- goes first. Returns as many as `count` of them, ascending, or all where there are fewer.
+CREATE FUNCTION upc._nearest_strikes(
+    known double precision[],
+    price double precision,
+    base double precision,
+    count integer
+)
+RETURNS double precision[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_last integer := cardinality(known) - count + 1;
+    v_first integer := greatest(1, least(width_bucket(price, known) - count / 2, v_last));
+    v_below double precision;
+    v_above double precision;
+BEGIN
+    -- The window moves to where what is beyond its one end is nearer than what is at the other.
+    LOOP
+        v_below := price - known[v_first - 1];
+        v_above := known[v_first + count - 1] - price;
+        EXIT WHEN v_first = 1 OR v_below > v_above
+            OR v_below = v_above AND base > price;
+        v_first := v_first - 1;
+    END LOOP;
+    LOOP
+        v_below := price - known[v_first];
+        v_above := known[v_first + count] - price;
+        EXIT WHEN v_first >= v_last OR v_above > v_below
+            OR v_above = v_below AND base <= price;
+        v_first := v_first + 1;
+    END LOOP;
+    RETURN known[v_first : v_first + count - 1];
+END
+$fn$;
+COMMENT ON FUNCTION upc._nearest_strikes IS
+    'the strikes in USD of an event that are nearest to a price, ascending';
+
+
+-- Strikes of a strike table, ascending.
+--
+-- known: those of its event, ascending; NULL without one. The nearest 2 · levels + 1 of them are in the
+-- table. Where the event has fewer, strikes of the grid that are nearest to the price fill it up.
+-- Returns NULL for those that compute_strikes has by itself, and for a question that it refuses.
+CREATE FUNCTION upc._table_strikes(
+    known double precision[],
     price double precision,
     step double precision,
     levels integer
@@ -18,23 +82,43 @@ CREATE FUNCTION upc._grid_strikes(
 RETURNS double precision[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
+DECLARE
+    v_count integer := 2 * levels + 1;
 BEGIN
-    -- What makes no sense is refused with the question.
-    IF coalesce(
+    IF NOT coalesce(
         price > 0 AND price < 'Infinity'
-        AND step > 0 AND step < 'Infinity' AND step <> floor(step)
+        AND step > 0 AND step < 'Infinity'
         AND levels BETWEEN 0 AND 500,
         false
     ) THEN
+        RETURN NULL;
+    END IF;
+    IF cardinality(known) >= v_count THEN
+        RETURN upc._nearest_strikes(known, price, round(price / step) * step, v_count);
+    END IF;
+    IF cardinality(known) > 0 THEN
         RETURN ARRAY(
-            SELECT upc._grid_strike(round(price / step) + k, step)
-            FROM generate_series(-levels, levels) AS k
-            WHERE round(price / step) + k > 0
-            ORDER BY k
+            SELECT n.strike
+            FROM (
+                SELECT s.strike
+                FROM (
+                    SELECT k AS strike, true AS is_known FROM unnest(known) AS k
+                    UNION ALL
+                    SELECT g, false
+                    FROM unnest(upc._grid_strikes(price, step, levels)) AS g
+                    WHERE g <> ALL (known)
+                ) AS s
+                ORDER BY s.is_known DESC, abs(s.strike - price), s.strike
+                LIMIT v_count
+            ) AS n
+            ORDER BY n.strike
         );
+    END IF;
+    IF step <> floor(step) THEN
+        RETURN upc._grid_strikes(price, step, levels);
     END IF;
     RETURN NULL;
 END
 $fn$;
-COMMENT ON FUNCTION upc._grid_strikes IS
-    'the strikes in USD of the grid around a price, where compute_strikes would have them with digits that no strike has; else NULL';
+COMMENT ON FUNCTION upc._table_strikes IS
+    'the strikes in USD of a strike table: the nearest ones of its event, filled up from the grid; NULL for those of compute_strikes';
