@@ -289,14 +289,16 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
     UPDATE upc_data.market_event AS e
-    SET status = m.status, strike_step = m.step
+    SET status = m.status, strike_step = m.step, strikes = m.strikes
     FROM (
         SELECT
             mode() WITHIN GROUP (ORDER BY g.status) AS status,
-            mode() WITHIN GROUP (ORDER BY g.gap) AS step
+            mode() WITHIN GROUP (ORDER BY g.gap) AS step,
+            array_agg(DISTINCT g.strike ORDER BY g.strike) FILTER (WHERE g.strike IS NOT NULL) AS strikes
         FROM (
             SELECT
                 q.status,
+                q.lower::double precision AS strike,
                 (q.lower - lag(q.lower) OVER (ORDER BY q.lower))::double precision AS gap
             FROM upc_data.market_quote AS q
             WHERE q.symbol = _sum_up_event.symbol
@@ -305,11 +307,12 @@ BEGIN
     ) AS m
     WHERE e.symbol = _sum_up_event.symbol
       AND e.event_ticker = _sum_up_event.event_ticker
-      AND (e.status, e.strike_step) IS DISTINCT FROM (m.status, m.step);
+      AND (e.status, e.strike_step, e.strikes)
+          IS DISTINCT FROM (m.status, m.step, m.strikes);
 END
 $fn$;
 COMMENT ON FUNCTION upc._sum_up_event IS
-    'keeps with an event the status and the distance of lower bounds in USD that most of its markets have';
+    'keeps with an event its lower bounds in USD, and the status and the distance of lower bounds that most of its markets have';
 
 
 -- Store an event, unless a newer reading of it is stored: then false. A document that lacks markets which

@@ -9,7 +9,8 @@ CREATE TYPE upc._event AS (
     read_at timestamptz,
     series text,
     settlement text,
-    is_unclear boolean
+    is_unclear boolean,
+    strikes double precision[]
 );
 COMMENT ON TYPE upc._event IS 'an event as current_event returns it';
 
@@ -20,7 +21,7 @@ COMMENT ON TYPE upc._event IS 'an event as current_event returns it';
 -- symbol: as in upc_data.symbol. at: the clock.
 -- Returns one row: the event with its close, the status and the distance in USD that most of its
 -- markets have, and when it was read; its series, what settles it by its rules, and whether that or its fees
--- are unclear; every column is NULL where no event is known.
+-- are unclear; its strikes in USD, ascending; every column is NULL where no event is known.
 -- Errors: none.
 --
 -- Example:
@@ -39,15 +40,18 @@ CREATE FUNCTION upc.current_event(
     OUT read_at timestamptz,
     OUT series text,
     OUT settlement text,
-    OUT is_unclear boolean
+    OUT is_unclear boolean,
+    OUT strikes double precision[]
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
     SELECT
         e.event_ticker, e.title, e.closes_at, e.status, e.strike_step, e.read_at, s.series,
-        s.settlement, upc._rules_are_unclear(s)
-    INTO event_ticker, title, closes_at, status, step, read_at, series, settlement, is_unclear
+        s.settlement, upc._rules_are_unclear(s), e.strikes
+    INTO
+        event_ticker, title, closes_at, status, step, read_at, series, settlement, is_unclear,
+        strikes
     FROM upc_data.market_event AS e
     JOIN upc_data.series AS s ON s.symbol = e.symbol AND s.series = e.series_ticker
     WHERE e.symbol = current_event.symbol

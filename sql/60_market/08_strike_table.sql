@@ -314,6 +314,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v_event upc._event;
+    v_strikes double precision[];
 BEGIN
     PERFORM upc.require_symbol(question.symbol);
     IF has_market THEN
@@ -343,13 +344,19 @@ BEGIN
             PERFORM upc._refuse_observed(question.symbol);
         END IF;
     END IF;
+    -- A grid that was asked for is not the event's.
+    IF question.step IS NULL THEN
+        v_strikes := v_event.strikes;
+    END IF;
     question.step := coalesce(question.step, v_event.step);
     IF question.step IS NULL THEN
         SELECT s.strike_step INTO question.step
         FROM upc_data.symbol AS s
         WHERE s.symbol = question.symbol;
     END IF;
-    question.strikes := upc._grid_strikes(question.price, question.step, question.levels);
+    question.strikes := upc._table_strikes(
+        v_strikes, question.price, question.step, question.levels
+    );
     RETURN (question, v_event);
 END
 $fn$;
@@ -357,7 +364,9 @@ COMMENT ON FUNCTION upc._complete_table_question IS
     'a question for the strike table with its time to the close, step, forecast and average filled in, and the event';
 
 
--- The strikes around a price, each with the market of the event that closes next.
+-- The strikes around a price, each with the market of the event that closes next: the 2 · levels + 1 of its
+-- strikes that are nearest to the price, filled up from the grid where it has fewer; the grid without an
+-- event, or where a step is asked for.
 --
 -- price, momentum, symbol, levels, method, model, settlement, volatility, observed, variances: as in
 -- compute_strikes. at: the clock; it chooses the event, and the ages of price and quotes, the forecast

@@ -26,6 +26,7 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
     v upc._tick_question;
+    v_strikes double precision[];
 BEGIN
     v.closes_at := coalesce(event.closes_at, upc._next_hour(question.at));
     question.ttc_seconds := coalesce(
@@ -66,13 +67,19 @@ BEGIN
         END IF;
     END IF;
 
+    -- A grid that was asked for is not the event's.
+    IF question.step IS NULL THEN
+        v_strikes := event.strikes;
+    END IF;
     question.step := coalesce(question.step, event.step);
     IF question.step IS NULL THEN
         SELECT s.strike_step INTO question.step
         FROM upc_data.symbol AS s
         WHERE s.symbol = question.symbol;
     END IF;
-    question.strikes := upc._grid_strikes(question.price, question.step, question.levels);
+    question.strikes := upc._table_strikes(
+        v_strikes, question.price, question.step, question.levels
+    );
     v.question := question;
     RETURN v;
 END

@@ -107,6 +107,7 @@ def test_fields_of_an_event(conn: Connection) -> None:
             "status": "active",
             "strike_step": 250.0,
             "expiration_value": None,
+            "strikes": [97_500.0, 97_750.0],
         }
     ]
 

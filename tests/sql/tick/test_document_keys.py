@@ -39,7 +39,7 @@ def market(module_dsn: str) -> str:
         conn.execute(
             "INSERT INTO upc_data.market_event"
             " (symbol, event_ticker, series_ticker, title, status, closes_at, read_at)"
-            " VALUES ('BTC', 'E', 'S', 'T', 'active', %s, %s)",
+            " VALUES ('BTC', 'E', 'KXBTCD', 'T', 'active', %s, %s)",
             (NOW + timedelta(minutes=30), NOW),
         )
         price = float(CLOSES.closes[-1])
