@@ -15,8 +15,8 @@ CREATE TYPE upc._event AS (
 COMMENT ON TYPE upc._event IS 'an event as current_event returns it';
 
 
--- The hourly event of a symbol that closes next, within the hour: one of a series above strikes that closes
--- on a full hour.
+-- The hourly event of a symbol that closes next, within the hour: one of a series above strikes. It may
+-- close early.
 --
 -- symbol: as in upc_data.symbol. at: the clock.
 -- Returns one row: the event with its close, the status and the distance in USD that most of its
@@ -57,7 +57,6 @@ BEGIN
     WHERE e.symbol = current_event.symbol
       AND e.closes_at > at
       AND e.closes_at <= at + interval '1 hour'
-      AND extract(epoch FROM e.closes_at) % 3600 = 0
       AND s.kind = 'above'
     ORDER BY e.closes_at, e.read_at DESC
     LIMIT 1;
