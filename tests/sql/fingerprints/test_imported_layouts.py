@@ -34,7 +34,7 @@ MOMENTA = [k / 2 for k in range(-220, 221)]
 
 PROPERTY = settings(
     deadline=None,
-    max_examples=5,
+    max_examples=3,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,
         HealthCheck.too_slow,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from fractions import Fraction
 from typing import Any
 
@@ -37,6 +38,7 @@ def built(module_dsn: str) -> brute_force.Curves:
     return brute_force.fingerprints(HISTORY.minutes, HISTORY.closes)
 
 
+@functools.cache
 def nearest_column(move: float) -> int:
     """A tie within a hair goes to the smaller move."""
     distances = [abs(Fraction(move) - threshold) for threshold in THRESHOLDS]
