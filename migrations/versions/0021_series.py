@@ -20,7 +20,8 @@ CREATE TABLE upc_data.series (
     digits smallint NOT NULL,
     is_followed boolean NOT NULL,
     CONSTRAINT series_symbol_series_pkey PRIMARY KEY (symbol, series),
-    CONSTRAINT series_symbol_fkey FOREIGN KEY (symbol) REFERENCES upc_data.symbol (symbol),
+    CONSTRAINT series_symbol_fkey FOREIGN KEY (symbol)
+        REFERENCES upc_data.symbol (symbol) ON DELETE CASCADE,
     CONSTRAINT series_series_check CHECK (series <> ''),
     CONSTRAINT series_kind_check CHECK (kind IN ('above', 'range', 'updown')),
     CONSTRAINT series_fee_multiplier_check CHECK (fee_multiplier BETWEEN 0 AND 100),
