@@ -85,10 +85,8 @@ def build(dsn: str, symbols: Sequence[str], shown: Progress, *, is_reset: bool =
         # Once for all symbols, also after a build that was stopped before it came to this.
         control.execute("SELECT upc.refresh_pool() WHERE upc.is_pool_due()")
         results = tuple(_result(control, name, counted[name]) for name in names)
-        there = control.execute(
-            "SELECT count(*) FROM upc.fingerprint_list AS f WHERE f.origin = 'built'"
-        ).fetchone()
-    return Build(results, there[0] if there else 0, bool(large), time.monotonic() - since)
+        there = _fingerprints(control)
+    return Build(results, there, bool(large), time.monotonic() - since)
 
 
 def build_progress() -> AbstractContextManager[Progress]:
@@ -175,16 +173,28 @@ def _complete(control: Connection, plans: Sequence[Plan]) -> None:
 
 def _result(control: Connection, symbol: str, days: int) -> Result:
     row = control.execute(
-        """
-        SELECT
-            s.days_counted,
-            s.pairs,
-            (SELECT count(*) FROM upc.fingerprint_list AS f
-             WHERE f.symbol = s.symbol AND f.origin = 'built')
-        FROM upc.fingerprint_state AS s
-        WHERE s.symbol = %s
-        """,
+        "SELECT s.days_counted, s.pairs FROM upc.fingerprint_state AS s WHERE s.symbol = %s",
         [symbol],
     ).fetchone()
     assert row is not None
-    return Result(symbol, days, *row)
+    return Result(symbol, days, *row, _fingerprints(control, symbol))
+
+
+def _fingerprints(control: Connection, symbol: str | None = None) -> int:
+    """The number of fingerprints that were built: a probe of an index for each."""
+    row = control.execute(
+        """
+        SELECT count(*)
+        FROM upc.fingerprint_catalogue AS f
+        CROSS JOIN LATERAL (
+            SELECT
+            FROM upc_data.fingerprint_curve AS c
+            WHERE c.symbol = f.symbol AND c.origin = 'built' AND c.bucket = f.bucket
+            LIMIT 1
+        ) AS c
+        WHERE %(symbol)s::text IS NULL OR f.symbol = %(symbol)s
+        """,
+        {"symbol": symbol},
+    ).fetchone()
+    assert row is not None
+    return int(row[0])

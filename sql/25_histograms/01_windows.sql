@@ -36,11 +36,15 @@ BEGIN
         FROM generate_series(
             v_from, v_from + interval '1529 minutes', interval '1 minute'
         ) AS m (opened_at)
-        LEFT JOIN upc_data.candle AS c
-            ON c.symbol = _candle_window.symbol
-            AND c.opened_at = m.opened_at
-            AND c.opened_at >= since
-            AND c.opened_at < until
+        LEFT JOIN (
+            SELECT k.opened_at, k.close
+            FROM upc_data.candle AS k
+            WHERE k.symbol = _candle_window.symbol
+              AND k.opened_at >= greatest(v_from, since)
+              AND k.opened_at < least(v_from + interval '1530 minutes', until)
+            -- A plan for all calls would read the whole history.
+            OFFSET 0
+        ) AS c USING (opened_at)
     );
 END
 $fn$;

@@ -6,6 +6,9 @@
 --
 -- Counter 60 has all pairs, 61 + k those of at least the k-th threshold upward, 59 - k those of at
 -- least the k-th downward.
+--
+-- What is added and what is taken out is counted in one pass: starting minutes from the place
+-- removed_from on in the array of windows are taken out.
 
 CREATE FUNCTION upc._bin_counters()
 RETURNS numeric[]
@@ -21,18 +24,24 @@ BEGIN
         v_counters[61 + k] := v_counters[60 + k] + ('1e' || 8 * (61 + k))::numeric;
         v_counters[59 - k] := v_counters[60 - k] + ('1e' || 8 * (59 - k))::numeric;
     END LOOP;
+    FOR k IN 0..120 LOOP
+        v_counters[128 + k] := -v_counters[k];
+    END LOOP;
     RETURN v_counters;
 END
 $fn$;
 COMMENT ON FUNCTION upc._bin_counters IS
-    'what a pair of bin 0 to 120 adds to packed counters; its subscripts are the bins';
+    'what a pair of bin 0 to 120 adds to packed counters; its subscripts are the bins, and 128 more where the pair is taken out';
 
 
 CREATE FUNCTION upc._packed(counters numeric)
 RETURNS bytea
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- A digit above and one below all counters, so that each has its place.
-RETURN numeric_send(_packed.counters + '1e968'::numeric + 0.0001);
+-- A digit above and one below all counters, so that each has its place; and 50,000,000 in each
+-- counter, since more may be taken out than added.
+RETURN numeric_send(
+    _packed.counters + ('1e968'::numeric + repeat('50000000', 121)::numeric + 0.0001)
+);
 COMMENT ON FUNCTION upc._packed IS 'packed counters in the form that upc._unpacked reads';
 
 
@@ -42,7 +51,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- A numeric is sent as digits to the base of 10,000, two bytes each, the highest first.
 RETURN format(
     'get_byte(p.packed, %s) * 2560000 + get_byte(p.packed, %s) * 10000'
-    ' + get_byte(p.packed, %s) * 256 + get_byte(p.packed, %s)',
+    ' + get_byte(p.packed, %s) * 256 + get_byte(p.packed, %s) - 50000000',
     490 - 4 * _unpacked.place,
     491 - 4 * _unpacked.place,
     492 - 4 * _unpacked.place,
@@ -60,7 +69,7 @@ RETURN format(
         SELECT t.slot, m.kind, m.minutes, m.counters
         FROM total AS t
         CROSS JOIN LATERAL (VALUES %1$s) AS m (kind, minutes, counters)
-        WHERE m.counters IS NOT NULL
+        WHERE m.counters <> 0
     ),
     -- Slot 61 is a minute without momentum; the baseline is all starting minutes, with and without.
     packed AS (
@@ -71,6 +80,7 @@ RETURN format(
         SELECT c.kind, upc._baseline(), c.minutes, upc._packed(sum(c.counters))
         FROM curve AS c
         GROUP BY c.kind, c.minutes
+        HAVING sum(c.counters) <> 0
     )
     SELECT
         p.kind,
@@ -90,29 +100,30 @@ COMMENT ON FUNCTION upc._curves_of_totals IS
     'part of a query that counts: kind, bucket (99: baseline), minutes, pairs, and how many of them lie at or beyond each threshold, upward and downward, from total, with the kind, the minutes and the name of each of its columns of packed counters';
 
 
-CREATE FUNCTION upc._later_minute()
+CREATE FUNCTION upc._asked_minutes()
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- Worked out once, like every subselect of these queries that depends on no row.
-RETURN '(SELECT CASE WHEN horizons IS NULL OR %1$s = ANY (horizons) THEN %1$s END)';
-COMMENT ON FUNCTION upc._later_minute IS
-    'part of a template for upc._per_horizon: the number of minutes, NULL where it is not asked for';
+RETURN upc._per_horizon(
+    'CASE WHEN horizons IS NULL OR %1$s = ANY (horizons) THEN %1$s END AS t%1$s'
+);
+COMMENT ON FUNCTION upc._asked_minutes IS
+    'columns of the one row h of a query that counts: the numbers of minutes, NULL where they are not asked for';
 
 
-CREATE FUNCTION upc._plain_totals()
+CREATE FUNCTION upc._plain_totals(later text DEFAULT 'h.t%1$s')
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- The subselect hands width_bucket a flat array: a variable's own form would be unpacked for every
 -- pair. Counters are the other way round: elements of a flat array have to be searched for.
 RETURN upc._per_horizon(
     replace(
-        'sum(v_counters[width_bucket(v_prices[s.i + later] * s.per_price, (SELECT v_move_bins))])'
+        'sum(v_counters[s.sign + width_bucket(v_prices[s.i + later] * s.per_price, (SELECT v_move_bins))])'
         ' AS n%1$s',
-        'later', upc._later_minute()
+        'later', _plain_totals.later
     )
 );
 COMMENT ON FUNCTION upc._plain_totals IS
-    'columns of a query that counts: packed counters of plain moves';
+    'columns of a query that counts: packed counters of plain moves; later: the number of minutes, as part of a template for upc._per_horizon';
 
 
 CREATE FUNCTION upc._whole_prices(closes double precision[], scale double precision)
@@ -197,9 +208,10 @@ BEGIN ATOMIC
             r.curve,
             array_agg(r.bin ORDER BY r.bin) AS bins,
             0 || array_agg(r.pairs ORDER BY r.bin) AS up_to,
-            max(r.pairs) AS pairs
+            (array_agg(r.pairs ORDER BY r.bin DESC))[1] AS pairs
         FROM running AS r
         GROUP BY r.curve
+        HAVING bool_or(r.pairs <> 0)
     )
     SELECT
         (CASE WHEN c.curve >> 6 = 62 THEN upc._baseline() ELSE (c.curve >> 6) - 30 END)::smallint,
@@ -219,6 +231,48 @@ COMMENT ON FUNCTION upc._cumulate_cells IS
     'per momentum bucket (99: baseline) and distance of 1 to 60 minutes: the pairs in some cells, and how many of them lie at or beyond each of 60 thresholds, upward and downward';
 
 
+CREATE FUNCTION upc._count_exactly(
+    windows double precision[],
+    starts integer[],
+    horizons integer[],
+    removed_from integer
+)
+RETURNS TABLE (
+    bucket smallint,
+    minutes smallint,
+    pairs integer,
+    positive integer[],
+    negative integer[]
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3720
+AS $fn$
+DECLARE
+    v_added integer[] := ARRAY(
+        SELECT s FROM unnest(starts) AS s WHERE (s >= removed_from) IS NOT TRUE
+    );
+    v_removed integer[] := ARRAY(SELECT s FROM unnest(starts) AS s WHERE s >= removed_from);
+BEGIN
+    RETURN QUERY
+    SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
+    FROM (
+        SELECT array_agg(c.cell) AS cells, array_agg(c.pairs) AS counts
+        FROM (
+            SELECT s.cell, sum(s.pairs)::integer AS pairs
+            FROM (
+                SELECT a.cell, a.pairs FROM upc._count_cells(windows, v_added, horizons) AS a
+                UNION ALL
+                SELECT r.cell, -r.pairs FROM upc._count_cells(windows, v_removed, horizons) AS r
+            ) AS s
+            GROUP BY s.cell
+        ) AS c
+    ) AS all_cells
+    CROSS JOIN LATERAL upc._cumulate_cells(all_cells.cells, all_cells.counts) AS m;
+END
+$fn$;
+COMMENT ON FUNCTION upc._count_exactly IS
+    'upc._count_moves in exact decimal arithmetic, for prices with too many digits for the fast way';
+
+
 -- A plan for all calls: one for each would copy the arrays into itself, for every use of them.
 DO $do$
 BEGIN
@@ -227,7 +281,8 @@ BEGIN
         CREATE FUNCTION upc._count_moves(
             windows double precision[],
             starts integer[],
-            horizons integer[] DEFAULT NULL
+            horizons integer[] DEFAULT NULL,
+            removed_from integer DEFAULT NULL
         )
         RETURNS TABLE (
             bucket smallint,
@@ -249,14 +304,7 @@ BEGIN
         BEGIN
             IF v_scale IS NULL THEN
                 RETURN QUERY
-                SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
-                FROM (
-                    SELECT array_agg(c.cell) AS cells, array_agg(c.pairs) AS counts
-                    FROM upc._count_cells(
-                        _count_moves.windows, _count_moves.starts, _count_moves.horizons
-                    ) AS c
-                ) AS all_cells
-                CROSS JOIN LATERAL upc._cumulate_cells(all_cells.cells, all_cells.counts) AS m;
+                SELECT m.* FROM upc._count_exactly(windows, starts, horizons, removed_from) AS m;
                 RETURN;
             END IF;
 
@@ -266,14 +314,17 @@ BEGIN
             WHERE p <> 'NaN';
             RETURN QUERY
             WITH start AS (
-                SELECT m.i, m.slot, 2000 / v_prices[m.i] AS per_price
+                SELECT
+                    m.i, m.slot, CASE WHEN m.i >= removed_from THEN 128 ELSE 0 END AS sign,
+                    2000 / v_prices[m.i] AS per_price
                 FROM upc._momentum_slots(_count_moves.windows, _count_moves.starts) AS m
                 -- The counters of one slot stay in the processor's cache.
                 ORDER BY m.slot, m.i
             ),
             total AS MATERIALIZED (
                 SELECT s.slot, %1$s
-                FROM start AS s
+                FROM (SELECT %3$s OFFSET 0) AS h
+                CROSS JOIN start AS s
                 GROUP BY s.slot
             ),
             curve_of AS (%2$s)
@@ -283,12 +334,27 @@ BEGIN
         $fn$
         $sql$,
         upc._plain_totals(),
-        'WITH ' || upc._curves_of_totals(upc._per_horizon('(''plain'', %1$s, t.n%1$s)'))
+        'WITH ' || upc._curves_of_totals(upc._per_horizon('(''plain'', %1$s, t.n%1$s)')),
+        upc._asked_minutes()
     );
 END
 $do$;
 COMMENT ON FUNCTION upc._count_moves IS
-    'per momentum bucket (99: baseline) and distance of 1 to 60 minutes: the pairs, and how many of them moved by at least +0.05 (k - 1) % and by at most -0.05 (k - 1) %';
+    'per momentum bucket (99: baseline) and distance of 1 to 60 minutes: the pairs, and how many of them moved by at least +0.05 (k - 1) % and by at most -0.05 (k - 1) %; removed_from: the place in windows from which on starting minutes are taken out';
+
+
+CREATE FUNCTION upc._is_whole(pairs integer, positive integer[], negative integer[])
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN least(
+    _is_whole.pairs,
+    _is_whole.pairs - _is_whole.positive[1],
+    _is_whole.pairs - _is_whole.negative[1],
+    _is_whole.positive[60],
+    _is_whole.negative[60]
+) >= 0;
+COMMENT ON FUNCTION upc._is_whole IS
+    'true where counts may be a row of their own; where more is taken out than added, they can only be added to a row that is there';
 
 
 -- Element by element in one expression: a tenth of the time that unnesting takes, and a day's build
@@ -297,14 +363,14 @@ DO $do$
 BEGIN
     EXECUTE format(
         $sql$
-        CREATE FUNCTION upc._add_counts(counts integer[], others integer[], sign integer)
+        CREATE FUNCTION upc._add_counts(counts integer[], others integer[])
         RETURNS integer[]
         LANGUAGE sql IMMUTABLE PARALLEL SAFE
         RETURN ARRAY[%s]
         $sql$,
         (
             SELECT string_agg(
-                format('_add_counts.counts[%1$s] + _add_counts.sign * _add_counts.others[%1$s]', k),
+                format('_add_counts.counts[%1$s] + _add_counts.others[%1$s]', k),
                 ', ' ORDER BY k
             )
             FROM generate_series(1, 60) AS k
@@ -313,4 +379,4 @@ BEGIN
 END
 $do$;
 COMMENT ON FUNCTION upc._add_counts IS
-    'element by element, counts + sign × others, for arrays of 60';
+    'element by element, counts + others, for arrays of 60';

@@ -113,7 +113,10 @@ RETURN format(
         -- Each start once: a backtest may not have counted the first minute, and there may be no
         -- two candles so close.
         JOIN (
-            SELECT m.symbol, min(m.minutes) AS minutes FROM weighted AS m GROUP BY m.symbol
+            SELECT m.symbol, min(m.minutes) AS minutes
+            FROM weighted AS m
+            WHERE m.bucket = upc._baseline()
+            GROUP BY m.symbol
         ) AS f USING (symbol, minutes)
         WINDOW y AS (PARTITION BY w.symbol, w.year)
     ),

@@ -52,15 +52,19 @@ BEGIN
     END IF;
 
     RETURN (
-        SELECT array_agg(coalesce(upc._range_of(c.high, c.low), -1) ORDER BY m.opened_at)
+        SELECT array_agg(coalesce(c.range, -1) ORDER BY m.opened_at)
         FROM generate_series(
             v_from, v_from + interval '2879 minutes', interval '1 minute'
         ) AS m (opened_at)
-        LEFT JOIN upc_data.candle AS c
-            ON c.symbol = _range_window.symbol
-            AND c.opened_at = m.opened_at
-            AND c.opened_at >= since
-            AND c.opened_at < until
+        LEFT JOIN (
+            SELECT k.opened_at, upc._range_of(k.high, k.low) AS range
+            FROM upc_data.candle AS k
+            WHERE k.symbol = _range_window.symbol
+              AND k.opened_at >= greatest(v_from, since)
+              AND k.opened_at < least(v_from + interval '48 hours', until)
+            -- A plan for all calls would read the whole history.
+            OFFSET 0
+        ) AS c USING (opened_at)
     );
 END
 $fn$;

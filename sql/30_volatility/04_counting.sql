@@ -55,7 +55,12 @@ RETURN $sql$
             -- Minute of the week that follows the starting one.
             (extract(isodow FROM d.day)::integer - 1) * 1440 + f.minute AS week_minute,
             f.f5, f.f20, f.f60, f.f240, f.f1440
-        FROM unnest(days) WITH ORDINALITY AS d (day, k)
+        FROM (
+            SELECT d.*
+            FROM unnest(days) WITH ORDINALITY AS d (day, k)
+            WHERE firsts[d.k] > lasts[d.k] IS NOT TRUE
+            OFFSET 0
+        ) AS d
         CROSS JOIN LATERAL upc._range_features(
             ranges[(d.k - 1) * 2880 + 1:d.k * 2880],
             factors,
@@ -73,32 +78,45 @@ COMMENT ON FUNCTION upc._standardised_starts IS
     'part of a query that counts: the starting minutes of standardised moves, every other one, and the features of their forecasts';
 
 
-CREATE FUNCTION upc._standardised_totals()
+CREATE FUNCTION upc._horizon_coefficients()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- A subselect for each would take longer to plan than a day takes to count.
+RETURN upc._per_horizon(
+    (
+        SELECT string_agg(
+            format('-0.5 * coefficients[6 * %%1$s - %s] AS c%%1$s_%s', 5 - k, k), ', ' ORDER BY k
+        )
+        FROM generate_series(0, 5) AS k
+    )
+);
+COMMENT ON FUNCTION upc._horizon_coefficients IS
+    'columns of the one row h of a query that counts: of each horizon, the coefficients of half the logarithm of 1 / variance';
+
+
+CREATE FUNCTION upc._standardised_totals(later text DEFAULT 'h.t%1$s')
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN upc._per_horizon(
     replace(
-        replace(
-            $sql$
-            sum(
-                v_counters[width_bucket(
-                    (closes[s.i + later] - s.price) / s.price
-                    * exp(
-                        c(-5]) + c(-4]) * s.f5 + c(-3]) * s.f20 + c(-2]) * s.f60
-                        + c(-1]) * s.f240 + c(+0]) * s.f1440
-                    )
-                    / sqrt(v_week[s.week_minute + later] - s.week_before),
-                    (SELECT v_bins)
-                )]
-            ) FILTER (WHERE s.f5 IS NOT NULL) AS s%1$s
-            $sql$,
-            'later', upc._later_minute()
-        ),
-        'c(', '(SELECT -0.5 * coefficients[6 * %1$s'
+        $sql$
+        sum(
+            v_counters[s.sign + width_bucket(
+                (closes[s.i + later] - s.price) / s.price
+                * exp(
+                    h.c%1$s_0 + h.c%1$s_1 * s.f5 + h.c%1$s_2 * s.f20 + h.c%1$s_3 * s.f60
+                    + h.c%1$s_4 * s.f240 + h.c%1$s_5 * s.f1440
+                )
+                / sqrt(v_week[s.week_minute + later] - s.week_before),
+                (SELECT v_bins)
+            )]
+        ) FILTER (WHERE s.f5 IS NOT NULL) AS s%1$s
+        $sql$,
+        'later', _standardised_totals.later
     )
 );
 COMMENT ON FUNCTION upc._standardised_totals IS
-    'columns of a query that counts: packed counters of standardised moves';
+    'columns of a query that counts: packed counters of standardised moves; later: the number of minutes, as part of a template for upc._per_horizon';
 
 
 DO $do$
@@ -113,7 +131,8 @@ BEGIN
             coefficients double precision[],
             horizons integer[] DEFAULT NULL,
             firsts integer[] DEFAULT NULL,
-            lasts integer[] DEFAULT NULL
+            lasts integer[] DEFAULT NULL,
+            removed_from integer DEFAULT NULL
         )
         RETURNS TABLE (
             bucket smallint,
@@ -136,8 +155,8 @@ BEGIN
             WITH %1$s,
             start AS (
                 SELECT
-                    m.i, m.slot, closes[m.i] AS price,
-                    f.week_minute, v_week[f.week_minute] AS week_before,
+                    m.i, m.slot, CASE WHEN m.i >= removed_from THEN 128 ELSE 0 END AS sign,
+                    closes[m.i] AS price, f.week_minute, v_week[f.week_minute] AS week_before,
                     f.f5, f.f20, f.f60, f.f240, f.f1440
                 FROM upc._momentum_slots(closes, ARRAY(SELECT f.i FROM feature AS f ORDER BY f.i)) AS m
                 JOIN feature AS f ON f.i = m.i
@@ -145,7 +164,8 @@ BEGIN
             ),
             total AS MATERIALIZED (
                 SELECT s.slot, %2$s
-                FROM start AS s
+                FROM (SELECT %4$s OFFSET 0) AS h
+                CROSS JOIN start AS s
                 GROUP BY s.slot
             ),
             curve_of AS (%3$s)
@@ -156,12 +176,13 @@ BEGIN
         $sql$,
         upc._standardised_starts(),
         upc._standardised_totals(),
-        'WITH ' || upc._curves_of_totals(upc._per_horizon('(''standardised'', %1$s, t.s%1$s)'))
+        'WITH ' || upc._curves_of_totals(upc._per_horizon('(''standardised'', %1$s, t.s%1$s)')),
+        upc._asked_minutes() || ', ' || upc._horizon_coefficients()
     );
 END
 $do$;
 COMMENT ON FUNCTION upc._count_standardised_moves IS
-    'upc._count_moves for standardised moves: closes and ranges are the windows of some UTC days laid end to end, factors and coefficients those of a fit; firsts and lasts: of which starting minutes of each day, 1 to 1440 if NULL';
+    'upc._count_moves for standardised moves: closes and ranges are the windows of some UTC days laid end to end, factors and coefficients those of a fit; firsts and lasts: of which starting minutes of each day, 1 to 1440 if NULL; removed_from: the place in closes from which on they are taken out';
 
 
 -- One pass over the pairs: the later close of each is looked up once per kind, and the starting
@@ -175,7 +196,11 @@ BEGIN
             closes double precision[],
             ranges integer[],
             factors smallint[],
-            coefficients double precision[]
+            coefficients double precision[],
+            starts integer[] DEFAULT NULL,
+            firsts integer[] DEFAULT NULL,
+            lasts integer[] DEFAULT NULL,
+            removed_from integer DEFAULT NULL
         )
         RETURNS TABLE (
             kind text,
@@ -197,18 +222,17 @@ BEGIN
             v_move_bins double precision[];
             v_bins double precision[] := upc._volatility_bins();
             v_week double precision[] := upc._week_variances(factors);
-            horizons integer[];
-            firsts integer[];
-            lasts integer[];
+            v_starts integer[] := coalesce(starts, upc._all_starts(cardinality(days)));
         BEGIN
             IF v_scale IS NULL THEN
                 RETURN QUERY
                 SELECT 'plain', m.*
-                FROM upc._count_moves(closes, upc._all_starts(cardinality(days))) AS m
+                FROM upc._count_moves(closes, v_starts, removed_from => removed_from) AS m
                 UNION ALL
                 SELECT 'standardised', m.*
                 FROM upc._count_standardised_moves(
-                    days, closes, ranges, factors, coefficients
+                    days, closes, ranges, factors, coefficients,
+                    firsts => firsts, lasts => lasts, removed_from => removed_from
                 ) AS m;
                 RETURN;
             END IF;
@@ -221,16 +245,22 @@ BEGIN
             WITH %1$s,
             start AS (
                 SELECT
-                    m.i, m.slot, closes[m.i] AS price, 2000 / v_prices[m.i] AS per_price,
+                    m.i, m.slot, CASE WHEN m.i >= removed_from THEN 128 ELSE 0 END AS sign,
+                    closes[m.i] AS price, CASE WHEN starts IS NULL OR p.i = m.i THEN 2000 / v_prices[m.i] END AS per_price,
                     f.week_minute, v_week[f.week_minute] AS week_before,
                     f.f5, f.f20, f.f60, f.f240, f.f1440
-                FROM upc._momentum_slots(closes, upc._all_starts(cardinality(days))) AS m
+                FROM upc._momentum_slots(
+                    closes,
+                    ARRAY(SELECT p FROM unnest(v_starts) AS p UNION SELECT f.i FROM feature AS f)
+                ) AS m
                 LEFT JOIN feature AS f ON f.i = m.i
+                LEFT JOIN unnest(starts) AS p (i) ON p.i = m.i
                 ORDER BY m.slot, m.i
             ),
             total AS MATERIALIZED (
                 SELECT s.slot, %2$s
-                FROM start AS s
+                FROM (SELECT %4$s OFFSET 0) AS h
+                CROSS JOIN start AS s
                 GROUP BY s.slot
             ),
             curve_of AS (%3$s)
@@ -240,17 +270,18 @@ BEGIN
         $fn$
         $sql$,
         upc._standardised_starts(),
-        upc._plain_totals() || ', ' || upc._standardised_totals(),
+        upc._plain_totals('%1$s') || ', ' || upc._standardised_totals('%1$s'),
         'WITH ' || upc._curves_of_totals(
             upc._per_horizon(
                 '(''plain'', %1$s, t.n%1$s), (''standardised'', %1$s, t.s%1$s)'
             )
-        )
+        ),
+        upc._horizon_coefficients()
     );
 END
 $do$;
 COMMENT ON FUNCTION upc._count_both_moves IS
-    'upc._count_moves and upc._count_standardised_moves in one pass, over all starting minutes of some UTC days';
+    'upc._count_moves and upc._count_standardised_moves in one pass, over all starting minutes of some UTC days, or plain moves of starts and standardised ones of firsts to lasts; removed_from: the place in closes from which on they are taken out';
 
 
 -- Name of the formulas that standardised moves are counted by, as upc._probe_counting has it for plain

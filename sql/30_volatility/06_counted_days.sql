@@ -5,46 +5,39 @@ CREATE FUNCTION upc._counted_volatility(
     symbol text,
     generation integer,
     days date[],
-    OUT counted_days date[],
+    OUT counted integer,
     OUT closes double precision[],
     OUT ranges integer[]
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
-    counted_days := ARRAY(
-        SELECT d.day
-        FROM upc_data.volatility_day AS d
-        WHERE d.symbol = _counted_volatility.symbol
-          AND d.generation = _counted_volatility.generation
-          AND d.day = ANY (days)
-        ORDER BY d.day
-    );
-    closes := ARRAY(
-        SELECT unnest(array_agg(d.closes ORDER BY d.day))
-        FROM upc_data.volatility_day AS d
-        WHERE d.symbol = _counted_volatility.symbol
-          AND d.generation = _counted_volatility.generation
-          AND d.day = ANY (counted_days)
-    );
-    ranges := ARRAY(
-        SELECT unnest(array_agg(d.ranges ORDER BY d.day))
-        FROM upc_data.volatility_day AS d
-        WHERE d.symbol = _counted_volatility.symbol
-          AND d.generation = _counted_volatility.generation
-          AND d.day = ANY (counted_days)
-    );
+    SELECT
+        count(c.day),
+        ARRAY(
+            SELECT unnest(
+                array_agg(coalesce(c.closes, array_fill('NaN'::double precision, '{1530}')) ORDER BY d.i)
+            )
+        ),
+        ARRAY(
+            SELECT unnest(array_agg(coalesce(c.ranges, array_fill(-1, '{2880}')) ORDER BY d.i))
+        )
+    INTO counted, closes, ranges
+    FROM unnest(days) WITH ORDINALITY AS d (day, i)
+    LEFT JOIN upc_data.volatility_day AS c
+        ON c.symbol = _counted_volatility.symbol
+        AND c.generation = _counted_volatility.generation
+        AND c.day = d.day;
 END
 $fn$;
 COMMENT ON FUNCTION upc._counted_volatility IS
-    'those of some UTC days whose standardised moves a generation of counts has, and the windows that they were counted from, laid end to end';
+    'how many of some UTC days a generation of counts has, and the windows that they were counted from, laid end to end; NaN and -1 where nothing was counted';
 
 
 CREATE FUNCTION upc._changed_minutes(
-    days date[],
+    days integer,
     closes double precision[],
     ranges integer[],
-    other_days date[],
     other_closes double precision[],
     other_ranges integer[],
     OUT firsts integer[],
@@ -55,35 +48,138 @@ AS $fn$
 BEGIN
     -- Minute m looks at closes m to m + 90 and at ranges m + 1 to m + 1440 of the windows.
     SELECT
-        array_agg(
-            CASE WHEN o.k IS NULL THEN 1 ELSE coalesce(least(c.first - 90, r.first - 1440), 1441) END
-            ORDER BY d.k
-        ),
-        array_agg(
-            CASE WHEN o.k IS NULL THEN 1440 ELSE coalesce(greatest(c.last, r.last - 1), 0) END
-            ORDER BY d.k
-        )
+        array_agg(coalesce(least(c.first - 90, r.first - 1440), 1441) ORDER BY d.k),
+        array_agg(coalesce(greatest(c.last, r.last - 1), 0) ORDER BY d.k)
     INTO firsts, lasts
-    FROM unnest(_changed_minutes.days) WITH ORDINALITY AS d (day, k)
-    LEFT JOIN unnest(_changed_minutes.other_days) WITH ORDINALITY AS o (day, k) ON o.day = d.day
+    FROM generate_series(1, days) AS d (k)
     LEFT JOIN LATERAL (
         SELECT min(w.i)::integer AS first, max(w.i)::integer AS last
         FROM unnest(
-            closes[d.k * 1530 - 1529:d.k * 1530], other_closes[o.k * 1530 - 1529:o.k * 1530]
+            closes[d.k * 1530 - 1529:d.k * 1530], other_closes[d.k * 1530 - 1529:d.k * 1530]
         ) WITH ORDINALITY AS w (own, other, i)
         WHERE w.own <> w.other
-    ) AS c ON o.k IS NOT NULL
+    ) AS c ON true
     LEFT JOIN LATERAL (
         SELECT min(w.i)::integer AS first, max(w.i)::integer AS last
         FROM unnest(
-            ranges[d.k * 2880 - 2879:d.k * 2880], other_ranges[o.k * 2880 - 2879:o.k * 2880]
+            ranges[d.k * 2880 - 2879:d.k * 2880], other_ranges[d.k * 2880 - 2879:d.k * 2880]
         ) WITH ORDINALITY AS w (own, other, i)
         WHERE w.own <> w.other
-    ) AS r ON o.k IS NOT NULL;
+    ) AS r ON true;
 END
 $fn$;
 COMMENT ON FUNCTION upc._changed_minutes IS
-    'the first and the last starting minute, 1 to 1440, of each of some UTC days whose standardised moves differ between two states of the windows; all where the other state lacks the day';
+    'the first and the last starting minute, 1 to 1440, of each of some UTC days whose standardised moves differ between two states of the windows; 1441 and 0 where none does';
+
+
+CREATE FUNCTION upc._forget_empty_standardised(symbol text, generation integer, year smallint)
+RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    DELETE FROM upc_data.volatility_histogram AS h
+    WHERE h.symbol = _forget_empty_standardised.symbol
+      AND h.generation = _forget_empty_standardised.generation
+      AND h.year = _forget_empty_standardised.year
+      AND h.pairs = 0;
+END;
+COMMENT ON FUNCTION upc._forget_empty_standardised IS
+    'deletes the rows of a year in which no pair is left';
+
+
+CREATE FUNCTION upc._take_out_standardised(
+    symbol text,
+    generation integer,
+    year smallint,
+    bucket smallint,
+    minutes smallint,
+    pairs integer,
+    positive integer[],
+    negative integer[]
+)
+RETURNS integer
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_left integer;
+BEGIN
+    UPDATE upc_data.volatility_histogram AS h
+    SET
+        pairs = h.pairs + _take_out_standardised.pairs,
+        positive = upc._add_counts(h.positive, _take_out_standardised.positive),
+        negative = upc._add_counts(h.negative, _take_out_standardised.negative)
+    WHERE h.symbol = _take_out_standardised.symbol
+      AND h.generation = _take_out_standardised.generation
+      AND h.year = _take_out_standardised.year
+      AND h.bucket = _take_out_standardised.bucket
+      AND h.minutes = _take_out_standardised.minutes
+    RETURNING h.pairs INTO v_left;
+    RETURN v_left;
+END
+$fn$;
+COMMENT ON FUNCTION upc._take_out_standardised IS
+    'adds counts of standardised moves that are no row of their own (upc._is_whole) to the row that is there; returns the pairs that are left in it';
+
+
+CREATE FUNCTION upc._add_standardised(
+    symbol text,
+    generation integer,
+    factors smallint[],
+    coefficients double precision[],
+    days date[],
+    closes double precision[],
+    ranges integer[],
+    firsts integer[] DEFAULT NULL,
+    lasts integer[] DEFAULT NULL,
+    removed_from integer DEFAULT NULL
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_year smallint := extract(year FROM days[1]);
+    v_has_empty boolean;
+BEGIN
+    WITH counted AS MATERIALIZED (
+        SELECT m.*
+        FROM upc._count_standardised_moves(
+            _add_standardised.days, _add_standardised.closes, _add_standardised.ranges,
+            _add_standardised.factors, _add_standardised.coefficients,
+            firsts => _add_standardised.firsts, lasts => _add_standardised.lasts,
+            removed_from => _add_standardised.removed_from
+        ) AS m
+    ),
+    added AS (
+        INSERT INTO upc_data.volatility_histogram AS h
+            (symbol, generation, year, bucket, minutes, pairs, positive, negative)
+        SELECT
+            _add_standardised.symbol, _add_standardised.generation,
+            v_year, c.bucket, c.minutes, c.pairs, c.positive, c.negative
+        FROM counted AS c
+        WHERE upc._is_whole(c.pairs, c.positive, c.negative)
+        -- In one order: two pieces of a year wait for each other at most once.
+        ORDER BY c.bucket, c.minutes
+        ON CONFLICT ON CONSTRAINT volatility_histogram_symbol_generation_year_bucket_minutes_pkey
+            DO UPDATE SET
+                pairs = h.pairs + excluded.pairs,
+                positive = upc._add_counts(h.positive, excluded.positive),
+                negative = upc._add_counts(h.negative, excluded.negative)
+    ),
+    less AS (
+        SELECT upc._take_out_standardised(
+            _add_standardised.symbol, _add_standardised.generation, v_year,
+            c.bucket, c.minutes, c.pairs, c.positive, c.negative
+        ) AS pairs
+        FROM counted AS c
+        WHERE NOT upc._is_whole(c.pairs, c.positive, c.negative)
+    )
+    SELECT bool_or(l.pairs = 0) INTO v_has_empty FROM less AS l;
+    IF v_has_empty THEN
+        PERFORM upc._forget_empty_standardised(symbol, generation, v_year);
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc._add_standardised IS
+    'counts standardised moves as upc._count_standardised_moves does, and adds them to a generation of counts';
 
 
 CREATE FUNCTION upc._replace_volatility_days(
@@ -98,11 +194,9 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_year smallint := extract(year FROM days[1]);
     v_old record;
     v_new record;
-    v_added record;
-    v_removed record;
+    v_changed record;
 BEGIN
     SELECT c.* INTO v_old FROM upc._counted_volatility(symbol, generation, days) AS c;
     DELETE FROM upc_data.volatility_day AS d
@@ -120,68 +214,34 @@ BEGIN
         INSERT INTO upc_data.volatility_day (symbol, generation, day, closes, ranges)
         SELECT
             _replace_volatility_days.symbol, _replace_volatility_days.generation,
-            w.day, w.closes, w.ranges
+            w.day, w.closes, upc._range_window(_replace_volatility_days.symbol, w.day)
         FROM (
-            SELECT
-                d.day,
-                upc._candle_window(_replace_volatility_days.symbol, d.day) AS closes,
-                upc._range_window(_replace_volatility_days.symbol, d.day) AS ranges
+            SELECT d.day, upc._candle_window(_replace_volatility_days.symbol, d.day) AS closes
             FROM unnest(days) AS d (day)
             OFFSET 0
         ) AS w
         WHERE array_fill('NaN'::double precision, '{1440}') <> w.closes[31:1470];
     END IF;
     SELECT c.* INTO v_new FROM upc._counted_volatility(symbol, generation, days) AS c;
-    SELECT m.* INTO v_added FROM upc._changed_minutes(
-        v_new.counted_days, v_new.closes, v_new.ranges,
-        v_old.counted_days, v_old.closes, v_old.ranges
-    ) AS m;
-    SELECT m.* INTO v_removed FROM upc._changed_minutes(
-        v_old.counted_days, v_old.closes, v_old.ranges,
-        v_new.counted_days, v_new.closes, v_new.ranges
-    ) AS m;
-
-    -- In one order: two pieces of a year wait for each other at most once.
-    INSERT INTO upc_data.volatility_histogram AS h
-        (symbol, generation, year, bucket, minutes, pairs, positive, negative)
-    SELECT
-        _replace_volatility_days.symbol, _replace_volatility_days.generation,
-        v_year, m.bucket, m.minutes, m.pairs, m.positive, m.negative
-    FROM upc._count_standardised_moves(
-        v_new.counted_days, v_new.closes, v_new.ranges,
-        _replace_volatility_days.factors, _replace_volatility_days.coefficients,
-        firsts => v_added.firsts, lasts => v_added.lasts
-    ) AS m
-    WHERE v_new.counted_days <> '{}'
-    ORDER BY m.bucket, m.minutes
-    ON CONFLICT ON CONSTRAINT volatility_histogram_symbol_generation_year_bucket_minutes_pkey
-        DO UPDATE SET
-            pairs = h.pairs + excluded.pairs,
-            positive = upc._add_counts(h.positive, excluded.positive, 1),
-            negative = upc._add_counts(h.negative, excluded.negative, 1);
-
-    IF v_old.counted_days <> '{}' THEN
-        UPDATE upc_data.volatility_histogram AS h
-        SET
-            pairs = h.pairs - m.pairs,
-            positive = upc._add_counts(h.positive, m.positive, -1),
-            negative = upc._add_counts(h.negative, m.negative, -1)
-        FROM upc._count_standardised_moves(
-            v_old.counted_days, v_old.closes, v_old.ranges,
-            _replace_volatility_days.factors, _replace_volatility_days.coefficients,
-            firsts => v_removed.firsts, lasts => v_removed.lasts
-        ) AS m
-        WHERE h.symbol = _replace_volatility_days.symbol
-          AND h.generation = _replace_volatility_days.generation
-          AND h.year = v_year
-          AND h.bucket = m.bucket
-          AND h.minutes = m.minutes;
-        DELETE FROM upc_data.volatility_histogram AS h
-        WHERE h.symbol = _replace_volatility_days.symbol
-          AND h.generation = _replace_volatility_days.generation
-          AND h.year = v_year
-          AND h.pairs = 0;
+    IF v_old.counted = 0 THEN
+        IF v_new.counted > 0 THEN
+            PERFORM upc._add_standardised(
+                symbol, generation, factors, coefficients, days, v_new.closes, v_new.ranges
+            );
+        END IF;
+        RETURN;
     END IF;
+    SELECT
+        m.firsts || m.firsts AS firsts, m.lasts || m.lasts AS lasts
+    INTO v_changed
+    FROM upc._changed_minutes(
+        cardinality(days), v_new.closes, v_new.ranges, v_old.closes, v_old.ranges
+    ) AS m;
+    PERFORM upc._add_standardised(
+        symbol, generation, factors, coefficients, days || days,
+        v_new.closes || v_old.closes, v_new.ranges || v_old.ranges,
+        v_changed.firsts, v_changed.lasts, cardinality(v_new.closes) + 1
+    );
 END
 $fn$;
 COMMENT ON FUNCTION upc._replace_volatility_days IS
@@ -232,15 +292,22 @@ BEGIN
     DELETE FROM upc_data.volatility_change AS n
     WHERE n.symbol = count_volatility_days.symbol AND n.day = ANY (days);
 
-    SELECT array_agg(d.day)
+    SELECT array_agg(w.day ORDER BY w.day)
     INTO v_changed
-    FROM unnest(days) AS d (day)
-    LEFT JOIN upc_data.volatility_day AS c
-        ON c.symbol = count_volatility_days.symbol
-        AND c.generation = v_fit.generation
-        AND c.day = d.day
-    WHERE c.closes IS DISTINCT FROM upc._candle_window(count_volatility_days.symbol, d.day)
-       OR c.ranges IS DISTINCT FROM upc._range_window(count_volatility_days.symbol, d.day);
+    FROM (
+        SELECT d.day, c.closes, c.ranges, upc._candle_window(count_volatility_days.symbol, d.day) AS now
+        FROM unnest(days) AS d (day)
+        LEFT JOIN upc_data.volatility_day AS c
+            ON c.symbol = count_volatility_days.symbol
+            AND c.generation = v_fit.generation
+            AND c.day = d.day
+        OFFSET 0
+    ) AS w
+    WHERE CASE
+        WHEN w.closes IS NULL THEN array_fill('NaN'::double precision, '{1440}') <> w.now[31:1470]
+        ELSE w.closes <> w.now
+            OR w.ranges <> upc._range_window(count_volatility_days.symbol, w.day)
+    END;
     IF v_changed IS NOT NULL THEN
         PERFORM upc._replace_volatility_days(
             symbol, v_fit.generation, v_fit.factors, v_fit.coefficients, v_changed

@@ -105,14 +105,19 @@ RETURN format(
             $sql$
             SELECT
                 h.symbol, h.year, h.bucket, h.minutes, h.pairs, h.positive, h.negative,
-                greatest(1, 5 - (y.year - h.year)) AS weight
+                y.weight
             FROM upc_data.volatility_histogram AS h
             JOIN (
-                SELECT d.symbol, extract(year FROM max(d.day))::integer AS year
-                FROM upc_data.volatility_day AS d
-                WHERE %1$s
-                GROUP BY d.symbol
-            ) AS y USING (symbol)
+                SELECT
+                    k.symbol,
+                    k.year,
+                    greatest(1, 5 - (max(k.year) OVER (PARTITION BY k.symbol) - k.year)) AS weight
+                FROM (
+                    SELECT DISTINCT d.symbol, extract(year FROM d.day)::integer AS year
+                    FROM upc_data.volatility_day AS d
+                    WHERE %1$s
+                ) AS k
+            ) AS y USING (symbol, year)
             JOIN upc_data.volatility_fit AS f USING (symbol)
             -- As a plain comparison it would be taken to hold for hardly any row, whenever a generation
             -- is newer than the statistics, and the joins would be nested loops.

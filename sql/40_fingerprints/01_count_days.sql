@@ -28,93 +28,299 @@ COMMENT ON FUNCTION upc._affected_starts IS
     'the places, in windows laid end to end, of the starting minutes whose pairs or momentum differ between two states of the closes';
 
 
-CREATE FUNCTION upc._is_new_to_both(symbol text, days date[])
-RETURNS boolean
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN NOT EXISTS (
-    SELECT FROM upc_data.counted_day AS d
-    WHERE d.symbol = _is_new_to_both.symbol AND d.day = ANY (_is_new_to_both.days)
-    UNION ALL
-    SELECT FROM upc_data.volatility_day AS d
-    WHERE d.symbol = _is_new_to_both.symbol AND d.day = ANY (_is_new_to_both.days)
-);
-COMMENT ON FUNCTION upc._is_new_to_both IS
-    'true where neither plain nor standardised moves of some UTC days were counted';
+CREATE FUNCTION upc._store_counted_days(symbol text, days date[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    WITH current_day AS MATERIALIZED (
+        SELECT d.day, upc._candle_window(_store_counted_days.symbol, d.day) AS closes
+        FROM unnest(days) AS d (day)
+    ),
+    kept AS (
+        INSERT INTO upc_data.counted_day AS d (symbol, day, closes)
+        SELECT _store_counted_days.symbol, c.day, c.closes
+        FROM current_day AS c
+        WHERE array_fill('NaN'::double precision, '{1440}') <> c.closes[31:1470]
+        ON CONFLICT ON CONSTRAINT counted_day_symbol_day_pkey
+            DO UPDATE SET closes = excluded.closes
+            WHERE d.closes <> excluded.closes
+    )
+    DELETE FROM upc_data.counted_day AS d
+    USING current_day AS c
+    WHERE d.symbol = _store_counted_days.symbol
+      AND d.day = c.day
+      AND array_fill('NaN'::double precision, '{1440}') = c.closes[31:1470];
+END
+$fn$;
+COMMENT ON FUNCTION upc._store_counted_days IS
+    'keeps the closes of some UTC days as they are now, those of a day without candles not';
 
 
-CREATE FUNCTION upc._count_new_days(
+CREATE FUNCTION upc._take_out(
     symbol text,
-    days date[],
-    windows double precision[],
+    year smallint,
+    bucket smallint,
+    minutes smallint,
+    pairs integer,
+    positive integer[],
+    negative integer[]
+)
+RETURNS integer
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_left integer;
+BEGIN
+    UPDATE upc_data.fingerprint_histogram AS h
+    SET
+        pairs = h.pairs + _take_out.pairs,
+        positive = upc._add_counts(h.positive, _take_out.positive),
+        negative = upc._add_counts(h.negative, _take_out.negative)
+    WHERE h.symbol = _take_out.symbol
+      AND h.year = _take_out.year
+      AND h.bucket = _take_out.bucket
+      AND h.minutes = _take_out.minutes
+    RETURNING h.pairs INTO v_left;
+    RETURN v_left;
+END
+$fn$;
+COMMENT ON FUNCTION upc._take_out IS
+    'adds counts of plain moves that are no row of their own (upc._is_whole) to the row that is there; returns the pairs that are left in it';
+
+
+CREATE FUNCTION upc._add_moves(
+    symbol text,
+    closes double precision[],
+    starts integer[],
+    year smallint,
+    removed_from integer
+)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_has_empty boolean;
+BEGIN
+    -- Two pieces of one year may meet here; in one order they wait, and never for each other.
+    WITH counted AS MATERIALIZED (
+        SELECT m.*
+        FROM upc._count_moves(
+            _add_moves.closes, _add_moves.starts, removed_from => _add_moves.removed_from
+        ) AS m
+    ),
+    added AS (
+        INSERT INTO upc_data.fingerprint_histogram AS h
+            (symbol, year, bucket, minutes, pairs, positive, negative)
+        SELECT _add_moves.symbol, _add_moves.year, c.bucket, c.minutes, c.pairs, c.positive, c.negative
+        FROM counted AS c
+        WHERE upc._is_whole(c.pairs, c.positive, c.negative)
+        ORDER BY c.bucket, c.minutes
+        ON CONFLICT ON CONSTRAINT fingerprint_histogram_symbol_year_bucket_minutes_pkey
+            DO UPDATE SET
+                pairs = h.pairs + excluded.pairs,
+                positive = upc._add_counts(h.positive, excluded.positive),
+                negative = upc._add_counts(h.negative, excluded.negative)
+    ),
+    less AS (
+        SELECT upc._take_out(
+            _add_moves.symbol, _add_moves.year,
+            c.bucket, c.minutes, c.pairs, c.positive, c.negative
+        ) AS pairs
+        FROM counted AS c
+        WHERE NOT upc._is_whole(c.pairs, c.positive, c.negative)
+    )
+    SELECT bool_or(l.pairs = 0) INTO v_has_empty FROM less AS l;
+    RETURN v_has_empty;
+END
+$fn$;
+COMMENT ON FUNCTION upc._add_moves IS
+    'counts plain moves as upc._count_moves does, and adds them to the histogram of a symbol and year; returns whether no pair is left in some row';
+
+
+CREATE FUNCTION upc._store_volatility_days(symbol text, generation integer, days date[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    INSERT INTO upc_data.volatility_day AS v (symbol, generation, day, closes, ranges)
+    SELECT
+        d.symbol, _store_volatility_days.generation, d.day, d.closes,
+        upc._range_window(_store_volatility_days.symbol, d.day)
+    FROM upc_data.counted_day AS d
+    WHERE d.symbol = _store_volatility_days.symbol AND d.day = ANY (days)
+    ON CONFLICT ON CONSTRAINT volatility_day_symbol_generation_day_pkey
+        DO UPDATE SET closes = excluded.closes, ranges = excluded.ranges
+        WHERE v.closes <> excluded.closes OR v.ranges <> excluded.ranges;
+
+    DELETE FROM upc_data.volatility_day AS v
+    WHERE v.symbol = _store_volatility_days.symbol
+      AND v.generation = _store_volatility_days.generation
+      AND v.day = ANY (days)
+      AND NOT EXISTS (
+          SELECT FROM upc_data.counted_day AS d
+          WHERE d.symbol = _store_volatility_days.symbol AND d.day = v.day
+      );
+END
+$fn$;
+COMMENT ON FUNCTION upc._store_volatility_days IS
+    'keeps the windows of some UTC days, as counted_day has them, for a generation of counts of standardised moves';
+
+
+CREATE FUNCTION upc._add_both_moves(
+    symbol text,
     generation integer,
     factors smallint[],
-    coefficients double precision[]
+    coefficients double precision[],
+    days date[],
+    closes double precision[],
+    ranges integer[],
+    starts integer[] DEFAULT NULL,
+    firsts integer[] DEFAULT NULL,
+    lasts integer[] DEFAULT NULL,
+    removed_from integer DEFAULT NULL
 )
-RETURNS void
+RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
     v_year smallint := extract(year FROM days[1]);
-    v_ranges integer[];
+    v_has_empty boolean;
 BEGIN
-    IF days = '{}' THEN
-        RETURN;
-    END IF;
-    INSERT INTO upc_data.volatility_day (symbol, generation, day, closes, ranges)
-    SELECT
-        _count_new_days.symbol, _count_new_days.generation, d.day,
-        windows[(d.i - 1) * 1530 + 1:d.i * 1530],
-        upc._range_window(_count_new_days.symbol, d.day)
-    FROM unnest(days) WITH ORDINALITY AS d (day, i);
-    SELECT c.ranges INTO v_ranges FROM upc._counted_volatility(symbol, generation, days) AS c;
-
     -- Two pieces of one year may meet here; in one order they wait, and never for each other.
     WITH counted AS MATERIALIZED (
         SELECT m.*
         FROM upc._count_both_moves(
-            _count_new_days.days, _count_new_days.windows, v_ranges,
-            _count_new_days.factors, _count_new_days.coefficients
+            _add_both_moves.days, _add_both_moves.closes, _add_both_moves.ranges,
+            _add_both_moves.factors, _add_both_moves.coefficients, _add_both_moves.starts,
+            _add_both_moves.firsts, _add_both_moves.lasts, _add_both_moves.removed_from
         ) AS m
     ),
     standardised AS (
         INSERT INTO upc_data.volatility_histogram AS h
             (symbol, generation, year, bucket, minutes, pairs, positive, negative)
         SELECT
-            _count_new_days.symbol, _count_new_days.generation, v_year,
+            _add_both_moves.symbol, _add_both_moves.generation, v_year,
             c.bucket, c.minutes, c.pairs, c.positive, c.negative
         FROM counted AS c
-        WHERE c.kind = 'standardised'
+        WHERE c.kind = 'standardised' AND upc._is_whole(c.pairs, c.positive, c.negative)
         ORDER BY c.bucket, c.minutes
         ON CONFLICT
             ON CONSTRAINT volatility_histogram_symbol_generation_year_bucket_minutes_pkey
             DO UPDATE SET
                 pairs = h.pairs + excluded.pairs,
-                positive = upc._add_counts(h.positive, excluded.positive, 1),
-                negative = upc._add_counts(h.negative, excluded.negative, 1)
+                positive = upc._add_counts(h.positive, excluded.positive),
+                negative = upc._add_counts(h.negative, excluded.negative)
+    ),
+    plain AS (
+        INSERT INTO upc_data.fingerprint_histogram AS h
+            (symbol, year, bucket, minutes, pairs, positive, negative)
+        SELECT _add_both_moves.symbol, v_year, c.bucket, c.minutes, c.pairs, c.positive, c.negative
+        FROM counted AS c
+        WHERE c.kind = 'plain' AND upc._is_whole(c.pairs, c.positive, c.negative)
+        ORDER BY c.bucket, c.minutes
+        ON CONFLICT ON CONSTRAINT fingerprint_histogram_symbol_year_bucket_minutes_pkey
+            DO UPDATE SET
+                pairs = h.pairs + excluded.pairs,
+                positive = upc._add_counts(h.positive, excluded.positive),
+                negative = upc._add_counts(h.negative, excluded.negative)
+    ),
+    less AS (
+        SELECT CASE c.kind
+            WHEN 'plain' THEN upc._take_out(
+                _add_both_moves.symbol, v_year, c.bucket, c.minutes, c.pairs, c.positive, c.negative
+            )
+            ELSE upc._take_out_standardised(
+                _add_both_moves.symbol, _add_both_moves.generation, v_year,
+                c.bucket, c.minutes, c.pairs, c.positive, c.negative
+            )
+        END AS pairs
+        FROM counted AS c
+        WHERE NOT upc._is_whole(c.pairs, c.positive, c.negative)
     )
-    INSERT INTO upc_data.fingerprint_histogram AS h
-        (symbol, year, bucket, minutes, pairs, positive, negative)
-    SELECT _count_new_days.symbol, v_year, c.bucket, c.minutes, c.pairs, c.positive, c.negative
-    FROM counted AS c
-    WHERE c.kind = 'plain'
-    ORDER BY c.bucket, c.minutes
-    ON CONFLICT ON CONSTRAINT fingerprint_histogram_symbol_year_bucket_minutes_pkey
-        DO UPDATE SET
-            pairs = h.pairs + excluded.pairs,
-            positive = upc._add_counts(h.positive, excluded.positive, 1),
-            negative = upc._add_counts(h.negative, excluded.negative, 1);
+    SELECT bool_or(l.pairs = 0) INTO v_has_empty FROM less AS l;
+    RETURN v_has_empty;
 END
 $fn$;
-COMMENT ON FUNCTION upc._count_new_days IS
-    'counts plain and standardised moves of UTC days of one year, in order, that neither has, in one pass';
+COMMENT ON FUNCTION upc._add_both_moves IS
+    'counts moves as upc._count_both_moves does, and adds them to the counts of a symbol; returns whether no pair is left in some row';
 
 
--- Bring the histogram of a symbol up to its candles for some UTC days.
+CREATE FUNCTION upc._count_both_days(
+    symbol text,
+    generation integer,
+    factors smallint[],
+    coefficients double precision[],
+    days date[],
+    counted double precision[],
+    starts integer[]
+)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_size integer := cardinality(days) * 1530;
+    v_old record;
+    v_new record;
+    v_changed record;
+BEGIN
+    SELECT c.* INTO v_old FROM upc._counted_volatility(symbol, generation, days) AS c;
+    PERFORM upc._store_volatility_days(symbol, generation, days);
+    SELECT c.* INTO v_new FROM upc._counted_volatility(symbol, generation, days) AS c;
+    IF v_old.counted = 0 AND counted IS NULL THEN
+        RETURN v_new.counted > 0 AND upc._add_both_moves(
+            symbol, generation, factors, coefficients, days, v_new.closes, v_new.ranges
+        );
+    END IF;
+    SELECT m.* INTO v_changed FROM upc._changed_minutes(
+        cardinality(days), v_new.closes, v_new.ranges, v_old.closes, v_old.ranges
+    ) AS m;
+    IF starts = '{}' AND NOT EXISTS (
+        SELECT FROM unnest(v_changed.firsts, v_changed.lasts) AS c (first, last)
+        WHERE c.first <= c.last
+    ) THEN
+        RETURN false;
+    END IF;
+    -- What is there now, what plain moves were counted from, and what standardised ones were.
+    RETURN upc._add_both_moves(
+        symbol, generation, factors, coefficients,
+        days || days || days,
+        v_new.closes
+            || coalesce(counted, array_fill('NaN'::double precision, ARRAY[v_size]))
+            || v_old.closes,
+        v_new.ranges || array_fill(-1, ARRAY[2880 * cardinality(days)]) || v_old.ranges,
+        starts || ARRAY(SELECT s + v_size FROM unnest(starts) AS s),
+        v_changed.firsts || array_fill(1441, ARRAY[cardinality(days)]) || v_changed.firsts,
+        v_changed.lasts || array_fill(0, ARRAY[cardinality(days)]) || v_changed.lasts,
+        v_size + 1
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._count_both_days IS
+    'brings plain and standardised counts of some UTC days of one year up to counted_day in one pass: counted are the windows that plain moves were counted from, NULL where none were, starts the places of starting minutes that differ; returns whether no pair is left in some row';
+
+
+CREATE FUNCTION upc._forget_empty_counts(symbol text, generation integer, year smallint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    DELETE FROM upc_data.fingerprint_histogram AS h
+    WHERE h.symbol = _forget_empty_counts.symbol
+      AND h.year = _forget_empty_counts.year
+      AND h.pairs = 0;
+    PERFORM upc._forget_empty_standardised(symbol, generation, year);
+END
+$fn$;
+COMMENT ON FUNCTION upc._forget_empty_counts IS
+    'deletes the rows of a year, of plain and of standardised moves, in which no pair is left';
+
+
+-- Bring the counts of a symbol up to its candles for some UTC days.
 --
 -- days: all of one year. A day that was counted before is counted anew only where its candles
--- changed: what they were is taken out, what they are is put in. Standardised moves of days that are
--- all new are counted in the same pass, once there is a fit of the volatility; those of others are
--- counted by count_volatility_days.
+-- changed: what they were is taken out, what they are is put in, in one pass, and in the same pass
+-- standardised moves are, once there is a fit of the volatility.
 -- Errors: none; a symbol that is not registered has no candles.
 --
 -- Example:
@@ -127,19 +333,18 @@ DECLARE
     v_year smallint := extract(year FROM count_days.days[1]);
     v_counted double precision[];
     v_current double precision[];
-    v_starts integer[] := upc._all_starts(cardinality(count_days.days));
-    v_new_days date[];
+    v_starts integer[];
     v_fit record;
+    v_has_empty boolean;
 BEGIN
     SELECT f.* INTO v_fit FROM upc._counting_fit(count_days.symbol) AS f;
     -- The notes go first: whatever is committed before the next statement is read now and noted for
     -- the next time as well, and counting it again changes nothing.
     DELETE FROM upc_data.candle_change AS n
     WHERE n.symbol = count_days.symbol AND n.day = ANY (count_days.days);
-    IF v_fit.generation IS NOT NULL AND upc._is_new_to_both(count_days.symbol, count_days.days) THEN
+    IF v_fit.generation IS NOT NULL THEN
         DELETE FROM upc_data.volatility_change AS n
         WHERE n.symbol = count_days.symbol AND n.day = ANY (count_days.days);
-        v_new_days := '{}';
     END IF;
 
     IF EXISTS (
@@ -148,78 +353,37 @@ BEGIN
     ) THEN
         v_counted := upc._counted_windows(count_days.symbol, count_days.days);
     END IF;
-
-    WITH current_day AS MATERIALIZED (
-        SELECT d.day, upc._candle_window(count_days.symbol, d.day) AS closes
-        FROM unnest(count_days.days) AS d (day)
-    ),
-    kept AS (
-        INSERT INTO upc_data.counted_day AS d (symbol, day, closes)
-        SELECT count_days.symbol, c.day, c.closes
-        FROM current_day AS c
-        WHERE array_fill('NaN'::double precision, '{1440}') <> c.closes[31:1470]
-        ON CONFLICT ON CONSTRAINT counted_day_symbol_day_pkey
-            DO UPDATE SET closes = excluded.closes
-            WHERE d.closes <> excluded.closes
-    )
-    DELETE FROM upc_data.counted_day AS d
-    USING current_day AS c
-    WHERE d.symbol = count_days.symbol
-      AND d.day = c.day
-      AND array_fill('NaN'::double precision, '{1440}') = c.closes[31:1470];
-
-    IF v_new_days IS NOT NULL THEN
-        v_new_days := ARRAY(
-            SELECT d.day FROM upc_data.counted_day AS d
-            WHERE d.symbol = count_days.symbol AND d.day = ANY (count_days.days)
-            ORDER BY d.day
-        );
-        PERFORM upc._count_new_days(
-            count_days.symbol, v_new_days, upc._counted_windows(count_days.symbol, v_new_days),
-            v_fit.generation, v_fit.factors, v_fit.coefficients
-        );
-        RETURN;
-    END IF;
+    PERFORM upc._store_counted_days(count_days.symbol, count_days.days);
     v_current := upc._counted_windows(count_days.symbol, count_days.days);
-
-    IF v_counted IS NOT NULL THEN
+    IF v_counted IS NULL THEN
+        v_starts := upc._all_starts(cardinality(days));
+    ELSE
         v_starts := upc._affected_starts(v_counted, v_current);
-        IF v_starts = '{}' THEN
-            RETURN;
-        END IF;
     END IF;
 
-    INSERT INTO upc_data.fingerprint_histogram AS h
-        (symbol, year, bucket, minutes, pairs, positive, negative)
-    SELECT count_days.symbol, v_year, m.bucket, m.minutes, m.pairs, m.positive, m.negative
-    FROM upc._count_moves(v_current, v_starts) AS m
-    -- Two pieces of one year may meet here; in one order they wait, and never for each other.
-    ORDER BY m.bucket, m.minutes
-    ON CONFLICT ON CONSTRAINT fingerprint_histogram_symbol_year_bucket_minutes_pkey
-        DO UPDATE SET
-            pairs = h.pairs + excluded.pairs,
-            positive = upc._add_counts(h.positive, excluded.positive, 1),
-            negative = upc._add_counts(h.negative, excluded.negative, 1);
-
-    IF v_counted IS NOT NULL THEN
-        UPDATE upc_data.fingerprint_histogram AS h
-        SET
-            pairs = h.pairs - m.pairs,
-            positive = upc._add_counts(h.positive, m.positive, -1),
-            negative = upc._add_counts(h.negative, m.negative, -1)
-        FROM upc._count_moves(v_counted, v_starts) AS m
-        WHERE h.symbol = count_days.symbol
-          AND h.year = v_year
-          AND h.bucket = m.bucket
-          AND h.minutes = m.minutes;
-
-        DELETE FROM upc_data.fingerprint_histogram AS h
-        WHERE h.symbol = count_days.symbol AND h.year = v_year AND h.pairs = 0;
+    IF v_fit.generation IS NOT NULL THEN
+        v_has_empty := upc._count_both_days(
+            count_days.symbol, v_fit.generation, v_fit.factors, v_fit.coefficients, count_days.days,
+            v_counted, v_starts
+        );
+    ELSIF v_starts <> '{}' THEN
+        v_has_empty := upc._add_moves(
+            count_days.symbol,
+            v_current || v_counted,
+            v_starts || CASE WHEN v_counted IS NOT NULL THEN
+                ARRAY(SELECT s + cardinality(v_current) FROM unnest(v_starts) AS s)
+            END,
+            v_year,
+            cardinality(v_current) + 1
+        );
+    END IF;
+    IF v_has_empty THEN
+        PERFORM upc._forget_empty_counts(count_days.symbol, v_fit.generation, v_year);
     END IF;
 END
 $fn$;
 COMMENT ON FUNCTION upc.count_days IS
-    'brings the histogram of a symbol up to its candles for some UTC days of one year';
+    'brings the counts of a symbol up to its candles for some UTC days of one year';
 
 
 -- The key of the advisory lock that a build of a symbol's fingerprints holds.

@@ -125,39 +125,41 @@ DECLARE
           AND NOT a.attisdropped
         ORDER BY a.attnum
     );
-    v_same_key text := (
-        SELECT string_agg(format('f.%1$I = c.%1$I', k), ' AND ') FROM unnest(keys) AS k
+    v_names text := (
+        SELECT string_agg(quote_ident(a), ', ' ORDER BY i)
+        FROM unnest(v_columns) WITH ORDINALITY AS c (a, i)
     );
+    v_keys text := (SELECT string_agg(quote_ident(k), ', ') FROM unnest(keys) AS k);
 BEGIN
     EXECUTE format(
         $sql$
-        -- A full join is never a nested loop, whatever is expected of the symbol.
         WITH fresh AS MATERIALIZED (%1$s),
-        difference AS MATERIALIZED (
-            SELECT f.*, %6$s
-            FROM fresh AS f
-            FULL JOIN (SELECT k.* FROM upc_data.%2$I AS k WHERE k.symbol = $1) AS c ON %3$s
-            WHERE f.symbol IS NULL OR c.symbol IS NULL OR f.* OPERATOR(pg_catalog.*<>) c.*
-        ),
         gone AS (
             DELETE FROM upc_data.%2$I AS c
-            USING difference AS d
-            WHERE d.symbol IS NULL AND c.symbol = $1 AND %7$s
+            WHERE c.symbol = $1
+              -- Looked up in a hash table, whatever is expected of the symbol.
+              AND (%4$s) NOT IN (SELECT %4$s FROM fresh AS f)
         )
-        INSERT INTO upc_data.%2$I (%4$s)
-        SELECT %4$s FROM difference AS d WHERE d.symbol IS NOT NULL
-        ON CONFLICT (symbol, %5$s) DO UPDATE SET (%4$s) = ROW (%8$s)
+        INSERT INTO upc_data.%2$I AS c (%3$s)
+        SELECT %3$s FROM fresh AS f
+        ON CONFLICT (symbol, %4$s) DO UPDATE SET (%3$s) = ROW (%5$s)
+        WHERE %6$s c.* OPERATOR(pg_catalog.*<>) excluded.*
         $sql$,
         query,
         name,
-        v_same_key,
-        (SELECT string_agg(quote_ident(a), ', ' ORDER BY i) FROM unnest(v_columns) WITH ORDINALITY AS c (a, i)),
-        (SELECT string_agg(quote_ident(k), ', ') FROM unnest(keys) AS k),
-        (SELECT string_agg(format('c.%1$I AS old_%1$s', k), ', ') FROM unnest(keys) AS k),
-        (SELECT string_agg(format('c.%1$I = d.old_%1$s', k), ' AND ') FROM unnest(keys) AS k),
+        v_names,
+        v_keys,
         (
             SELECT string_agg('excluded.' || quote_ident(a), ', ' ORDER BY i)
             FROM unnest(v_columns) WITH ORDINALITY AS c (a, i)
+        ),
+        -- Rows that differ mostly differ in a number, which is found without looking at their arrays.
+        (
+            SELECT string_agg(format('c.%1$I <> excluded.%1$I OR ', a.attname), '' ORDER BY a.attnum)
+            FROM pg_catalog.pg_attribute AS a
+            WHERE a.attrelid = format('upc_data.%I', name)::regclass
+              AND a.atttypid IN ('double precision'::regtype, 'bigint'::regtype)
+              AND NOT a.attisdropped
         )
     ) USING symbol;
 END
@@ -231,9 +233,10 @@ COMMENT ON FUNCTION upc._refresh_symbol IS
 CREATE FUNCTION upc.refresh_fingerprints(symbol text DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
--- All curves pass through memory at once; workers would take longer to start than to help. Constants
--- are written into the queries with all of their digits.
+-- All curves pass through memory at once; workers would take longer to start than to help, and sorting
+-- wide rows longer than hashing them. Constants are written into the queries with all of their digits.
 SET work_mem = '64MB'
+SET enable_mergejoin = off
 SET max_parallel_workers_per_gather = 0
 SET jit = off
 SET extra_float_digits = 1

@@ -135,8 +135,8 @@ BEGIN
     ON CONFLICT ON CONSTRAINT backtest_histogram_pkey
         DO UPDATE SET
             pairs = h.pairs + excluded.pairs,
-            positive = upc._add_counts(h.positive, excluded.positive, 1),
-            negative = upc._add_counts(h.negative, excluded.negative, 1);
+            positive = upc._add_counts(h.positive, excluded.positive),
+            negative = upc._add_counts(h.negative, excluded.negative);
 END
 $fn$;
 COMMENT ON FUNCTION upc._count_backtest IS
