@@ -237,6 +237,7 @@ LANGUAGE plpgsql VOLATILE
 -- wide rows longer than hashing them. Constants are written into the queries with all of their digits.
 SET work_mem = '64MB'
 SET enable_mergejoin = off
+SET enable_nestloop = off
 SET max_parallel_workers_per_gather = 0
 SET jit = off
 SET extra_float_digits = 1
