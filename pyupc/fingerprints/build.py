@@ -177,7 +177,8 @@ def _result(control: Connection, symbol: str, days: int) -> Result:
         [symbol],
     ).fetchone()
     assert row is not None
-    return Result(symbol, days, *row, _fingerprints(control, symbol))
+    days_in_all, pairs = row
+    return Result(symbol, days, days_in_all, pairs, _fingerprints(control, symbol))
 
 
 def _fingerprints(control: Connection, symbol: str | None = None) -> int:
