@@ -48,6 +48,8 @@ _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
     ("market_quote", "no_bid_size"): "false",
     ("market_quote", "no_ask_size"): "false",
     ("market_quote", "settlement_value"): "result NOT IN ('yes', 'no')",
+    # Made from the bounds of its markets.
+    ("market_event", "strikes"): "false",
     ("market_event", "expiration_value"): "expiration_value IS NOT NULL",
     ("trade", "is_provisional"): "result NOT IN ('yes', 'no')",
     ("fill", "note"): "note IS NOT NULL",

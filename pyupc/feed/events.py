@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from pyupc.errors import PyupcError
@@ -32,17 +32,25 @@ class Store(Protocol):
 
     async def market(self, symbol: str, document: str, read_at: datetime) -> object: ...
 
+    async def held(self, symbol: str) -> Collection[str]: ...
+
+
+# An event closes next if it closes within this.
+SOON = timedelta(minutes=15)
+
 
 @dataclass(frozen=True)
 class Times:
     """Times of everything but reading, in seconds.
 
-    Without an event there is a look for one every `look_again`; for `eager` after a close it is at
-    every interval, since the next event may be listed a little late. The next event is looked for
-    `ahead` of the close.
+    Without an event there is a look for one after `look_again`, then after twice as long each time,
+    up to `look_most`, and at every quarter of an hour; for `eager` after a close it is at every
+    interval, since the next event may be listed a little late. The next event is looked for `ahead`
+    of the close.
     """
 
     look_again: float = 10.0
+    look_most: float = 300.0
     eager: float = 30.0
     ahead: float = 30.0
     ahead_again: float = 5.0
@@ -59,6 +67,7 @@ async def follow_event(
     interval: float = 1.0,
     *,
     subject: str | None = None,
+    slow: float | None = None,
     times: Times | None = None,
     backoff: Backoff | None = None,
     clock: Clock = SYSTEM,
@@ -68,7 +77,8 @@ async def follow_event(
     Reads begin an interval apart; what a slow answer makes it miss is skipped. One answer at a time
     is waited for, so that none overtakes another. What fails is reported and tried again after a
     pause. A write under way is finished before it stops, a request is not. `subject` is what it is
-    called in the log.
+    called in the log. With `slow`, reads are so many seconds apart as long as the event closes
+    later than in a quarter of an hour and no trade is held of it.
     """
     if times is None:
         times = Times()
@@ -85,6 +95,7 @@ async def follow_event(
         backoff or Backoff(),
         clock,
         subject or f"Kalshi {symbol}",
+        slow,
     ).run()
 
 
@@ -102,8 +113,11 @@ class _Follower:
     backoff: Backoff
     clock: Clock
     subject: str
+    slow: float | None
 
     def __post_init__(self) -> None:
+        self._is_held = False
+        self._looks = 0
         self._subject = self.subject
         self._clock = self.clock.monotonic
         self._event: Upcoming | None = None
@@ -120,7 +134,8 @@ class _Follower:
                 while True:
                     wait = await self._round()
                     if wait is None:
-                        due = next_start(due, self._clock(), self.interval * self.backoff.slowdown)
+                        pace = self._pace() * self.backoff.slowdown
+                        due = next_start(due, self._clock(), pace)
                     else:
                         due = self._clock() + wait
                     await pause(self.stop, due - self._clock(), self.clock)
@@ -156,7 +171,17 @@ class _Follower:
         if self._clock() < self._eager_until:
             return self.interval
         self.outages.failed(self._subject, NO_EVENT)
-        return self.times.look_again
+        wait = min(self.times.look_most, self.times.look_again * 2.0 ** min(self._looks, 20))
+        self._looks += 1
+        # New events open at quarters of an hour.
+        quarter = SOON.total_seconds()
+        return min(wait, quarter - self.now().timestamp() % quarter + self.interval)
+
+    def _pace(self) -> float:
+        """Seconds between the starts of two reads."""
+        if self.slow is None or self._event is None or self._is_held:
+            return self.interval
+        return self.interval if self._event.closes_at - self.now() <= SOON else self.slow
 
     async def _roll_over(self) -> None:
         """Follow the event that closes next."""
@@ -172,6 +197,7 @@ class _Follower:
         if found is None or self._closed.get(found.ticker, found.closes_at) <= at:
             return
         self._event = found
+        self._looks = 0
         closes = found.closes_at.strftime("%H:%M:%SZ")
         logger.info("%s: %s, closes at %s", self._subject, found.ticker, closes)
 
@@ -179,6 +205,8 @@ class _Follower:
         reading = await self._take(event.ticker)
         closes_at = min(reading.closes_at or event.closes_at, event.closes_at)
         self._event = Upcoming(event.ticker, closes_at)
+        if self.slow is not None:
+            self._is_held = event.ticker in await self.store.held(self.symbol)
         left = (closes_at - self.now()).total_seconds()
         if self._following is None and left <= self.times.ahead and self._clock() >= self._ahead_at:
             self._ahead_at = self._clock() + self.times.ahead_again

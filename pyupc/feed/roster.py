@@ -29,6 +29,9 @@ logger = logging.getLogger("pyupc.feed")
 # From one look at the registered symbols to the next.
 LOOK_SECONDS = 2.0
 
+# From one read to the next of an event that others close before.
+SLOW_SECONDS = 5.0
+
 
 class Roster:
     """`run` feeds symbols until it is cancelled.
@@ -129,13 +132,19 @@ class Roster:
         work: list[Coroutine[Any, Any, object]] = []
         if self._kalshi is not None and series:
             from pyupc.feed.events import follow_event
+            from pyupc.feed.later import follow_later
             from pyupc.feed.results import follow_results
             from pyupc.feed.series import follow_series
 
             common = (self._store, self._outages, self._stop)
-            for name in series:
+            for place, name in enumerate(series):
                 subject = f"Kalshi {symbol}" if len(series) == 1 else f"Kalshi {symbol} {name}"
-                work.append(follow_event(self._kalshi, symbol, name, *common, subject=subject))
+                # Those above strikes are the first: the strike table has their quotes.
+                slow = None if place == 0 else SLOW_SECONDS
+                work.append(
+                    follow_event(self._kalshi, symbol, name, *common, subject=subject, slow=slow)
+                )
+            work.append(follow_later(self._kalshi, symbol, series[0], *common))
             work.append(follow_results(self._kalshi, symbol, *common))
             work.append(follow_series(self._kalshi, symbol, series, self._store, self._stop))
         self._tasks[symbol] = [group.create_task(each) for each in work]

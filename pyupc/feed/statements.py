@@ -50,6 +50,12 @@ MARKET = """
 
 SERIES = "SELECT s.is_changed FROM upc.load_series(document => %s::jsonb) AS s"
 
+HELD = """
+    SELECT DISTINCT t.event_ticker
+    FROM upc_data.trade AS t
+    WHERE t.symbol = %s AND t.ended_at IS NULL
+"""
+
 UNSETTLED = """
     SELECT u.event_ticker, u.closes_at
     FROM upc.unsettled_events(symbol => %s::text, at => %s::timestamptz) AS u

@@ -175,6 +175,14 @@ class Store:
             return False
         return bool(rows[0][0])
 
+    async def held(self, symbol: str) -> set[str]:
+        """Events that a trade is held of; none while there is no connection."""
+        try:
+            rows = await self._ask(statements.HELD, symbol)
+        except ConnectionLost:
+            return set()
+        return {event for (event,) in rows}
+
     async def unsettled(self, symbol: str, at: datetime) -> list[tuple[str, datetime]]:
         """Events that have closed and have no results, with their close; none while there is no
         connection."""

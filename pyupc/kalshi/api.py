@@ -103,6 +103,19 @@ class Kalshi:
         ]
         return min(found, key=_order) if found else await self._next_by_close(series, now)
 
+    async def later_events(self, series: str, after: datetime, until: datetime) -> list[Upcoming]:
+        """The open events of the series that close after an instant, up to another one."""
+        query = {"series_ticker": series, "status": "open", "limit": EVENTS_A_PAGE}
+        found = [
+            Upcoming(ticker, closes_at)
+            async for event in self._pages("/events", "events", query)
+            if event.get("series_ticker", series) == series
+            and (ticker := _text(event, "event_ticker"))
+            and (closes_at := _instant(event.get("strike_date")))
+            and after < closes_at <= until
+        ]
+        return sorted(found, key=_order)
+
     async def event(self, ticker: str) -> Reading:
         """The event with all of its markets, as Kalshi wrote it."""
         path = f"/events/{quote(ticker, safe='')}"

@@ -101,6 +101,9 @@ class Stored:
         self.rows.append((symbol, event["event_ticker"], read_at))
         self.results[event["event_ticker"]] = [each["result"] for each in event["markets"]]
 
+    async def held(self, symbol: str) -> set[str]:
+        return set()
+
     async def unsettled(self, symbol: str, at: datetime) -> list[tuple[str, datetime]]:
         self.asks += 1
         return [each for each in self.closed.items() if not all(self.results.get(each[0], [""]))]

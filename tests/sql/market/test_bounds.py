@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.contracts import CLOSE, NOW, load, market, markets_of, stored
+from tests.support.contracts import NOW, load, market, markets_of, stored
 from tests.support.engine import Connection, scalar
 
 D = Decimal
@@ -310,20 +310,12 @@ def test_a_title_of_a_megabyte_is_cut(conn: Connection) -> None:
 
 
 def test_another_kind_is_never_the_hourly_event(conn: Connection) -> None:
-    """Nor is one that does not close on a full hour."""
     current = "SELECT event_ticker FROM upc.current_event('BTC', %s)"
     loaded(conn, "KXBTC", market("A", **GOOD))
     assert scalar(conn, current, NOW) is None
-    loaded_15: dict[str, Any] = {"strike_type": "greater_or_equal", "floor_strike": 100}
-    load(conn, markets_of("KXBTC15M", market("A", "F", **loaded_15), event="F"))
+    fifteen: dict[str, Any] = {"strike_type": "greater_or_equal", "floor_strike": 100}
+    load(conn, markets_of("KXBTC15M", market("A", "F", **fifteen), event="F"))
     assert scalar(conn, current, NOW) is None
-    early: dict[str, Any] = {
-        "strike_type": "greater",
-        "floor_strike": 100,
-        "close_time": "2026-06-01T14:45:00Z",
-    }
-    load(conn, markets_of("KXBTCD", market("A", "G", **early), event="G"))
-    assert scalar(conn, current, NOW) is None
-    hourly: dict[str, Any] = {**early, "close_time": CLOSE.isoformat()}
+    hourly: dict[str, Any] = {"strike_type": "greater", "floor_strike": 100}
     load(conn, markets_of("KXBTCD", market("A", "H", **hourly), event="H"))
     assert scalar(conn, current, NOW) == "H"
