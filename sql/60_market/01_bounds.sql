@@ -1,10 +1,14 @@
 -- Bounds: a contract pays yes if what settles it is at or above the lower one and below the upper one.
 
+-- Digits are not counted here: who asks has cut the text.
 CREATE FUNCTION upc._title_number(text text)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN replace(_title_number.text, ',', '')::numeric;
-COMMENT ON FUNCTION upc._title_number IS 'a number as a sub title has it, with commas';
+RETURN CASE WHEN _title_number.text ~ '^[$]?[0-9][0-9,]*([.][0-9]+)?$'
+    THEN translate(_title_number.text, '$,', '')::numeric
+END;
+COMMENT ON FUNCTION upc._title_number IS
+    'a number as a sub title has it, with commas and a dollar sign; NULL for any other text';
 
 
 CREATE FUNCTION upc._title_digits(title text)
@@ -31,39 +35,32 @@ CREATE FUNCTION upc._title_bounds(
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_number text := '([0-9][0-9,]{0,20}(?:[.][0-9]{1,12})?)';
-    v_found text[];
+    -- Cut before it is looked at: one of a megabyte is none of these.
+    v_title text := pg_catalog.lower(left(title, 101));
+    v_rest text := substr(v_title, position(': ' IN v_title) + 2);
 BEGIN
     is_read := false;
-    IF length(title) > 100 THEN
+    IF length(v_title) > 100 THEN
         RETURN;
     END IF;
-    v_found := regexp_match(
-        title,
-        '^(?:(above|below|target price:|price to beat:) )?[$]?(?:' || v_number || '|tbd)'
-        || '(?: (or above|or below)| to [$]?' || v_number || ')?$',
-        'i'
-    );
-    IF v_found IS NULL OR (v_found[1] IS NOT NULL AND coalesce(v_found[3], v_found[4]) IS NOT NULL)
-    THEN
+    IF v_title LIKE '% or above' THEN
+        lower := upc._title_number(left(v_title, -9));
+    ELSIF v_title LIKE '% or below' THEN
+        upper := upc._title_number(left(v_title, -9)) + unit;
+    ELSIF v_title LIKE 'target price: %' OR v_title LIKE 'price to beat: %' THEN
+        lower := upc._title_number(v_rest);
+        is_read := v_rest = 'tbd';
+    ELSIF v_title LIKE 'above %' THEN
+        lower := upc._title_number(substr(v_title, 7)) + unit;
+    ELSIF v_title LIKE 'below %' THEN
+        upper := upc._title_number(substr(v_title, 7));
+    ELSIF v_title LIKE '% to %' THEN
+        lower := upc._title_number(split_part(v_title, ' to ', 1));
+        upper := upc._title_number(substr(v_title, position(' to ' IN v_title) + 4)) + unit;
+        is_read := lower IS NOT NULL AND upper IS NOT NULL;
         RETURN;
     END IF;
-    CASE pg_catalog.lower(coalesce(v_found[1], v_found[3], CASE WHEN v_found[4] <> '' THEN 'to' END))
-        WHEN 'above' THEN
-            lower := upc._title_number(v_found[2]) + unit;
-        WHEN 'below' THEN
-            upper := upc._title_number(v_found[2]);
-        WHEN 'or above', 'target price:', 'price to beat:' THEN
-            lower := upc._title_number(v_found[2]);
-        WHEN 'or below' THEN
-            upper := upc._title_number(v_found[2]) + unit;
-        WHEN 'to' THEN
-            lower := upc._title_number(v_found[2]);
-            upper := upc._title_number(v_found[4]) + unit;
-        ELSE
-            RETURN;
-    END CASE;
-    is_read := coalesce(lower, upper) IS NOT NULL OR v_found[1] IS NOT NULL;
+    is_read := is_read OR coalesce(lower, upper) IS NOT NULL;
 END
 $fn$;
 COMMENT ON FUNCTION upc._title_bounds IS
@@ -175,6 +172,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v_unit numeric := unit;
+    v_bounds record;
     v_title record;
 BEGIN
     IF kind = 'updown' THEN
@@ -190,9 +188,14 @@ BEGIN
     THEN
         RETURN;
     ELSIF terms.strike_type = 'custom' THEN
-        SELECT b.* INTO lower, upper, flaw FROM upc._custom_bounds(terms, unit) AS b;
+        v_bounds := upc._custom_bounds(terms, unit);
     ELSE
-        SELECT b.* INTO lower, upper, flaw FROM upc._strike_bounds(terms, unit) AS b;
+        v_bounds := upc._strike_bounds(terms, unit);
+    END IF;
+    IF kind <> 'updown' THEN
+        lower := v_bounds.lower;
+        upper := v_bounds.upper;
+        flaw := v_bounds.flaw;
     END IF;
     IF flaw IS NULL AND kind = 'above' AND (lower IS NULL OR upper IS NOT NULL) THEN
         flaw := 'not above a strike';
