@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.support.candle_changes import write_candles
+from tests.support.databases import Databases
 from tests.support.engine import Connection, build, instant, minute, open_db, put, scalar
 from tests.support.volatile_candles import (
     assert_same_fit,
@@ -75,15 +77,29 @@ def assert_like_a_rebuild(conn: Connection) -> None:
     assert everything(conn) == found
 
 
-@pytest.fixture
-def due(own: Connection) -> Connection:
+@pytest.fixture(scope="module")
+def march(module_dsn: str) -> str:
     """A database where March has begun: its first days are counted, and a refit is due."""
-    put(own, "BTC", BEFORE)
-    build(own)
-    put(own, "BTC", AFTER)
-    assert scalar(own, "SELECT upc.build_fingerprints('BTC', refits => false)") > 0
-    assert scalar(own, "SELECT upc.refit_pending('BTC')") > 0
-    return own
+    with open_db(module_dsn) as connection:
+        put(connection, "BTC", BEFORE)
+        build(connection)
+        put(connection, "BTC", AFTER)
+        assert scalar(connection, "SELECT upc.build_fingerprints('BTC', refits => false)") > 0
+        assert scalar(connection, "SELECT upc.refit_pending('BTC')") > 0
+    return module_dsn
+
+
+@pytest.fixture
+def due_dsn(databases: Databases, march: str) -> Iterator[str]:
+    """A copy of it."""
+    with databases.clone_of(march) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def due(due_dsn: str) -> Iterator[Connection]:
+    with open_db(due_dsn) as connection:
+        yield connection
 
 
 def test_days_are_counted_before_the_refit(due: Connection) -> None:
@@ -193,13 +209,13 @@ def test_a_build_takes_a_recount_up(due: Connection) -> None:
     assert_like_a_rebuild(due)
 
 
-def test_a_refit_waits_for_days_that_are_being_counted(fresh_db: str, due: Connection) -> None:
+def test_a_refit_waits_for_days_that_are_being_counted(due_dsn: str, due: Connection) -> None:
     """Days counted for the fit before while it is replaced would be lost."""
     due.execute("SELECT upc.prepare_volatility('BTC')")
     for days in pieces(due):
         recount(due, days)
     put(due, "BTC", volatile_candles(213, "2026-03-03", 1440))
-    with open_db(fresh_db, autocommit=False) as builder:
+    with open_db(due_dsn, autocommit=False) as builder:
         builder.execute("SELECT upc.build_fingerprints('BTC', refits => false)")
         due.execute("SET lock_timeout = '50ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
