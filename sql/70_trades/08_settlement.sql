@@ -173,3 +173,42 @@ END
 $fn$;
 COMMENT ON FUNCTION upc._correct_trades IS
     'brings trades that were settled provisionally up to date with the results of their markets; returns the announcements of those that were amended';
+
+
+-- The slowest of the known series has its results half an hour after the close.
+CREATE FUNCTION upc._missing_result(symbol text, at timestamptz)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v record;
+BEGIN
+    SELECT
+        w.ticker,
+        w.closes_at,
+        count(*) OVER () - 1 AS others
+    INTO v
+    FROM (
+        SELECT t.ticker, min(coalesce(e.closes_at, t.closes_at)) AS closes_at
+        FROM upc_data.trade AS t
+        LEFT JOIN upc_data.market_event AS e
+            ON e.symbol = t.symbol AND e.event_ticker = t.event_ticker
+        WHERE t.symbol = _missing_result.symbol AND t.ended_at IS NULL
+        GROUP BY t.ticker
+    ) AS w
+    WHERE w.closes_at < at - interval '1 hour'
+    ORDER BY w.closes_at, w.ticker
+    LIMIT 1;
+    IF v.ticker IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN format(
+        'a trade is held of %s, which has no result %s after its close%s',
+        v.ticker,
+        upc._span_text(date_trunc('minute', at - v.closes_at)),
+        CASE WHEN v.others > 0 THEN format(', and of %s more', v.others) ELSE '' END
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._missing_result IS
+    'the market of which a trade is held and whose result has not come for an hour, as a problem; NULL without one';

@@ -240,6 +240,7 @@ DECLARE
     v_lease upc_data.tick_lease;
     v_tick record;
     v_every interval;
+    v_missing text;
 BEGIN
     v.symbol := symbol;
     SELECT l.* INTO v_lease FROM upc_data.tick_lease AS l WHERE l.symbol = _status_of.symbol;
@@ -278,6 +279,11 @@ BEGIN
         END
     INTO v.problems, v.light
     FROM upc._status_problems(v, coalesce(v_lease.every, v_every), v_lease.problem) AS p;
+    v_missing := upc._missing_result(symbol, at);
+    IF v_missing IS NOT NULL THEN
+        v.problems := v.problems || v_missing;
+        v.light := CASE v.light WHEN 'green' THEN 'yellow' ELSE v.light END;
+    END IF;
     RETURN v;
 END
 $fn$;

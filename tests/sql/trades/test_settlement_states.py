@@ -24,6 +24,7 @@ from tests.support.trading import (
     table,
     taker_fee,
     tick,
+    ticker_of,
 )
 
 D = Decimal
@@ -178,3 +179,19 @@ def test_a_list_of_trades_says_what_is_provisional(conn: Connection) -> None:
     assert scalar(conn, query, NOW) is False
     ledger.read("determined", YES)
     assert scalar(conn, query, ledger.at) is True
+
+
+def test_a_result_that_does_not_come_is_named_by_the_status(conn: Connection) -> None:
+    ledger = Ledger(conn)
+    query = "SELECT light, problems FROM upc.status('BTC', %s)"
+
+    def problems(hours: float) -> tuple[str, list[str]]:
+        [row] = table(conn, query, (CLOSE + seconds(3600 * hours),))
+        return row["light"], [each for each in row["problems"] if "result" in each]
+
+    assert problems(0.99)[1] == []
+    light, [problem] = problems(2.5)
+    assert ticker_of() in problem
+    assert light != "green"
+    ledger.read("determined", YES)
+    assert problems(2.5)[1] == []
