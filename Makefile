@@ -13,12 +13,12 @@ DEMO ?=
 PYTEST ?=
 BIN = $(VENV)/bin
 
-# Files, not tests, go to the processes: a file's tests share what they set up. Three of them keep
-# two cores busy, as many tests wait for a process. Hundreds of tests start a Python of their own,
-# which has to find its modules compiled, wherever Python and the environment keep or forbid what is
-# compiled otherwise.
+# Files, not tests, go to the processes: a file's tests share what they set up. Hundreds of tests
+# start a Python of their own, which has to find its modules compiled, wherever Python and the
+# environment keep or forbid what is compiled otherwise. Many quick tests wait for a command: three
+# processes of them keep two cores busy. Slow ones load the machine themselves.
 RUN_TESTS = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/pycache \
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-all docs lint reference clean
 
@@ -31,13 +31,13 @@ test: $(VENV)/installed-test
 	@echo "    on the first of: PYUPC_TEST_DSN, a Docker daemon, an embedded PostgreSQL"
 	@echo "    left out, in make test-all: runs that kill servers and fill disks, whole histories, long"
 	@echo "    runs of ticks and feeds, thousands of questions to the API"
-	@$(RUN_TESTS) -m "not slow" $(PYTEST)
+	@$(RUN_TESTS) -n 3 -m "not slow" $(PYTEST)
 
 test-all: $(VENV)/installed-test
 	@echo "==> all tests, half an hour or more on two cores, the slowest files first"
 	@echo "    on the first of: PYUPC_TEST_DSN, a Docker daemon, an embedded PostgreSQL"
 	@echo "    each command from scratch; the quick tests fork theirs off a Python that has loaded pyupc"
-	@PYUPC_TEST_COLD=1 $(RUN_TESTS) $(PYTEST)
+	@PYUPC_TEST_COLD=1 $(RUN_TESTS) -n 2 $(PYTEST)
 
 docs: $(VENV)/installed-docs
 	@echo "==> the manual, strictly, into docs/site; to search in it: python3 -m http.server -d docs/site"
