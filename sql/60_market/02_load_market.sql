@@ -259,7 +259,7 @@ AS $fn$
 DECLARE
     v_settlements text[] := ARRAY(
         SELECT DISTINCT upc._rules_settlement(
-            concat_ws(E'\n', m.market ->> 'rules_primary', m.market ->> 'rules_secondary')
+            concat_ws(chr(10), m.market ->> 'rules_primary', m.market ->> 'rules_secondary')
         )
         FROM jsonb_array_elements(markets) AS m (market)
         WHERE m.market ->> 'rules_primary' <> ''

@@ -123,6 +123,7 @@ COMMANDS = [
     ["fingerprints", "validate", "{folder}/fingerprints", "--against", "built"],
     ["market", "load", "{folder}/event, 1.json"],
     ["market", "show"],
+    ["contracts", "BTC", "--price", "97250", "--min-edge", "-50"],
     ["trades", "list"],
     ["trades", "list", "--all"],
     ["trades", "list", "--all", "--symbol", "ETH"],
