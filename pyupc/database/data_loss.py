@@ -51,8 +51,6 @@ _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
     # Made from the bounds of its markets.
     ("market_event", "strikes"): "false",
     ("market_event", "expiration_value"): "expiration_value IS NOT NULL",
-    # From its contracts.
-    ("market_event", "strikes"): "false",
     ("trade", "is_provisional"): "result NOT IN ('yes', 'no')",
     ("fill", "note"): "note IS NOT NULL",
     ("trade", "sold_count"): "sold_count > 0",
