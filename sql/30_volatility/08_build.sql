@@ -49,13 +49,13 @@ COMMENT ON FUNCTION upc.complete_volatility IS
     'notes that every piece of a build of standardised moves is counted, and caches the newest forecast';
 
 
-CREATE FUNCTION upc._build_volatility(symbol text, refits boolean)
+CREATE FUNCTION upc._build_volatility(symbol text, refits boolean, is_counted boolean)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
     v_days date[];
-    v_is_new boolean := false;
+    v_is_new boolean := is_counted;
 BEGIN
     IF refits AND NOT upc.prepare_volatility(symbol) OR NOT EXISTS (
         SELECT FROM upc_data.volatility_fit AS f
@@ -87,4 +87,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._build_volatility IS
-    'brings the counts of the standardised moves of a symbol up to its candles, and the fit, too, if asked to; returns whether anything has changed';
+    'brings the counts of the standardised moves of a symbol up to its candles, and the fit, too, if asked to; is_counted: count_days has counted some already; returns whether anything has changed';

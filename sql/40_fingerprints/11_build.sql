@@ -56,7 +56,9 @@ BEGIN
         v_count := v_count + cardinality(v_days);
     END LOOP;
 
-    v_has_new_volatility := upc._build_volatility(build_fingerprints.symbol, v_refits);
+    v_has_new_volatility := upc._build_volatility(
+        build_fingerprints.symbol, v_refits, is_counted => v_count > 0
+    );
 
     IF v_count > 0 OR NOT EXISTS (
         SELECT FROM upc_data.fingerprint_build AS b
