@@ -41,7 +41,7 @@ BEGIN ATOMIC
         ('trade', '{INSERT,UPDATE}'),
         ('volatility_change', '{INSERT,DELETE}'),
         ('volatility_curve', '{INSERT,UPDATE,DELETE}'),
-        ('volatility_day', '{INSERT,DELETE}'),
+        ('volatility_day', '{INSERT,UPDATE,DELETE}'),
         ('volatility_fit', '{INSERT,UPDATE,DELETE}'),
         ('volatility_histogram', '{INSERT,UPDATE,DELETE}'),
         ('volatility_state', '{INSERT,UPDATE,DELETE}'),

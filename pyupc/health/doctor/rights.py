@@ -39,7 +39,7 @@ WRITES = {
     "trade": "INSERT, UPDATE",
     "volatility_change": "INSERT, DELETE",
     "volatility_curve": "INSERT, UPDATE, DELETE",
-    "volatility_day": "INSERT, DELETE",
+    "volatility_day": "INSERT, UPDATE, DELETE",
     "volatility_fit": "INSERT, UPDATE, DELETE",
     "volatility_histogram": "INSERT, UPDATE, DELETE",
     "volatility_state": "INSERT, UPDATE, DELETE",

@@ -442,6 +442,7 @@ def test_fields_of_the_current_event(conn: Connection) -> None:
         "series": "KXBTCD",
         "settlement": "average",
         "is_unclear": False,
+        "strikes": strikes,
     }
     load(conn, event(market(), title=None), read_at=NOW + timedelta(seconds=1))
     row = current(conn, NOW)
