@@ -86,7 +86,7 @@ def _open_trades(conn: Connection, symbol: str) -> None:
             q.ticker, CASE WHEN mod(q.place, 2) = 0 THEN 'yes' ELSE 'no' END, 0.5, 10
         )
         FROM (
-            SELECT m.ticker, row_number() OVER (ORDER BY abs(m.strike - %(price)s)) AS place
+            SELECT m.ticker, row_number() OVER (ORDER BY abs(m.lower - %(price)s)) AS place
             FROM upc_data.market_quote AS m
             WHERE m.symbol = %(symbol)s
         ) AS q
