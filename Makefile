@@ -27,7 +27,7 @@ demo: $(VENV)/installed-demo
 	@$(BIN)/pyupc demo $(DEMO)
 
 test: $(VENV)/installed-test
-	@echo "==> the quick tests, about 8 minutes on two cores"
+	@echo "==> the quick tests, about 9 minutes on two cores"
 	@echo "    on the first of: PYUPC_TEST_DSN, a Docker daemon, an embedded PostgreSQL"
 	@echo "    left out, in make test-all: runs that kill servers and fill disks, whole histories, long"
 	@echo "    runs of ticks and feeds, thousands of questions to the API"
