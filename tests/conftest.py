@@ -125,7 +125,7 @@ def db(shared_database: str) -> Iterator[Connection]:
     try:
         yield connection
     finally:
-        # Closed alone, the server may keep its locks for a moment longer: the next test would find them.
+        # With a close alone the server keeps its locks for a moment: the next test would find them.
         if not connection.closed:
             connection.rollback()
         connection.close()

@@ -93,7 +93,7 @@ WHERE s.kalshi_series IS NOT NULL;
 ALTER TABLE upc_data.symbol DROP COLUMN kalshi_series, DROP COLUMN fee_multiplier;
 """
 
-# What asks for a price above a strike has that strike as its lower bound: a name more is no new
+# A contract above a strike has that strike as its lower bound: a name more is no new
 # column, and no row is written.
 MARKET_QUOTE = """
 ALTER TABLE upc_data.market_quote RENAME COLUMN strike TO lower;
@@ -147,7 +147,7 @@ COMMENT ON COLUMN upc_data.market_event.strike_step IS
     'the distance between most neighbouring lower bounds, USD';
 """
 
-# What has no lower bound is no price above a strike: the revision before does not know it.
+# Without a lower bound it is not above a strike: the revision before does not know it.
 DOWNGRADE = """
 DELETE FROM upc_data.market_event AS e
 USING upc_data.series AS s

@@ -7,7 +7,7 @@
 -- Counter 60 has all pairs, 61 + k those of at least the k-th threshold upward, 59 - k those of at
 -- least the k-th downward.
 --
--- What is added and what is taken out is counted in one pass: starting minutes from the place
+-- Days that are added and days that are taken out are counted in one pass: starting minutes from the place
 -- removed_from on in the array of windows are taken out.
 
 CREATE FUNCTION upc._bin_counters()

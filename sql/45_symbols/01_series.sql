@@ -55,7 +55,7 @@ COMMENT ON FUNCTION upc._unknown_series IS
     'the row of a series that is not among the known ones, by its name: …D above a strike, …15M up or down, others ranges';
 
 
--- What the rules of a contract say settles it: average, trimmed or close; NULL where they say it of more than
+-- Settlement by the rules of a contract: average, trimmed or close; NULL where they say it of more than
 -- one, or of none.
 CREATE FUNCTION upc._rules_settlement(rules text)
 RETURNS text

@@ -1,6 +1,6 @@
 -- The contract table: every open contract of all followed events of a symbol.
 
--- What all contracts of an event share, and the question for their probabilities.
+-- Terms that all contracts of an event share, and the question for their probabilities.
 CREATE TYPE upc._contract_question AS (
     question upc._question,
     event upc._contract_event
@@ -26,7 +26,7 @@ DECLARE
     v_quote_state text := upc.freshness(question.at - event.read_at);
 BEGIN
     question.ttc_seconds := floor(extract(epoch FROM event.closes_at - question.at))::integer;
-    -- What is not clear is answered as most are; it has no edge. So is the trimmed mean: until the last
+    -- An unclear settlement is answered as most are; it has no edge. So is the trimmed mean: until the last
     -- minute hardly anything tells them apart.
     question.settlement := CASE v_settlement WHEN 'close' THEN 'close' ELSE 'average' END;
     IF question.settlement = 'average' AND question.ttc_seconds < 60 THEN

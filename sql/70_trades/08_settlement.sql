@@ -1,6 +1,6 @@
 -- Settlement: trades end by the result of their market, provisionally until that is final.
 
--- What a contract of a side pays by the result of its market, USD; NULL as long as that is not known.
+-- Payment of a contract of a side by the result of its market, USD; NULL as long as that is not known.
 CREATE FUNCTION upc._payout(side text, result text, settlement_value numeric)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -17,7 +17,7 @@ COMMENT ON TYPE upc.backtest_question IS
     'a question of a backtest: when its contracts close, minutes before; the price then and the one that settles, USD; momentum bucket (99: none); the EWMA of squared moves of a minute; the standard deviation of the hour before in percent; the forecast of the variance of the move until then, and until a minute earlier; of updown the price to beat, USD';
 
 
--- What candles know of the average of their minute, which settles contracts.
+-- The average of a candle's minute, which settles contracts, as far as the candle knows it.
 CREATE FUNCTION upc._average_proxy(candle upc_data.candle)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -65,7 +65,7 @@ COMMENT ON FUNCTION upc._recent_moves IS
     'for the minutes of a UTC day, from 1: the exponentially weighted mean of the squared logarithmic moves of a minute (half-life 60 minutes), and their sum over the last hour';
 
 
--- What is asked on a UTC day about contracts that close from first_day to last_day. minute: the number of
+-- Questions of a UTC day about contracts that close from first_day to last_day. minute: the number of
 -- the candle of that day that closes when is asked.
 CREATE FUNCTION upc._backtest_asks(
     test upc_data.backtest,

@@ -197,7 +197,7 @@ def test_last_minute(
     assert row["ttc_seconds"] == 25
     assert (row["yes_edge"] is None) is (reason is not None)
     assert row["probability"] is not None
-    # What nobody has seen is not known: the close stands in.
+    # An average that nobody has seen is not known: the close stands in.
     [unseen] = ask(conn, at, **arguments)
     assert unseen["edge_reason"] == (reason or "last_minute")
     assert unseen["probability"] is not None
@@ -431,7 +431,7 @@ def test_real_ranges_sum_to_100(conn: Connection, shared_data: Path, file: str, 
     ],
 )
 def test_refused(conn: Connection, sqlstate: str, wrong: Row) -> None:
-    """Whether there is a contract or not."""
+    """With a contract, and without one."""
     for events in ((), (UP,)):
         put(conn, *events)
         with pytest.raises(psycopg.Error) as caught, conn.transaction():
