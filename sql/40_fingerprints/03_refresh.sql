@@ -171,6 +171,8 @@ COMMENT ON FUNCTION upc._store_rows IS
 CREATE FUNCTION upc._store_grid(symbol text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
+-- A few rows of many symbols' tables: without nested loops it would read all of them.
+SET enable_nestloop = on
 AS $fn$
 BEGIN
     PERFORM upc._store_rows(
