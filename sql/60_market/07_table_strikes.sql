@@ -122,3 +122,31 @@ END
 $fn$;
 COMMENT ON FUNCTION upc._table_strikes IS
     'the strikes in USD of a strike table: the nearest ones of its event, filled up from the grid; NULL for those of compute_strikes';
+
+
+-- The step and the strikes of a question for a strike table. A step that was asked for is of a grid of its
+-- own; else they are the event's, or the symbol's without one.
+CREATE FUNCTION upc._with_strikes(question upc._question, event upc._event)
+RETURNS upc._question
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_strikes double precision[];
+BEGIN
+    IF question.step IS NULL THEN
+        v_strikes := event.strikes;
+    END IF;
+    question.step := coalesce(question.step, event.step);
+    IF question.step IS NULL THEN
+        SELECT s.strike_step INTO question.step
+        FROM upc_data.symbol AS s
+        WHERE s.symbol = question.symbol;
+    END IF;
+    question.strikes := upc._table_strikes(
+        v_strikes, question.price, question.step, question.levels
+    );
+    RETURN question;
+END
+$fn$;
+COMMENT ON FUNCTION upc._with_strikes IS
+    'a question for a strike table with its step and strikes filled in';

@@ -314,7 +314,6 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v_event upc._event;
-    v_strikes double precision[];
 BEGIN
     PERFORM upc.require_symbol(question.symbol);
     IF has_market THEN
@@ -344,20 +343,7 @@ BEGIN
             PERFORM upc._refuse_observed(question.symbol);
         END IF;
     END IF;
-    -- A grid that was asked for is not the event's.
-    IF question.step IS NULL THEN
-        v_strikes := v_event.strikes;
-    END IF;
-    question.step := coalesce(question.step, v_event.step);
-    IF question.step IS NULL THEN
-        SELECT s.strike_step INTO question.step
-        FROM upc_data.symbol AS s
-        WHERE s.symbol = question.symbol;
-    END IF;
-    question.strikes := upc._table_strikes(
-        v_strikes, question.price, question.step, question.levels
-    );
-    RETURN (question, v_event);
+    RETURN (upc._with_strikes(question, v_event), v_event);
 END
 $fn$;
 COMMENT ON FUNCTION upc._complete_table_question IS

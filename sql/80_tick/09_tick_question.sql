@@ -26,7 +26,6 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
     v upc._tick_question;
-    v_strikes double precision[];
 BEGIN
     v.closes_at := coalesce(event.closes_at, upc._next_hour(question.at));
     question.ttc_seconds := coalesce(
@@ -67,20 +66,7 @@ BEGIN
         END IF;
     END IF;
 
-    -- A grid that was asked for is not the event's.
-    IF question.step IS NULL THEN
-        v_strikes := event.strikes;
-    END IF;
-    question.step := coalesce(question.step, event.step);
-    IF question.step IS NULL THEN
-        SELECT s.strike_step INTO question.step
-        FROM upc_data.symbol AS s
-        WHERE s.symbol = question.symbol;
-    END IF;
-    question.strikes := upc._table_strikes(
-        v_strikes, question.price, question.step, question.levels
-    );
-    v.question := question;
+    v.question := upc._with_strikes(question, event);
     RETURN v;
 END
 $fn$;

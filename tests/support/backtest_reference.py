@@ -162,7 +162,7 @@ def questions(candles: Candles, settings: Settings, fitted: Fit | None) -> Itera
 
 
 def average(candles: Candles, place: int) -> float:
-    """What stands in for the average of a candle's minute."""
+    """The stand-in for the average of a candle's minute."""
     columns = (candles.opens, candles.highs, candles.lows, candles.closes)
     return float(sum(column[place] for column in columns) / 4)
 

@@ -102,7 +102,7 @@ def edge(percent: float, ask: Decimal | None, cents: Decimal | None) -> float | 
 def expected(
     conn: Connection, event: Event, question: Question, multiplier: Decimal = Decimal(1)
 ) -> dict[str, Row]:
-    """What a fresh, active contract of the event has to have, by ticker."""
+    """Rows that fresh, active contracts of the event have to have, by ticker."""
     found: dict[str, Row] = {}
     for each in event.contracts:
         percent = 100.0

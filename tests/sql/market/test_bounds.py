@@ -19,7 +19,7 @@ def loaded(conn: Connection, series: str, *markets: dict[str, Any]) -> dict[str,
 
 
 def bounds(conn: Connection, series: str, *markets: dict[str, Any]) -> list[Any]:
-    """What is stored of an event of these markets, in the order of the markets."""
+    """The stored quotes of an event of these markets, in the order of the markets."""
     loaded(conn, series, *markets)
     by_ticker = {row["ticker"]: (row["lower"], row["upper"]) for row in stored(conn)}
     return [by_ticker.get(each["ticker"]) for each in markets]

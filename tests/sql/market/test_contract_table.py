@@ -204,7 +204,7 @@ def test_last_minute(
 
 
 def test_seen_in_the_log(conn: Connection) -> None:
-    """What has been seen of the last minute is the log's, where it is not given."""
+    """The part of the last minute that has passed is the log's, where it is not given."""
     put(conn, UP)
     at = QUARTER - timedelta(seconds=25)
     conn.execute("UPDATE upc_data.market_event SET read_at = %s", (at,))
