@@ -23,23 +23,22 @@ COMMENT ON FUNCTION upc._forecast_of IS
     'the variance of the move of some minutes of average weight that coefficients forecast from the features of upc._range_features';
 
 
-CREATE FUNCTION upc._forecast_variances(symbol text, known_at timestamptz)
+-- factors, coefficients: of a fit, whoever's; NULL where nothing was fitted.
+CREATE FUNCTION upc._fitted_variances(
+    symbol text,
+    known_at timestamptz,
+    factors smallint[],
+    coefficients double precision[]
+)
 RETURNS double precision[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    -- Variables of their own: an array in a record is decompressed each time that it is read.
-    v_factors smallint[];
-    v_coefficients double precision[];
     v_minute integer := upc._minute_of_week(known_at);
     v_features double precision[];
     v_week double precision[];
 BEGIN
-    SELECT f.used_factors, f.used_coefficients
-    INTO v_factors, v_coefficients
-    FROM upc_data.volatility_fit AS f
-    WHERE f.symbol = _forecast_variances.symbol;
-    IF v_factors IS NULL THEN
+    IF factors IS NULL THEN
         RETURN NULL;
     END IF;
 
@@ -63,13 +62,13 @@ BEGIN
         SELECT
             round(
                 upc._range_of(k.high, k.low) * 100.0::double precision
-                / v_factors[1 + upc._minute_of_week(k.opened_at)]
+                / factors[1 + upc._minute_of_week(k.opened_at)]
             ) AS range,
-            extract(epoch FROM _forecast_variances.known_at - k.opened_at)::integer / 60 AS age
+            extract(epoch FROM _fitted_variances.known_at - k.opened_at)::integer / 60 AS age
         FROM upc_data.candle AS k
-        WHERE k.symbol = _forecast_variances.symbol
-          AND k.opened_at >= _forecast_variances.known_at - interval '1440 minutes'
-          AND k.opened_at < _forecast_variances.known_at
+        WHERE k.symbol = _fitted_variances.symbol
+          AND k.opened_at >= _fitted_variances.known_at - interval '1440 minutes'
+          AND k.opened_at < _fitted_variances.known_at
         OFFSET 0
     ) AS c;
     IF v_features IS NULL THEN
@@ -82,14 +81,14 @@ BEGIN
     FROM (
         SELECT
             t,
-            sum(v_factors[1 + (v_minute + t - 1) % 10080]::double precision ^ 2)
+            sum(factors[1 + (v_minute + t - 1) % 10080]::double precision ^ 2)
                 OVER (ORDER BY t) / 10000 AS variance
         FROM generate_series(1, 60) AS t
     ) AS w;
     RETURN ARRAY(
         SELECT
             v_week[t] * upc._forecast_of(
-                v_coefficients, t, v_features[1], v_features[2], v_features[3], v_features[4],
+                coefficients, t, v_features[1], v_features[2], v_features[3], v_features[4],
                 v_features[5]
             )
         FROM generate_series(1, 60) AS t
@@ -97,8 +96,28 @@ BEGIN
     );
 END
 $fn$;
+COMMENT ON FUNCTION upc._fitted_variances IS
+    'the variances of the move of the next 1 to 60 minutes by a fit, the move as a share of the price, from candles closed by a full minute; NULL where nothing was fitted, or where less than half of the last 5, 20, 60, 240 or 1440 candles are there';
+
+
+CREATE FUNCTION upc._forecast_variances(symbol text, known_at timestamptz)
+RETURNS double precision[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    -- Variables of their own: an array in a record is decompressed each time that it is read.
+    v_factors smallint[];
+    v_coefficients double precision[];
+BEGIN
+    SELECT f.used_factors, f.used_coefficients
+    INTO v_factors, v_coefficients
+    FROM upc_data.volatility_fit AS f
+    WHERE f.symbol = _forecast_variances.symbol;
+    RETURN upc._fitted_variances(symbol, known_at, v_factors, v_coefficients);
+END
+$fn$;
 COMMENT ON FUNCTION upc._forecast_variances IS
-    'the variances of the move of the next 1 to 60 minutes, the move as a share of the price, from candles closed by a full minute; NULL where nothing was fitted, or where less than half of the last 5, 20, 60, 240 or 1440 candles are there';
+    'the variances of upc._fitted_variances by the fit in use';
 
 
 CREATE FUNCTION upc._newest_close(symbol text, at timestamptz)
