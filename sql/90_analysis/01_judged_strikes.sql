@@ -64,12 +64,9 @@ FROM (
         SELECT
             max(
                 CASE t.settlement
-                    -- Numeric, so that a mean equal to the strike is not below it.
-                    WHEN 'average' THEN (
-                        k.open::numeric + k.high::numeric + k.low::numeric + k.close::numeric
-                    ) / 4
-                    ELSE k.close::numeric
-                END::double precision
+                    WHEN 'average' THEN upc._minute_average(k)
+                    ELSE k.close
+                END
             ) AS price
         FROM upc_data.candle AS k
         WHERE t.event_ticker IS NULL

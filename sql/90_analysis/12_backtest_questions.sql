@@ -17,18 +17,6 @@ COMMENT ON TYPE upc.backtest_question IS
     'a question of a backtest: when its contracts close, minutes before; the price then and the one that settles, USD; momentum bucket (99: none); the EWMA of squared moves of a minute; the standard deviation of the hour before in percent; the forecast of the variance of the move until then, and until a minute earlier; of updown the price to beat, USD';
 
 
--- The average of a candle's minute, which settles contracts, as far as the candle knows it.
-CREATE FUNCTION upc._average_proxy(candle upc_data.candle)
-RETURNS double precision
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (
-    (_average_proxy.candle).open + (_average_proxy.candle).high + (_average_proxy.candle).low
-    + (_average_proxy.candle).close
-) / 4;
-COMMENT ON FUNCTION upc._average_proxy IS
-    'what stands in for the average of the prices of a candle''s minute, USD: (open + high + low + close) / 4';
-
-
 -- Squared moves of a minute, the newer the more: half as much each hour back.
 CREATE FUNCTION upc._recent_moves(symbol text, day date)
 RETURNS TABLE (minute integer, ewma double precision, hour_sum double precision)
@@ -154,7 +142,7 @@ BEGIN
             v_closes[30 + a.minute],
             CASE v_test.settlement
                 WHEN 'close' THEN v_closes[30 + a.minute + a.minutes]
-                ELSE upc._average_proxy(k)
+                ELSE upc._minute_average(k)
             END,
             coalesce(s.slot - 30, upc._baseline()),
             r.ewma,
@@ -172,7 +160,7 @@ BEGIN
                     - v_week[v_weekday * 1440 + a.minute]
                 )
             END,
-            upc._average_proxy(b)
+            upc._minute_average(b)
         FROM asked AS a
         LEFT JOIN upc._momentum_slots(
             v_closes, ARRAY(SELECT DISTINCT 30 + q.minute FROM asked AS q)

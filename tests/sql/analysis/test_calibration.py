@@ -142,10 +142,10 @@ def test_without_an_event_the_last_candle_decides(conn: Connection) -> None:
 
 def test_the_average_of_the_last_minute(conn: Connection) -> None:
     # In floating point it would be a little less than it is.
-    assert (0.10 + 0.24 + 0.01 + 0.05) / 4 < 0.1
-    put_candle(conn, 0.05, opens=0.10, high=0.24, low=0.01)
-    log_tick(conn, [0.09, 0.1, 0.11], [60, 50, 40], settlement="average")
-    assert outcomes(conn) == {0.09: True, 0.1: True, 0.11: False}
+    assert 1.11 * (0.09 + 0.01) / 2 - 0.05 * 0.05 - 0.06 * 0.05 < 0.05
+    put_candle(conn, 0.05, opens=0.05, high=0.09, low=0.01)
+    log_tick(conn, [0.04, 0.05, 0.06], [60, 50, 40], settlement="average")
+    assert outcomes(conn) == {0.04: True, 0.05: True, 0.06: False}
 
 
 def test_candles_of_other_minutes_tell_nothing(conn: Connection) -> None:
