@@ -257,6 +257,27 @@ COMMENT ON FUNCTION upc._model_answers IS
     'answers of a backtest''s models about all contracts that close on some UTC days, with what happened';
 
 
+-- Tenths of the log-odds from 0.2 to 99.8 percent: where it begins that `bin` numbers from 0, percent.
+CREATE FUNCTION upc._odds_edge(bin integer)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 100 / (1 + 499::double precision ^ (1 - _odds_edge.bin / 5.0::double precision));
+COMMENT ON FUNCTION upc._odds_edge IS
+    'the lower end in percent of a tenth of the log-odds from 0.2 to 99.8 percent';
+
+
+CREATE FUNCTION upc._odds_bin(probability double precision)
+RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN _odds_bin.probability BETWEEN 0.002 AND 0.998 THEN
+    greatest(0, least(9, floor(
+        5 + 5 * ln(_odds_bin.probability / (1 - _odds_bin.probability)) / ln(499::double precision)
+    )))::smallint
+END;
+COMMENT ON FUNCTION upc._odds_bin IS
+    'the tenth of the log-odds from 0.2 to 99.8 percent that a probability, 0 to 1, is in, from 0; NULL outside';
+
+
 CREATE FUNCTION upc._score_backtest(symbol text, backtest_id bigint, first_day date, last_day date)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -285,6 +306,7 @@ BEGIN
             extract(hour FROM a.closes_at AT TIME ZONE 'UTC')::smallint AS hour,
             a.regime::smallint AS regime,
             greatest(0, least(19, floor(20 * a.probability)))::smallint AS bin,
+            upc._odds_bin(a.probability) AS odds,
             a.outcome::integer AS outcome,
             a.probability,
             -ln(least(0.9999, greatest(0.0001,
@@ -294,8 +316,8 @@ BEGIN
     ),
     summed AS (
         SELECT
-            s.model, s.day, s.bin, s.minutes, s.distance, s.hour, s.regime,
-            grouping(s.minutes, s.distance, s.hour, s.regime) AS dimension,
+            s.model, s.day, s.bin, s.minutes, s.distance, s.hour, s.regime, s.odds,
+            grouping(s.minutes, s.distance, s.hour, s.regime, s.odds) AS dimension,
             count(*)::integer AS questions,
             sum(s.outcome)::integer AS outcomes,
             sum(s.probability) AS probability,
@@ -308,7 +330,8 @@ BEGIN
             (s.model, s.day, s.bin, s.minutes),
             (s.model, s.day, s.bin, s.distance),
             (s.model, s.day, s.bin, s.hour),
-            (s.model, s.day, s.bin, s.regime)
+            (s.model, s.day, s.bin, s.regime),
+            (s.model, s.day, s.odds)
         )
     )
     SELECT
@@ -316,16 +339,17 @@ BEGIN
         v_test.backtest_id,
         s.model,
         CASE s.dimension
-            WHEN 15 THEN 'all' WHEN 7 THEN 'minutes' WHEN 11 THEN 'distance'
-            WHEN 13 THEN 'hour' ELSE 'regime'
+            WHEN 31 THEN 'all' WHEN 15 THEN 'minutes' WHEN 23 THEN 'distance'
+            WHEN 27 THEN 'hour' WHEN 29 THEN 'regime' ELSE 'odds'
         END,
         CASE s.dimension
-            WHEN 15 THEN 0 WHEN 7 THEN s.minutes WHEN 11 THEN s.distance
-            WHEN 13 THEN s.hour ELSE s.regime
+            WHEN 31 THEN 0 WHEN 15 THEN s.minutes WHEN 23 THEN s.distance
+            WHEN 27 THEN s.hour WHEN 29 THEN s.regime ELSE s.odds
         END,
-        s.day, s.bin, s.questions, s.outcomes, s.probability, s.squared_probability,
+        s.day, coalesce(s.bin, 0), s.questions, s.outcomes, s.probability, s.squared_probability,
         s.squared_error, s.log_loss
-    FROM summed AS s;
+    FROM summed AS s
+    WHERE s.odds IS NOT NULL OR s.dimension <> 30;
 END
 $fn$;
 COMMENT ON FUNCTION upc._score_backtest IS

@@ -252,7 +252,7 @@ def test_people_see_a_table_a_table_by_time_and_the_verdict(conn: Connection) ->
         "SELECT s.* FROM upc_data.backtest AS b, "
         "upc.backtest_scores('BTC', b.backtest_id, 'minutes', 0) AS s",
     )
-    first, overall, by_time, last = text.strip().split("\n\n")
+    first, overall, by_time, tenths, last = text.strip().split("\n\n")
     assert re.search(rf"\b{len(ASKED):,} questions on 12 days, 2024-01-01 to 2024-01-12;", first)
     head, *lines = overall.splitlines()
     assert re.split(" {2,}", head)[0] == "model"
@@ -266,6 +266,21 @@ def test_people_see_a_table_a_table_by_time_and_the_verdict(conn: Connection) ->
     assert [line.split() for line in lines] == [
         [model, *(f"{row['log_loss']:.5f}" for row in scores if row["model"] == model)]
         for model in ASKED.models
+    ]
+    odds = rows(
+        conn,
+        "SELECT o.* FROM upc_data.backtest AS b, upc.backtest_odds('BTC', b.backtest_id) AS o "
+        "WHERE o.model = %s",
+        best,
+    )
+    said, head, *lines = tenths.splitlines()
+    inside = sum(row["observed_low"] <= row["probability"] <= row["observed_high"] for row in odds)
+    assert said.endswith(f" in {inside} of {len(odds)}:")
+    assert re.split(" {2,}", head) == [
+        *("percent", "questions", "said", "came true", "95 %", "inside")
+    ]
+    assert [re.split(" {2,}", line)[2:4] for line in lines] == [
+        [f"{row['probability']:.2f}", f"{row['observed']:.2f}"] for row in odds
     ]
     assert last.startswith(f"BTC: {best} ")
     assert len(last.splitlines()) == 1

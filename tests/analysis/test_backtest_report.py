@@ -39,7 +39,7 @@ def against(opponent: str, difference: float, spread: float) -> dict[str, Any]:
 
 def report(*verdict: dict[str, Any], days: int = 10) -> Report:
     settings = {"models": ["volatility:linear"], "symbol": "BTC", "days": days}
-    return Report(settings, {"all": [row("volatility:linear", 0.4)]}, [], verdict, [])
+    return Report(settings, {"all": [row("volatility:linear", 0.4)]}, [], [], verdict, [])
 
 
 @pytest.mark.parametrize(
@@ -188,6 +188,28 @@ def test_everything_is_on_the_page(made: tuple[Report, str]) -> None:
             assert f"{score['log_loss_low']:.5f} to {score['log_loss_high']:.5f}" in cells
     for name in ("2 min", "60 min", "nearest", "250 away", "750 away", "05:00", "1 calm", "4 wild"):
         assert name in cells
+
+
+def test_tenths_of_the_log_odds_are_on_the_page(made: tuple[Report, str]) -> None:
+    found, text = made
+    section = text[text.index("Where people trade") :]
+    section = section[: section.index("</table>")]
+    best = min(found.scores["all"], key=lambda row: row["log_loss"])["model"]
+    tenths = [row for row in found.odds if row["model"] == best]
+    assert len(tenths) == 10
+    inside = [row["observed_low"] <= row["probability"] <= row["observed_high"] for row in tenths]
+    assert f"in {sum(inside)} of 10." in section
+    for line, row, is_inside in zip(
+        re.findall("<tr>.*</tr>", section)[1:], tenths, inside, strict=True
+    ):
+        assert re.findall(">([^<]+)</t[dh]>", line) == [
+            f"{row['prob_from']:.2f} to {row['prob_to']:.2f}",
+            f"{row['questions']:,}",
+            f"{row['probability']:.2f}",
+            f"{row['observed']:.2f}",
+            f"{row['observed_low']:.2f} to {row['observed_high']:.2f}",
+            "yes" if is_inside else "no",
+        ]
 
 
 def test_the_best_of_each_row_stands_out(made: tuple[Report, str]) -> None:

@@ -283,4 +283,7 @@ def scores(candles: Candles, settings: Settings, trained: Trained) -> Scores:
                     ("regime", regime),
                 ):
                     sums[model, dimension, part, day, bin_of] += row
+                if 0.002 <= p <= 0.998:
+                    tenth = math.floor(5 + 5 * math.log(p / (1 - p)) / math.log(499))
+                    sums[model, "odds", max(0, min(9, tenth)), day, 0] += row
     return dict(sums)

@@ -110,6 +110,16 @@ def bins(probabilities: Floats) -> Integers:
     return np.minimum(np.floor(probabilities * BINS), BINS - 1).astype(np.int64)
 
 
+def odds(probabilities: Floats) -> Integers:
+    """Tenths of the log-odds from 0.2 to 99.8 percent, from 0; -1 outside."""
+    edges = logit(0.002) + np.arange(11) / 10 * (logit(0.998) - logit(0.002))
+    return np.where(
+        abs(probabilities - 0.5) <= 0.498,
+        np.clip(np.searchsorted(edges, logit(probabilities), side="right") - 1, 0, 9),
+        -1,
+    )
+
+
 def begin(conn: Connection, sample: Questions, symbol: str = "BTC", **more: Any) -> int:
     """The row of a backtest that is complete."""
     first = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)
@@ -160,10 +170,15 @@ def fill(conn: Connection, sample: Questions, symbol: str, backtest_id: int) -> 
                     losses(answers, sample.outcomes),
                 ]
             )
-            for dimension, part in sample.parts.items():
+            tenths = odds(answers)
+            inside = tenths >= 0
+            every = np.ones_like(inside)
+            groups = [(name, part, bins(answers), every) for name, part in sample.parts.items()]
+            groups.append(("odds", tenths, np.zeros_like(tenths), inside))
+            for dimension, part, binned, chosen in groups:
                 place = ((part + OFFSET) * (int(sample.days.max()) + 1) + sample.days) * BINS
-                keys, inverse = np.unique(place + bins(answers), return_inverse=True)
-                sums = [np.bincount(inverse, each, len(keys)) for each in values]
+                keys, inverse = np.unique((place + binned)[chosen], return_inverse=True)
+                sums = [np.bincount(inverse, each[chosen], len(keys)) for each in values]
                 parts, rest = np.divmod(keys, (int(sample.days.max()) + 1) * BINS)
                 numbers = np.array([parts - OFFSET, *np.divmod(rest, BINS)]).T.tolist()
                 for key, *figures in zip(numbers, *(each.tolist() for each in sums), strict=True):

@@ -10,12 +10,15 @@ from pyupc.analysis.backtest.page_parts import CSS, cell, inline_svg, table
 from pyupc.analysis.backtest.scores import DIMENSIONS, RESAMPLES, Report, Row
 from pyupc.analysis.backtest.words import (
     DIMENSION_NAMES,
+    ODDS_HEAD,
     QUESTIONS,
     contracts,
     coverage,
     interval,
     lead_cells,
     loss,
+    odds,
+    odds_cells,
     part_name,
     points,
     reason,
@@ -79,6 +82,7 @@ def page(report: Report, figures: Mapping[str, bytes], descriptions: Mapping[str
         f"<h1>{escape(verdict(report))}</h1>\n"
         f'<p class="reason">{escape(_sentence(reason(report)))}</p>\n<p>{introduction}</p>\n'
         f"<section>\n<h2>Overall</h2>\n{_overall(report)}{_coverage(report)}</section>\n"
+        f"{_odds(report)}"
         f'<section class="figures">\n{shown}</section>\n'
         f"{''.join(_dimension(report, each) for each in DIMENSIONS[1:] if each in report.scores)}"
         f"<section>\n<h2>Settings</h2>\n{_settings(report)}</section>\n"
@@ -114,6 +118,17 @@ def _figure(name: str, svg: bytes, description: str, report: Report) -> str:
 def _coverage(report: Report) -> str:
     held = coverage(report)
     return f"<p>{escape(held)}.</p>\n" if held else ""
+
+
+def _odds(report: Report) -> str:
+    said = odds(report)
+    if not said:
+        return ""
+    rows = [[*map(cell, odds_cells(row))] for row in report.odds_of(report.best)]
+    return (
+        "<section>\n<h2>Where people trade</h2>\n"
+        f"<p>{escape(said)}.</p>\n{table(ODDS_HEAD, rows)}</section>\n"
+    )
 
 
 def _overall(report: Report) -> str:

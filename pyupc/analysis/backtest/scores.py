@@ -30,12 +30,13 @@ class Report:
     """A row of upc.backtest_list, and what the functions of the report answered about it.
 
     `scores` has the dimensions that were asked for; `verdict` is empty for a single model,
-    `coverage` where no moves were counted.
+    `coverage` where no moves were counted, `odds` of a backtest that was run before it was kept.
     """
 
     settings: Row
     scores: Mapping[str, Sequence[Row]]
     reliability: Sequence[Row]
+    odds: Sequence[Row]
     verdict: Sequence[Row]
     coverage: Sequence[Row]
 
@@ -50,6 +51,14 @@ class Report:
 
     def overall(self, model: str) -> Row:
         return next(row for row in self.scores["all"] if row["model"] == model)
+
+    def odds_of(self, model: str) -> list[Row]:
+        return [row for row in self.odds if row["model"] == model]
+
+    @property
+    def best(self) -> str:
+        """The model with the lowest log loss."""
+        return str(min(self.scores["all"], key=lambda row: row["log_loss"])["model"])
 
     def verdict_on(self, minutes: int | None) -> list[Row]:
         """The best model against each opponent, the strongest first."""
@@ -103,6 +112,7 @@ def read(
             settings,
             scores,
             rows("SELECT r.* FROM upc.backtest_reliability(%s, %s) AS r"),
+            rows("SELECT o.* FROM upc.backtest_odds(%s, %s) AS o"),
             rows("SELECT v.* FROM upc.backtest_verdict(%s, %s) AS v"),
             rows("SELECT c.* FROM upc.backtest_coverage(%s, %s) AS c"),
         )

@@ -102,6 +102,38 @@ def coverage(report: Report) -> str:
     )
 
 
+def odds(report: Report) -> str:
+    """The sentence about the tenths of the best model; empty where they were not kept."""
+    rows = report.odds_of(report.best)
+    if not rows:
+        return ""
+    inside = sum(holds(row) for row in rows)
+    return (
+        f"Between 0.2 and 99.8 %, by tenths of the log-odds, what {report.best} said lies inside"
+        f" the 95 % interval of what came true in {inside} of {len(rows)}"
+    )
+
+
+def holds(row: Row) -> bool:
+    """Whether the prediction lies inside the interval of what came true."""
+    return bool(row["observed_low"] <= row["probability"] <= row["observed_high"])
+
+
+ODDS_HEAD = ("percent", "questions", "said", "came true", "95 %", "inside")
+
+
+def odds_cells(row: Row) -> tuple[str, ...]:
+    """Cells of a tenth of the log-odds, under ODDS_HEAD; percent."""
+    return (
+        f"{points(row['prob_from'])} to {points(row['prob_to'])}",
+        f"{row['questions']:,}",
+        points(row["probability"]),
+        points(row["observed"]),
+        interval(row, "observed", points),
+        "yes" if holds(row) else "no",
+    )
+
+
 def part_name(dimension: str, part: int, step: float) -> str:
     match dimension:
         case "minutes":

@@ -8,11 +8,14 @@ import click
 
 from pyupc.analysis.backtest.scores import Report, Row
 from pyupc.analysis.backtest.words import (
+    ODDS_HEAD,
     coverage,
     headline,
     interval,
     lead_cells,
     loss,
+    odds,
+    odds_cells,
     part_name,
     points,
     span,
@@ -61,6 +64,10 @@ def _print_report(report: Report, dimension: str) -> None:
     if dimension in report.scores and dimension != "all":
         click.echo()
         _print_parts(report, dimension)
+    if said := odds(report):
+        click.echo(f"\n{said}:")
+        cells = [odds_cells(row) for row in report.odds_of(report.best)]
+        print_columns(ODDS_HEAD, cells, left=1)
     if held := coverage(report):
         click.echo(f"\n{held}")
 
@@ -103,6 +110,7 @@ def document(reports: Sequence[Report]) -> Row:
                 "headline": headline(report),
                 "scores": report.scores,
                 "reliability": report.reliability,
+                "odds": report.odds,
                 "verdict": report.verdict,
                 "coverage": report.coverage,
             }

@@ -204,7 +204,7 @@ def check_scores(conn: Connection, settings: Settings, at_least: int = 700) -> N
     }
     assert len(set(sizes.values())) == 1
     assert sizes["gaussian"] > at_least
-    assert {key[1] for key in found} == {"all", "minutes", "distance", "hour", "regime"}
+    assert {key[1] for key in found} == {"all", "minutes", "distance", "hour", "regime", "odds"}
     assert found.keys() == expected.keys()
     for key, row in expected.items():
         np.testing.assert_allclose(found[key], row, rtol=2e-6, atol=1e-9, err_msg=str(key))

@@ -9,8 +9,19 @@ import psycopg
 import pytest
 from numpy.typing import NDArray
 from psycopg.rows import dict_row
+from scipy.special import expit, logit
 
-from tests.support.backtesting import BINS, MODELS, Questions, bins, losses, questions, store
+from tests.support.backtesting import (
+    BINS,
+    FIRST_DAY,
+    MODELS,
+    Questions,
+    bins,
+    losses,
+    odds,
+    questions,
+    store,
+)
 from tests.support.engine import Connection, open_db, scalar
 
 Floats = NDArray[np.float64]
@@ -230,6 +241,43 @@ def test_reliability(conn: Connection, backtest: int) -> None:
         )
 
 
+def test_reliability_by_odds(conn: Connection, backtest: int) -> None:
+    # The weeks that the days are in: the first day was a Monday.
+    assert FIRST_DAY.isoweekday() == 1
+    weeks = ASKED.days // 7
+    count = int(weeks.max()) + 1
+    weights = drawn(conn, count)
+    found = rows(conn, "SELECT * FROM upc.backtest_odds('BTC', %s, %s)", backtest, RESAMPLES)
+    assert [(row["model"], row["bin"]) for row in found] == [
+        (model, number)
+        for model, predicted in zip(MODELS, ASKED.probabilities, strict=True)
+        for number in np.unique(odds(predicted)).tolist()
+        if number >= 0
+    ]
+    assert {row["bin"] for row in found} == set(range(10))
+    edges = 100 * expit(np.linspace(logit(0.002), logit(0.998), 11))
+    for row in found:
+        predicted = ASKED.probabilities[MODELS.index(row["model"])]
+        inside = odds(predicted) == row["bin"]
+        came = ASKED.outcomes[inside]
+        assert (row["prob_from"], row["prob_to"]) == pytest.approx(edges[row["bin"] :][:2])
+        assert row["prob_from"] <= row["probability"] <= row["prob_to"]
+        assert row["questions"] == inside.sum()
+        assert row["probability"] == pytest.approx(100 * predicted[inside].mean())
+        assert row["observed"] == pytest.approx(100 * came.mean())
+        shares = weights @ daily(came, weeks[inside], count)
+        shares /= weights @ daily(np.ones(len(came)), weeks[inside], count)
+        assert (row["observed_low"], row["observed_high"]) == pytest.approx(
+            100 * interval(shares), abs=1e-3
+        )
+
+
+def test_a_backtest_that_was_run_before_has_no_odds(conn: Connection) -> None:
+    backtest = store(conn, questions(5, 10))
+    conn.execute("DELETE FROM upc_data.backtest_score WHERE dimension = 'odds'")
+    assert rows(conn, "SELECT * FROM upc.backtest_odds('BTC', %s)", backtest) == []
+
+
 def test_parts_that_few_days_have(conn: Connection) -> None:
     """A resample may hold none of those days: it has nothing on them."""
     sample = ASKED.of((ASKED.parts["hour"] != 3) | (ASKED.days == 5))
@@ -255,7 +303,7 @@ def test_one_day_and_one_model(conn: Connection) -> None:
 
 
 def test_without_resamples_there_are_no_intervals(conn: Connection, backtest: int) -> None:
-    for function in ("scores", "reliability", "verdict"):
+    for function in ("scores", "reliability", "odds", "verdict"):
         arguments = "'minutes', " if function == "scores" else ""
         query = f"SELECT * FROM upc.backtest_{function}('BTC', %s, {arguments}%s)"
         with_bounds, without = (rows(conn, query, backtest, number) for number in (10, 0))
@@ -282,6 +330,8 @@ def test_backtests_do_not_mix(conn: Connection, backtest: int) -> None:
         ("UP022", "upc.backtest_scores('BTC', NULL)"),
         ("UP022", "upc.backtest_scores('ETH', 1)"),
         ("UP022", "upc.backtest_reliability('BTC', 77)"),
+        ("UP022", "upc.backtest_odds('BTC', 77)"),
+        ("UP022", "upc.backtest_odds('BTC', 1, -1)"),
         ("UP022", "upc.backtest_verdict('BTC', 77)"),
         ("UP022", "upc.backtest_scores('BTC', 1, 'week')"),
         ("UP022", "upc.backtest_scores('BTC', 1, NULL)"),
