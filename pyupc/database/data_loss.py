@@ -16,6 +16,8 @@ _NO_DATA: dict[str, LiteralString] = {
     "engine_object": "false",
     # Counts on from the highest id of the tables.
     "id_counter": "false",
+    # Read again every few seconds.
+    "exchange_status": "false",
     # Made from counts and imported sets.
     "curve_refresh": "false",
     "fingerprint_curve": "false",
@@ -50,6 +52,11 @@ _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
     ("market_quote", "settlement_value"): "result NOT IN ('yes', 'no')",
     # Made from the bounds of its markets.
     ("market_event", "strikes"): "false",
+    # Read again with the event, as long as it is open.
+    ("market_event", "exchange_index"): "false",
+    ("market_event", "has_rules"): "false",
+    ("market_event", "settlement"): "false",
+    ("market_event", "unknown_status"): "false",
     ("market_event", "expiration_value"): "expiration_value IS NOT NULL",
     ("trade", "is_provisional"): "result NOT IN ('yes', 'no')",
     ("fill", "note"): "note IS NOT NULL",

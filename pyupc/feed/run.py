@@ -88,6 +88,7 @@ class _Run:
                 stack.push_async_callback(store.close)
                 if (begun := await self._begin(store)) is None:
                     return received.exit_code
+                kalshi = await self._market_client(stack)
                 roster = Roster(
                     exchange,
                     store,
@@ -95,7 +96,7 @@ class _Run:
                     self._stop,
                     self._flows,
                     job.symbols,
-                    kalshi=await self._market_client(stack),
+                    kalshi=kalshi,
                     clock=self._clock,
                 )
                 work: list[Coroutine[Any, Any, object]] = [
@@ -103,6 +104,12 @@ class _Run:
                     self._log_minutes(store),
                     roster.run(*begun),
                 ]
+                if kalshi is not None:
+                    from pyupc.feed.pauses import follow_pauses
+
+                    work.append(
+                        follow_pauses(kalshi, store, self._outages, self._stop, clock=self._clock)
+                    )
                 if job.is_building:
                     # Its list changes with the symbols that are registered.
                     work.append(

@@ -42,10 +42,17 @@ CANDLES = """
 """
 
 MARKET = """
-    SELECT m.is_stored, m.event_ticker, m.left_out
+    SELECT m.is_stored, m.event_ticker, m.left_out, m.unknown_status
     FROM upc.load_market(
         document => %s::jsonb, symbol => %s::text, read_at => %s::timestamptz
     ) AS m
+"""
+
+EXCHANGE_STATUS = """
+    SELECT s.exchange_index, s.description, s.is_paused, s.is_news, s.resumes_at
+    FROM upc.load_exchange_status(
+        document => %s::jsonb, read_at => %s::timestamptz
+    ) AS s
 """
 
 SERIES = "SELECT s.is_changed FROM upc.load_series(document => %s::jsonb) AS s"

@@ -59,6 +59,7 @@ class Store:
         # Statements that the database is too busy for at present, though it is there.
         self._busy: set[str] = set()
         self._left_out: dict[str, tuple[str, ...]] = {}
+        self._unknown: set[str] = set()
 
     async def open(self) -> None:
         """Connect; raises PyupcError if there is no server or if its schema is another."""
@@ -152,8 +153,9 @@ class Store:
             rows = await self._ask(statements.MARKET, document, symbol, read_at)
         except ConnectionLost:
             return False
-        for _, event, left_out in rows:
+        for _, event, left_out, unknown_status in rows:
             self._name_left_out(symbol, event, left_out)
+            self._name_unknown(symbol, event, unknown_status)
         return any(is_stored for is_stored, *_ in rows)
 
     def _name_left_out(self, symbol: str, event: str, left_out: Sequence[str]) -> None:
@@ -166,6 +168,32 @@ class Store:
             "%s: %d of the markets of %s are left out: %s%s",
             *(symbol, len(left_out), event, "; ".join(left_out[:3]), more),
         )
+
+    def _name_unknown(self, symbol: str, event: str, status: str | None) -> None:
+        """Log a status of markets that is not known, once."""
+        if status is None or status in self._unknown:
+            return
+        self._unknown.add(status)
+        logger.warning(
+            "%s: %s has markets with the status %r, which is not known: they are taken as paused",
+            *(symbol, event, status),
+        )
+
+    async def exchange_status(self, document: str, read_at: datetime) -> None:
+        """Store whether the exchange trades, and log what is news. PyupcError if it is none."""
+        try:
+            rows = await self._ask(statements.EXCHANGE_STATUS, document, read_at)
+        except ConnectionLost:
+            return
+        for number, description, is_paused, is_news, resumes_at in rows:
+            if not is_news:
+                continue
+            shard = f"shard {number}" + (f" ({description})" if description else "")
+            until = f", until {resumes_at:%Y-%m-%d %H:%M}Z or later" if resumes_at else ""
+            if is_paused:
+                logger.warning("Kalshi has paused trading on %s%s", shard, until)
+            else:
+                logger.warning("Kalshi trades again on %s", shard)
 
     async def series(self, document: str) -> bool:
         """Store the fees of a Kalshi series; true if they are others. PyupcError if it is none."""

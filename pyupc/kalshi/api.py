@@ -14,6 +14,10 @@ fixed_point_migration, pagination, rate_limits), as it stood in the autumn of 20
 - A filter `status=open` finds markets whose `status` is `active`. The next hour's event may not be
   open until the last one closes. A filter of /markets by time of close goes with no status.
 - A list has up to 200 events or 1,000 markets a page, and a `cursor` until the last page.
+- /exchange/status has `exchange_active`, `trading_active` and, in maintenance,
+  `exchange_estimated_resume_time`: those of the default shard, 0. Since 2026-07-02 the same two
+  flags of every shard are in `exchange_index_statuses`, which may be absent; an event names its
+  shard in `exchange_index`. Neither a pause nor a second shard was ever seen live.
 - A request costs 10 tokens, of which a basic account has 200 per second; the documentation has no
   figure for those without a key. Too many are answered by 429, without Retry-After.
 """
@@ -151,6 +155,11 @@ class Kalshi:
         if not isinstance(series, dict) or series.get("ticker") != ticker:
             raise KalshiError("the answer is not the series")
         return answer.text
+
+    async def exchange_status(self) -> tuple[str, datetime]:
+        """Whether trading is paused, JSON for upc.load_exchange_status; with its receipt."""
+        answer = await self._http.get("/exchange/status", {})
+        return answer.text, answer.received_at
 
     async def _next_by_close(self, series: str, now: datetime) -> Upcoming | None:
         query = {

@@ -22,7 +22,13 @@ SHORTEST_SECRET = 5
 # Rounds of hashing, against guessing a URL's password from the name that the database keeps.
 _ROUNDS = 100_000
 
-_TYPES = {"stop": "warning", "stale": "warning", "halted": "failure", "recovered": "success"}
+_TYPES = {
+    "stop": "warning",
+    "stale": "warning",
+    "halted": "failure",
+    "paused": "warning",
+    "recovered": "success",
+}
 
 _warnings: ContextVar[list[str] | None] = ContextVar("warnings", default=None)
 

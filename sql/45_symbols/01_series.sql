@@ -77,13 +77,25 @@ COMMENT ON FUNCTION upc._rules_settlement IS
 
 
 -- True where no edge can be worked out: it is not clear what settles, or there is no formula of the fees.
-CREATE FUNCTION upc._rules_are_unclear(series upc_data.series)
+CREATE FUNCTION upc._rules_are_unclear(settlement text, fee_type text)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (_rules_are_unclear.series).settlement IS NULL
-    OR (_rules_are_unclear.series).fee_type NOT IN ('quadratic', 'quadratic_with_maker_fees');
+RETURN _rules_are_unclear.settlement IS NULL
+    OR _rules_are_unclear.fee_type NOT IN ('quadratic', 'quadratic_with_maker_fees');
 COMMENT ON FUNCTION upc._rules_are_unclear IS
-    'true for a series of which it is not clear what settles its contracts or what they cost';
+    'true for an event of which it is not clear what settles its contracts or what they cost';
+
+
+-- What settles an event: what its own rules say, once they were read, else what its series has.
+CREATE FUNCTION upc._event_settlement(event upc_data.market_event, series upc_data.series)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN (_event_settlement.event).has_rules THEN (_event_settlement.event).settlement
+    ELSE (_event_settlement.series).settlement
+END;
+COMMENT ON FUNCTION upc._event_settlement IS
+    'what settles an event: average, trimmed or close; NULL where the rules are not clear';
 
 
 -- names: NULL takes those that are known of the symbol and that no other symbol has.

@@ -1,6 +1,16 @@
 -- Defaults of a question that leaves its model, its method or its settlement out. Left out of a call,
 -- an argument has the predecessor's value; NULL asks for these.
 
+-- settlement: by the rules of an event. A trimmed average is answered as the average until its minute begins,
+-- and what is not clear as most are.
+CREATE FUNCTION upc._answered_settlement(settlement text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE _answered_settlement.settlement WHEN 'close' THEN 'close' ELSE 'average' END;
+COMMENT ON FUNCTION upc._answered_settlement IS
+    'the settlement that answers for an event, average or close, by what its rules say';
+
+
 CREATE FUNCTION upc._question_defaults(
     symbol text,
     INOUT model text,
@@ -14,7 +24,7 @@ BEGIN
     method := coalesce(method, 'linear');
     IF settlement IS NULL THEN
         -- Kalshi settles by the average of the last minute, unless its rules say otherwise.
-        SELECT CASE WHEN s.settlement = 'close' THEN 'close' ELSE 'average' END
+        SELECT upc._answered_settlement(s.settlement)
         INTO settlement
         FROM upc_data.series AS s
         WHERE s.symbol = _question_defaults.symbol

@@ -172,3 +172,15 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION upc._read_terms IS
     'Kalshi''s markets from its JSON, old and new; raises for numbers that _refuse_markets refuses';
+
+
+CREATE FUNCTION upc._is_known_status(status text)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- Long ago there was none; what is called finalized now was settled.
+RETURN coalesce(_is_known_status.status, '') IN (
+    '', 'initialized', 'inactive', 'active', 'closed', 'determined', 'disputed', 'amended',
+    'finalized', 'settled'
+);
+COMMENT ON FUNCTION upc._is_known_status IS
+    'true for a status of a market that is known; one in any other is not traded';

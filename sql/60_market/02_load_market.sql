@@ -251,8 +251,9 @@ COMMENT ON FUNCTION upc._store_markets IS
     'stores the markets of an event and deletes those that are gone; returns how many there are, and which are left out and why';
 
 
--- Keep with a series what the rules of its event say settles it, where they are among what was read.
-CREATE FUNCTION upc._note_settlement(series upc_data.series, markets jsonb)
+-- Keep with an event what its rules say settles it, where they are among what was read; its series has what
+-- those of the event say that closes last.
+CREATE FUNCTION upc._note_settlement(series upc_data.series, event_ticker text, markets jsonb)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
@@ -271,30 +272,54 @@ BEGIN
     IF cardinality(v_settlements) > 1 THEN
         v_settlements := '{NULL}';
     END IF;
+    UPDATE upc_data.market_event AS e
+    SET has_rules = true, settlement = v_settlements[1]
+    WHERE e.symbol = (_note_settlement.series).symbol
+      AND e.event_ticker = _note_settlement.event_ticker
+      AND (e.has_rules, e.settlement) IS DISTINCT FROM (true, v_settlements[1]);
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
     UPDATE upc_data.series AS s
-    SET settlement = v_settlements[1]
+    SET settlement = l.settlement
+    FROM (
+        SELECT e.settlement
+        FROM upc_data.market_event AS e
+        WHERE e.symbol = (_note_settlement.series).symbol
+          AND e.series_ticker = (_note_settlement.series).series
+          AND e.has_rules
+        ORDER BY e.closes_at DESC, e.event_ticker DESC
+        LIMIT 1
+    ) AS l
     WHERE s.symbol = (_note_settlement.series).symbol
       AND s.series = (_note_settlement.series).series
-      AND s.settlement IS DISTINCT FROM v_settlements[1];
+      AND s.settlement IS DISTINCT FROM l.settlement;
 END
 $fn$;
 COMMENT ON FUNCTION upc._note_settlement IS
-    'keeps with a series what settles its events by the rules of the markets that were read; NULL where they are not clear';
+    'keeps with an event what settles it by the rules of the markets that were read, and with its series what settles the event that closes last; NULL where they are not clear';
 
 
--- Status and distance of lower bounds that most of an event's markets have: each tick asks for them.
+-- Status and distance of lower bounds that most of an event's markets have: each tick asks for them. Of
+-- statuses that nobody knows the first is kept.
 CREATE FUNCTION upc._sum_up_event(symbol text, event_ticker text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
     UPDATE upc_data.market_event AS e
-    SET status = m.status, strike_step = m.step, strikes = m.strikes
+    SET
+        status = m.status,
+        strike_step = m.step,
+        strikes = m.strikes,
+        unknown_status = m.unknown_status
     FROM (
         SELECT
             mode() WITHIN GROUP (ORDER BY g.status) AS status,
             mode() WITHIN GROUP (ORDER BY g.gap) AS step,
-            array_agg(DISTINCT g.strike ORDER BY g.strike) FILTER (WHERE g.strike IS NOT NULL) AS strikes
+            array_agg(DISTINCT g.strike ORDER BY g.strike) FILTER (WHERE g.strike IS NOT NULL) AS strikes,
+            left(min(g.status) FILTER (WHERE NOT upc._is_known_status(g.status)), 100)
+                AS unknown_status
         FROM (
             SELECT
                 q.status,
@@ -307,12 +332,12 @@ BEGIN
     ) AS m
     WHERE e.symbol = _sum_up_event.symbol
       AND e.event_ticker = _sum_up_event.event_ticker
-      AND (e.status, e.strike_step, e.strikes)
-          IS DISTINCT FROM (m.status, m.step, m.strikes);
+      AND (e.status, e.strike_step, e.strikes, e.unknown_status)
+          IS DISTINCT FROM (m.status, m.step, m.strikes, m.unknown_status);
 END
 $fn$;
 COMMENT ON FUNCTION upc._sum_up_event IS
-    'keeps with an event its lower bounds in USD, and the status and the distance of lower bounds that most of its markets have';
+    'keeps with an event its lower bounds in USD, the status and the distance of lower bounds that most of its markets have, and a status that is not known';
 
 
 -- Store an event, unless a newer reading of it is stored: then false. A document that lacks markets which
@@ -340,17 +365,24 @@ DECLARE
     );
 BEGIN
     INSERT INTO upc_data.market_event AS e
-        (symbol, event_ticker, series_ticker, title, closes_at, read_at, expiration_value)
+        (symbol, event_ticker, series_ticker, title, closes_at, read_at, expiration_value,
+         exchange_index)
     VALUES (
         symbol, v_ticker, series, left(document.event ->> 'title', 300), closes_at, read_at,
-        upc._expiration_value(document.markets)
+        upc._expiration_value(document.markets),
+        upc._shard_number(
+            coalesce(
+                document.event ->> 'exchange_index', document.markets -> 0 ->> 'exchange_index'
+            )
+        )
     )
     ON CONFLICT ON CONSTRAINT market_event_symbol_event_ticker_pkey
         DO UPDATE SET
             title = CASE WHEN document.is_whole THEN excluded.title ELSE e.title END,
             closes_at = CASE WHEN v_is_whole THEN excluded.closes_at ELSE e.closes_at END,
             read_at = CASE WHEN v_is_whole THEN excluded.read_at ELSE e.read_at END,
-            expiration_value = coalesce(excluded.expiration_value, e.expiration_value)
+            expiration_value = coalesce(excluded.expiration_value, e.expiration_value),
+            exchange_index = coalesce(excluded.exchange_index, e.exchange_index)
         WHERE e.read_at <= excluded.read_at;
     RETURN FOUND;
 END
@@ -365,11 +397,11 @@ COMMENT ON FUNCTION upc._store_event IS
 --
 -- An event has to come with all of its markets: what it does not hold is deleted. A list deletes nothing. An
 -- older reading than the one that is stored changes nothing. A market whose bounds cannot be read, or whose
--- sub title names others, is left out. What settles the series is what the rules of its markets say.
+-- sub title names others, is left out. What settles the event is what the rules of its markets say.
 -- symbol: NULL takes the one whose series it is. read_at: NULL takes the snapshot's own time, or
 -- now.
 -- Returns a row per event: how many markets were taken, true where anything was, and which markets were
--- left out, each with the reason.
+-- left out, each with the reason; a status of some of its markets that is not known, NULL without one.
 -- Errors: UP002 symbol, or a series of none; UP014 a series that the symbol does not have, more than
 -- 2,000 markets, what is not as Kalshi writes it.
 --
@@ -389,7 +421,8 @@ RETURNS TABLE (
     closes_at timestamptz,
     markets integer,
     is_stored boolean,
-    left_out text[]
+    left_out text[],
+    unknown_status text
 )
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
@@ -424,8 +457,12 @@ BEGIN
             INTO markets, left_out
             FROM upc._store_markets(v_series, event_ticker, v_each.markets, v_each.is_whole) AS s;
             PERFORM upc._sum_up_event(event_symbol, event_ticker);
-            PERFORM upc._note_settlement(v_series, v_each.markets);
+            PERFORM upc._note_settlement(v_series, event_ticker, v_each.markets);
         END IF;
+        SELECT e.unknown_status
+        INTO unknown_status
+        FROM upc_data.market_event AS e
+        WHERE e.symbol = event_symbol AND e.event_ticker = load_market.event_ticker;
         RETURN NEXT;
     END LOOP;
 END

@@ -10,7 +10,8 @@ CREATE TYPE upc._event AS (
     series text,
     settlement text,
     is_unclear boolean,
-    strikes double precision[]
+    strikes double precision[],
+    is_paused boolean
 );
 COMMENT ON TYPE upc._event IS 'an event as current_event returns it';
 
@@ -21,7 +22,8 @@ COMMENT ON TYPE upc._event IS 'an event as current_event returns it';
 -- symbol: as in upc_data.symbol. at: the clock.
 -- Returns one row: the event with its close, the status and the distance in USD that most of its
 -- markets have, and when it was read; its series, what settles it by its rules, and whether that or its fees
--- are unclear; its strikes in USD, ascending; every column is NULL where no event is known.
+-- are unclear; its strikes in USD, ascending; whether the exchange has paused it, which makes the status of what
+-- is active paused; every column is NULL where no event is known.
 -- Errors: none.
 --
 -- Example:
@@ -41,17 +43,21 @@ CREATE FUNCTION upc.current_event(
     OUT series text,
     OUT settlement text,
     OUT is_unclear boolean,
-    OUT strikes double precision[]
+    OUT strikes double precision[],
+    OUT is_paused boolean
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
+DECLARE
+    v_fee_type text;
+    v_shard integer;
 BEGIN
     SELECT
         e.event_ticker, e.title, e.closes_at, e.status, e.strike_step, e.read_at, s.series,
-        s.settlement, upc._rules_are_unclear(s), e.strikes
+        upc._event_settlement(e, s), e.strikes, s.fee_type, e.exchange_index
     INTO
-        event_ticker, title, closes_at, status, step, read_at, series, settlement, is_unclear,
-        strikes
+        event_ticker, title, closes_at, status, step, read_at, series, settlement, strikes,
+        v_fee_type, v_shard
     FROM upc_data.market_event AS e
     JOIN upc_data.series AS s ON s.symbol = e.symbol AND s.series = e.series_ticker
     WHERE e.symbol = current_event.symbol
@@ -60,6 +66,11 @@ BEGIN
       AND s.kind = 'above'
     ORDER BY e.closes_at, e.read_at DESC
     LIMIT 1;
+    IF event_ticker IS NOT NULL THEN
+        is_unclear := upc._rules_are_unclear(settlement, v_fee_type);
+        is_paused := upc._is_exchange_paused(v_shard, at);
+        status := upc._event_status(status, is_paused);
+    END IF;
 END
 $fn$;
 COMMENT ON FUNCTION upc.current_event IS

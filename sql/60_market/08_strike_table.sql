@@ -42,6 +42,7 @@ CREATE TYPE upc._row_terms AS (
     quotes_stale boolean,
     is_unseen boolean,
     is_unclear boolean,
+    is_paused boolean,
     lowest numeric,
     highest numeric,
     edge_order upc._edge_terms
@@ -69,6 +70,7 @@ CREATE FUNCTION upc._is_without_edge(question upc._question, event upc._event)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce((_is_without_edge.event).is_unclear, false)
+    OR coalesce((_is_without_edge.event).is_paused, false)
     OR upc._is_unseen_of(_is_without_edge.question, _is_without_edge.event);
 COMMENT ON FUNCTION upc._is_without_edge IS
     'true where no contract of an event has an edge, whatever price and quotes are';
@@ -84,14 +86,17 @@ DECLARE
     v_quote_state text := upc.freshness(question.at - event.read_at);
 BEGIN
     v.is_known := upc._is_shown('probability', price_state);
-    v.is_quoted := upc._is_shown('quote', v_quote_state);
+    v.is_paused := coalesce(event.is_paused, false);
+    v.is_quoted := NOT v.is_paused AND upc._is_shown('quote', v_quote_state);
     v.price_stale := NOT coalesce(upc._is_shown('difference', price_state), false);
     v.quotes_stale := event.event_ticker IS NOT NULL
         AND NOT upc._is_shown('difference', v_quote_state);
     v.is_unclear := coalesce(event.is_unclear, false);
     v.is_unseen := upc._is_unseen_of(question, event);
     -- Of the rest of the reasons each leaves no ask, or no probability.
-    v.has_edge := NOT (v.price_stale OR v.quotes_stale OR v.is_unseen OR v.is_unclear);
+    v.has_edge := NOT (
+        v.is_paused OR v.price_stale OR v.quotes_stale OR v.is_unseen OR v.is_unclear
+    );
     v.lowest := coalesce(
         question.strikes[1], question.price - (question.levels + 1) * question.step
     );
@@ -280,7 +285,7 @@ BEGIN ATOMIC
         c.deviation,
         upc.edge_reason(
             closed => upc._trading_state(c.status) = 'closed',
-            paused => upc._trading_state(c.status) = 'paused',
+            paused => (_strike_rows.terms).is_paused OR upc._trading_state(c.status) = 'paused',
             price_stale => (_strike_rows.terms).price_stale,
             quotes_stale => (_strike_rows.terms).quotes_stale,
             rules_unclear => (_strike_rows.terms).is_unclear,

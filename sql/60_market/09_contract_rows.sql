@@ -42,6 +42,7 @@ CREATE TYPE upc._contract_event AS (
     event_ticker text,
     closes_at timestamptz,
     model text,
+    is_paused boolean,
     is_quoted boolean,
     price_stale boolean,
     quotes_stale boolean,
@@ -122,10 +123,16 @@ COMMENT ON FUNCTION upc._contract_state IS
 
 
 -- Contracts of an event that are open, or may be again: from those that have bounds but are not yet open
--- to those that are closed but not determined. Quotes are left out where they are not to be shown.
+-- to those that are closed but not determined. Quotes are left out where they are not to be shown. is_paused:
+-- the exchange does not trade the event, so that what is not closed is paused.
 --
 -- place: numbers them, in no order. It is part of the query that calls it.
-CREATE FUNCTION upc._open_contracts(symbol text, event_ticker text, is_quoted boolean)
+CREATE FUNCTION upc._open_contracts(
+    symbol text,
+    event_ticker text,
+    is_quoted boolean,
+    is_paused boolean
+)
 RETURNS TABLE (
     place bigint,
     ticker text,
@@ -152,7 +159,7 @@ BEGIN ATOMIC
         q.upper,
         q.lower::double precision,
         q.upper::double precision,
-        q.state,
+        CASE WHEN _open_contracts.is_paused AND q.state <> 'closed' THEN 'paused' ELSE q.state END,
         CASE WHEN q.is_shown THEN nullif(q.yes_bid, 0) END,
         CASE WHEN q.is_shown THEN upc._offered(q.yes_ask, q.no_bid) END,
         CASE WHEN q.is_shown THEN nullif(q.no_bid, 0) END,
@@ -214,7 +221,9 @@ BEGIN
             o.*,
             upc._whole_ask(o.yes_ask) AS whole_yes,
             upc._whole_ask(o.no_ask) AS whole_no
-        FROM upc._open_contracts(question.symbol, event.event_ticker, event.is_quoted) AS o
+        FROM upc._open_contracts(
+            question.symbol, event.event_ticker, event.is_quoted, event.is_paused
+        ) AS o
     ),
     probability AS (
         SELECT b.places[r.place] AS place, r.probability, r.prob_low, r.prob_high

@@ -9,7 +9,7 @@ COMMENT ON TYPE upc._contract_question IS
     'an event of the contract table, and the question that its contracts are answered by';
 
 
--- question: with nothing left out but the time to the close; a settlement of NULL is that of the series.
+-- question: with nothing left out but the time to the close; a settlement of NULL is that of the event.
 -- price_state: as in contract_table. series: of the event.
 CREATE FUNCTION upc._ask_of_event(
     question upc._question,
@@ -22,13 +22,12 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
     v upc._contract_event;
-    v_settlement text := coalesce(question.settlement, series.settlement);
+    v_rules text := upc._event_settlement(event, series);
     v_quote_state text := upc.freshness(question.at - event.read_at);
 BEGIN
     question.ttc_seconds := floor(extract(epoch FROM event.closes_at - question.at))::integer;
-    -- An unclear settlement is answered as most are; it has no edge. So is the trimmed mean: until the last
-    -- minute hardly anything tells them apart.
-    question.settlement := CASE v_settlement WHEN 'close' THEN 'close' ELSE 'average' END;
+    -- An unclear settlement has no edge.
+    question.settlement := upc._answered_settlement(coalesce(question.settlement, v_rules));
     IF question.settlement = 'average' AND question.ttc_seconds < 60 THEN
         question.observed := coalesce(
             question.observed,
@@ -46,13 +45,14 @@ BEGIN
     v.event_ticker := event.event_ticker;
     v.closes_at := event.closes_at;
     v.model := upc._model_of_bounds(question.model, question.ttc_seconds);
-    v.is_quoted := upc._is_shown('quote', v_quote_state);
+    v.is_paused := upc._is_exchange_paused(event.exchange_index, question.at);
+    v.is_quoted := NOT v.is_paused AND upc._is_shown('quote', v_quote_state);
     v.price_stale := NOT coalesce(upc._is_shown('difference', price_state), false);
     v.quotes_stale := NOT coalesce(upc._is_shown('difference', v_quote_state), false);
-    v.rules_unclear := upc._rules_are_unclear(series);
+    v.rules_unclear := upc._rules_are_unclear(v_rules, series.fee_type);
     v.last_minute := upc._is_unseen(
         question.ttc_seconds,
-        CASE WHEN series.settlement IS DISTINCT FROM 'trimmed' THEN question.settlement END
+        CASE WHEN v_rules IS DISTINCT FROM 'trimmed' THEN question.settlement END
     );
     IF NOT v.rules_unclear THEN
         v.edge_order := upc._symbol_order(series.symbol, series.series);
@@ -66,7 +66,7 @@ COMMENT ON FUNCTION upc._ask_of_event IS
 
 -- Rows of the contract table, for a question with nothing left out: see contract_table.
 --
--- question: settlement NULL is that of each event's series; observed is for those that close within a
+-- question: settlement NULL is that of each event; observed is for those that close within a
 -- minute. price_state: as in contract_table.
 CREATE FUNCTION upc._contract_rows(question upc._question, price_state text)
 RETURNS SETOF upc._contract_row
@@ -146,7 +146,7 @@ COMMENT ON FUNCTION upc._known_price IS
 --   price        USD; NULL: the newest one of the price log, with its momentum and state
 --   momentum     basis points; NULL: the log's where the price is, else the baseline answers
 --   model, method  as in compute_strikes; NULL: volatility (momentum where nothing can be forecast), linear
---   settlement   average or close; NULL: that of each event's series
+--   settlement   average or close; NULL: that of each event
 --   price_state  freshness of the price; NULL: the log's where the price is, else fresh
 --   observed     USD, the mean of the last minute so far, for events that close within a minute; NULL: that
 --                of the price log

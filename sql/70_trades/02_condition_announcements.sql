@@ -1,4 +1,5 @@
--- Conditions: price, quotes and ticks that fail, get worse, and recover, each announced once.
+-- Conditions: price, quotes and ticks that fail, get worse, and recover, and an exchange that pauses, each
+-- announced once.
 
 -- State of a thing that ticks depend on: announced when it fails, gets worse, and is well again.
 
@@ -67,6 +68,90 @@ COMMENT ON FUNCTION upc._note_condition IS
     'announces that the price, the quotes or the ticks of a symbol have become stale or halted, or have recovered, if that is news; returns the announcement';
 
 
+-- Trades that are held while the exchange has paused trading: nothing of them can be sold.
+CREATE FUNCTION upc._held_text(symbol text)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_count bigint;
+    v_names text;
+BEGIN
+    SELECT
+        count(*),
+        string_agg(h.trade_id::text, ', ' ORDER BY h.trade_id) FILTER (WHERE h.place <= 10)
+    INTO v_count, v_names
+    FROM (
+        SELECT t.trade_id, row_number() OVER (ORDER BY t.trade_id) AS place
+        FROM upc_data.trade AS t
+        WHERE t.symbol = _held_text.symbol AND t.ended_at IS NULL
+    ) AS h;
+    RETURN CASE
+        WHEN v_count = 1 THEN format('; trade %s is held and cannot be sold', v_names)
+        WHEN v_count > 1 THEN format(
+            '; trades %s%s are held and cannot be sold',
+            v_names, CASE WHEN v_count > 10 THEN format(' and %s more', v_count - 10) END
+        )
+        ELSE ''
+    END;
+END
+$fn$;
+COMMENT ON FUNCTION upc._held_text IS
+    'the trades of a symbol that are held, as the end of a sentence on a pause; empty without any';
+
+
+-- The exchange of a symbol's events: announced when it pauses trading, and when it trades again. What is not
+-- known is no news.
+CREATE FUNCTION upc._note_pause(symbol text, at timestamptz)
+RETURNS json
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_since timestamptz;
+    v_pause record;
+BEGIN
+    SELECT c.since_at
+    INTO v_since
+    FROM upc_data.condition AS c
+    WHERE c.symbol = _note_pause.symbol AND c.subject = 'exchange';
+    v_pause := upc._symbol_pause(symbol, at);
+    IF NOT v_pause.is_known OR v_pause.is_paused = (v_since IS NOT NULL) THEN
+        RETURN NULL;
+    END IF;
+    IF v_pause.is_paused THEN
+        INSERT INTO upc_data.condition (symbol, subject, state, since_at)
+        VALUES (_note_pause.symbol, 'exchange', 'paused', at);
+        RETURN upc._announce(
+            symbol,
+            'paused',
+            'exchange',
+            format(
+                '%s: Kalshi has paused trading%s%s',
+                symbol, ', until ' || to_char(
+                    v_pause.resumes_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC or later"'
+                ),
+                upc._held_text(symbol)
+            ),
+            json_build_object('resumes_at', upc._iso_utc(v_pause.resumes_at)),
+            at
+        );
+    END IF;
+    DELETE FROM upc_data.condition AS c
+    WHERE c.symbol = _note_pause.symbol AND c.subject = 'exchange';
+    RETURN upc._announce(
+        symbol,
+        'recovered',
+        'exchange',
+        format('%s: Kalshi trades again after %s', symbol, upc._span_text(at - v_since)),
+        json_build_object('before', 'paused', 'since', upc._iso_utc(v_since)),
+        at
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._note_pause IS
+    'announces that the exchange has paused trading for events of a symbol, or trades again, if that is news; returns the announcement';
+
+
 -- quote_state: NULL where no event is current; then the quotes that were read last in the past
 -- hour count, so that a feed that has died is noticed although its event has closed.
 CREATE FUNCTION upc._note_conditions(
@@ -96,6 +181,10 @@ BEGIN
         AND NOT EXISTS (
             SELECT FROM upc_data.condition AS c WHERE c.symbol = _note_conditions.symbol
         )
+        AND NOT EXISTS (
+            SELECT FROM upc_data.exchange_status AS x
+            WHERE NOT (x.is_exchange_active AND x.is_trading_active)
+        )
     THEN
         RETURN '{}'::json[];
     END IF;
@@ -106,11 +195,12 @@ BEGIN
             upc._note_condition(symbol, 'price', price_state, at, price_age),
             CASE WHEN v_quote_state IS NOT NULL THEN
                 upc._note_condition(symbol, 'quotes', v_quote_state, at, v_quote_age)
-            END
+            END,
+            upc._note_pause(symbol, at)
         ]::json[]::text[],
         NULL
     )::json[];
 END
 $fn$;
 COMMENT ON FUNCTION upc._note_conditions IS
-    'what a tick has to announce of its price and its quotes, and that it ticks again';
+    'what a tick has to announce of its price, its quotes and the exchange, and that it ticks again';

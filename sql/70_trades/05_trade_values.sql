@@ -112,7 +112,7 @@ BEGIN
     FROM upc_data.trade AS t
     -- One probe a trade, however the tables have grown since this was planned.
     LEFT JOIN LATERAL (
-        SELECT m.closes_at, m.read_at
+        SELECT m.closes_at, m.read_at, m.exchange_index
         FROM upc_data.market_event AS m
         WHERE m.symbol = t.symbol AND m.event_ticker = t.event_ticker
         LIMIT 1
@@ -130,9 +130,7 @@ BEGIN
         WHERE m.symbol = t.symbol AND m.event_ticker = t.event_ticker AND m.ticker = t.ticker
         LIMIT 1
     ) AS q ON true
-    CROSS JOIN LATERAL (
-        SELECT coalesce(e.closes_at, t.closes_at) AS closes_at
-    ) AS l
+    CROSS JOIN LATERAL (SELECT coalesce(e.closes_at, t.closes_at) AS closes_at) AS l
     CROSS JOIN LATERAL (
         SELECT
             -- Compared like in compute_strikes: a price as numeric has 15 digits only.
@@ -172,6 +170,7 @@ BEGIN
     ) AS f
     CROSS JOIN LATERAL (
         SELECT CASE WHEN f.quote_state IS NOT NULL AND upc._is_shown('quote', f.quote_state)
+            AND NOT upc._is_exchange_paused(e.exchange_index, question.at)
             THEN upc._close_price(q.own_bid, q.opposite_ask)
         END AS close_price,
         upc._fees_of_event(t.symbol, t.event_ticker) AS fees
@@ -193,9 +192,9 @@ COMMENT ON FUNCTION upc._trade_values IS
 -- the last minute so far of what closes at closes_at; where the average has not been seen the close
 -- stands in.
 -- Returns one row per trade in USD and percent; what is not known is NULL: probabilities from halted
--- prices on and after the close, close prices from halted quotes on and where nobody bids. close_price
--- is the best bid: a dollar less the ask of the other side. Profits are of the whole trade, of what was
--- sold before, too.
+-- prices on and after the close, close prices from halted quotes on, while the exchange has paused
+-- trading, and where nobody bids. close_price is the best bid: a dollar less the ask of the other side. Profits
+-- are of the whole trade, of what was sold before, too.
 -- Errors: those of compute_strikes; 22023 for a setting that makes no sense.
 --
 -- Example:

@@ -40,9 +40,17 @@ BEGIN
         SELECT m.momentum INTO v_question.momentum
         FROM upc.momentum(symbol, at, v_seen.price) AS m;
     END IF;
+    SELECT
+        coalesce(e.closes_at, upc._next_hour(at)),
+        coalesce(
+            _ask_of_trades.settlement,
+            CASE WHEN e.event_ticker IS NOT NULL THEN upc._answered_settlement(e.settlement) END
+        )
+    INTO v_closes_at, v_question.settlement
+    FROM upc.current_event(symbol, at) AS e;
     SELECT d.model, d.method, d.settlement
     INTO v_question.model, v_question.method, v_question.settlement
-    FROM upc._question_defaults(symbol, model, method, settlement) AS d;
+    FROM upc._question_defaults(symbol, model, method, v_question.settlement) AS d;
     IF v_question.model = 'volatility' THEN
         v_question.variances := upc._known_variances(symbol, at);
         IF v_question.variances IS NULL OR NOT upc._has_volatility_curves(symbol) THEN
@@ -50,9 +58,6 @@ BEGIN
             v_question.variances := NULL;
         END IF;
     END IF;
-    SELECT coalesce(e.closes_at, upc._next_hour(at))
-    INTO v_closes_at
-    FROM upc.current_event(symbol, at) AS e;
     IF v_question.settlement = 'average' AND v_closes_at - at < interval '60 seconds' THEN
         v_question.observed := upc._observed_average(
             symbol, v_closes_at - interval '1 minute', at

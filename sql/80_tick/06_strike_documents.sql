@@ -147,7 +147,7 @@ BEGIN
         ELSE
             v_reason := upc.edge_reason(
                 closed => upc._trading_state(t.status) = 'closed',
-                paused => upc._trading_state(t.status) = 'paused',
+                paused => v_terms.is_paused OR upc._trading_state(t.status) = 'paused',
                 price_stale => v_terms.price_stale,
                 quotes_stale => v_terms.quotes_stale,
                 rules_unclear => v_terms.is_unclear,

@@ -32,6 +32,11 @@ BEGIN
         floor(extract(epoch FROM event.closes_at - question.at))::integer,
         upc._seconds_to_hour(question.at)
     );
+    IF event.event_ticker IS NOT NULL THEN
+        question.settlement := coalesce(
+            question.settlement, upc._answered_settlement(event.settlement)
+        );
+    END IF;
     IF question.model IS NULL OR question.method IS NULL OR question.settlement IS NULL THEN
         SELECT d.model, d.method, d.settlement
         INTO question.model, question.method, question.settlement

@@ -231,6 +231,44 @@ COMMENT ON FUNCTION upc._add_availability IS
     'a symbol''s status with the ticks of the last minute, hour and day';
 
 
+-- What Kalshi does that ticks cannot help: it has paused trading, or has a word for a market that nobody knows,
+-- or does not come up with a result.
+CREATE FUNCTION upc._market_problems(symbol text, at timestamptz)
+RETURNS text[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_pause record := upc._symbol_pause(symbol, at);
+    v_paused text;
+    v_unknown text;
+BEGIN
+    IF v_pause.is_paused THEN
+        v_paused := format(
+            'Kalshi has paused trading%s%s',
+            ', until ' || to_char(
+                v_pause.resumes_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC or later"'
+            ),
+            upc._held_text(symbol)
+        );
+    END IF;
+    SELECT format(
+        '%s has markets with the status "%s", which is not known: they are taken as paused',
+        e.event_ticker, e.unknown_status
+    )
+    INTO v_unknown
+    FROM upc_data.market_event AS e
+    WHERE e.symbol = _market_problems.symbol
+      AND e.closes_at > at
+      AND e.unknown_status IS NOT NULL
+    ORDER BY e.closes_at, e.event_ticker
+    LIMIT 1;
+    RETURN array_remove(ARRAY[v_paused, v_unknown, upc._missing_result(symbol, at)], NULL);
+END
+$fn$;
+COMMENT ON FUNCTION upc._market_problems IS
+    'problems of a symbol that are of Kalshi''s making: a pause, a status that is not known, a result that has not come';
+
+
 CREATE FUNCTION upc._status_of(symbol text, at timestamptz)
 RETURNS upc.symbol_status
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -240,7 +278,7 @@ DECLARE
     v_lease upc_data.tick_lease;
     v_tick record;
     v_every interval;
-    v_missing text;
+    v_market text[];
 BEGIN
     v.symbol := symbol;
     SELECT l.* INTO v_lease FROM upc_data.tick_lease AS l WHERE l.symbol = _status_of.symbol;
@@ -279,9 +317,9 @@ BEGIN
         END
     INTO v.problems, v.light
     FROM upc._status_problems(v, coalesce(v_lease.every, v_every), v_lease.problem) AS p;
-    v_missing := upc._missing_result(symbol, at);
-    IF v_missing IS NOT NULL THEN
-        v.problems := v.problems || v_missing;
+    v_market := upc._market_problems(symbol, at);
+    IF v_market <> '{}' THEN
+        v.problems := v.problems || v_market;
         v.light := CASE v.light WHEN 'green' THEN 'yellow' ELSE v.light END;
     END IF;
     RETURN v;

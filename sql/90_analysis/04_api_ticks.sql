@@ -227,7 +227,9 @@ BEGIN ATOMIC
         'closes_at', upc._iso_utc(t.closes_at),
         'event_ticker', t.event_ticker,
         'market_title', e.title,
-        'market_status', e.status,
+        'market_status', upc._event_status(
+            e.status, upc._is_exchange_paused(e.exchange_index, t.shown_at)
+        ),
         'state', t.state,
         'feed', t.feed,
         'market_at', upc._iso_utc(t.shown_at),

@@ -183,7 +183,7 @@ BEGIN ATOMIC
                     coalesce(
                         substring(q.ticker FROM '-T([0-9]+(?:\.[0-9]+)?)$')::numeric, q.lower
                     ) AS floor_strike,
-                    q.status,
+                    upc._event_status(q.status, s.is_paused) AS status,
                     CASE WHEN f.is_offered AND q.yes_ask BETWEEN 0.000001 AND 0.999999
                         THEN ceil(100 * q.yes_ask)::integer
                     END AS yes_ask,
@@ -198,7 +198,9 @@ BEGIN ATOMIC
                     END AS no_bid,
                     floor(q.volume)::bigint AS volume
                 FROM upc_data.market_quote AS q
-                CROSS JOIN LATERAL (SELECT q.status = 'active' AS is_offered) AS f
+                CROSS JOIN LATERAL (
+                    SELECT q.status = 'active' AND NOT s.is_paused AS is_offered
+                ) AS f
                 WHERE q.symbol = market_snapshot.symbol
                   AND q.event_ticker = t.event_ticker
                   AND s.state <> 'halted'
@@ -218,7 +220,8 @@ BEGIN ATOMIC
         SELECT CASE
             WHEN e.event_ticker IS NULL THEN t.state
             ELSE upc._worse_state(t.state, upc.freshness(t.shown_at - e.read_at))
-        END AS state
+        END AS state,
+        upc._is_exchange_paused(e.exchange_index, t.shown_at) AS is_paused
     ) AS s;
 END;
 COMMENT ON FUNCTION upc.market_snapshot IS

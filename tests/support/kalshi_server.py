@@ -170,7 +170,8 @@ class Listed:
 class Exchange:
     """The public part of Kalshi, as documented; `page` is the length of a page.
 
-    `before` sees each request first and may answer in the exchange's place.
+    `before` sees each request first and may answer in the exchange's place. `status` is what
+    /exchange/status says.
     """
 
     events: list[Listed]
@@ -178,6 +179,9 @@ class Exchange:
     page: int = 1000
     before: Callable[[Request], Reply | None] = lambda request: None
     nested: bool = True
+    status: Document = field(
+        default_factory=lambda: {"exchange_active": True, "trading_active": True}
+    )
 
     def __call__(self, request: Request) -> Reply:
         reply = self.before(request)
@@ -185,6 +189,8 @@ class Exchange:
             return reply
         at = self.now()
         headers = {"Date": format_datetime(at, usegmt=True)}
+        if request.path == "/exchange/status":
+            return json_reply(self.status, headers=headers)
         known = [e for e in self.events if e.listed_at is None or e.listed_at <= at]
         if request.path == "/events":
             found = [

@@ -60,7 +60,9 @@ MISSHAPEN = {
         LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
         WHERE c.relnamespace = 'upc_data'::regnamespace
             AND c.relkind = 'r'
-            AND c.relname NOT IN ('alembic_version', 'engine_object', 'rule', 'write_probe')
+            AND c.relname NOT IN (
+                'alembic_version', 'engine_object', 'exchange_status', 'rule', 'write_probe'
+            )
             AND a.attname IS DISTINCT FROM 'symbol'
     """,
     "a time without time zone": """

@@ -95,6 +95,7 @@ def test_fields_of_an_event(conn: Connection) -> None:
         "markets": 2,
         "is_stored": True,
         "left_out": [],
+        "unknown_status": None,
     }
     assert table(conn, "SELECT * FROM upc_data.market_event") == [
         {
@@ -108,6 +109,10 @@ def test_fields_of_an_event(conn: Connection) -> None:
             "strike_step": 250.0,
             "expiration_value": None,
             "strikes": [97_500.0, 97_750.0],
+            "exchange_index": None,
+            "has_rules": False,
+            "settlement": None,
+            "unknown_status": None,
         }
     ]
 
@@ -443,6 +448,7 @@ def test_fields_of_the_current_event(conn: Connection) -> None:
         "settlement": "average",
         "is_unclear": False,
         "strikes": strikes,
+        "is_paused": False,
     }
     load(conn, event(market(), title=None), read_at=NOW + timedelta(seconds=1))
     row = current(conn, NOW)
