@@ -7,7 +7,7 @@ AS $fn$
 DECLARE
     v_at timestamptz;
 BEGIN
-    v_at := nullif(left(text, 100), '');
+    v_at := nullif(left(text, 100), '')::timestamptz;
     RETURN CASE WHEN isfinite(v_at) THEN v_at END;
 EXCEPTION
     WHEN data_exception THEN
