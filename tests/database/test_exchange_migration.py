@@ -8,7 +8,7 @@ from pyupc.database.migrate import downgrade, upgrade
 from tests.support.engine import open_db, scalar
 from tests.support.trading import NOW, event_document, load_event, open_trade
 
-OLD = "0025"
+OLD = "0026"
 PAUSED = {"exchange_active": True, "trading_active": False}
 RULES = "The closing price decides."
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyupc.database.ddl import run_sql
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
