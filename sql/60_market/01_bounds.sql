@@ -183,12 +183,15 @@ BEGIN
         -- The average at the opening, of which some are cut floats: a tie with it pays.
         v_unit := ('1e-' || coalesce(terms.round_digits, digits))::numeric;
         lower := round(terms.floor_strike, coalesce(terms.round_digits, digits));
+    ELSIF terms.strike_type = 'custom' THEN
+        v_bounds := upc._custom_bounds(terms, unit);
+        IF terms.status = 'initialized' AND v_bounds.flaw LIKE 'no strike in its %' THEN
+            RETURN;
+        END IF;
     ELSIF coalesce(terms.floor_strike, terms.cap_strike) IS NULL
         AND terms.status = 'initialized'
     THEN
         RETURN;
-    ELSIF terms.strike_type = 'custom' THEN
-        v_bounds := upc._custom_bounds(terms, unit);
     ELSE
         v_bounds := upc._strike_bounds(terms, unit);
     END IF;

@@ -219,6 +219,20 @@ def test_a_market_that_is_not_open_has_a_row_once_it_has_bounds(conn: Connection
     assert bounds(conn, "KXBTC15M", {**waiting, "status": "active"}) == [(None, None)]
 
 
+def test_a_strike_in_texts_is_known_before_the_market_opens(conn: Connection) -> None:
+    """Kalshi writes those of DOGE so: it has bounds, although it has neither floor nor cap."""
+    symbol(conn, "DOGE")
+    texts: dict[str, Any] = {"strike_type": "custom", "floor_strike": None, "status": "initialized"}
+    known = market("KXDOGED-T0.0949999", yes_sub_title="$0.095 or above", **texts)
+    waiting = market("KXDOGED-T", yes_sub_title="TBD", **texts)
+    other = market("KXDOGED-T0.2949999", yes_sub_title="$0.395 or above", **texts)
+    [row] = loaded(conn, "KXDOGED", known, waiting, other)["left_out"]
+    assert row == "E-KXDOGED-T0.2949999: a ticker and a sub title of different strikes"
+    assert [(each["ticker"], each["lower"]) for each in stored(conn)] == [
+        ("E-KXDOGED-T0.0949999", D("0.095"))
+    ]
+
+
 def test_the_price_to_beat_comes_late_and_changes(conn: Connection) -> None:
     for floor in (None, 63441.03, 63441.04):
         [found] = bounds(

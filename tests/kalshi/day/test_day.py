@@ -1,0 +1,93 @@
+"""A day of Kalshi, all kinds of contracts of five coins: every number is worked out again here.
+
+It is served over HTTP and read as the feed reads it; what the database says of it at chosen
+instants stands beside numbers from the curves in numpy and money in Decimal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.kalshi.day import documents, schedule
+from tests.kalshi.day.comparing import differences
+from tests.kalshi.day.curves import Curves
+from tests.kalshi.day.documents import Scene, scene_of
+from tests.kalshi.day.playing import Day, Moment, play
+from tests.kalshi.day.rows import expected_rows
+from tests.support.databases import Databases
+
+# On a machine with much else to do the day takes a while.
+pytestmark = pytest.mark.timeout(400)
+
+Expected = Callable[[Scene, Curves], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def day(databases: Databases) -> Iterator[Day]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "*")
+        with databases.clone("empty") as dsn:
+            yield play(dsn, schedule.instants())
+
+
+def reported(problems: Iterator[str]) -> str:
+    found = list(problems)
+    return "\n".join([f"{len(found)} differences", *found[:40]]) if found else ""
+
+
+def row_problems(day: Day, moment: Moment) -> Iterator[str]:
+    expected = expected_rows(moment, day.curves[moment.symbol], moment.instant.way)
+    found = [row["ticker"] for row in moment.rows]
+    wanted = [row["ticker"] for row in expected]
+    if found != wanted:
+        missing, added = set(wanted) - set(found), set(found) - set(wanted)
+        yield f"{moment}: rows: missing {sorted(missing)}, added {sorted(added)}, or in disorder"
+        return
+    for row, other in zip(moment.rows, expected, strict=True):
+        yield from differences(f"{moment}: contract_table {row['ticker']}", row, other)
+
+
+def test_every_number_of_the_contract_table(day: Day) -> None:
+    report = reported(each for moment in day.moments for each in row_problems(day, moment))
+    assert not report, report
+
+
+@pytest.mark.parametrize("name", ["live_probabilities", "strike_table", "watchlist"])
+def test_every_number_of_a_document(day: Day, name: str) -> None:
+    expected: Expected = getattr(documents, name)
+
+    def problems() -> Iterator[str]:
+        for moment in day.moments:
+            curves = day.curves[moment.symbol]
+            wanted = expected(scene_of(moment), curves)
+            yield from differences(f"{moment}: {name}", moment.documents[name], wanted)
+
+    report = reported(problems())
+    assert not report, report
+
+
+def test_the_day_has_everything(day: Day) -> None:
+    """What is not there is not compared."""
+    rows = [row for moment in day.moments for row in moment.rows]
+    looks = [
+        look for moment in day.moments for read in moment.reads.values() for look in read.looks
+    ]
+    tables = [moment.documents["strike_table"] for moment in day.moments]
+    assert {row["kind"] for row in rows} == {"above", "range", "updown"}
+    assert {row["state"] for row in rows} == {"initialized", "active", "paused", "closed"}
+    assert {row["edge_reason"] for row in rows} == {
+        *(None, "closed", "paused", "price_stale", "quotes_stale", "awaiting_strike"),
+        *("rules_unclear", "no_model", "last_minute", "no_offer"),
+    }
+    assert {row["model"] for row in rows} >= {None, "volatility", "volatility_60m", "momentum"}
+    assert {(look.status, look.result) for look in looks} >= {
+        *((status, word) for status in ("determined", "finalized") for word in ("yes", "no")),
+        *((status, word) for status in ("determined", "finalized") for word in ("scalar", "void")),
+        *(("amended", "yes"), ("amended", "no"), ("disputed", "yes"), ("halted", "")),
+    }
+    assert sum(len(moment.documents["watchlist"]["strikes"]) for moment in day.moments) > 50
+    assert {table["state"] for table in tables} == {"fresh", "warn", "stale", "halted"}
+    assert {table["quote_state"] for table in tables} == {None, "fresh", "warn", "stale", "halted"}
