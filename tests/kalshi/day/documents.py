@@ -202,6 +202,14 @@ def live_probabilities(scene: Scene, curves: Curves) -> Expected:
     }
 
 
+def _event_status(scene: Scene) -> str | None:
+    """That of most of its markets; of an active event paused where the exchange is."""
+    if scene.read is None:
+        return None
+    found = str(most_often([look.status for look in kept(scene.read)]))
+    return "paused" if scene.moment.is_paused and found == "active" else found
+
+
 def _hundredth(value: float | None) -> float | None:
     return None if value is None else value / 100
 
@@ -280,7 +288,7 @@ def _header(scene: Scene, curves: Curves, rows: list[Expected]) -> Expected:
         "event_ticker": None if read is None else read.event.ticker,
         "market_title": None if read is None else read.event.title,
         "strike_tier": scene.step,
-        "market_status": None if read is None else most_often([look.status for look in kept(read)]),
+        "market_status": _event_status(scene),
         "last_updated": iso(moment.instant.at),
         "momentum": {
             "weighted_score": _hundredth(seen.momentum),
@@ -325,11 +333,14 @@ def _looks_of(scene: Scene, strike: Decimal) -> list[Look]:
 def _table_row(scene: Scene, strike: Decimal, numbers: Numbers, size: int) -> Expected:
     looks = _looks_of(scene, strike)
     active = next((look for look in looks if look.status == "active"), None)
-    quotes = _quotes(active if scene.quote_state not in (None, "halted") else None)
+    is_hidden = scene.quote_state in (None, "halted") or scene.moment.is_paused
+    quotes = _quotes(None if is_hidden else active)
     status = None
     if scene.read is not None:
-        event_status = most_often([look.status for look in kept(scene.read)])
+        event_status = _event_status(scene)
         status = active.status if active else looks[-1].status if looks else event_status
+        if scene.moment.is_paused and status not in ("closed", *GONE):
+            status = "paused"
     why = _why(scene, quotes, numbers, status)
     is_above = float(strike) > scene.price
     beyond = numbers.positive if is_above else numbers.negative

@@ -21,6 +21,8 @@ SECOND = timedelta(seconds=1)
 DAILY = DAY + 22 * HOUR
 # Nobody trades from 3 to 5 am in New York on a Thursday.
 PAUSE = (DAY + 8 * HOUR, DAY + 10 * HOUR)
+# One shard has a pause of its own.
+MAINTENANCE = (DAY + 12 * HOUR + 170 * SECOND, DAY + 12 * HOUR + 300 * SECOND)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import gzip
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
 from typing import Any
 
 from tests.kalshi.day.contracts import number, usd
-from tests.kalshi.day.events import PAUSE, Event, Look
+from tests.kalshi.day.events import MAINTENANCE, PAUSE, Event, Look
 from tests.support.kalshi_server import Reply, Request
 
 Document = dict[str, Any]
@@ -76,7 +76,7 @@ def market_document(event: Event, look: Look) -> Document:
         "close_time": iso(look.closes_at),
         "status": look.status,
         "can_close_early": True,
-        "exchange_index": 0,
+        "exchange_index": event.coin.shard,
         "expiration_value": "" if look.value is None else f"{look.value}",
         "result": look.result,
         "rules_primary": terms_of(event.series).rules,
@@ -131,6 +131,14 @@ def _updown(event: Event, look: Look) -> Document:
     }
 
 
+def flags_at(at: datetime) -> dict[int, tuple[bool, bool]]:
+    """Whether a shard is down, and whether its trading is paused, by its number."""
+    is_paused = PAUSE[0] <= at < PAUSE[1]
+    is_down = is_paused and at >= PAUSE[1] - timedelta(minutes=20)
+    is_maintained = MAINTENANCE[0] <= at < MAINTENANCE[1]
+    return {0: (is_down, is_paused and not is_down), 2: (False, is_maintained)}
+
+
 @dataclass
 class Exchange:
     """Answers of the day's Kalshi; `now` is its clock. `replaced` changes documents of events."""
@@ -161,17 +169,13 @@ class Exchange:
         return self.event(name) if kind == "events" else self.series(name)
 
     def status(self) -> Document:
-        is_trading = not PAUSE[0] <= self.now() < PAUSE[1]
-        shard = {
-            "exchange_index": 0,
-            "exchange_active": True,
-            "trading_active": is_trading,
+        """Of the default shard and of one more; others are not listed."""
+        flags = {
+            shard: {"exchange_active": not is_down, "trading_active": not is_paused}
+            for shard, (is_down, is_paused) in flags_at(self.now()).items()
         }
-        return {
-            "exchange_active": True,
-            "trading_active": is_trading,
-            "exchange_index_statuses": [shard],
-        }
+        listed = [{"exchange_index": shard, **found} for shard, found in flags.items()]
+        return {**flags[0], "exchange_index_statuses": listed}
 
     def event(self, name: str) -> Document | None:
         for event in self.events:
@@ -226,5 +230,5 @@ def _header(event: Event) -> Document:
         "title": event.title,
         "strike_date": iso(event.closes_at),
         "mutually_exclusive": event.kind == "range",
-        "exchange_index": 0,
+        "exchange_index": event.coin.shard,
     }

@@ -16,7 +16,7 @@ from tests.kalshi.day import plot, prices, schedule
 from tests.kalshi.day.coins import COINS, DAY
 from tests.kalshi.day.curves import Curves, ladder
 from tests.kalshi.day.events import Event, Look
-from tests.kalshi.day.exchange import Exchange
+from tests.kalshi.day.exchange import Exchange, flags_at
 from tests.kalshi.day.prices import Market
 from tests.kalshi.day.schedule import Instant
 from tests.kalshi.day.tape import Price, Seen, Tape
@@ -51,6 +51,7 @@ class Moment:
     seen: Seen
     reads: dict[str, Read]
     averages: dict[datetime, float | None]
+    is_paused: bool
     sigmas: Floats | None
     rows: list[Row]
     tick: Row
@@ -190,6 +191,10 @@ async def _play(dsn: str, conn: Connection, day: Day, chosen: list[Instant]) -> 
             for series in _series_of(player):
                 await store.series(await client.series(series))
         for instant in chosen:
+            now[0] = instant.at - timedelta(seconds=instant.quote_age)
+            # A status of more than a minute ago says nothing.
+            is_read = instant.reads_status and instant.quote_age <= 60
+            paused = await _status(client, store, now[0]) if is_read else {}
             for player in players:
                 now[0] = instant.at - timedelta(seconds=instant.quote_age)
                 await player.read(now[0])
@@ -197,8 +202,18 @@ async def _play(dsn: str, conn: Connection, day: Day, chosen: list[Instant]) -> 
                     await player.look_ahead(now[0])
                 now[0] = instant.at
                 await player.live(instant.at)
-                day.moments.append(look(conn, player, instant))
+                shard = player.tape.market.coin.shard
+                is_paused = paused.get(shard or 0, paused.get(0, False))
+                day.moments.append(look(conn, player, instant, is_paused))
         day.sent = len(server.requests)
+
+
+async def _status(client: Kalshi, store: Store, at: datetime) -> dict[int, bool]:
+    """Whether each shard that is listed is paused, once the database has it, too."""
+    text, read_at = await client.exchange_status()
+    assert read_at == at
+    await store.exchange_status(text, at)
+    return {shard: any(flags) for shard, flags in flags_at(at).items()}
 
 
 def _series_of(player: _Player) -> list[str]:
@@ -206,7 +221,7 @@ def _series_of(player: _Player) -> list[str]:
     return [coin.above_series, coin.range_series, coin.updown_series]
 
 
-def look(conn: Connection, player: _Player, instant: Instant) -> Moment:
+def look(conn: Connection, player: _Player, instant: Instant, is_paused: bool) -> Moment:
     """The tick of an instant and the contract table, beside what they are worked out from."""
     at, way = instant.at, instant.way
     [tick] = table(
@@ -227,6 +242,7 @@ def look(conn: Connection, player: _Player, instant: Instant) -> Moment:
         player.tape.seen(at),
         dict(player.reads),
         {close: player.tape.average(close, at) for close in closes if close > at},
+        is_paused,
         ladder(conn, player.symbol, at),
         rows,
         tick,

@@ -10,7 +10,6 @@ from tests.kalshi.day.coins import DAY
 from tests.kalshi.day.events import (
     DAILY,
     HOUR,
-    PAUSE,
     QUARTER,
     SECOND,
     Event,
@@ -25,7 +24,6 @@ from tests.kalshi.day.prices import Market
 NOON = DAY + 12 * HOUR
 STOPPED = (NOON + 20 * 60 * SECOND, NOON + 32 * 60 * SECOND, "inactive")
 UNKNOWN = (NOON + 32 * 60 * SECOND, NOON + 40 * 60 * SECOND, "halted")
-WHOLE_PAUSE = (*PAUSE, "inactive")
 
 ENDS = ("plain", "plain", "amended", "scalar", "plain", "void")
 
@@ -34,7 +32,7 @@ def hourly_story(closes_at: datetime, name: str) -> Story:
     dice = dice_of("story", name)
     number = (closes_at.hour + int(dice.integers(0, 6))) % len(ENDS)
     return Story(
-        paused=(STOPPED, UNKNOWN, WHOLE_PAUSE) if number % 2 else (WHOLE_PAUSE,),
+        paused=(STOPPED, UNKNOWN) if number % 2 else (),
         early=closes_at - 17 * 60 * SECOND if closes_at.hour % 8 == 5 else None,
         early_market=closes_at - 30 * 60 * SECOND if closes_at.hour % 4 == 3 else None,
         ends=ENDS[number],
@@ -45,7 +43,7 @@ def hourly_story(closes_at: datetime, name: str) -> Story:
 def quarter_story(closes_at: datetime, name: str) -> Story:
     dice = dice_of("story", name, closes_at)
     return Story(
-        paused=(STOPPED, UNKNOWN, WHOLE_PAUSE),
+        paused=(STOPPED, UNKNOWN),
         early=closes_at - 4 * 60 * SECOND if dice.random() < 0.1 else None,
         known_after=int(dice.integers(2, 40)) * SECOND,
         changes_after=60 * SECOND if dice.random() < 0.3 else None,

@@ -122,17 +122,23 @@ def _of_event(
             "ticker": look.contract.ticker,
             "lower": look.lower,
             "upper": look.upper,
-            "state": look.status if look.status in SHOWN else "paused",
+            "state": state_of(look, moment.is_paused),
             "probability": _known(percent),
             "prob_low": _known(low),
             "prob_high": _known(high),
-            **_quotes(look, quote_state),
+            **_quotes(look, "halted" if moment.is_paused else quote_state),
             "model": ask.used,
         }
         terms = terms_of(read.event.series)
         row["edge_reason"] = reason(row, moment.seen.state, quote_state, terms, ask)
         row.update(_edges(row, terms))
         yield _order(read, look), row
+
+
+def state_of(look: Look, is_paused: bool) -> str:
+    if is_paused and look.status != "closed":
+        return "paused"
+    return look.status if look.status in SHOWN else "paused"
 
 
 def _floats(looks: list[Look], bound: str) -> Floats:

@@ -40,7 +40,7 @@ class Instant:
 
     `way` is that of the tick. `seen_for`: how far before the instant the tape begins, seconds.
     `frozen`: for so many seconds the exchange has reported one price. `looks_ahead`: events that
-    are yet to open are read, too.
+    are yet to open are read, too. `reads_status`: that of the exchange is read.
     """
 
     at: datetime
@@ -50,6 +50,7 @@ class Instant:
     seen_for: float = 4
     frozen: float = 0
     looks_ahead: bool = False
+    reads_status: bool = True
 
 
 def _at(text: str) -> datetime:
@@ -67,6 +68,9 @@ def instants() -> list[Instant]:
         # The pause of Thursday.
         "8:00:05": {},
         "9:31:07.5": {"way": WAYS[2]},
+        "9:45:00": {},
+        # What the exchange said more than a minute ago says nothing any more.
+        "9:46:30": {"reads_status": False},
         "11:59:02": {"looks_ahead": True},
         "11:59:59.5": {},
         "12:00:00": {"quote_age": 0},

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.kalshi.day import documents, schedule
+from tests.kalshi.day.coins import COINS
 from tests.kalshi.day.comparing import differences
 from tests.kalshi.day.curves import Curves
 from tests.kalshi.day.documents import Scene, scene_of
@@ -91,3 +92,7 @@ def test_the_day_has_everything(day: Day) -> None:
     assert sum(len(moment.documents["watchlist"]["strikes"]) for moment in day.moments) > 50
     assert {table["state"] for table in tables} == {"fresh", "warn", "stale", "halted"}
     assert {table["quote_state"] for table in tables} == {None, "fresh", "warn", "stale", "halted"}
+    at_pause = [moment for moment in day.moments if moment.is_paused]
+    paused = {(f"{moment.instant.at:%H:%M}", moment.symbol) for moment in at_pause}
+    assert paused >= {("08:00", coin.symbol) for coin in COINS if coin.symbol != "SOL"}
+    assert ("12:03", "SOL") in paused
