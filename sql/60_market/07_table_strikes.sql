@@ -124,8 +124,40 @@ COMMENT ON FUNCTION upc._table_strikes IS
     'the strikes in USD of a strike table: the nearest ones of its event, filled up from the grid; NULL for those of compute_strikes';
 
 
+-- Step of the newest event above strikes that was read by then, within a week: Kalshi changes its grids. NULL
+-- where there is none, and for a symbol whose step somebody has set: BTC comes with 250, ETH with 20.
+CREATE FUNCTION upc._seen_step(symbol text, at timestamptz)
+RETURNS double precision
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM upc_data.symbol AS s
+        WHERE s.symbol = _seen_step.symbol
+          AND (s.symbol, s.strike_step) IN (('BTC', 250), ('ETH', 20))
+    ) THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
+        SELECT e.strike_step
+        FROM upc_data.market_event AS e
+        JOIN upc_data.series AS s ON s.symbol = e.symbol AND s.series = e.series_ticker
+        WHERE e.symbol = _seen_step.symbol
+          AND e.closes_at > at - interval '7 days'
+          AND e.read_at <= at
+          AND e.strike_step > 0
+          AND s.kind = 'above'
+        ORDER BY e.closes_at DESC, e.read_at DESC
+        LIMIT 1
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._seen_step IS
+    'the distance in USD between strikes of the newest event that was read; NULL without one, and where somebody has set one for the symbol';
+
+
 -- The step and the strikes of a question for a strike table. A step that was asked for is of a grid of its
--- own; else they are the event's, or the symbol's without one.
+-- own; else they are the event's. Without one the step is that of the events seen, or the symbol's.
 CREATE FUNCTION upc._with_strikes(question upc._question, event upc._event)
 RETURNS upc._question
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -136,7 +168,9 @@ BEGIN
     IF question.step IS NULL THEN
         v_strikes := event.strikes;
     END IF;
-    question.step := coalesce(question.step, event.step);
+    question.step := coalesce(
+        question.step, event.step, upc._seen_step(question.symbol, question.at)
+    );
     IF question.step IS NULL THEN
         SELECT s.strike_step INTO question.step
         FROM upc_data.symbol AS s
