@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pyupc.errors import PyupcError
 from pyupc.kalshi.api import HOUR, Kalshi, Reading, Upcoming
+from pyupc.kalshi.budget import HELD, NEXT, REST
 from pyupc.kalshi.http import KalshiError, utc_now
 from pyupc.runtime.async_stop import Stopped, answer, pause
 from pyupc.runtime.backoff import Backoff
@@ -71,6 +72,7 @@ async def follow_event(
     times: Times | None = None,
     backoff: Backoff | None = None,
     clock: Clock = SYSTEM,
+    read: dict[str, str] | None = None,
 ) -> None:
     """Read the event of the symbol that closes next every `interval` seconds, until `stop`.
 
@@ -78,7 +80,11 @@ async def follow_event(
     is waited for, so that none overtakes another. What fails is reported and tried again after a
     pause. A write under way is finished before it stops, a request is not. `subject` is what it is
     called in the log. With `slow`, reads are so many seconds apart as long as the event closes
-    later than in a quarter of an hour and no trade is held of it.
+    later than in a quarter of an hour and no trade is held of it. `read` keeps the ticker of the
+    event that is read under the name of the series, for others to see.
+
+    Of the budget of requests, an event that a trade is held of, or whose strike is awaited, can
+    wait least, then what closes within a quarter of an hour or is read every `interval`.
     """
     if times is None:
         times = Times()
@@ -96,6 +102,7 @@ async def follow_event(
         clock,
         subject or f"Kalshi {symbol}",
         slow,
+        {} if read is None else read,
     ).run()
 
 
@@ -114,9 +121,11 @@ class _Follower:
     clock: Clock
     subject: str
     slow: float | None
+    read: dict[str, str]
 
     def __post_init__(self) -> None:
         self._is_held = False
+        self._awaits_strike = False
         self._looks = 0
         self._subject = self.subject
         self._clock = self.clock.monotonic
@@ -141,6 +150,7 @@ class _Follower:
                     await pause(self.stop, due - self._clock(), self.clock)
                     self._raise_from_tasks()
         finally:
+            self.read.pop(self.series, None)
             if not self.stop.is_set():
                 for task in self._tasks:
                     task.cancel()
@@ -183,6 +193,11 @@ class _Follower:
             return self.interval
         return self.interval if self._event.closes_at - self.now() <= SOON else self.slow
 
+    def _patience(self, event: Upcoming) -> float:
+        if self._is_held or self._awaits_strike:
+            return HELD
+        return NEXT if self.slow is None or event.closes_at - self.now() <= SOON else REST
+
     async def _roll_over(self) -> None:
         """Follow the event that closes next."""
         at = self.now()
@@ -191,29 +206,33 @@ class _Follower:
             self._closed[self._event.ticker] = self._event.closes_at
             self._eager_until = self._clock() + self.times.eager
         self._event, found, self._following = None, self._following, None
+        self._is_held = self._awaits_strike = False
+        self.read.pop(self.series, None)
         if found is None or found.closes_at <= at:
             found = await answer(self.stop, self.client.next_event(self.series, at))
         # Its markets may have closed before the date of the event.
         if found is None or self._closed.get(found.ticker, found.closes_at) <= at:
             return
         self._event = found
+        self.read[self.series] = found.ticker
         self._looks = 0
         closes = found.closes_at.strftime("%H:%M:%SZ")
         logger.info("%s: %s, closes at %s", self._subject, found.ticker, closes)
 
     async def _read(self, event: Upcoming) -> None:
-        reading = await self._take(event.ticker)
+        reading = await self._take(event)
+        self._awaits_strike = reading.awaits_strike
         closes_at = min(reading.closes_at or event.closes_at, event.closes_at)
         self._event = Upcoming(event.ticker, closes_at)
-        if self.slow is not None:
-            self._is_held = event.ticker in await self.store.held(self.symbol)
+        self._is_held = event.ticker in await self.store.held(self.symbol)
         left = (closes_at - self.now()).total_seconds()
         if self._following is None and left <= self.times.ahead and self._clock() >= self._ahead_at:
             self._ahead_at = self._clock() + self.times.ahead_again
             self._spawn(self._look_ahead(closes_at))
 
-    async def _take(self, ticker: str) -> Reading:
-        reading = await answer(self.stop, self.client.event(ticker))
+    async def _take(self, event: Upcoming) -> Reading:
+        request = self.client.event(event.ticker, self._patience(event))
+        reading = await answer(self.stop, request)
         await self.store.market(self.symbol, reading.text, reading.received_at)
         return reading
 

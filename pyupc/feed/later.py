@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +30,8 @@ class Store(Protocol):
     """The receiver of documents; it raises PyupcError for one that it refuses."""
 
     async def market(self, symbol: str, document: str, read_at: datetime) -> object: ...
+
+    async def held(self, symbol: str) -> Collection[str]: ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ async def follow_later(
 ) -> None:
     """Read the symbol's events that close later than in an hour and within a day, until `stop`.
 
-    What fails is logged and tried again after a pause.
+    Those that a trade is held of are left to `held.follow_held`, which reads them more often. What
+    fails is logged and tried again after a pause.
     """
     times = times or Times()
     backoff = backoff or Backoff()
@@ -81,7 +84,10 @@ async def follow_later(
                     followed = found[: times.most]
                 # Within the hour it is the hourly event's turn.
                 followed = [each for each in followed if each.closes_at > now() + HOUR]
+                held = await store.held(symbol)
                 for event in followed:
+                    if event.ticker in held:
+                        continue
                     reading = await answer(stop, client.event(event.ticker))
                     await store.market(symbol, reading.text, reading.received_at)
             except PyupcError as problem:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyupc.errors import PyupcError
 from pyupc.exchange.client import candidates
@@ -22,15 +22,13 @@ from pyupc.runtime.outage import Outages
 from pyupc.symbols import names
 
 if TYPE_CHECKING:
+    from pyupc.feed.markets import Markets
     from pyupc.kalshi.api import Kalshi
 
 logger = logging.getLogger("pyupc.feed")
 
 # From one look at the registered symbols to the next.
 LOOK_SECONDS = 2.0
-
-# From one read to the next of an event that others close before.
-SLOW_SECONDS = 5.0
 
 
 class Roster:
@@ -61,6 +59,7 @@ class Roster:
         self._kalshi = kalshi
         self._clock = clock
         self._tasks: dict[str, list[asyncio.Task[object]]] = {}
+        self._markets: dict[str, Markets] = {}
         self._refused: set[str] = set()
         self.fed: list[str] = []
 
@@ -91,6 +90,8 @@ class Roster:
             await self._take_up(group, registered, new)
         if not self.fed:
             raise PyupcError("no symbol is left to feed", names.ADD)
+        for symbol, markets in self._markets.items():
+            await markets.follow(group, registered[symbol][1])
 
     async def _take_up(
         self, group: asyncio.TaskGroup, registered: Registered, new: Sequence[str]
@@ -129,25 +130,13 @@ class Roster:
     def _enter(self, group: asyncio.TaskGroup, symbol: str, series: Sequence[str]) -> None:
         """Count a symbol among those that are fed, and follow its events at Kalshi."""
         self.fed.append(symbol)
-        work: list[Coroutine[Any, Any, object]] = []
-        if self._kalshi is not None and series:
-            from pyupc.feed.events import follow_event
-            from pyupc.feed.later import follow_later
-            from pyupc.feed.results import follow_results
-            from pyupc.feed.series import follow_series
+        self._tasks[symbol] = []
+        if self._kalshi is not None:
+            from pyupc.feed.markets import Markets
 
-            common = (self._store, self._outages, self._stop)
-            for place, name in enumerate(series):
-                subject = f"Kalshi {symbol}" if len(series) == 1 else f"Kalshi {symbol} {name}"
-                # Those above strikes are the first: the strike table has their quotes.
-                slow = None if place == 0 else SLOW_SECONDS
-                work.append(
-                    follow_event(self._kalshi, symbol, name, *common, subject=subject, slow=slow)
-                )
-            work.append(follow_later(self._kalshi, symbol, series[0], *common))
-            work.append(follow_results(self._kalshi, symbol, *common))
-            work.append(follow_series(self._kalshi, symbol, series, self._store, self._stop))
-        self._tasks[symbol] = [group.create_task(each) for each in work]
+            markets = Markets(self._kalshi, symbol, self._store, self._outages, self._stop)
+            markets.begin(group, series)
+            self._markets[symbol] = markets
 
     def _trade(
         self, group: asyncio.TaskGroup, wanted: dict[str, str | None], pairs: dict[str, str]
@@ -172,6 +161,8 @@ class Roster:
 
     async def _drop(self, symbol: str) -> None:
         tasks = self._tasks.pop(symbol)
+        if (markets := self._markets.pop(symbol, None)) is not None:
+            tasks += markets.tasks()
         # None of them is in the middle of a statement then, which would cost the connection.
         async with self._store.turn:
             for task in tasks:

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +31,14 @@ from pyupc.symbols import names
 
 if TYPE_CHECKING:
     from pyupc.kalshi.api import Kalshi
+    from pyupc.kalshi.budget import Paced
+    from pyupc.kalshi.http import Traffic
 
 logger = logging.getLogger("pyupc.feed")
 
 MINUTE_SECONDS = 60.0
+# From one look at the rule of how much Kalshi may be asked to the next.
+RATE_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 
 
@@ -75,6 +79,8 @@ class _Run:
         self._flows: dict[str, Flow] = {}
         self._skews: dict[str, Skew] = {}
         self._stop = asyncio.Event()
+        self._budget: Paced | None = None
+        self._traffic: Traffic | None = None
 
     async def run(self) -> int:
         job = self._job
@@ -107,9 +113,10 @@ class _Run:
                 if kalshi is not None:
                     from pyupc.feed.pauses import follow_pauses
 
-                    work.append(
-                        follow_pauses(kalshi, store, self._outages, self._stop, clock=self._clock)
-                    )
+                    work += [
+                        self._keep_rate(store),
+                        follow_pauses(kalshi, store, self._outages, self._stop, clock=self._clock),
+                    ]
                 if job.is_building:
                     # Its list changes with the symbols that are registered.
                     work.append(
@@ -144,14 +151,32 @@ class _Run:
         if not self._job.has_kalshi:
             return None
         from pyupc.kalshi.api import Kalshi
+        from pyupc.kalshi.budget import Paced
 
-        client = await stack.enter_async_context(Kalshi(self._job.kalshi))
+        self._budget = Paced(clock=self._clock)
+        client = await stack.enter_async_context(Kalshi(self._job.kalshi, budget=self._budget))
         self._skews["Kalshi"] = client.skew
+        self._traffic = client.traffic
         return client
+
+    async def _keep_rate(self, store: Store) -> None:
+        """Keep to the rule, which may change."""
+        while True:
+            try:
+                if self._budget is not None:
+                    self._budget.rate = await store.rate()
+            except ConnectionLost:
+                pass
+            except PyupcError as problem:
+                self._outages.failed("kalshi_rate", problem.message)
+            else:
+                self._outages.works("kalshi_rate")
+            await self._clock.sleep(RATE_SECONDS)
 
     async def _log_minutes(self, store: Store) -> None:
         """One line per minute, and the partitions of the days ahead."""
         logged: dict[str, int] = {}
+        counted = None if self._traffic is None else replace(self._traffic)
         since = self._clock.monotonic()
         while True:
             await self._clock.sleep(MINUTE_SECONDS)
@@ -163,6 +188,9 @@ class _Run:
                 for symbol, flow in self._flows.items()
             ]
             logged = {symbol: flow.logged for symbol, flow in self._flows.items()}
+            if self._traffic is not None and counted is not None:
+                parts.append(traffic_line(self._traffic, counted, seconds))
+                counted = replace(self._traffic)
             since += seconds
             parts += [
                 f"clock of {name} {skew.seconds:+.1f} s"
@@ -209,6 +237,16 @@ def _line(symbol: str, flow: Flow, rate: float, now: datetime) -> str:
         return f"{symbol} no price"
     age = (now - flow.priced_at).total_seconds()
     return f"{symbol} {price_text(flow.price)}, {rate:.1f} prices/s, {age:.1f} s old"
+
+
+def traffic_line(traffic: Traffic, before: Traffic, seconds: float) -> str:
+    """Requests a second, and kilobytes: as they came, and unpacked."""
+    requests = (traffic.requests - before.requests) / seconds
+    wire = (traffic.wire_bytes - before.wire_bytes) / seconds / 1e3
+    body = (traffic.body_bytes - before.body_bytes) / seconds / 1e3
+    limited = traffic.limited - before.limited
+    line = f"Kalshi {requests:.1f} requests/s, {wire:.0f} kB/s for {body:.0f} kB/s of JSON"
+    return line + (f", {limited} too many" if limited else "")
 
 
 def _resident_bytes() -> int:

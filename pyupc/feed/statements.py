@@ -63,6 +63,18 @@ HELD = """
     WHERE t.symbol = %s AND t.ended_at IS NULL
 """
 
+HELD_UNTIL = """
+    SELECT t.event_ticker, max(coalesce(e.closes_at, t.closes_at))
+    FROM upc_data.trade AS t
+    LEFT JOIN upc_data.market_event AS e
+        ON e.symbol = t.symbol AND e.event_ticker = t.event_ticker
+    WHERE t.symbol = %s AND t.ended_at IS NULL
+    GROUP BY t.event_ticker
+    ORDER BY 2, 1
+"""
+
+RATE = "SELECT upc.kalshi_rate()"
+
 UNSETTLED = """
     SELECT u.event_ticker, u.closes_at
     FROM upc.unsettled_events(symbol => %s::text, at => %s::timestamptz) AS u

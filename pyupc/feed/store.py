@@ -211,6 +211,19 @@ class Store:
             return set()
         return {event for (event,) in rows}
 
+    async def held_until(self, symbol: str) -> list[tuple[str, datetime]]:
+        """Events that a trade is held of, with their close; none while there is no connection."""
+        try:
+            rows = await self._ask(statements.HELD_UNTIL, symbol)
+        except ConnectionLost:
+            return []
+        return [(ticker, closes_at) for ticker, closes_at in rows]
+
+    async def rate(self) -> float:
+        """Requests a second that Kalshi may be asked: the rule."""
+        [(rate,)] = await self._ask(statements.RATE)
+        return float(rate)
+
     async def unsettled(self, symbol: str, at: datetime) -> list[tuple[str, datetime]]:
         """Events that have closed and have no results, with their close; none while there is no
         connection."""

@@ -32,7 +32,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from pyupc.kalshi.http import Document, KalshiError, KalshiHttp
+from pyupc.kalshi.budget import LATER, NEXT, REST
+from pyupc.kalshi.http import Document, KalshiError, KalshiHttp, Traffic
 from pyupc.runtime.server_clock import Skew
 
 EVENTS_A_PAGE = "200"
@@ -56,7 +57,8 @@ class Reading:
     """An event with all of its markets: `text` is the JSON for upc.load_market.
 
     `received_at` is the moment of receipt on our clock. `closes_at` is the last close of its
-    markets, `is_settled` whether each of them has a result.
+    markets, `is_settled` whether each of them has a result. `awaits_strike`: a market of it has
+    none yet, as one up or down in its first seconds.
     """
 
     ticker: str
@@ -64,6 +66,7 @@ class Reading:
     received_at: datetime
     closes_at: datetime | None
     is_settled: bool
+    awaits_strike: bool = False
 
 
 class Kalshi:
@@ -90,6 +93,10 @@ class Kalshi:
         """Kalshi's clock minus ours."""
         return self._http.skew
 
+    @property
+    def traffic(self) -> Traffic:
+        return self._http.traffic
+
     async def next_event(self, series: str, now: datetime) -> Upcoming | None:
         """The event of the series that closes first after `now`, within an hour; None without one.
 
@@ -99,7 +106,7 @@ class Kalshi:
         query = {"series_ticker": series, "status": "open", "limit": EVENTS_A_PAGE}
         found = [
             Upcoming(ticker, closes_at)
-            async for event in self._pages("/events", "events", query)
+            async for event in self._pages("/events", "events", query, NEXT)
             if event.get("series_ticker", series) == series
             and (ticker := _text(event, "event_ticker"))
             and (closes_at := _instant(event.get("strike_date")))
@@ -112,7 +119,7 @@ class Kalshi:
         query = {"series_ticker": series, "status": "open", "limit": EVENTS_A_PAGE}
         found = [
             Upcoming(ticker, closes_at)
-            async for event in self._pages("/events", "events", query)
+            async for event in self._pages("/events", "events", query, LATER)
             if event.get("series_ticker", series) == series
             and (ticker := _text(event, "event_ticker"))
             and (closes_at := _instant(event.get("strike_date")))
@@ -120,10 +127,10 @@ class Kalshi:
         ]
         return sorted(found, key=_order)
 
-    async def event(self, ticker: str) -> Reading:
-        """The event with all of its markets, as Kalshi wrote it."""
+    async def event(self, ticker: str, patience: float = REST) -> Reading:
+        """The event with all of its markets, as Kalshi wrote it; `patience` as for the budget."""
         path = f"/events/{quote(ticker, safe='')}"
-        answer = await self._http.get(path, {"with_nested_markets": "true"})
+        answer = await self._http.get(path, {"with_nested_markets": "true"}, patience)
         event = answer.document.get("event")
         if not isinstance(event, dict) or event.get("event_ticker") != ticker:
             raise KalshiError("the answer is not the event")
@@ -132,7 +139,8 @@ class Kalshi:
         is_complete = bool(markets) and not answer.document.get("cursor")
         if not is_complete:
             query = {"event_ticker": ticker, "limit": MARKETS_A_PAGE}
-            markets = [market async for market in self._pages("/markets", "markets", query)]
+            pages = self._pages("/markets", "markets", query, patience)
+            markets = [market async for market in pages]
         if not markets:
             # To store it would delete the quotes that there are.
             raise KalshiError("the event has no markets")
@@ -146,11 +154,12 @@ class Kalshi:
             received_at=answer.received_at,
             closes_at=max(closes, default=_instant(event.get("strike_date"))),
             is_settled=all(_text(market, "result") for market in markets),
+            awaits_strike=any(_awaits_strike(market) for market in markets),
         )
 
     async def series(self, ticker: str) -> str:
         """The series with its fees as Kalshi wrote it: JSON for upc.load_series."""
-        answer = await self._http.get(f"/series/{quote(ticker, safe='')}", {})
+        answer = await self._http.get(f"/series/{quote(ticker, safe='')}", {}, LATER)
         series = answer.document.get("series")
         if not isinstance(series, dict) or series.get("ticker") != ticker:
             raise KalshiError("the answer is not the series")
@@ -170,7 +179,7 @@ class Kalshi:
         }
         found = [
             Upcoming(ticker, closes_at)
-            async for market in self._pages("/markets", "markets", query)
+            async for market in self._pages("/markets", "markets", query, NEXT)
             if (ticker := _text(market, "event_ticker"))
             and (closes_at := _instant(market.get("close_time")))
             and now < closes_at <= now + HOUR
@@ -178,13 +187,13 @@ class Kalshi:
         return min(found, key=_order, default=None)
 
     async def _pages(
-        self, path: str, name: str, query: Mapping[str, str]
+        self, path: str, name: str, query: Mapping[str, str], patience: float
     ) -> AsyncIterator[Document]:
         """The items of all pages of a list."""
         cursors = [""]
         while True:
             more = {"cursor": cursors[-1]} if cursors[-1] else {}
-            document = (await self._http.get(path, {**query, **more})).document
+            document = (await self._http.get(path, {**query, **more}, patience)).document
             if not isinstance(document.get(name), list):
                 raise KalshiError(f"the answer has no {name}")
             for item in _objects(document[name]):
@@ -195,6 +204,15 @@ class Kalshi:
             if cursor in cursors or len(cursors) == MOST_PAGES:
                 raise KalshiError(f"the pages of {name} do not end")
             cursors.append(cursor)
+
+
+def _awaits_strike(market: Document) -> bool:
+    """It has none, and not because it is open to one side or has it in texts."""
+    return (
+        market.get("strike_type") in ("greater", "greater_or_equal")
+        and market.get("floor_strike") is None
+        and _text(market, "status") in ("initialized", "active")
+    )
 
 
 def _order(event: Upcoming) -> tuple[datetime, str]:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from pyupc import __version__
 from pyupc.errors import PyupcError, UsageProblem
+from pyupc.kalshi.budget import REST, Budget, Unlimited
 from pyupc.runtime.server_clock import Skew
 
 try:
@@ -53,6 +54,16 @@ class Answer:
     received_at: datetime
 
 
+@dataclass
+class Traffic:
+    """Requests so far, those that were one too many, and bytes of answers: sent, and unpacked."""
+
+    requests: int = 0
+    limited: int = 0
+    wire_bytes: int = 0
+    body_bytes: int = 0
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -77,7 +88,8 @@ class KalshiHttp:
     """GET requests. Every failure is a KalshiError, with the same short reason for the same one.
 
     `now` is our clock, `request_seconds` the limit of a request from beginning to end; an answer
-    is no larger than `most_bytes`, decompressed. Redirects are not followed.
+    is no larger than `most_bytes`, decompressed. Redirects are not followed. Answers come
+    compressed. `budget` says when a request may begin, `traffic` counts.
     """
 
     def __init__(
@@ -87,22 +99,32 @@ class KalshiHttp:
         now: Callable[[], datetime] = utc_now,
         request_seconds: float = REQUEST_SECONDS,
         most_bytes: int = MOST_BYTES,
+        budget: Budget | None = None,
     ) -> None:
         self.url = base_url(url)
         self.skew = Skew()
+        self.traffic = Traffic()
+        self._budget = budget or Unlimited()
         self._now = now
         self._request_seconds = request_seconds
         self._most_bytes = most_bytes
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(request_seconds, connect=min(CONNECT_SECONDS, request_seconds)),
-            headers={"User-Agent": f"pyupc/{__version__}", "Accept": "application/json"},
+            headers={
+                "User-Agent": f"pyupc/{__version__}",
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+            },
             follow_redirects=False,
         )
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def get(self, path: str, query: Mapping[str, str]) -> Answer:
+    async def get(self, path: str, query: Mapping[str, str], patience: float = REST) -> Answer:
+        """Wait for a turn, `patience` seconds of the budget's kind, then ask."""
+        await self._budget.turn(patience)
+        self.traffic.requests += 1
         try:
             async with asyncio.timeout(self._request_seconds):
                 body = await self._body(path, query)
@@ -120,14 +142,21 @@ class KalshiHttp:
         try:
             async with self._client.stream("GET", self.url + path, params=query) as response:
                 self._measure(response.headers, sent_at)
+                if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                    self.traffic.limited += 1
+                    self._budget.limited()
                 if response.status_code != httpx.codes.OK:
                     raise _by_status(response.status_code)
                 has_begun = True
                 body = bytearray()
-                async for block in response.aiter_bytes():
-                    body += block
-                    if len(body) > self._most_bytes:
-                        raise KalshiError(f"more than {self._most_bytes:,} bytes in an answer")
+                try:
+                    async for block in response.aiter_bytes():
+                        body += block
+                        if len(body) > self._most_bytes:
+                            raise KalshiError(f"more than {self._most_bytes:,} bytes in an answer")
+                finally:
+                    self.traffic.wire_bytes += response.num_bytes_downloaded
+                    self.traffic.body_bytes += len(body)
                 return bytes(body)
         except httpx.TimeoutException:
             raise

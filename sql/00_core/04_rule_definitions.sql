@@ -42,6 +42,7 @@ AS $fn$
 {"name": "stop_momentum", "kind": "number", "fallback": "35", "at_least": "1", "at_most": "10000", "unit": "bp", "meaning": "momentum that triggers the stop"},
 {"name": "account_precision", "kind": "number", "fallback": "0.01", "at_least": "0.0001", "at_most": "0.01", "unit": "USD", "meaning": "what is paid is rounded up to a multiple of this: 0.0001 for direct members of Kalshi, 0.01 for others"},
 {"name": "edge_contracts", "kind": "number", "fallback": "10", "at_least": "0", "is_above": true, "at_most": "1000000", "unit": "contracts", "meaning": "size of the order whose fee is taken off an edge"},
+{"name": "kalshi_rate", "kind": "number", "fallback": "10", "at_least": "0.2", "at_most": "1000", "unit": "requests/s", "meaning": "what the feed asks of Kalshi at most; 20 are documented for a basic account, nothing without one"},
 {"name": "keep_prices", "kind": "interval", "fallback": "45 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long prices are kept"},
 {"name": "keep_ticks", "kind": "interval", "fallback": "90 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long one tick a minute and announcements are kept"},
 {"name": "keep_every_tick", "kind": "interval", "fallback": "2 days", "at_least": "1 day", "at_most": "infinity", "meaning": "how long every tick is kept; of older ones the first of each minute"},

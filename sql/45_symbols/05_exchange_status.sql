@@ -1,4 +1,4 @@
--- The exchange: whether Kalshi trades at present, by its own word, each shard for itself.
+-- The exchange: whether Kalshi trades at present, by its own word, each shard for itself; how much it is asked.
 
 CREATE FUNCTION upc._instant_or_null(text text)
 RETURNS timestamptz
@@ -237,3 +237,19 @@ RETURN CASE
 END;
 COMMENT ON FUNCTION upc._event_status IS
     'the status of an event as Kalshi words it, or paused while the exchange does not trade it';
+
+
+-- Requests a second that are asked of Kalshi at most: the rule kalshi_rate, which a session's setting may
+-- replace unchecked.
+--
+-- Returns a number from 0.2 to 1000.
+-- Errors: 22P02 a setting that is no number.
+--
+-- Example:
+--   SELECT kalshi_rate() = 10;
+CREATE FUNCTION upc.kalshi_rate()
+RETURNS double precision
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN greatest(0.2, least(1000, upc.setting('kalshi_rate')::double precision));
+COMMENT ON FUNCTION upc.kalshi_rate IS
+    'requests a second that are asked of Kalshi at most';

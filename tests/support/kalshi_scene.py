@@ -85,11 +85,12 @@ class Clock:
 class Stored:
     """Events that reached the store, with their moments; `refuses` may raise instead.
 
-    `closed` are the events whose results it wants, each until it has them; `asks` how often it was
-    asked for them.
+    `trades` are the events that a trade is held of, with their close. `closed` are the events whose
+    results it wants, each until it has them; `asks` how often it was asked for them.
     """
 
     refuses: Callable[[int], None] = lambda count: None
+    trades: dict[str, datetime] = field(default_factory=dict)
     closed: dict[str, datetime] = field(default_factory=dict)
     asks: int = 0
     rows: list[tuple[str, str, datetime]] = field(default_factory=list)
@@ -102,7 +103,10 @@ class Stored:
         self.results[event["event_ticker"]] = [each["result"] for each in event["markets"]]
 
     async def held(self, symbol: str) -> set[str]:
-        return set()
+        return set(self.trades)
+
+    async def held_until(self, symbol: str) -> list[tuple[str, datetime]]:
+        return list(self.trades.items())
 
     async def unsettled(self, symbol: str, at: datetime) -> list[tuple[str, datetime]]:
         self.asks += 1
