@@ -129,8 +129,8 @@ class Kalshi:
         if kind == "markets":
             return json_reply({"markets": [], "cursor": ""})
         if kind == "series":
-            series = {"ticker": name, "fee_type": "quadratic", "fee_multiplier": 1}
-            return json_reply({"series": series})
+            fees = {"ticker": name, "fee_type": "quadratic", "fee_multiplier": 1}
+            return json_reply({"series": fees})
         return json_reply({"exchange_active": True, "trading_active": True})
 
 
