@@ -22,6 +22,8 @@ HEAD = [
     "side",
     "status",
     "stop",
+    "lower",
+    "upper",
     "count",
     "bought",
     "prob",
