@@ -90,8 +90,8 @@ class Trade:
     """A trade as it is recorded, in USD, with its last fill.
 
     `position` contracts are held, or were until the end, and `sold_count` were sold before; `cost`
-    and `proceeds` are of all of them, and so is the fee of each fill. `strike` is the lower bound of a contract
-    without an upper one.
+    and `proceeds` are of all of them, and so is the fee of each fill.
+    `strike` is the lower bound of a contract without an upper one.
     """
 
     trade_id: int

@@ -105,9 +105,7 @@ BEGIN
         FROM upc._contract_probabilities(question, price_state, known) AS o;
     END IF;
     -- What is of the strike table settles as that does.
-    question.settlement := coalesce(
-        question.settlement, upc._answered_settlement(known.settlement)
-    );
+    question.settlement := coalesce(question.settlement, upc._answered_settlement(known.settlement));
     RETURN QUERY
     SELECT
         h.trade,
@@ -147,10 +145,8 @@ BEGIN
                 WHEN NOT v_is_known OR NOT h.is_traded THEN NULL
                 WHEN c.place IS NOT NULL THEN v_prob_above[c.place]
                 WHEN c.other IS NOT NULL THEN v_other_probabilities[c.other]
-                WHEN h.is_of_table AND c.strike > 0 THEN upc._above_probability(
-                    question, c.strike, h.ttc_seconds,
-                    CASE WHEN h.closes_at = known.closes_at THEN question.observed END
-                )
+                WHEN h.is_of_table AND c.strike > 0
+                THEN upc._above_probability(question, c.strike, h.ttc_seconds, question.observed)
             END AS yes
             OFFSET 0
         ) AS a
