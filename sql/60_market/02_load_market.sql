@@ -410,6 +410,7 @@ BEGIN
             FROM upc_data.market_quote AS q
             WHERE q.symbol = _sum_up_event.symbol
               AND q.event_ticker = _sum_up_event.event_ticker
+              AND q.status IS DISTINCT FROM 'left_out'
         ) AS g
     ) AS m
     WHERE e.symbol = _sum_up_event.symbol

@@ -111,8 +111,9 @@ def test_the_probability_is_that_of_the_ticks_default(dsn: str) -> None:
         # A few seconds make hardly any difference.
         rows = conn.execute(
             "SELECT o.prob_above FROM (VALUES (1, 'linear'), (2, 'nearest')) AS m (place, method)"
-            " CROSS JOIN LATERAL upc.probability(97600, 97525, NULL, 'BTC', 3590, m.method, 'momentum',"
-            " 'average') AS o"
+            " CROSS JOIN LATERAL upc.probability("
+            "     97600, 97525, NULL, 'BTC', 3590, m.method, 'momentum', 'average'"
+            " ) AS o"
             " ORDER BY m.place"
         ).fetchall()
     [linear, nearest] = [row[0] for row in rows]
