@@ -5,13 +5,14 @@
 -- seen of their own last minute, and beyond an hour as far as a model answers.
 
 -- closes_at: what the question has observed is of the minute before it. settlement: what settles the
--- event by its rules.
+-- event by its rules. has_others: false where all that is held is of the event; NULL: that is not known.
 CREATE TYPE upc._known_strikes AS (
     event_ticker text,
     closes_at timestamptz,
     strikes double precision[],
     prob_above double precision[],
-    settlement text
+    settlement text,
+    has_others boolean
 );
 COMMENT ON TYPE upc._known_strikes IS
     'strikes of an event in USD with their probabilities of settling at or above them in percent, as far as they are known';
@@ -182,6 +183,7 @@ DECLARE
     v_series upc_data.series;
     v_asked upc._contract_question;
     v_question upc._question;
+    v_reading upc._reading;
 BEGIN
     SELECT e.* INTO v_event
     FROM upc_data.market_event AS e
@@ -202,11 +204,11 @@ BEGIN
     v_asked := upc._ask_of_event(question, price_state, v_event, v_series);
     v_question := v_asked.question;
     is_unseen := (v_asked.event).last_minute;
+    v_reading := upc._bounds_reading(v_question);
     SELECT array_agg(p.probability ORDER BY p.place)
     INTO probabilities
     FROM upc._pair_probabilities(
-        upc._bounds_reading(v_question), v_question.method = 'linear', v_question.price, lowers,
-        uppers
+        v_reading, v_question.method = 'linear', v_question.price, lowers, uppers
     ) AS p;
 END
 $fn$;

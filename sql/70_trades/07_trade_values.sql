@@ -94,12 +94,7 @@ BEGIN
     IF question.model = 'volatility' AND question.variances IS NULL THEN
         question.model := 'momentum';
     END IF;
-    IF v_is_known AND EXISTS (
-        SELECT FROM upc_data.trade AS t
-        WHERE t.symbol = question.symbol
-          AND t.ended_at IS NULL
-          AND NOT upc._is_of_strike_table(t.kind, t.event_ticker, v_event)
-    ) THEN
+    IF v_is_known AND known.has_others IS DISTINCT FROM false THEN
         SELECT o.trade_ids, o.probabilities, o.are_unseen
         INTO v_other_ids, v_other_probabilities, v_unseen
         FROM upc._contract_probabilities(question, price_state, known) AS o;
@@ -242,7 +237,7 @@ BEGIN
             observed => active_trades.observed, variances => v_variances, at => active_trades.at
         ),
         price_state,
-        (event_ticker, closes_at, strikes, prob_above, NULL)
+        (event_ticker, closes_at, strikes, prob_above, NULL, NULL)
     ) AS v;
 END
 $fn$;

@@ -63,7 +63,7 @@ BEGIN
     END IF;
     RETURN (
         v_question, v_state,
-        (v_event.event_ticker, v_closes_at, NULL, NULL, v_event.settlement)::upc._known_strikes
+        (v_event.event_ticker, v_closes_at, NULL, NULL, v_event.settlement, NULL)::upc._known_strikes
     );
 END
 $fn$;

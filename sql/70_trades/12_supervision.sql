@@ -197,6 +197,7 @@ CREATE FUNCTION upc._supervise(
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
+    v_event text;
     v_limits upc._stop_limits;
     v_is_unbroken boolean;
     v_look record;
@@ -209,10 +210,12 @@ BEGIN
     ) THEN
         announced := upc._correct_trades(question.symbol, question.at);
     END IF;
-    IF NOT EXISTS (
-        SELECT FROM upc_data.trade AS t
-        WHERE t.symbol = question.symbol AND t.ended_at IS NULL
-    ) THEN
+    v_event := known.event_ticker;
+    SELECT bool_or(NOT upc._is_of_strike_table(t.kind, t.event_ticker, v_event))
+    INTO known.has_others
+    FROM upc_data.trade AS t
+    WHERE t.symbol = question.symbol AND t.ended_at IS NULL;
+    IF known.has_others IS NULL THEN
         RETURN;
     END IF;
 

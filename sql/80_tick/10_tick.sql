@@ -216,7 +216,7 @@ BEGIN
         INTO v.active, v.announced
         FROM upc._look_after(
             v_question,
-            (v_event.event_ticker, v_asked.closes_at, v_strikes.strikes, v_strikes.prob_above, v_event.settlement),
+            (v_event.event_ticker, v_asked.closes_at, v_strikes.strikes, v_strikes.prob_above, v_event.settlement, NULL),
             v_seen.state, v_seen.market_at - v_seen.priced_at,
             v.quote_state, v_seen.market_at - v_event.read_at
         ) AS l;
