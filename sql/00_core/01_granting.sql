@@ -21,6 +21,7 @@ BEGIN ATOMIC
         ('counted_day', '{INSERT,UPDATE,DELETE}'),
         ('curve_refresh', '{INSERT,UPDATE,DELETE}'),
         ('document', '{INSERT,UPDATE}'),
+        ('exchange_status', '{INSERT,UPDATE,DELETE}'),
         ('fill', '{INSERT}'),
         ('fingerprint_build', '{INSERT,UPDATE}'),
         ('fingerprint_curve', '{INSERT,UPDATE,DELETE}'),

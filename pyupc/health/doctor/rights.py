@@ -19,6 +19,7 @@ WRITES = {
     "counted_day": "INSERT, UPDATE, DELETE",
     "curve_refresh": "INSERT, UPDATE, DELETE",
     "document": "INSERT, UPDATE",
+    "exchange_status": "INSERT, UPDATE, DELETE",
     "fill": "INSERT",
     "fingerprint_build": "INSERT, UPDATE",
     "fingerprint_curve": "INSERT, UPDATE, DELETE",

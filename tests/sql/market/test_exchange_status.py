@@ -415,3 +415,19 @@ def test_known_statuses_are_no_news(conn: Connection) -> None:
         document = event_document(LATER, CLOSE + timedelta(hours=1), status=status)
         query = "SELECT unknown_status FROM upc.load_market(%s, read_at => %s)"
         assert scalar(conn, query, Jsonb(document), NOW + seconds(second)) is None
+
+
+def test_the_feed_is_an_operator(conn: Connection) -> None:
+    """It stores the status, and a reader sees what follows from it."""
+    put_on_shard(conn, 2)
+    conn.execute("SET ROLE upc_operator")
+    load_status(conn, shards((0, OPEN), (1, OPEN), (2, PAUSED)))
+    load_status(conn, shards((2, PAUSED)), NOW + seconds(1))
+    assert [each["kind"] for each in live(conn, FINE, NOW + seconds(1))] == ["paused"]
+    load_status(conn, OPEN, NOW + seconds(2))
+    assert [each["kind"] for each in live(conn, FINE, NOW + seconds(2))] == ["recovered"]
+    assert scalar(conn, "SELECT upc.kalshi_rate()") == 10
+    conn.execute("SET ROLE upc_reader")
+    assert refused(conn, "SELECT upc.load_exchange_status(%s)", Jsonb(OPEN)) == "42501"
+    assert scalar(conn, "SELECT is_paused FROM upc.current_event('BTC', %s)", NOW) is False
+    conn.execute("RESET ROLE")
