@@ -24,7 +24,7 @@ def markets(plan: Plan) -> Iterator[Row]:
     dice = random.Random(1)
     with connect(plan.dsn) as conn:
         for symbol in _SYMBOLS:
-            _log_prices(conn, symbol, _SYMBOLS[symbol][1])
+            log_prices(conn, symbol, _SYMBOLS[symbol][1])
 
         def log(_: int) -> None:
             for symbol, (_series, price, step) in _SYMBOLS.items():
@@ -65,7 +65,8 @@ def markets(plan: Plan) -> Iterator[Row]:
         )
 
 
-def _log_prices(conn: Connection, symbol: str, price: float) -> None:
+def log_prices(conn: Connection, symbol: str, price: float) -> None:
+    """An hour of prices, one a second."""
     conn.execute(
         """
         INSERT INTO upc_data.price (symbol, exchange, received_at, price, exchange_at)

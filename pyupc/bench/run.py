@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from pyupc.bench import builds, markets, strikes, ticks
+from pyupc.bench import builds, contracts, markets, strikes, ticks
 from pyupc.bench.figures import Row, failed
 from pyupc.bench.scratch import Plan, fill, scratch_database, terminable
 from pyupc.database import migrate
@@ -21,7 +21,10 @@ from pyupc.runtime.progress import Progress
 from pyupc.sql_errors import one_line, translate
 
 # In this order: every refresh leaves dead rows on disk, and more symbols more rows.
-NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "process", "symbols")
+NAMES = (
+    *("build", "disk", "day", "strikes", "griddata", "tick", "market", "contracts", "process"),
+    "symbols",
+)
 
 Say = Callable[[str], None]
 
@@ -45,6 +48,7 @@ def run(server: str, plan: Plan, names: tuple[str, ...], say: Say) -> Iterator[R
             "griddata": lambda: strikes.griddata(plan),
             "tick": lambda: ticks.ticks(plan),
             "market": lambda: markets.markets(plan),
+            "contracts": lambda: contracts.contracts(plan),
             "disk": lambda: builds.disk(plan),
             "process": lambda: ticks.process(plan),
             "symbols": lambda: ticks.symbols(plan),

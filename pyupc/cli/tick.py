@@ -168,9 +168,9 @@ def command(
     """Compute the probabilities of all strikes, once a second.
 
     Each tick of a symbol replaces SYMBOL_live_probabilities.json, SYMBOL_strike_table.json,
-    SYMBOL_watchlist.json and SYMBOL_active_trades.json in DIR, and is logged in the database;
-    upc_status.json is renewed every few seconds with the state of all symbols. If the database is
-    lost it waits and reconnects.
+    SYMBOL_watchlist.json, SYMBOL_active_trades.json and SYMBOL_contracts.json in DIR, and is logged
+    in the database; upc_status.json is renewed every few seconds with the state of all symbols. If
+    the database is lost it waits and reconnects.
 
     Only one process ticks a symbol at a time. A second one with --standby takes over within two
     seconds at one tick a second, and writes no files until then. Under systemd it supports

@@ -10,13 +10,13 @@ from typing import Any
 
 from pyupc.errors import PyupcError
 from pyupc.sql_errors import meaning
+from pyupc.tick.documents import columns
 from pyupc.tick.statements import HELD_BY_ANOTHER, HeldByAnother, Session, Tick
 
-_TICK_ALL = """
+_TICK_ALL = f"""
     SELECT
         t.symbol, t.sqlstate, t.message, t.detail, t.hint,
-        t.tick_id, t.state, t.price, t.momentum, t.fingerprint,
-        t.live_probabilities, t.strike_table, t.watchlist, t.active_trades, t.announced,
+        t.tick_id, t.state, t.price, t.momentum, t.fingerprint, {columns("t")}, t.announced,
         clock_timestamp(), t.used_model, t.used_settlement, t.limits::text, t.valid_until,
         t.asked_model, t.asked_settlement
     FROM upc.tick_all(
@@ -38,7 +38,7 @@ _TICK_ALL = """
 
 # Columns before those of a tick, and the place of the limits.
 _HEAD = 5
-_LIMITS = 18
+_LIMITS = _HEAD + Tick._fields.index("limits")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pyupc.errors import PyupcError
 from pyupc.runtime.connection import ConnectionLost, Guard, Row, WatchedConnection
 from pyupc.runtime.stop import limited
 from pyupc.tick.aging_rules import Rules
+from pyupc.tick.documents import DOCUMENTS, columns
 
 APPLICATION_NAME = "pyupc tick"
 
@@ -21,10 +22,9 @@ HELD_BY_ANOTHER = "UP009"
 # that takes over at 1 Hz comes within two seconds of the last one of its predecessor.
 LATE_SECONDS = 0.75
 
-_TICK = """
+_TICK = f"""
     SELECT
-        t.tick_id, t.state, t.price, t.momentum, t.fingerprint,
-        t.live_probabilities, t.strike_table, t.watchlist, t.active_trades, t.announced,
+        t.tick_id, t.state, t.price, t.momentum, t.fingerprint, {columns("t")}, t.announced,
         clock_timestamp(), t.used_model, t.used_settlement, t.limits, t.valid_until,
         t.asked_model, t.asked_settlement
     FROM upc.tick(
@@ -59,6 +59,7 @@ class Tick(NamedTuple):
     strike_table: str
     watchlist: str
     active_trades: str
+    contracts: str
     announced: str | None = None
     at: datetime | None = None
     model: str | None = None
@@ -70,12 +71,7 @@ class Tick(NamedTuple):
 
     def documents(self) -> dict[str, str]:
         """Documents that become files, by name."""
-        return {
-            "live_probabilities": self.live_probabilities,
-            "strike_table": self.strike_table,
-            "watchlist": self.watchlist,
-            "active_trades": self.active_trades,
-        }
+        return {name: getattr(self, name) for name in DOCUMENTS}
 
 
 @dataclass(frozen=True)
@@ -124,9 +120,10 @@ class Published(NamedTuple):
     strike_table: str
     watchlist: str
     active_trades: str
+    contracts: str
 
     def documents(self) -> dict[str, str]:
-        return {name: getattr(self, name) for name in self._fields[6:]}
+        return {name: getattr(self, name) for name in DOCUMENTS}
 
 
 class HeldByAnother(PyupcError):

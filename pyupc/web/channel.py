@@ -7,23 +7,28 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyupc.web.latest import DOCUMENTS, Latest
+from pyupc.tick.documents import DOCUMENTS
+from pyupc.web.latest import Latest
 
 
 def sse(event: str, data: str, event_id: int | None = None) -> bytes:
-    """A server-sent event. The data is JSON, of which line breaks are no part."""
-    line = data.replace("\r", "").replace("\n", "")
+    """A server-sent event. The data is JSON."""
     identity = "" if event_id is None else f"id: {event_id}\n"
-    return f"event: {event}\n{identity}data: {line}\n\n".encode()
+    return f"event: {event}\n{identity}data: {_one_line(data)}\n\n".encode()
+
+
+def _one_line(text: str) -> str:
+    """JSON without its line breaks, which are no part of it."""
+    return text.replace("\r", "").replace("\n", "")
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A tick as all readers get it, but for its age."""
+    """A tick as all readers of the same documents get it, but for its age."""
 
     latest: Latest
     head: bytes = field(init=False)
-    tail: bytes = field(init=False)
+    _tails: dict[tuple[str, ...], bytes] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         document = self.latest
@@ -35,14 +40,19 @@ class Tick:
             "interval_seconds": document.interval_seconds,
             "problem": document.problem,
         }
-        documents = "".join(f',"{name}":{document.documents[name]}' for name in DOCUMENTS)
-        event = sse("tick", json.dumps(head)[:-1] + "\0" + documents + "}", document.tick_id)
-        first, _, last = event.partition(b"\0")
-        object.__setattr__(self, "head", first + b',"age_seconds":')
-        object.__setattr__(self, "tail", last)
+        event = sse("tick", json.dumps(head), document.tick_id)
+        object.__setattr__(self, "head", event.removesuffix(b"}\n\n") + b',"age_seconds":')
 
-    def event(self, now: float) -> bytes:
-        return self.head + f"{self.latest.age(now):.3f}".encode() + self.tail
+    def event(self, now: float, names: tuple[str, ...] = DOCUMENTS) -> bytes:
+        """With these documents."""
+        if names not in self._tails:
+            self._tails[names] = self._tail(names)
+        return self.head + f"{self.latest.age(now):.3f}".encode() + self._tails[names]
+
+    def _tail(self, names: tuple[str, ...]) -> bytes:
+        texts = self.latest.documents
+        members = "".join(f',"{name}":{texts[name]}' for name in names)
+        return f"{_one_line(members)}}}\n\n".encode()
 
 
 @dataclass

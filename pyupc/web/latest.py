@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pyupc.tick.aging_rules import Rules
+from pyupc.tick.documents import DOCUMENTS, columns
 from pyupc.web.database import Database
 
-DOCUMENTS = ("live_probabilities", "strike_table", "watchlist", "active_trades")
-
-_QUERY = """
+_QUERY = f"""
     SELECT
         d.ticked_symbol, d.tick_id, d.ticked_at, d.age_seconds, d.price_age_seconds,
-        d.interval_seconds, d.state, d.live_probabilities, d.strike_table, d.watchlist,
-        d.active_trades
-    FROM upc.latest_documents(symbol => %s::text, symbols => %s::text[]) AS d
+        d.interval_seconds, d.state, {columns("d")}
+    FROM upc.latest_documents(
+        symbol => %s::text, symbols => %s::text[], documents => %s::text[]
+    ) AS d
 """
 
 
@@ -69,14 +69,20 @@ class Latest:
 
 
 async def latest(
-    database: Database, symbol: str | None, now: float, symbols: Sequence[str] | None = None
+    database: Database,
+    symbol: str | None,
+    now: float,
+    symbols: Sequence[str] | None = None,
+    *,
+    documents: Sequence[str] = DOCUMENTS,
 ) -> list[Latest]:
     """Of a symbol, of some, or of all; psycopg's error UP002 for one that is not registered.
 
     An old tick's documents say that they are old, and hold nothing any more that could be traded
     on. What was as it should be is passed on byte by byte.
     """
-    rows = await database.rows(_QUERY, (symbol, None if symbols is None else list(symbols)))
+    asked = None if symbols is None else list(symbols)
+    rows = await database.rows(_QUERY, (symbol, asked, list(documents)))
     found = [_latest(row, now) for row in rows]
     if all(each.problem is None for each in found):
         return found
@@ -99,7 +105,7 @@ def _latest(row: tuple[Any, ...], now: float) -> Latest:
         price_age,
         interval,
         state,
-        dict(zip(DOCUMENTS, texts, strict=True)),
+        {name: text for name, text in zip(DOCUMENTS, texts, strict=True) if text is not None},
         now,
     )
 

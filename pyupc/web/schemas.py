@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from pyupc.web import strike_keys
+from pyupc.web import listed_keys
 
 State = Literal["fresh", "warn", "stale", "halted"]
 
@@ -95,7 +95,9 @@ class LiveProbabilities(Shape):
 _TYPES_OF_KEYS: Mapping[str, Any] = {
     "number": float,
     "number or null": float | None,
+    "integer": int,
     "integer or null": int | None,
+    "text": str,
     "text or null": str | None,
     "side": Literal["yes", "no"],
     "reason or null": EdgeReason | None,
@@ -105,8 +107,15 @@ if TYPE_CHECKING:
 
     class StrikeRow(Shape): ...
 
+    class ContractRow(Shape): ...
+
 else:
-    StrikeRow = create_model("StrikeRow", __base__=Shape, **strike_keys.fields(_TYPES_OF_KEYS))
+    StrikeRow = create_model(
+        "StrikeRow", __base__=Shape, **listed_keys.fields(listed_keys.STRIKE, _TYPES_OF_KEYS)
+    )
+    ContractRow = create_model(
+        "ContractRow", __base__=Shape, **listed_keys.fields(listed_keys.CONTRACT, _TYPES_OF_KEYS)
+    )
 
 
 class Deltas(Shape):
@@ -151,6 +160,25 @@ class StrikeTable(Shape):
     problem: str | None = PROBLEM
 
 
+class Contracts(Shape):
+    """SYMBOL_contracts.json: contracts with a quote, or with a probability from 0.5 to 99.5 %."""
+
+    symbol: str
+    timestamp: str
+    current_price: float
+    momentum_bps: float | None = Field(description="basis points")
+    state: State
+    feed: str
+    market_at: str
+    model: str = Field(description="that answers up to an hour")
+    valid_until: str = VALID_UNTIL
+    tick_id: int
+    count: int = Field(description="contracts in the list")
+    open_count: int = Field(description="open contracts of all followed events")
+    contracts: list[ContractRow]
+    problem: str | None = PROBLEM
+
+
 class ActiveTrade(Shape):
     """Prices and profits in USD, null where they are not known.
 
@@ -164,16 +192,12 @@ class ActiveTrade(Shape):
     ticker: str
     symbol: str
     side: Literal["Y", "N"]
-    strike: str | None = Field(
-        description="$118,750; of a range $86,000 to $86,100; null while it is awaited"
-    )
+    strike: str = Field(description="$118,750")
     buy_price: float
     position: float
     current_symbol_price: float
     current_probability: float | None = Field(description="that it pays, percent")
-    buffer_from_entry: float | None = Field(
-        description="distance from the nearer bound; below zero where the side would not pay"
-    )
+    buffer_from_entry: float
     current_close_price: float | None = Field(description="the ask of the other side")
     current_pnl: str | None = Field(description="per contract that is held, before fees")
     time_since_entry: int = Field(description="seconds")
@@ -185,7 +209,7 @@ class ActiveTrade(Shape):
     opened_at: str
     state: Literal["open", "stopped"]
     contract_side: Literal["yes", "no"]
-    strike_price: float | None = Field(description="the lower bound of what has no upper one")
+    strike_price: float
     close_value: float | None = Field(description="the best bid: what a contract would bring")
     pnl: float | None = Field(description="of the whole trade, of what was sold before, too")
     pnl_per_contract: float | None
@@ -193,9 +217,6 @@ class ActiveTrade(Shape):
     pnl_per_contract_after_fees: float | None
     sold_count: float = Field(description="contracts that were sold before")
     realised_pnl: float = Field(description="what these brought less their cost, before fees")
-    lower: float | None = Field(description="yes pays from there on, USD")
-    upper: float | None = Field(description="and below there, USD")
-    kind: Literal["above", "range", "updown"]
 
 
 class ActiveTrades(Shape):

@@ -17,6 +17,7 @@ from pyupc.errors import PyupcError
 from pyupc.runtime.outage import DatabaseOutage
 from pyupc.sql_errors import translate
 from pyupc.tick.aging_rules import Rules
+from pyupc.tick.documents import DOCUMENTS
 from pyupc.web.channel import Channel, Tick
 from pyupc.web.database import Database
 from pyupc.web.latest import Latest, latest, rules_of
@@ -32,7 +33,7 @@ RETRY_BROWSER = b"retry: 1000\n\n"
 
 
 class Hub:
-    """Reads each tick's row once and hands the same bytes to all readers of its symbol.
+    """Reads each tick's row once and hands the same bytes to all readers of the same documents.
 
     `database` is its own, so no request delays the next tick. The other databases are notified when
     the schema has changed.
@@ -98,8 +99,10 @@ class Hub:
             # Clients that have gone leave nothing behind.
             self._readers += Counter()
 
-    async def events(self, symbol: str) -> AsyncIterator[bytes]:
-        """Events of a registered symbol, from its newest tick on."""
+    async def events(
+        self, symbol: str, documents: tuple[str, ...] = DOCUMENTS
+    ) -> AsyncIterator[bytes]:
+        """Events of a registered symbol with these documents, from its newest tick on."""
         channel = self._channels.get(symbol)
         if channel is None:
             channel = self._channels[symbol] = Channel(symbol)
@@ -110,7 +113,7 @@ class Hub:
         while not (self._is_closing or channel.is_ended):
             if channel.tick is not tick and channel.tick is not None:
                 tick = channel.tick
-                yield tick.event(self._now())
+                yield tick.event(self._now(), documents)
             elif channel.pulse is not pulse:
                 pulse = channel.pulse
                 yield pulse

@@ -91,9 +91,11 @@ COMMENT ON FUNCTION upc._bounds_reading IS
     'the coherent curve that the bounds of contracts are read off; NULL where no model answers';
 
 
--- A bound as a move with its sign, in the unit of the curve.
+-- A bound as a move with its sign, in the unit of the curve. slope, shift, unit: of the reading.
 CREATE FUNCTION upc._bound_move(
-    reading upc._reading,
+    slope double precision,
+    shift double precision,
+    unit double precision,
     price double precision,
     bound double precision
 )
@@ -107,15 +109,20 @@ RETURN (
             THEN 1e6::double precision * _bound_move.price
             ELSE _bound_move.bound
         END - _bound_move.price
-    ) / _bound_move.price * (_bound_move.reading).slope + (_bound_move.reading).shift
-) / nullif((_bound_move.reading).unit, 0);
+    ) / _bound_move.price * _bound_move.slope + _bound_move.shift
+) / nullif(_bound_move.unit, 0);
 COMMENT ON FUNCTION upc._bound_move IS
     'the move to a bound, negative below the price, as it is looked up on a curve; NULL without a bound';
 
 
--- move, place: of the bound, as _bound_move and _threshold_index have them.
+-- decided, thresholds, positive, negative: of the reading. move, place: of the bound, as _bound_move and
+-- _threshold_index have them. What is looked up for every contract comes as a value of its own: to take
+-- it out of the reading each time takes longer than to look it up.
 CREATE FUNCTION upc._above(
-    reading upc._reading,
+    decided double precision,
+    thresholds double precision[],
+    positive double precision[],
+    negative double precision[],
     is_linear boolean,
     bound double precision,
     move double precision,
@@ -125,19 +132,80 @@ RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     WHEN _above.bound IS NULL THEN NULL
-    WHEN (_above.reading).decided IS NOT NULL
-    THEN CASE WHEN (_above.reading).decided >= _above.bound THEN 100 ELSE 0 END
+    WHEN _above.decided IS NOT NULL THEN CASE WHEN _above.decided >= _above.bound THEN 100 ELSE 0 END
     WHEN _above.move > 0 THEN upc._curve_value(
-        (_above.reading).positive, (_above.reading).thresholds, _above.place, _above.move,
-        _above.is_linear
+        _above.positive, _above.thresholds, _above.place, _above.move, _above.is_linear
     )
     ELSE 100 - upc._curve_value(
-        (_above.reading).negative, (_above.reading).thresholds, _above.place, -_above.move,
-        _above.is_linear
+        _above.negative, _above.thresholds, _above.place, -_above.move, _above.is_linear
     )
 END;
 COMMENT ON FUNCTION upc._above IS
     'the probability in percent that the value at the close is at least a bound, by a coherent curve';
+
+
+CREATE FUNCTION upc._between(
+    lower double precision,
+    upper double precision,
+    above_lower double precision,
+    above_upper double precision
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN _between.lower IS NULL THEN 100 - _between.above_upper
+    WHEN _between.upper IS NULL THEN _between.above_lower
+    -- Sides that meet may differ in the last digit.
+    WHEN _between.above_lower < _between.above_upper THEN 0
+    ELSE _between.above_lower - _between.above_upper
+END;
+COMMENT ON FUNCTION upc._between IS
+    'the probability in percent that the value is at least lower and below upper, from those that it is at least each of them';
+
+
+-- How far an interval may reach beyond its probability: see 04_intervals.sql.
+CREATE FUNCTION upc._interval_reach(percent double precision, spread double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 50 * _interval_reach.spread + sqrt(
+    _interval_reach.spread * (
+        _interval_reach.percent * (100 - _interval_reach.percent) + 2500 * _interval_reach.spread
+    )
+);
+COMMENT ON FUNCTION upc._interval_reach IS
+    'the part that both ends of the interval of a probability share, from its spread';
+
+
+-- Of what is decided there is nothing to be uncertain about.
+CREATE FUNCTION upc._reached_low(
+    percent double precision,
+    reach double precision,
+    decided double precision
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN _reached_low.decided IS NOT NULL THEN _reached_low.percent
+    ELSE _reached_low.percent * _reached_low.percent / (_reached_low.percent + _reached_low.reach)
+END;
+COMMENT ON FUNCTION upc._reached_low IS
+    'the lower end of the interval of a probability in percent, by its reach; decided: of the reading';
+
+
+CREATE FUNCTION upc._reached_high(
+    percent double precision,
+    reach double precision,
+    decided double precision
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN _reached_high.decided IS NOT NULL THEN _reached_high.percent
+    ELSE 100 - (100 - _reached_high.percent) * (100 - _reached_high.percent)
+        / (100 - _reached_high.percent + _reached_high.reach)
+END;
+COMMENT ON FUNCTION upc._reached_high IS
+    'the upper end of the interval of a probability in percent, by its reach; decided: of the reading';
 
 
 -- Probabilities of pairs of bounds, from one coherent curve, without their intervals.
@@ -153,27 +221,21 @@ CREATE FUNCTION upc._pair_probabilities(
 RETURNS TABLE (place bigint, probability double precision)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 100
 BEGIN ATOMIC
-    SELECT
-        p.place,
-        CASE
-            WHEN p.lower IS NULL THEN 100 - p.above_upper
-            WHEN p.upper IS NULL THEN p.above_lower
-            -- Sides that meet may differ in the last digit.
-            WHEN p.above_lower < p.above_upper THEN 0
-            ELSE p.above_lower - p.above_upper
-        END
+    SELECT p.place, upc._between(p.lower, p.upper, p.above_lower, p.above_upper)
     FROM (
         SELECT
             k.place,
             k.lower,
             k.upper,
             upc._above(
-                _pair_probabilities.reading, _pair_probabilities.is_linear, k.lower, k.lower_move,
-                k.lower_place
+                (_pair_probabilities.reading).decided, (_pair_probabilities.reading).thresholds,
+                (_pair_probabilities.reading).positive, (_pair_probabilities.reading).negative,
+                _pair_probabilities.is_linear, k.lower, k.lower_move, k.lower_place
             ) AS above_lower,
             upc._above(
-                _pair_probabilities.reading, _pair_probabilities.is_linear, k.upper, k.upper_move,
-                k.upper_place
+                (_pair_probabilities.reading).decided, (_pair_probabilities.reading).thresholds,
+                (_pair_probabilities.reading).positive, (_pair_probabilities.reading).negative,
+                _pair_probabilities.is_linear, k.upper, k.upper_move, k.upper_place
             ) AS above_upper
         FROM (
             SELECT
@@ -192,10 +254,12 @@ BEGIN ATOMIC
                     b.lower,
                     b.upper,
                     upc._bound_move(
-                        _pair_probabilities.reading, _pair_probabilities.price, b.lower
+                        (_pair_probabilities.reading).slope, (_pair_probabilities.reading).shift,
+                        (_pair_probabilities.reading).unit, _pair_probabilities.price, b.lower
                     ) AS lower_move,
                     upc._bound_move(
-                        _pair_probabilities.reading, _pair_probabilities.price, b.upper
+                        (_pair_probabilities.reading).slope, (_pair_probabilities.reading).shift,
+                        (_pair_probabilities.reading).unit, _pair_probabilities.price, b.upper
                     ) AS upper_move
                 FROM unnest(_pair_probabilities.lowers, _pair_probabilities.uppers)
                     WITH ORDINALITY AS b (lower, upper, place)
@@ -235,23 +299,17 @@ BEGIN ATOMIC
     SELECT
         r.place,
         r.probability,
-        -- Of what is decided there is nothing to be uncertain about.
-        CASE
-            WHEN (_bounds_probabilities.reading).decided IS NOT NULL THEN r.probability
-            ELSE r.probability * r.probability / (r.probability + r.reach)
-        END,
-        CASE
-            WHEN (_bounds_probabilities.reading).decided IS NOT NULL THEN r.probability
-            ELSE 100 - (100 - r.probability) * (100 - r.probability)
-                / (100 - r.probability + r.reach)
-        END
+        upc._reached_low(
+            r.probability, r.reach, (_bounds_probabilities.reading).decided
+        ),
+        upc._reached_high(
+            r.probability, r.reach, (_bounds_probabilities.reading).decided
+        )
     FROM (
         SELECT
             s.place,
             s.probability,
-            50 * s.spread + sqrt(
-                s.spread * (s.probability * (100 - s.probability) + 2500 * s.spread)
-            ) AS reach
+            upc._interval_reach(s.probability, s.spread) AS reach
         FROM (
             SELECT
                 p.place,

@@ -123,10 +123,9 @@ COMMENT ON FUNCTION upc._contract_state IS
 
 
 -- Contracts of an event that are open, or may be again: from those that have bounds but are not yet open
--- to those that are closed but not determined. Quotes are left out where they are not to be shown. is_paused:
--- the exchange does not trade the event, so that what is not closed is paused.
---
--- place: numbers them, in no order. It is part of the query that calls it.
+-- to those that are closed but not determined. By their bounds. Quotes are left out where they are not to be
+-- shown. is_paused: the exchange does not trade the event, so that what is not closed is paused. It is part of
+-- the query that calls it.
 CREATE FUNCTION upc._open_contracts(
     symbol text,
     event_ticker text,
@@ -134,7 +133,6 @@ CREATE FUNCTION upc._open_contracts(
     is_paused boolean
 )
 RETURNS TABLE (
-    place bigint,
     ticker text,
     lower numeric,
     upper numeric,
@@ -153,12 +151,11 @@ RETURNS TABLE (
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
 BEGIN ATOMIC
     SELECT
-        row_number() OVER (),
         q.ticker,
         q.lower,
         q.upper,
-        q.lower::double precision,
-        q.upper::double precision,
+        q.lower_bound,
+        q.upper_bound,
         CASE WHEN _open_contracts.is_paused AND q.state <> 'closed' THEN 'paused' ELSE q.state END,
         CASE WHEN q.is_shown THEN nullif(q.yes_bid, 0) END,
         CASE WHEN q.is_shown THEN upc._offered(q.yes_ask, q.no_bid) END,
@@ -171,6 +168,8 @@ BEGIN ATOMIC
     FROM (
         SELECT
             m.*,
+            m.lower::double precision AS lower_bound,
+            m.upper::double precision AS upper_bound,
             upc._contract_state(m.status) AS state,
             _open_contracts.is_quoted AND coalesce(m.status = 'active', false) AS is_shown
         FROM upc_data.market_quote AS m
@@ -179,7 +178,7 @@ BEGIN ATOMIC
           AND (
               m.status = 'active'
               OR coalesce(m.status, '') NOT IN (
-                  'determined', 'disputed', 'amended', 'finalized', 'settled', 'left_out'
+                  'determined', 'disputed', 'amended', 'finalized', 'settled'
               )
               AND (
                   coalesce(m.status, '') <> 'initialized'
@@ -187,11 +186,249 @@ BEGIN ATOMIC
                   OR m.upper IS NOT NULL
               )
           )
+        ORDER BY
+            m.lower::double precision NULLS FIRST, m.upper::double precision NULLS LAST, m.ticker
         OFFSET 0
     ) AS q;
 END;
 COMMENT ON FUNCTION upc._open_contracts IS
-    'the contracts of an event that are open, or may be again, with what is offered, exact, USD per contract';
+    'the contracts of an event that are open, or may be again, by their bounds, with what is offered, exact, USD per contract';
+
+
+-- A contract as _open_contracts has it, with its probability.
+CREATE TYPE upc._read_contract AS (
+    ticker text,
+    lower numeric,
+    upper numeric,
+    state text,
+    yes_bid numeric,
+    yes_ask numeric,
+    no_bid numeric,
+    no_ask numeric,
+    yes_bid_size numeric,
+    yes_ask_size numeric,
+    no_bid_size numeric,
+    no_ask_size numeric,
+    probability double precision,
+    reach double precision
+);
+COMMENT ON TYPE upc._read_contract IS
+    'an open contract with its quotes, its probability in percent, and how far the interval of that reaches';
+
+
+-- The open contracts of an event with their probabilities, by their bounds.
+--
+-- symbol to is_paused: as in _open_contracts. price, is_linear: of the question. The others: of the
+-- reading, NULL where no probability is to be shown. All are values of their own, since they are asked for
+-- with every contract. It is part of the query that calls it, in steps, each of which is worked out once.
+-- The order is that of the innermost step.
+CREATE FUNCTION upc._read_contracts(
+    symbol text,
+    event_ticker text,
+    is_quoted boolean,
+    is_paused boolean,
+    price double precision,
+    is_linear boolean,
+    thresholds double precision[],
+    edges double precision[],
+    positive double precision[],
+    negative double precision[],
+    unit double precision,
+    slope double precision,
+    shift double precision,
+    decided double precision,
+    effective_size double precision,
+    weighted_size double precision
+)
+RETURNS SETOF upc._read_contract
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
+    SELECT
+        s.ticker, s.lower, s.upper, s.state, s.yes_bid, s.yes_ask, s.no_bid, s.no_ask,
+        s.yes_bid_size, s.yes_ask_size, s.no_bid_size, s.no_ask_size, s.probability,
+        upc._interval_reach(s.probability, s.spread)
+    FROM (
+        SELECT
+            p.*,
+            upc._interval_spread(
+                p.probability, _read_contracts.effective_size, _read_contracts.weighted_size
+            ) AS spread
+        FROM (
+            SELECT
+                a.*,
+                upc._between(a.lower_bound, a.upper_bound, a.above_lower, a.above_upper)
+                    AS probability
+            FROM (
+                SELECT
+                    k.*,
+                    upc._above(
+                        _read_contracts.decided, _read_contracts.thresholds,
+                        _read_contracts.positive, _read_contracts.negative,
+                        _read_contracts.is_linear, k.lower_bound, k.lower_move, k.lower_place
+                    ) AS above_lower,
+                    upc._above(
+                        _read_contracts.decided, _read_contracts.thresholds,
+                        _read_contracts.positive, _read_contracts.negative,
+                        _read_contracts.is_linear, k.upper_bound, k.upper_move, k.upper_place
+                    ) AS above_upper
+                FROM (
+                    SELECT
+                        m.*,
+                        upc._threshold_index(
+                            _read_contracts.thresholds, _read_contracts.edges, abs(m.lower_move),
+                            _read_contracts.is_linear
+                        ) AS lower_place,
+                        upc._threshold_index(
+                            _read_contracts.thresholds, _read_contracts.edges, abs(m.upper_move),
+                            _read_contracts.is_linear
+                        ) AS upper_place
+                    FROM (
+                        SELECT
+                            o.*,
+                            upc._bound_move(
+                                _read_contracts.slope, _read_contracts.shift, _read_contracts.unit,
+                                _read_contracts.price, o.lower_bound
+                            ) AS lower_move,
+                            upc._bound_move(
+                                _read_contracts.slope, _read_contracts.shift, _read_contracts.unit,
+                                _read_contracts.price, o.upper_bound
+                            ) AS upper_move
+                        FROM upc._open_contracts(
+                            _read_contracts.symbol, _read_contracts.event_ticker,
+                            _read_contracts.is_quoted, _read_contracts.is_paused
+                        ) AS o
+                        OFFSET 0
+                    ) AS m
+                    OFFSET 0
+                ) AS k
+                OFFSET 0
+            ) AS a
+            OFFSET 0
+        ) AS p
+        OFFSET 0
+    ) AS s;
+END;
+COMMENT ON FUNCTION upc._read_contracts IS
+    'the open contracts of an event by their bounds, with their quotes and probabilities';
+
+
+CREATE TYPE upc._priced_contract AS (
+    ticker text,
+    lower numeric,
+    upper numeric,
+    state text,
+    probability double precision,
+    prob_low double precision,
+    prob_high double precision,
+    yes_bid numeric,
+    yes_ask numeric,
+    no_bid numeric,
+    no_ask numeric,
+    yes_bid_size numeric,
+    yes_ask_size numeric,
+    no_bid_size numeric,
+    no_ask_size numeric,
+    yes_fee double precision,
+    no_fee double precision,
+    yes_edge double precision,
+    no_edge double precision,
+    yes_edge_low double precision,
+    no_edge_low double precision,
+    edge_reason text
+);
+COMMENT ON TYPE upc._priced_contract IS
+    'an open contract with what upc.contract_table has of it alone, and not of its event';
+
+
+-- The open contracts of an event with all that is known of each, by their bounds: the one query for the table
+-- and the document.
+--
+-- symbol to weighted_size: as in _read_contracts. edge_order, contracts, fee, precision_units: the order of the
+-- event and its whole numbers. price_stale to last_minute: of the event.
+CREATE FUNCTION upc._priced_contracts(
+    symbol text,
+    event_ticker text,
+    is_quoted boolean,
+    is_paused boolean,
+    price double precision,
+    is_linear boolean,
+    thresholds double precision[],
+    edges double precision[],
+    positive double precision[],
+    negative double precision[],
+    unit double precision,
+    slope double precision,
+    shift double precision,
+    decided double precision,
+    effective_size double precision,
+    weighted_size double precision,
+    edge_order upc._edge_terms,
+    contracts bigint,
+    fee bigint,
+    precision_units bigint,
+    price_stale boolean,
+    quotes_stale boolean,
+    rules_unclear boolean,
+    last_minute boolean
+)
+RETURNS SETOF upc._priced_contract
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
+    SELECT
+        c.ticker, c.lower, c.upper, c.state, c.probability, c.prob_low, c.prob_high,
+        c.yes_bid, c.yes_ask, c.no_bid, c.no_ask,
+        CASE WHEN c.yes_bid IS NOT NULL THEN c.yes_bid_size END,
+        CASE WHEN c.yes_ask IS NOT NULL THEN c.yes_ask_size END,
+        CASE WHEN c.no_bid IS NOT NULL THEN c.no_bid_size END,
+        CASE WHEN c.no_ask IS NOT NULL THEN c.no_ask_size END,
+        upc._paid_fee(c.yes_ask, c.whole_yes, c.yes_paid, contracts, edge_order),
+        upc._paid_fee(c.no_ask, c.whole_no, c.no_paid, contracts, edge_order),
+        CASE WHEN c.edge_reason IS NULL THEN upc._edge(c.probability, c.yes_cost) END,
+        CASE WHEN c.edge_reason IS NULL THEN upc._edge(100 - c.probability, c.no_cost) END,
+        CASE WHEN c.edge_reason IS NULL THEN upc._edge(c.prob_low, c.yes_cost) END,
+        CASE WHEN c.edge_reason IS NULL THEN upc._edge(100 - c.prob_high, c.no_cost) END,
+        c.edge_reason
+    FROM (
+        SELECT
+            r.*,
+            upc._reached_low(r.probability, r.reach, decided) AS prob_low,
+            upc._reached_high(r.probability, r.reach, decided) AS prob_high,
+            upc._paid_cost(r.yes_ask, r.yes_paid, contracts, edge_order) AS yes_cost,
+            upc._paid_cost(r.no_ask, r.no_paid, contracts, edge_order) AS no_cost,
+            upc.edge_reason(
+                closed => r.state = 'closed',
+                paused => r.state <> 'active',
+                price_stale => _priced_contracts.price_stale,
+                quotes_stale => _priced_contracts.quotes_stale,
+                awaiting_strike => r.lower IS NULL AND r.upper IS NULL,
+                rules_unclear => _priced_contracts.rules_unclear,
+                no_model => r.probability IS NULL,
+                last_minute => _priced_contracts.last_minute,
+                no_offer => r.yes_ask IS NULL AND r.no_ask IS NULL
+            ) AS edge_reason
+        FROM (
+            SELECT
+                w.*,
+                upc._whole_paid(w.whole_yes, contracts, fee, precision_units) AS yes_paid,
+                upc._whole_paid(w.whole_no, contracts, fee, precision_units) AS no_paid
+            FROM (
+                SELECT
+                    q.*,
+                    upc._whole_ask(q.yes_ask) AS whole_yes,
+                    upc._whole_ask(q.no_ask) AS whole_no
+                FROM upc._read_contracts(
+                    symbol, event_ticker, is_quoted, is_paused, price, is_linear, thresholds, edges,
+                    positive, negative, unit, slope, shift, decided, effective_size, weighted_size
+                ) AS q
+                OFFSET 0
+            ) AS w
+            OFFSET 0
+        ) AS r
+        OFFSET 0
+    ) AS c;
+END;
+COMMENT ON FUNCTION upc._priced_contracts IS
+    'the open contracts of an event by their bounds, with probability, fees and edges';
 
 
 -- Rows of the contract table of one event, by their bounds.
@@ -209,85 +446,28 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
 SET plan_cache_mode = force_generic_plan
 AS $fn$
 DECLARE
-    -- As values of their own they are several times as cheap to come by.
+    v_is_linear boolean := question.method = 'linear';
+    v_thresholds double precision[] := reading.thresholds;
+    v_edges double precision[] := reading.edges;
+    v_positive double precision[] := reading.positive;
+    v_negative double precision[] := reading.negative;
     v_order upc._edge_terms := event.edge_order;
-    v_contracts bigint := v_order.whole_contracts;
-    v_fee bigint := v_order.whole_fee;
-    v_precision bigint := v_order.whole_precision;
 BEGIN
     RETURN QUERY
-    WITH quote AS MATERIALIZED (
-        SELECT
-            o.*,
-            upc._whole_ask(o.yes_ask) AS whole_yes,
-            upc._whole_ask(o.no_ask) AS whole_no
-        FROM upc._open_contracts(
-            question.symbol, event.event_ticker, event.is_quoted, event.is_paused
-        ) AS o
-    ),
-    probability AS (
-        SELECT b.places[r.place] AS place, r.probability, r.prob_low, r.prob_high
-        FROM (
-            SELECT
-                array_agg(k.place) AS places,
-                array_agg(k.lower_bound) AS lowers,
-                array_agg(k.upper_bound) AS uppers
-            FROM quote AS k
-        ) AS b
-        CROSS JOIN LATERAL upc._bounds_probabilities(
-            reading, question.method = 'linear', question.price, b.lowers, b.uppers
-        ) AS r
-        OFFSET 0
-    ),
-    answered AS (
-        SELECT
-            q.*,
-            p.probability,
-            p.prob_low,
-            p.prob_high,
-            upc._whole_paid(q.whole_yes, v_contracts, v_fee, v_precision) AS yes_paid,
-            upc._whole_paid(q.whole_no, v_contracts, v_fee, v_precision) AS no_paid,
-            upc.edge_reason(
-                closed => q.state = 'closed',
-                paused => q.state <> 'active',
-                price_stale => event.price_stale,
-                quotes_stale => event.quotes_stale,
-                awaiting_strike => q.lower IS NULL AND q.upper IS NULL,
-                rules_unclear => event.rules_unclear,
-                no_model => p.probability IS NULL,
-                last_minute => event.last_minute,
-                no_offer => q.yes_ask IS NULL AND q.no_ask IS NULL
-            ) AS edge_reason
-        FROM quote AS q
-        JOIN probability AS p ON p.place = q.place
-        OFFSET 0
-    ),
-    priced AS (
-        SELECT
-            a.*,
-            upc._paid_cost(a.yes_ask, a.yes_paid, v_contracts, v_order) AS yes_cost,
-            upc._paid_cost(a.no_ask, a.no_paid, v_contracts, v_order) AS no_cost
-        FROM answered AS a
-        OFFSET 0
-    )
     SELECT
         event.series, event.kind, event.event_ticker, event.closes_at, question.ttc_seconds,
         c.ticker, c.lower, c.upper, c.state, c.probability, c.prob_low, c.prob_high,
         c.yes_bid, c.yes_ask, c.no_bid, c.no_ask,
-        CASE WHEN c.yes_bid IS NOT NULL THEN c.yes_bid_size END,
-        CASE WHEN c.yes_ask IS NOT NULL THEN c.yes_ask_size END,
-        CASE WHEN c.no_bid IS NOT NULL THEN c.no_bid_size END,
-        CASE WHEN c.no_ask IS NOT NULL THEN c.no_ask_size END,
-        upc._paid_fee(c.yes_ask, c.whole_yes, c.yes_paid, v_contracts, v_order),
-        upc._paid_fee(c.no_ask, c.whole_no, c.no_paid, v_contracts, v_order),
-        CASE WHEN c.edge_reason IS NULL THEN upc._edge(c.probability, c.yes_cost) END,
-        CASE WHEN c.edge_reason IS NULL THEN upc._edge(100 - c.probability, c.no_cost) END,
-        CASE WHEN c.edge_reason IS NULL THEN upc._edge(c.prob_low, c.yes_cost) END,
-        CASE WHEN c.edge_reason IS NULL THEN upc._edge(100 - c.prob_high, c.no_cost) END,
-        c.edge_reason,
-        event.model
-    FROM priced AS c
-    ORDER BY c.lower_bound NULLS FIRST, c.upper_bound NULLS LAST, c.ticker;
+        c.yes_bid_size, c.yes_ask_size, c.no_bid_size, c.no_ask_size,
+        c.yes_fee, c.no_fee, c.yes_edge, c.no_edge, c.yes_edge_low, c.no_edge_low,
+        c.edge_reason, event.model
+    FROM upc._priced_contracts(
+        question.symbol, event.event_ticker, event.is_quoted, event.is_paused, question.price,
+        v_is_linear, v_thresholds, v_edges, v_positive, v_negative, reading.unit,
+        reading.slope, reading.shift, reading.decided, reading.effective_size, reading.weighted_size,
+        v_order, v_order.whole_contracts, v_order.whole_fee, v_order.whole_precision,
+        event.price_stale, event.quotes_stale, event.rules_unclear, event.last_minute
+    ) AS c;
 END
 $fn$;
 COMMENT ON FUNCTION upc._event_contracts IS

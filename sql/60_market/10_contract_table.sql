@@ -1,12 +1,14 @@
 -- The contract table: every open contract of all followed events of a symbol.
 
--- Terms that all contracts of an event share, and the question for their probabilities.
+-- Terms that all contracts of an event share, the question for their probabilities, and the curve that they
+-- are read off: NULL where no probability is to be shown.
 CREATE TYPE upc._contract_question AS (
     question upc._question,
-    event upc._contract_event
+    event upc._contract_event,
+    reading upc._reading
 );
 COMMENT ON TYPE upc._contract_question IS
-    'an event of the contract table, and the question that its contracts are answered by';
+    'an event of the contract table, the question that its contracts are answered by, and the curve that answers';
 
 
 -- question: with nothing left out but the time to the close; a settlement of NULL is that of the event.
@@ -25,10 +27,7 @@ DECLARE
     v_rules text := upc._event_settlement(event, series);
     v_quote_state text := upc.freshness(question.at - event.read_at);
 BEGIN
-    -- An event that closes after 2094 must not stop the ticks.
-    question.ttc_seconds := least(
-        floor(extract(epoch FROM event.closes_at - question.at)), 2147483647
-    )::integer;
+    question.ttc_seconds := floor(extract(epoch FROM event.closes_at - question.at))::integer;
     -- An unclear settlement has no edge.
     question.settlement := upc._answered_settlement(coalesce(question.settlement, v_rules));
     IF question.settlement = 'average' AND question.ttc_seconds < 60 THEN
@@ -60,26 +59,29 @@ BEGIN
     IF NOT v.rules_unclear THEN
         v.edge_order := upc._symbol_order(series.symbol, series.series);
     END IF;
-    RETURN (question, v);
+    RETURN (question, v, NULL::upc._reading);
 END
 $fn$;
 COMMENT ON FUNCTION upc._ask_of_event IS
     'the question that the contracts of an event are answered by, and what is the same for all of them';
 
 
--- Rows of the contract table, for a question with nothing left out: see contract_table.
+-- Every open event that is followed, by its close, with the question for its contracts and the curve that
+-- answers.
 --
 -- question: settlement NULL is that of each event; observed is for those that close within a
 -- minute. price_state: as in contract_table.
-CREATE FUNCTION upc._contract_rows(question upc._question, price_state text)
-RETURNS SETOF upc._contract_row
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 400
+CREATE FUNCTION upc._asked_events(question upc._question, price_state text)
+RETURNS SETOF upc._contract_question
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3
 AS $fn$
 DECLARE
+    v_observed double precision := question.observed;
     v_open record;
-    v_asked upc._contract_question;
+    v_event upc._contract_event;
     v_last upc._question;
     v_reading upc._reading;
+    v upc._contract_question;
 BEGIN
     FOR v_open IN
         SELECT e AS event, s AS series
@@ -91,15 +93,42 @@ BEGIN
           AND e.closes_at > question.at
         ORDER BY e.closes_at, s.series, e.event_ticker
     LOOP
-        v_asked := upc._ask_of_event(question, price_state, v_open.event, v_open.series);
-        -- Events that close together ask the same.
-        IF upc._is_shown('probability', price_state) AND v_last IS DISTINCT FROM v_asked.question THEN
-            v_reading := upc._bounds_reading(v_asked.question);
-            v_last := v_asked.question;
+        -- Of those that close together the last minute is looked at once.
+        question.observed := coalesce(
+            v_observed,
+            CASE WHEN (v_open.event).closes_at = v_event.closes_at THEN v_last.observed END
+        );
+        v := upc._ask_of_event(question, price_state, v_open.event, v_open.series);
+        v_event := v.event;
+        -- And they ask the same.
+        IF upc._is_shown('probability', price_state) AND v_last IS DISTINCT FROM v.question THEN
+            v_reading := upc._bounds_reading(v.question);
         END IF;
+        v_last := v.question;
+        v.reading := v_reading;
+        RETURN NEXT v;
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc._asked_events IS
+    'every open event that is followed, with the question for its contracts and the curve that answers';
+
+
+-- Rows of the contract table, for a question with nothing left out: see contract_table. Arguments as in
+-- _asked_events.
+CREATE FUNCTION upc._contract_rows(question upc._question, price_state text)
+RETURNS SETOF upc._contract_row
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 400
+AS $fn$
+DECLARE
+    v_open record;
+BEGIN
+    FOR v_open IN
+        SELECT a.* FROM upc._asked_events(question, price_state) AS a
+    LOOP
         RETURN QUERY
         SELECT c.*
-        FROM upc._event_contracts(v_asked.question, v_reading, v_asked.event) AS c;
+        FROM upc._event_contracts(v_open.question, v_open.reading, v_open.event) AS c;
     END LOOP;
 END
 $fn$;

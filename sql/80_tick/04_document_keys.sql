@@ -52,8 +52,7 @@ BEGIN ATOMIC
             'plain',
             '{id,trade_id,ticket_id,ticker,symbol,side,strike,buy_price,position,current_symbol_price,
             buffer_from_entry,time_since_entry,status,stop_reason,stopped_at,ttc_seconds,
-            event_ticker,opened_at,state,contract_side,strike_price,sold_count,realised_pnl,lower,
-            upper,kind}'::text[]
+            event_ticker,opened_at,state,contract_side,strike_price,sold_count,realised_pnl}'::text[]
         ),
         ('probability', '{current_probability}'),
         (
@@ -157,6 +156,8 @@ BEGIN ATOMIC
             ('active_trades', 'instant', '{timestamp}'),
             ('active_trades', 'state', '{quote_state}'),
             ('active_trades', 'plain', '{active_trades,count,current_price}'),
+            ('contracts', 'instant', '{timestamp}'),
+            ('contracts', 'plain', '{contracts,count,open_count,current_price,momentum_bps,model}'),
             -- For the predecessor's consumers.
             ('market_snapshot', 'instant', '{timestamp}'),
             ('market_snapshot', 'rows', '{markets}'),
@@ -191,8 +192,8 @@ BEGIN ATOMIC
         SELECT d, '', h.kind, h.keys
         FROM header AS h
         CROSS JOIN unnest(
-            '{live_probabilities,strike_table,watchlist,active_trades,market_snapshot,price,ttc,
-            momentum}'::text[]
+            '{live_probabilities,strike_table,watchlist,active_trades,contracts,market_snapshot,
+            price,ttc,momentum}'::text[]
         ) AS d
         UNION ALL
         SELECT d, '', t.kind, t.keys
@@ -200,6 +201,8 @@ BEGIN ATOMIC
         UNION ALL
         SELECT d, 'strikes[].', s.kind, ARRAY[s.name]
         FROM upc._strike_keys() AS s CROSS JOIN unnest('{strike_table,watchlist}'::text[]) AS d
+        UNION ALL
+        SELECT 'contracts', 'contracts[].', c.kind, ARRAY[c.name] FROM upc._contract_keys() AS c
         UNION ALL
         SELECT 'active_trades', 'active_trades[].', t.kind, t.keys FROM upc._trade_keys() AS t
         UNION ALL

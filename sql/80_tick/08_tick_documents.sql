@@ -1,4 +1,19 @@
--- Documents of a tick as JSON. As json, not text, so that storing them does not parse them again.
+-- Documents of a tick as JSON: how they are made, and how they are kept.
+--
+-- As json, not text, so that storing them does not parse them again. Only that of the contracts is text: it
+-- is put together as text, and reading it as json would take as long as making it.
+
+-- One more document: here, in _ticked and the result of tick and tick_all, in latest_documents and
+-- changed_documents; in the program in pyupc/tick/documents.py.
+CREATE TYPE upc._documents AS (
+    live_probabilities json,
+    strike_table json,
+    watchlist json,
+    active_trades json,
+    contracts text
+);
+COMMENT ON TYPE upc._documents IS 'documents of a tick, by their names';
+
 
 CREATE FUNCTION upc._live_document(
     tick upc_data.tick,
@@ -121,3 +136,60 @@ END
 $fn$;
 COMMENT ON FUNCTION upc._table_documents IS
     'the documents strike_table and watchlist of a tick, in this order';
+
+
+-- contracts: NULL for a tick that has nothing to do with today's markets.
+CREATE FUNCTION upc._contracts_document(
+    tick upc_data.tick,
+    valid_until text,
+    contracts upc._contract_list
+)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_header text := json_build_object(
+        'symbol', tick.symbol,
+        'timestamp', upc._iso_utc(tick.ticked_at),
+        'current_price', tick.price,
+        'momentum_bps', tick.momentum,
+        'state', tick.state,
+        'feed', tick.feed,
+        'market_at', upc._iso_utc(tick.market_at),
+        'model', tick.model,
+        'valid_until', valid_until,
+        'tick_id', tick.tick_id,
+        'count', coalesce(contracts.shown_count, 0),
+        'open_count', coalesce(contracts.open_count, 0)
+    );
+BEGIN
+    RETURN left(v_header, -1) || ', "contracts" : [' || coalesce(contracts.entries, '') || ']}';
+END
+$fn$;
+COMMENT ON FUNCTION upc._contracts_document IS
+    'the document contracts of a tick';
+
+
+CREATE FUNCTION upc._keep_documents(symbol text, tick_id bigint, documents upc._documents)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+BEGIN
+    UPDATE upc_data.document AS d
+    SET
+        tick_id = _keep_documents.tick_id,
+        live_probabilities = documents.live_probabilities,
+        strike_table = documents.strike_table,
+        watchlist = documents.watchlist,
+        active_trades = documents.active_trades,
+        contracts = documents.contracts
+    WHERE d.symbol = _keep_documents.symbol;
+    IF NOT FOUND THEN
+        -- Whoever has the tick's number has the symbol to itself.
+        INSERT INTO upc_data.document
+            (symbol, tick_id, live_probabilities, strike_table, watchlist, active_trades, contracts)
+        SELECT _keep_documents.symbol, _keep_documents.tick_id, (documents).*;
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc._keep_documents IS 'keeps the documents of a symbol''s newest tick';

@@ -77,3 +77,24 @@ END
 $fn$;
 COMMENT ON FUNCTION upc._ask_of_tick IS
     'the question of a tick for its strikes, what was asked for where something stands in for it, the close, and the forecast';
+
+
+-- The question of a tick for the contracts of every event, as contract_table would ask it.
+--
+-- question: as _ask_of_tick has it. settlement: as the tick was asked; NULL is that of each event's series.
+CREATE FUNCTION upc._contract_question_of(question upc._question, settlement text)
+RETURNS upc._question
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    question.ttc_seconds := NULL;
+    question.step := NULL;
+    question.strikes := NULL;
+    question.settlement := settlement;
+    -- Other events have last minutes of their own.
+    question.observed := NULL;
+    RETURN question;
+END
+$fn$;
+COMMENT ON FUNCTION upc._contract_question_of IS
+    'the question of a tick for the contracts of all followed events, with the time to each close left out';

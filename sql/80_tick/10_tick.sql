@@ -35,6 +35,7 @@ CREATE TYPE upc._tick_answer AS (
     strike_rows json,
     watched_rows json,
     edge_reason text,
+    contracts upc._contract_list,
     active json[],
     announced json[]
 );
@@ -59,7 +60,8 @@ CREATE TYPE upc._ticked AS (
     valid_until text,
     limits double precision[],
     asked_model text,
-    asked_settlement text
+    asked_settlement text,
+    contracts text
 );
 COMMENT ON TYPE upc._ticked IS 'a row of tick';
 
@@ -105,8 +107,8 @@ COMMENT ON FUNCTION upc._make_frame IS
 
 -- The trades of a live tick, and the conditions that it depends on, looked after.
 --
--- question, known: as in _trade_values; where no settlement was asked for, each event has its own.
--- price_state and quote_state, with the ages: as in _note_conditions.
+-- question, known: as in _trade_values. price_state and quote_state, with the ages: as in
+-- _note_conditions.
 CREATE FUNCTION upc._look_after(
     question upc._question,
     known upc._known_strikes,
@@ -209,14 +211,17 @@ BEGIN
     END IF;
 
     v.active := '{}'::json[];
-    -- Made-up prices, and those of another day, have nothing to do with a trade.
+    -- Made-up prices, and those of another day, have nothing to do with a contract or a trade.
     IF frame.is_live THEN
-        v_question.settlement := frame.settlement;
+        v.contracts := upc._contract_entries(
+            upc._contract_question_of(v_question, frame.settlement), v_seen.state
+        );
+        v_question.settlement := v_asked.asked_settlement;
         SELECT l.active, l.announced
         INTO v.active, v.announced
         FROM upc._look_after(
             v_question,
-            (v_event.event_ticker, v_asked.closes_at, v_strikes.strikes, v_strikes.prob_above, v_event.settlement, NULL),
+            (v_event.event_ticker, v_asked.closes_at, v_strikes.strikes, v_strikes.prob_above),
             v_seen.state, v_seen.market_at - v_seen.priced_at,
             v.quote_state, v_seen.market_at - v_event.read_at
         ) AS l;
@@ -240,41 +245,6 @@ COMMENT ON FUNCTION upc._answer_tick IS
     'what a tick of a symbol finds out; settles and stops its trades and announces what is news';
 
 
-CREATE FUNCTION upc._keep_documents(
-    symbol text,
-    tick_id bigint,
-    live_probabilities json,
-    strike_table json,
-    watchlist json,
-    active_trades json
-)
-RETURNS void
-LANGUAGE plpgsql VOLATILE
-AS $fn$
-BEGIN
-    UPDATE upc_data.document AS d
-    SET
-        tick_id = _keep_documents.tick_id,
-        live_probabilities = _keep_documents.live_probabilities,
-        strike_table = _keep_documents.strike_table,
-        watchlist = _keep_documents.watchlist,
-        active_trades = _keep_documents.active_trades
-    WHERE d.symbol = _keep_documents.symbol;
-    IF NOT FOUND THEN
-        -- Whoever has the tick's number has the symbol to itself.
-        INSERT INTO upc_data.document
-            (symbol, tick_id, live_probabilities, strike_table, watchlist, active_trades)
-        VALUES (
-            _keep_documents.symbol, _keep_documents.tick_id, _keep_documents.live_probabilities,
-            _keep_documents.strike_table, _keep_documents.watchlist,
-            _keep_documents.active_trades
-        );
-    END IF;
-END
-$fn$;
-COMMENT ON FUNCTION upc._keep_documents IS 'keeps the documents of a symbol''s newest tick';
-
-
 -- Count and log a tick and keep its documents.
 --
 -- since_last: as in tick. with_documents: also return them.
@@ -292,9 +262,8 @@ DECLARE
     v_tick upc_data.tick := answer.tick;
     v_event upc._event := answer.event;
     v_count upc_data.tick_count;
-    v_live json;
+    v_documents upc._documents;
     v_tables json[];
-    v_trades json;
 BEGIN
     IF frame.is_live THEN
         v_count := upc._count_tick(
@@ -307,15 +276,20 @@ BEGIN
     v_tick.tick_id := upc._next_id(v_tick.symbol, 'tick');
     INSERT INTO upc_data.tick VALUES (v_tick.*);
 
-    v_live := upc._live_document(v_tick, answer.step, frame.valid_until, answer.probabilities);
-    v_trades := upc._trades_document(v_tick, answer.quote_state, frame.valid_until, answer.active);
+    v_documents.live_probabilities := upc._live_document(
+        v_tick, answer.step, frame.valid_until, answer.probabilities
+    );
     v_tables := upc._table_documents(
         v_tick, v_event, answer.quote_state, answer.step, frame.valid_until, answer.deltas,
         answer.edge_reason, answer.strike_rows, answer.watched_rows
     );
-    PERFORM upc._keep_documents(
-        v_tick.symbol, v_tick.tick_id, v_live, v_tables[1], v_tables[2], v_trades
+    v_documents.strike_table := v_tables[1];
+    v_documents.watchlist := v_tables[2];
+    v_documents.active_trades := upc._trades_document(
+        v_tick, answer.quote_state, frame.valid_until, answer.active
     );
+    v_documents.contracts := upc._contracts_document(v_tick, frame.valid_until, answer.contracts);
+    PERFORM upc._keep_documents(v_tick.symbol, v_tick.tick_id, v_documents);
 
     v.tick_id := v_tick.tick_id;
     v.state := v_tick.state;
@@ -325,10 +299,11 @@ BEGIN
     v.ttc_seconds := v_tick.ttc_seconds;
     v.fingerprint := v_tick.fingerprint;
     IF with_documents THEN
-        v.live_probabilities := v_live;
-        v.strike_table := v_tables[1];
-        v.watchlist := v_tables[2];
-        v.active_trades := v_trades;
+        v.live_probabilities := v_documents.live_probabilities;
+        v.strike_table := v_documents.strike_table;
+        v.watchlist := v_documents.watchlist;
+        v.active_trades := v_documents.active_trades;
+        v.contracts := v_documents.contracts;
     END IF;
     IF cardinality(answer.announced) > 0 THEN
         v.announced := array_to_json(answer.announced);
@@ -368,7 +343,7 @@ COMMENT ON FUNCTION upc._tick_payload IS 'the payload of upc_tick for one tick';
 -- NULL takes the rules min_probability (95) and min_differential (0). every: how far apart
 -- ticks are due, and since_last how long ago the holder ticked last, by a clock that does not jump: for
 -- the count of those that were missed.
--- Returns one row: what was logged, the four documents as JSON texts, what was announced as a JSON
+-- Returns one row: what was logged, the five documents as JSON texts, what was announced as a JSON
 -- array, NULL where nothing was, the model and settlement that answered, until when the documents
 -- are what they say, the limits of freshness that were in force, and the model and settlement that
 -- were asked for.
@@ -414,7 +389,8 @@ RETURNS TABLE (
     valid_until text,
     limits double precision[],
     asked_model text,
-    asked_settlement text
+    asked_settlement text,
+    contracts text
 )
 LANGUAGE plpgsql VOLATILE ROWS 1
 AS $fn$
@@ -431,7 +407,7 @@ BEGIN
     INTO
         tick_id, state, market_at, price, momentum, ttc_seconds, fingerprint,
         live_probabilities, strike_table, watchlist, active_trades, announced, used_model,
-        used_settlement, valid_until, limits, asked_model, asked_settlement
+        used_settlement, valid_until, limits, asked_model, asked_settlement, contracts
     FROM upc._publish_tick(
         v_frame,
         upc._answer_tick(v_frame, symbol, replay_from, elapsed, step),

@@ -345,6 +345,7 @@ RETURNS TABLE (
     limits double precision[],
     asked_model text,
     asked_settlement text,
+    contracts text,
     sqlstate text,
     message text,
     detail text,

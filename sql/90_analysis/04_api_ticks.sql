@@ -2,7 +2,8 @@
 
 -- Documents of the last tick, of a symbol or of all that have been ticked.
 --
--- symbols: of these alone, whether they are registered or not.
+-- symbols: of these alone, whether they are registered or not. documents: these alone, by their names, and
+-- NULL for the others; NULL: all.
 -- Returns a row per symbol. age_seconds: age of the tick; state: that of its age alone, fresh, warn,
 -- stale or halted. price_age_seconds: age of the price at the tick. interval_seconds: time from one
 -- tick to the next, NULL where it is not known. The documents are as the tick left them, however old
@@ -15,7 +16,8 @@
 CREATE FUNCTION upc.latest_documents(
     symbol text DEFAULT NULL,
     at timestamptz DEFAULT clock_timestamp(),
-    symbols text[] DEFAULT NULL
+    symbols text[] DEFAULT NULL,
+    documents text[] DEFAULT NULL
 )
 RETURNS TABLE (
     ticked_symbol text,
@@ -28,10 +30,15 @@ RETURNS TABLE (
     live_probabilities text,
     strike_table text,
     watchlist text,
-    active_trades text
+    active_trades text,
+    contracts text
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2
 AS $fn$
+DECLARE
+    v_wanted text[] := coalesce(
+        documents, '{live_probabilities,strike_table,watchlist,active_trades,contracts}'
+    );
 BEGIN
     IF symbol IS NOT NULL THEN
         PERFORM upc.require_symbol(symbol);
@@ -45,10 +52,11 @@ BEGIN
         extract(epoch FROM t.market_at - t.priced_at)::double precision,
         extract(epoch FROM coalesce(l.every, k.every))::double precision,
         upc.freshness(make_interval(secs => a.age)),
-        d.live_probabilities::text,
-        d.strike_table::text,
-        d.watchlist::text,
-        d.active_trades::text
+        CASE WHEN 'live_probabilities' = ANY (v_wanted) THEN d.live_probabilities::text END,
+        CASE WHEN 'strike_table' = ANY (v_wanted) THEN d.strike_table::text END,
+        CASE WHEN 'watchlist' = ANY (v_wanted) THEN d.watchlist::text END,
+        CASE WHEN 'active_trades' = ANY (v_wanted) THEN d.active_trades::text END,
+        CASE WHEN 'contracts' = ANY (v_wanted) THEN d.contracts END
     FROM upc_data.document AS d
     JOIN upc_data.tick AS t ON t.symbol = d.symbol AND t.tick_id = d.tick_id
     -- On a clock that has been put back the tick is no less old for being ahead.
@@ -85,7 +93,8 @@ RETURNS TABLE (
     live_probabilities text,
     strike_table text,
     watchlist text,
-    active_trades text
+    active_trades text,
+    contracts text
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2
 AS $fn$
@@ -102,7 +111,8 @@ BEGIN
         d.live_probabilities::text,
         d.strike_table::text,
         d.watchlist::text,
-        d.active_trades::text
+        d.active_trades::text,
+        d.contracts
     FROM unnest(symbols, tick_ids) AS k (symbol, tick_id)
     JOIN upc_data.document AS d ON d.symbol = k.symbol AND d.tick_id <> k.tick_id
     JOIN upc_data.tick AS t ON t.symbol = d.symbol AND t.tick_id = d.tick_id

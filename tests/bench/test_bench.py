@@ -49,6 +49,8 @@ def test_a_quick_run_has_every_row(server_dsn: str, monkeypatch: pytest.MonkeyPa
         "tick_replay",
         "market_tick",
         "market_quotes",
+        "contracts_three",
+        "contracts_unfollowed",
         "process_cpu",
         "process_memory",
         "symbols_1",

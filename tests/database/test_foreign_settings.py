@@ -221,7 +221,7 @@ _EVENT = json.dumps(
 )
 QUESTIONS = (
     "SELECT t.live_probabilities::text, t.strike_table::text, t.watchlist::text,"
-    f" t.active_trades::text FROM {_TICK} AS t",
+    f" t.active_trades::text, t.contracts FROM {_TICK} AS t",
     "SELECT json_agg(c)::text FROM upc.compute_strikes(97250, 7, ttc_seconds => 1200) AS c",
     f"SELECT upc.status_document(at => '{AT}')",
     f"SELECT upc.symbols_document(at => '{AT}')",

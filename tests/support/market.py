@@ -23,7 +23,7 @@ SINCE = "2026-03-02 00:00+00"
 UNTIL = "2026-03-06 00:00+00"
 SYMBOLS = ("BTC", "ETH")
 DOCUMENTS = ("live_probabilities", "strike_table", "watchlist")
-WRITTEN = (*DOCUMENTS, "active_trades")
+WRITTEN = (*DOCUMENTS, "active_trades", "contracts")
 
 Document = dict[str, Any]
 

@@ -36,12 +36,14 @@ PROBABILITIES = {
     *("probability", "prob_above", "prob_beyond", "prob_within"),
     *("prob_low", "prob_high", "positive_prob", "negative_prob", "current_probability"),
 }
-DIFFERENCES = {"yes_diff", "no_diff", "yes_edge", "no_edge"}
+DIFFERENCES = {"yes_diff", "no_diff", "yes_edge", "no_edge", "yes_edge_low", "no_edge_low"}
 QUOTES = {
     *("yes_ask", "no_ask", "volume", "yes_ask_dollars", "no_ask_dollars"),
     *("yes_bid_dollars", "no_bid_dollars", "current_close_price", "current_pnl"),
     *("close_value", "pnl", "pnl_per_contract"),
     *("pnl_after_fees", "pnl_per_contract_after_fees"),
+    *("yes_bid", "no_bid", "yes_bid_size", "yes_ask_size", "no_bid_size", "no_ask_size"),
+    *("yes_fee", "no_fee"),
 }
 
 
@@ -59,15 +61,15 @@ def documents(module_btc_market: str) -> dict[str, dict[str, Any]]:
             );
             INSERT INTO upc_data.market_quote
                 (symbol, event_ticker, ticker, lower, status, yes_bid, yes_ask, no_bid,
-                 no_ask, volume)
+                 no_ask, volume, yes_bid_size, yes_ask_size, no_bid_size, no_ask_size)
             SELECT 'BTC', 'E', 'E-' || k, 100000 + 250 * k, 'active', 0.4, 0.42, 0.58, 0.6,
-                   5000
+                   5000, 7, 8, 8, 7
             FROM generate_series(0, 8) AS k;
             """
         )
         conn.execute("SELECT upc.open_trade('E-3', 'yes', 0.41, 10)")
         row = conn.execute(
-            "SELECT live_probabilities, strike_table, watchlist, active_trades"
+            "SELECT live_probabilities, strike_table, watchlist, active_trades, contracts"
             " FROM upc.tick('BTC', 'made up', min_probability => 0, min_differential => -100)"
         ).fetchone()
     assert row is not None
@@ -432,7 +434,7 @@ def test_of_another_database_a_later_number_says_nothing(
     session = Ticks({5})
     publisher = Publisher(session, scene.folder, scene.stale_documents)
     text = json.dumps({"state": "fresh", "tick_id": 5, "valid_until": "2026"})
-    tick = Tick(5, "fresh", 1.0, None, "f", text, text, text, text, valid_until="2026")
+    tick = Tick(5, "fresh", 1.0, None, "f", text, text, text, text, text, valid_until="2026")
     publisher.publish("BTC", tick, scene.time)
     assert scene.numbers() == {5}
     # One that it knows is newer indeed.
@@ -521,9 +523,9 @@ def test_without_locks_files_are_written_all_the_same(
 
 
 def test_a_tick_names_all_its_documents() -> None:
-    tick = Tick(1, "fresh", 1.0, None, "f", "live", "table", "watch", "trades")
+    tick = Tick(1, "fresh", 1.0, None, "f", "live", "table", "watch", "trades", "all")
     assert tuple(tick.documents()) == WRITTEN
-    assert list(tick.documents().values()) == ["live", "table", "watch", "trades"]
+    assert list(tick.documents().values()) == ["live", "table", "watch", "trades", "all"]
 
 
 @pytest.mark.slow

@@ -175,7 +175,7 @@ def test_without_candles_it_is_refused_and_with_some_it_begins(
     assert pyupc(fresh_db, *once, "--symbol", "ETH").returncode == 1
     # All that are registered: those that can.
     assert pyupc(fresh_db, *once).returncode == 0
-    assert sorted(path.name[:3] for path in tmp_path.glob("*.json")) == [*["btc"] * 4, "upc"]
+    assert sorted(path.name[:3] for path in tmp_path.glob("*.json")) == [*["btc"] * 5, "upc"]
     assert count(fresh_db, "tick_lease") == 0
 
 

@@ -44,6 +44,7 @@ def ticks(market: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ti
             strike_table=texts["strike_table"],
             watchlist=texts["watchlist"],
             active_trades="{}",
+            contracts="{}",
         )
     return result
 

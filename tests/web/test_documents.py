@@ -16,7 +16,7 @@ from pyupc.database.connect import connect
 from tests.support.market import pyupc
 from tests.web.serving import Served
 
-NAMES = ("live_probabilities", "strike_table", "watchlist")
+NAMES = ("live_probabilities", "strike_table", "watchlist", "contracts")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -60,7 +60,7 @@ def generated(report: str) -> int:
 
 def test_every_operation_is_described(served: Served) -> None:
     document = served.document("/openapi.json")
-    assert len(document["paths"]) == 28
+    assert len(document["paths"]) == 29
     for path, operations in document["paths"].items():
         operation = operations["get"]
         assert operation["summary"], path
@@ -124,6 +124,7 @@ SHAPES_OF_DOCUMENTS: dict[str, type[BaseModel]] = {
     "live_probabilities": schemas.LiveProbabilities,
     "strike_table": schemas.StrikeTable,
     "watchlist": schemas.StrikeTable,
+    "contracts": schemas.Contracts,
     "price": schemas.Price,
     "ttc": schemas.TimeToClose,
     "momentum": schemas.MomentumNow,

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from pyupc.database.connect import connect
-from tests.support.market import until
+from tests.support.market import WRITTEN, until
 from tests.web.serving import Event, Served, events, serving
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -58,12 +58,11 @@ def test_the_newest_comes_at_once_then_each(served: Served, conn: Connection) ->
             assert (event.id, event.data["tick_id"]) == (str(number), number)
             assert 0 <= event.data["age_seconds"] < 5
             row = conn.execute(
-                "SELECT live_probabilities, strike_table, watchlist, active_trades"
+                "SELECT live_probabilities, strike_table, watchlist, active_trades, contracts::json"
                 " FROM upc_data.document WHERE symbol = 'BTC'"
             ).fetchone()
             assert row is not None
-            names = ("live_probabilities", "strike_table", "watchlist", "active_trades")
-            assert tuple(event.data[name] for name in names) == row
+            assert tuple(event.data[name] for name in WRITTEN) == row
 
 
 def test_each_reads_his_own_symbol(served: Served, conn: Connection) -> None:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 # Repeated from pyupc.bench.run, so that --help does not load it.
 _COLUMNS = ("name", "what", "value", "unit", "against", "other", "ratio", "note", "details")
-NAMES = ("build", "disk", "day", "strikes", "griddata", "tick", "market", "process", "symbols")
+NAMES = (
+    *("build", "disk", "day", "strikes", "griddata", "tick", "market", "contracts", "process"),
+    "symbols",
+)
 
 
 @click.group(

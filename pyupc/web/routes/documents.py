@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from pyupc.web import schemas
 from pyupc.web.json_response import tagged, uncached
-from pyupc.web.latest import joined_trades, latest
+from pyupc.web.latest import Latest, joined_trades, latest
 from pyupc.web.openapi import NOT_MODIFIED, responses_of
 from pyupc.web.parameters import ServerState, Shared, SymbolInPath
 from pyupc.web.problems import Problem
@@ -20,10 +20,16 @@ router = APIRouter(tags=["live"])
 
 async def document(request: Request, shared: ServerState, symbol: str, name: str) -> Response:
     """Document of the symbol's last tick, aged: its state follows from the tick's age."""
-    found = await latest(shared.database, symbol, time.monotonic())
+    newest = await latest_of(shared, symbol, name)
+    return tagged(request, newest.documents[name], newest.version)
+
+
+async def latest_of(shared: ServerState, symbol: str, name: str) -> Latest:
+    """The symbol's last tick with that document; Problem if there is none."""
+    found = await latest(shared.database, symbol, time.monotonic(), documents=[name])
     if not found:
         raise Problem(404, f"nothing has ticked {symbol} yet", f"pyupc tick --symbol {symbol}")
-    return tagged(request, found[0].documents[name], found[0].version)
+    return found[0]
 
 
 @router.get(
@@ -55,6 +61,15 @@ async def watchlist(request: Request, shared: Shared, symbol: SymbolInPath) -> R
 
 
 @router.get(
+    "/api/contracts/{symbol}",
+    summary="Open contracts of all followed events, by close, series and bounds",
+    responses=responses_of(schemas.Contracts, "SYMBOL_contracts.json", 404) | NOT_MODIFIED,
+)
+async def contracts(request: Request, shared: Shared, symbol: SymbolInPath) -> Response:
+    return await document(request, shared, symbol, "contracts")
+
+
+@router.get(
     "/api/active_trades",
     summary="Trades that are held",
     responses=responses_of(schemas.ActiveTrades, "SYMBOL_active_trades.json of all symbols", 404),
@@ -67,7 +82,7 @@ async def active_trades(
     ] = None,
 ) -> Response:
     asked = None if symbol is None else symbol.upper()
-    found = await latest(shared.database, asked, time.monotonic())
+    found = await latest(shared.database, asked, time.monotonic(), documents=["active_trades"])
     return uncached(joined_trades(found, datetime.now(UTC).isoformat()))
 
 

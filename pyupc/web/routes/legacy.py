@@ -7,14 +7,12 @@ the predecessor throw on a null, and would keep what they showed before.
 from __future__ import annotations
 
 import json
-import time
 
 from fastapi import APIRouter, Request, Response
 
 from pyupc.tick.aging_rules import Rules
 from pyupc.web import schemas
 from pyupc.web.json_response import tagged, uncached
-from pyupc.web.latest import latest
 from pyupc.web.openapi import NOT_MODIFIED, responses_of
 from pyupc.web.parameters import AskedSymbol, ServerState, Shared, SymbolInPath
 from pyupc.web.problems import Problem
@@ -43,10 +41,7 @@ _NOT_OURS = (
 
 
 async def _as_file(request: Request, shared: ServerState, symbol: str, name: str) -> Response:
-    found = await latest(shared.database, symbol, time.monotonic())
-    if not found:
-        raise Problem(404, f"nothing has ticked {symbol} yet", f"pyupc tick --symbol {symbol}")
-    text = found[0].documents[name]
+    text = (await documents.latest_of(shared, symbol, name)).documents[name]
     if (state := json.loads(text)["state"]) != "fresh":
         rules = Rules.read(await shared.database.text("SELECT upc.document_rules()"))
         text = rules.in_files({name: text}, state)[name]

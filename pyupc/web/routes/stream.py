@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
+from pyupc.tick.documents import DOCUMENTS
 from pyupc.web.openapi import a_problem
 from pyupc.web.parameters import Shared, SymbolInPath
 from pyupc.web.problems import Problem
@@ -25,11 +26,13 @@ SEND_SECONDS = 20
 # Streams per client, however few are allowed in all.
 FEW = 20
 
+_NAME = "|".join(DOCUMENTS)
+
 _DESCRIPTION = """
-`tick`: the four documents of a tick, its `tick_id` and `age_seconds`; the newest comes at once,
-then each as it is committed. `pulse`: every second without one, with the age of the last tick and
-whether the database answers. A reader that is slow misses ticks, and gets the newest as soon as it
-can.
+`tick`: the documents of a tick, its `tick_id` and `age_seconds`; the newest comes at once, then
+each as it is committed. The one of the contracts is large; `documents=strike_table,watchlist` asks
+for those two alone. `pulse`: every second without a tick, with the age of the last one and whether
+the database answers. A reader that is slow misses ticks, and gets the newest as soon as it can.
 """
 
 _EXAMPLE = """event: tick
@@ -57,6 +60,21 @@ class Stream(EventSourceResponse):
                 logger.info("a reader who takes nothing is let go")
 
 
+def _asked_documents(
+    documents: Annotated[
+        str | None,
+        Query(
+            pattern=f"^({_NAME})(,({_NAME}))*$",
+            description="names, separated by commas; default: all",
+            examples=["live_probabilities,strike_table"],
+        ),
+    ] = None,
+) -> tuple[str, ...]:
+    """In the order of DOCUMENTS, so that the same ones are the same bytes."""
+    asked = DOCUMENTS if documents is None else documents.split(",")
+    return tuple(name for name in DOCUMENTS if name in asked)
+
+
 @router.get(
     "/api/stream/{symbol}",
     summary="Every tick as it comes",
@@ -70,7 +88,12 @@ class Stream(EventSourceResponse):
         404: a_problem(404),
     },
 )
-async def stream(request: Request, shared: Shared, symbol: SymbolInPath) -> Response:
+async def stream(
+    request: Request,
+    shared: Shared,
+    symbol: SymbolInPath,
+    documents: Annotated[tuple[str, ...], Depends(_asked_documents)],
+) -> Response:
     hub, most = shared.hub, shared.settings.readers
     client = request.client.host if request.client else "unknown"
     # A tick that was read before is shown while the database is away.
@@ -86,7 +109,7 @@ async def stream(request: Request, shared: Shared, symbol: SymbolInPath) -> Resp
     place.enter_context(hub.reader(client))
     return Stream(
         place,
-        hub.events(symbol),
+        hub.events(symbol, documents),
         # The hub sends a pulse every second.
         ping=3600,
         send_timeout=SEND_SECONDS,

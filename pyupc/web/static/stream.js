@@ -8,6 +8,8 @@ export const SILENCE_LIMIT = 4;
 // An event that was on its way for longer than this comes from a queue, not from the market.
 const LATE_LIMIT = 3;
 const PAUSES = [0.5, 1, 2, 3];
+// The documents that the page shows.
+const DOCUMENTS = "live_probabilities,strike_table,watchlist,active_trades";
 
 export class Stream {
   #source = null;
@@ -66,7 +68,8 @@ export class Stream {
     this.#opened = mark();
     // What was sent before this connection says nothing about its delays.
     this.#least = Infinity;
-    const source = new EventSource(`/api/stream/${encodeURIComponent(this.#symbol)}`);
+    const path = `/api/stream/${encodeURIComponent(this.#symbol)}`;
+    const source = new EventSource(`${path}?documents=${DOCUMENTS}`);
     this.#source = source;
     const listen = (name, hand) =>
       source.addEventListener(name, (event) => {

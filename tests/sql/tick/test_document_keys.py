@@ -15,7 +15,7 @@ CLOSES = walk(110, "2026-11-22", 16 * 60 + 21)
 NOW = datetime.fromisoformat("2026-11-22T16:20:50+00:00")
 STATES = ("fresh", "warn", "stale", "halted")
 AGES = dict(zip(STATES, (1, 20, 40, 90), strict=True))
-OF_A_TICK = ("live_probabilities", "strike_table", "watchlist", "active_trades")
+OF_A_TICK = ("live_probabilities", "strike_table", "watchlist", "active_trades", "contracts")
 READINGS = ("price", "ttc", "momentum")
 
 # Kinds, and the states of price and quotes from which on they are left out, written by hand.
@@ -45,9 +45,10 @@ def market(module_dsn: str) -> str:
         price = float(CLOSES.closes[-1])
         conn.execute(
             "INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, lower, status,"
-            " yes_bid, yes_ask, no_bid, no_ask, volume)"
+            " yes_bid, yes_ask, no_bid, no_ask, volume, yes_bid_size, yes_ask_size, no_bid_size,"
+            " no_ask_size)"
             " SELECT 'BTC', 'E', 'E-' || k, round(%s::numeric / 250) * 250 + 250 * k, 'active',"
-            " 0.4, 0.42, 0.58, 0.6, 5000 FROM generate_series(-4, 4) AS k",
+            " 0.4, 0.42, 0.58, 0.6, 5000, 7, 8, 8, 7 FROM generate_series(-4, 4) AS k",
             (price,),
         )
         conn.execute("SELECT upc.open_trade('E-1', 'yes', 0.41, 10, at => %s)", (NOW,))
@@ -71,7 +72,7 @@ def tick(conn: Connection, price_age: float = 1, quote_age: float = 1) -> dict[s
         "UPDATE upc_data.market_event SET read_at = %s", (NOW - timedelta(seconds=quote_age),)
     )
     row = conn.execute(
-        "SELECT live_probabilities, strike_table, watchlist, active_trades"
+        "SELECT live_probabilities, strike_table, watchlist, active_trades, contracts"
         " FROM upc.tick('BTC', 'made up', %s, min_probability => 0, min_differential => -100)",
         (NOW,),
     ).fetchone()
@@ -132,6 +133,17 @@ def test_documents_of_a_tick_in_each_state(conn: Connection, price: str, quotes:
         if name == "watchlist" and {price, quotes} & {"stale", "halted"}:
             assert document["strikes"] == []
             continue
+        if name == "contracts":
+            # Without a quote only what is not as good as decided is left, by a price that is known.
+            left = {row["ticker"] for row in document["contracts"]}
+            assert (len(left) == 9) == (quotes != "halted"), left
+            assert (len(left) > 0) == (quotes != "halted" or price != "halted")
+            rows = [row for row in fresh[name]["contracts"] if row["ticker"] in left]
+            fresh[name]["contracts"] = rows
+            fresh[name]["count"] = len(left)
+            if not left:
+                assert document["contracts"] == []
+                continue
         before, after = list(leaves(fresh[name])), list(leaves(document))
         assert [path for path, _ in before] == [path for path, _ in after]
         filled = set()

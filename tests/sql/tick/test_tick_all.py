@@ -33,7 +33,7 @@ BUILT = {"BTC": walk(110, "2026-03-02", 300), "ETH": walk(111, "2026-03-02", 300
 STORED = (
     "SELECT to_jsonb(t) FROM upc_data.tick AS t ORDER BY symbol, tick_id",
     "SELECT d.symbol, d.tick_id, live_probabilities::text, strike_table::text, watchlist::text,"
-    " active_trades::text FROM upc_data.document AS d ORDER BY symbol",
+    " active_trades::text, contracts FROM upc_data.document AS d ORDER BY symbol",
     "SELECT to_jsonb(k) FROM upc_data.tick_count AS k ORDER BY symbol",
     "SELECT to_jsonb(c) FROM upc_data.id_counter AS c ORDER BY symbol, kind",
     "SELECT to_jsonb(a) - 'announced_at' FROM upc_data.announcement AS a ORDER BY 1",
@@ -246,11 +246,12 @@ def test_without_documents(conn: Connection) -> None:
     rows = tick_all(conn, ["BTC", "ETH"], feed="simulated", with_documents=False)
     names = ("live_probabilities", "strike_table", "watchlist", "active_trades")
     for row, before in zip(rows, expected, strict=True):
-        assert [row[name] for name in names] == [None] * 4
+        assert [row[name] for name in (*names, "contracts")] == [None] * 5
         [kept] = table(conn, "SELECT * FROM upc_data.document WHERE symbol = %s", [row["symbol"]])
         for name in names:
             document = json.loads(before[name]) | {"tick_id": 2}
             assert kept[name] == document
+        assert json.loads(kept["contracts"]) == json.loads(before["contracts"]) | {"tick_id": 2}
         assert row["price"] == before["price"]
 
 

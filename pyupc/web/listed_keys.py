@@ -1,4 +1,4 @@
-"""Keys of a strike in the strike table, from the list that SQL makes its register of."""
+"""Keys of the rows of documents, from the lists that SQL makes its register of."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pydantic import Field
 
 from pyupc.shipped import folder
 
-_LISTED_IN = "04_document_keys.sql"
+STRIKE = "80_tick/04_document_keys.sql"
+CONTRACT = "60_market/11_contract_entries.sql"
 
 
-def fields(types: Mapping[str, Any]) -> dict[str, Any]:
+def fields(file: str, types: Mapping[str, Any]) -> dict[str, Any]:
     """Fields for pydantic's create_model, in order; `types` by the words that the list has."""
-    text = (folder("sql") / "80_tick" / _LISTED_IN).read_text("utf-8")
+    text = (folder("sql") / file).read_text("utf-8")
     _, listed, _ = text.split("$keys$")
     return {
         key["name"]: (types[key["type"]], Field(description=key["meaning"]))
