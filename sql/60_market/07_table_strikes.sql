@@ -147,7 +147,8 @@ BEGIN
           AND e.read_at <= at
           AND e.strike_step > 0
           AND s.kind = 'above'
-        ORDER BY e.closes_at DESC, e.read_at DESC
+        -- One that closes later than in an hour is a daily one, whose strikes are further apart.
+        ORDER BY e.closes_at > at + interval '1 hour', e.closes_at DESC, e.read_at DESC
         LIMIT 1
     );
 END

@@ -17,7 +17,15 @@ from tests.kalshi.day.curves import Asked, Curves, sigma, without_coherence
 from tests.kalshi.day.events import Look
 from tests.kalshi.day.exchange import terms_of
 from tests.kalshi.day.playing import Moment, Read, next_hour
-from tests.kalshi.day.rows import GONE, Asking, asking, kept, reason, seconds_left
+from tests.kalshi.day.rows import (
+    GONE,
+    Asking,
+    asking,
+    expected_rows,
+    kept,
+    reason,
+    seconds_left,
+)
 from tests.kalshi.day.schedule import Way
 from tests.kalshi.day.tape import freshness
 
@@ -70,11 +78,10 @@ def scene_of(moment: Moment) -> Scene:
     at, way = moment.instant.at, moment.instant.way
     if read is None:
         ask = _without_event(moment, way, next_hour(at))
-        step = STEPS[coin.symbol]
+        step = _seen_step(moment) or STEPS[coin.symbol]
         return Scene(moment, None, ask, step, _grid(moment.seen.price, step), None)
-    lowers = sorted({look.lower for look in kept(read) if look.lower is not None})
-    gaps = [high - low for low, high in pairwise(lowers)]
-    step = most_often(gaps)
+    lowers = lowers_of(read)
+    step = most_often([high - low for low, high in pairwise(lowers)])
     return Scene(
         moment,
         read,
@@ -93,6 +100,21 @@ STEPS = {
     "XRP": Decimal("0.01"),
     "DOGE": Decimal("0.0005"),
 }
+
+
+def lowers_of(read: Read) -> list[Decimal]:
+    return sorted({look.lower for look in kept(read) if look.lower is not None})
+
+
+def _seen_step(moment: Moment) -> Decimal | None:
+    """That of the hourly event that closed last, unless somebody has chosen one for the symbol."""
+    within = moment.instant.at + timedelta(hours=1)
+    reads = [each for each in moment.reads.values() if each.event.kind == "above"]
+    known = [each for each in reads if each.closes_at <= within]
+    if moment.symbol not in ("BTC", "ETH") or not known:
+        return None
+    lowers = lowers_of(max(known, key=lambda each: each.closes_at))
+    return Decimal(most_often([high - low for low, high in pairwise(lowers)]))
 
 
 def _without_event(moment: Moment, way: Way, closes_at: datetime) -> Asking:
@@ -431,3 +453,36 @@ def _differences(scene: Scene, row: Expected, quotes: Expected, numbers: Numbers
         "yes_edge": edge(numbers.above, "yes_ask"),
         "no_edge": edge(100 - numbers.above, "no_ask"),
     }
+
+
+def contracts(scene: Scene, curves: Curves) -> Expected:
+    moment = scene.moment
+    rows = expected_rows(moment, curves, moment.instant.way)
+    shown = [_shown_contract(row) for row in rows if _is_shown(row)]
+    return {
+        "symbol": moment.symbol,
+        "timestamp": iso(moment.instant.at),
+        "current_price": scene.price,
+        "momentum_bps": moment.seen.momentum,
+        "model": scene.ask.asked.model,
+        "count": len(shown),
+        "open_count": len(rows),
+        "contracts": shown,
+        **_common(scene),
+    }
+
+
+def _is_shown(row: Expected) -> bool:
+    """One with a quote, or that is not as good as decided."""
+    quotes = (row[name] for name in ("yes_bid", "yes_ask", "no_bid", "no_ask"))
+    percent = row["probability"]
+    return any(quote is not None for quote in quotes) or (
+        percent is not None and 0.5 <= percent <= 99.5
+    )
+
+
+def _shown_contract(row: Expected) -> Expected:
+    percents = ("probability", "prob_low", "prob_high")
+    edges = ("yes_edge", "no_edge", "yes_edge_low", "no_edge_low")
+    rounded = {name: _rounded(row[name]) for name in (*percents, *edges)}
+    return {**row, "closes_at": iso(row["closes_at"]), **rounded}

@@ -13,6 +13,7 @@ from pyupc.exchange.answer import Candle
 from pyupc.feed.store import Store
 from pyupc.kalshi.api import HOUR, Kalshi, Upcoming
 from tests.kalshi.day import plot, prices, schedule
+from tests.kalshi.day.books import dice_of
 from tests.kalshi.day.coins import COINS, DAY
 from tests.kalshi.day.curves import Curves, ladder
 from tests.kalshi.day.events import Event, Look
@@ -26,7 +27,7 @@ from tests.support.kalshi_server import Server
 from tests.support.readings import Floats, Row, table
 
 Document = dict[str, Any]
-DOCUMENTS = ("live_probabilities", "strike_table", "watchlist", "active_trades")
+DOCUMENTS = ("live_probabilities", "strike_table", "watchlist", "active_trades", "contracts")
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,29 @@ class Moment:
         return f"{self.symbol} at {self.instant.at:%H:%M:%S.%f}"
 
 
+@dataclass(frozen=True)
+class Bought:
+    """A trade as it was made. `price`: USD per contract."""
+
+    trade_id: int
+    event: Event
+    ticker: str
+    side: str
+    price: Decimal
+    count: Decimal
+    opened_at: datetime
+
+
 @dataclass
 class Day:
-    """`sent`: how many answers of Kalshi were read."""
+    """`sent`: how many answers of Kalshi were read; `trades`, `fills`: the ledger at its end."""
 
     curves: dict[str, Curves]
     tapes: dict[str, Tape]
     moments: list[Moment] = field(default_factory=list)
+    bought: list[Bought] = field(default_factory=list)
+    trades: list[Row] = field(default_factory=list)
+    fills: list[Row] = field(default_factory=list)
     sent: int = 0
 
 
@@ -168,7 +185,12 @@ def play(dsn: str, chosen: list[Instant]) -> Day:
             {symbol: Curves.read(conn, symbol) for symbol in markets},
             {symbol: Tape(market) for symbol, market in markets.items()},
         )
+        # Stops have tests of their own: here all trades are held to the end.
+        for rule in ("stop_on_probability", "stop_on_momentum"):
+            conn.execute("SELECT upc.set_rule(%s, 'off')", (rule,))
         feed_parts.run(_play(dsn, conn, day, chosen))
+        day.trades = table(conn, "SELECT * FROM upc_data.trade ORDER BY symbol, trade_id")
+        day.fills = table(conn, "SELECT * FROM upc_data.fill ORDER BY symbol, trade_id, fill")
     return day
 
 
@@ -202,6 +224,8 @@ async def _play(dsn: str, conn: Connection, day: Day, chosen: list[Instant]) -> 
                     await player.look_ahead(now[0])
                 now[0] = instant.at
                 await player.live(instant.at)
+                if instant.trades:
+                    day.bought += buy(conn, player, instant.at)
                 shard = player.tape.market.coin.shard
                 is_paused = paused.get(shard or 0, paused.get(0, False))
                 day.moments.append(look(conn, player, instant, is_paused))
@@ -219,6 +243,24 @@ async def _status(client: Kalshi, store: Store, at: datetime) -> dict[int, bool]
 def _series_of(player: _Player) -> list[str]:
     coin = player.tape.market.coin
     return [coin.above_series, coin.range_series, coin.updown_series]
+
+
+def buy(conn: Connection, player: _Player, at: datetime) -> Iterator[Bought]:
+    """A contract of either side of each event that is open."""
+    for ticker, read in player.reads.items():
+        active = [look for look in read.looks if look.status == "active" and not look.contract.flaw]
+        if read.closes_at <= at or not active:
+            continue
+        dice = dice_of(ticker, "trades", at)
+        for side in ("yes", "no"):
+            contract = active[int(dice.integers(0, len(active)))].contract
+            price = Decimal(int(dice.integers(1, 1000))) / 1000
+            count = Decimal(int(dice.integers(1, 10_000))) / 100
+            [(trade_id,)] = conn.execute(
+                "SELECT upc.open_trade(%s, %s, %s, %s, symbol => %s, at => %s)",
+                (contract.ticker, side, price, count, player.symbol, at),
+            ).fetchall()
+            yield Bought(trade_id, read.event, contract.ticker, side, price, count, at)
 
 
 def look(conn: Connection, player: _Player, instant: Instant, is_paused: bool) -> Moment:

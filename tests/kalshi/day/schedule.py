@@ -41,6 +41,7 @@ class Instant:
     `way` is that of the tick. `seen_for`: how far before the instant the tape begins, seconds.
     `frozen`: for so many seconds the exchange has reported one price. `looks_ahead`: events that
     are yet to open are read, too. `reads_status`: that of the exchange is read.
+    `trades`: contracts are bought.
     """
 
     at: datetime
@@ -51,6 +52,7 @@ class Instant:
     frozen: float = 0
     looks_ahead: bool = False
     reads_status: bool = True
+    trades: bool = False
 
 
 def _at(text: str) -> datetime:
@@ -77,7 +79,7 @@ def instants() -> list[Instant]:
         "12:00:02.25": {"quote_age": 0.2},
         "12:00:09": {"way": LEGACY},
         "12:00:50": {},
-        "12:01:45": {"way": WAYS[3]},
+        "12:01:45": {"way": WAYS[3], "trades": True},
         "12:03:00": {},
         "12:04:30": {},
         "12:07:00": {"way": WAYS[3]},
@@ -87,7 +89,7 @@ def instants() -> list[Instant]:
         "12:15:01": {},
         "12:25:00": {},
         "12:35:30": {"way": WAYS[5]},
-        "12:42:59.75": {},
+        "12:42:59.75": {"trades": True},
         "12:43:04": {},
         "12:43:30": {"way": LEGACY},
         "12:45:20": {},
@@ -96,7 +98,7 @@ def instants() -> list[Instant]:
         "12:59:59": {"way": LEGACY},
         "13:00:03": {},
         "13:05:30": {"way": WAYS[5]},
-        "14:29:50": {"looks_ahead": True},
+        "14:29:50": {"looks_ahead": True, "trades": True},
         "14:30:03": {},
         "14:30:30": {"way": WAYS[3]},
         # Half of the last minute has not been seen.
@@ -111,7 +113,7 @@ def instants() -> list[Instant]:
         "15:22:00": {"frozen": 33},
         "20:59:59": {"way": WAYS[2]},
         "21:00:00": {},
-        "21:31:00": {"way": WAYS[4]},
+        "21:31:00": {"way": WAYS[4], "trades": True},
         "21:59:20": {"looks_ahead": True, "way": LEGACY},
         "22:00:01": {},
         "22:06:00": {},

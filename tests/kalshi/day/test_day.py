@@ -7,6 +7,7 @@ instants stands beside numbers from the curves in numpy and money in Decimal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.kalshi.day.coins import COINS
 from tests.kalshi.day.comparing import differences
 from tests.kalshi.day.curves import Curves
 from tests.kalshi.day.documents import Scene, scene_of
+from tests.kalshi.day.ledger import active_trades, played, trades_of
 from tests.kalshi.day.playing import Day, Moment, play
 from tests.kalshi.day.rows import expected_rows
 from tests.support.databases import Databases
@@ -68,6 +70,45 @@ def test_every_number_of_a_document(day: Day, name: str) -> None:
 
     report = reported(problems())
     assert not report, report
+
+
+def test_every_number_of_the_trades(day: Day) -> None:
+    trades = trades_of(day)
+
+    def problems() -> Iterator[str]:
+        for moment, held in played(day, trades):
+            wanted = active_trades(moment, held, day.curves[moment.symbol])
+            where = f"{moment}: active_trades"
+            yield from differences(where, moment.documents["active_trades"], wanted)
+
+    report = reported(problems())
+    assert not report, report
+
+
+def test_the_ledger(day: Day) -> None:
+    """Settled provisionally and for good, corrected, and paid in part."""
+    trades = trades_of(day)
+    for _ in played(day, trades):
+        pass
+    fills: dict[tuple[str, int], list[tuple[str, Decimal, Decimal]]] = {}
+    for row in day.fills:
+        own = fills.setdefault((row["symbol"], row["trade_id"]), [])
+        own.append((row["kind"], row["price"], row["count"]))
+    by_id = {(row["symbol"], row["trade_id"]): row for row in day.trades}
+    assert len(by_id) == len(trades)
+    for each in trades:
+        key = (each.bought.event.coin.symbol, each.bought.trade_id)
+        row = by_id[key]
+        end = None if row["result"] is None else (row["result"], row["end_price"])
+        assert (key, fills[key]) == (key, each.fills)
+        assert (key, end) == (key, each.end)
+        assert (key, row["buy_fee"]) == (key, each.fee)
+        if end is not None:
+            assert (key, row["is_provisional"]) == (key, each.is_provisional)
+    kinds = {kind for each in trades for kind, *_ in each.fills}
+    assert kinds == {"buy", "settlement", "correction"}
+    assert {each.end[0] for each in trades if each.end} == {"yes", "no", "scalar", "void"}
+    assert {each.bought.event.kind for each in trades} == {"above", "range", "updown"}
 
 
 def test_the_day_has_everything(day: Day) -> None:

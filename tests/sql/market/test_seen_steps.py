@@ -56,6 +56,15 @@ def test_the_newest_event_sets_the_step(conn: Connection) -> None:
     assert step_of(conn, AFTER, "ETH") == 20
 
 
+def test_a_daily_event_does_not_set_the_step_of_the_hours(conn: Connection) -> None:
+    """Its strikes are further apart. Where nothing else was seen they are better than none."""
+    forget(conn)
+    seen(conn, 1000, LATER, CLOSE + timedelta(hours=6))
+    assert step_of(conn, AFTER) == 1000
+    seen(conn, 100)
+    assert step_of(conn, AFTER) == 100
+
+
 def test_a_step_that_somebody_has_set_stays(conn: Connection) -> None:
     forget(conn)
     seen(conn, 100)
