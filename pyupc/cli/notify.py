@@ -13,7 +13,7 @@ from pyupc.errors import PyupcError, UsageProblem
 if TYPE_CHECKING:
     from pyupc.notify.receiver import Target
 
-DEFAULT_KINDS = "stop,stale,halted,paused,recovered"
+DEFAULT_KINDS = "stop,changed,stale,halted,paused,recovered"
 
 
 def _kinds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def _kinds(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
     default=DEFAULT_KINDS,
     show_default=True,
     metavar="KIND,…",
-    help="Kinds of announcements: stop, settled, stale, halted, paused, recovered.",
+    help="Kinds of announcements: stop, settled, changed, stale, halted, paused, recovered.",
 )
 @click.option(
     "--name",

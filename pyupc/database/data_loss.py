@@ -60,6 +60,10 @@ _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
     ("market_event", "settlement"): "false",
     ("market_event", "unknown_status"): "false",
     ("market_event", "expiration_value"): "expiration_value IS NOT NULL",
+    # The lower bound of what has no other goes on as its strike.
+    ("trade", "lower"): "lower IS NULL OR upper IS NOT NULL",
+    ("trade", "upper"): "upper IS NOT NULL",
+    ("trade", "kind"): "false",
     ("trade", "is_provisional"): "result NOT IN ('yes', 'no')",
     ("fill", "note"): "note IS NOT NULL",
     ("trade", "sold_count"): "sold_count > 0",

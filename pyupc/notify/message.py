@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-KINDS = ("stop", "settled", "stale", "halted", "paused", "recovered")
+KINDS = ("stop", "settled", "changed", "stale", "halted", "paused", "recovered")
 
 # Less than the shortest limit of the usual services, some of which cut without a word.
 LONGEST_BODY = 900

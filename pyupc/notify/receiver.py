@@ -24,6 +24,7 @@ _ROUNDS = 100_000
 
 _TYPES = {
     "stop": "warning",
+    "changed": "warning",
     "stale": "warning",
     "halted": "failure",
     "paused": "warning",

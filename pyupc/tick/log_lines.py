@@ -35,7 +35,7 @@ _QUOTED = re.compile(r"\"[^\"]*\"")
 MOST_NAMES = 10
 
 # Announcements that are warnings.
-_LOUD = frozenset({"stop", "halted"})
+_LOUD = frozenset({"stop", "changed", "halted"})
 
 
 class View(Protocol):

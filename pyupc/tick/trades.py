@@ -36,8 +36,9 @@ _CLOSE = """
 
 _TRADE = """
     SELECT
-        t.trade_id, t.symbol, t.event_ticker, t.ticker, t.side, t.strike, t.status, t.position,
-        t.buy_price,
+        t.trade_id, t.symbol, t.event_ticker, t.ticker, t.side, t.kind,
+        CASE WHEN t.upper IS NULL THEN t.lower END AS strike,
+        t.lower, t.upper, t.status, t.position, t.buy_price,
         (t.position + t.sold_count) * t.buy_price AS cost,
         t.buy_fee,
         t.opened_at, t.closes_at, t.stop_reason, t.stopped_at, t.ended_at, t.end_price,
@@ -90,6 +91,7 @@ class Trade:
 
     `position` contracts are held, or were until the end, and `sold_count` were sold before; `cost`
     and `proceeds` are of all of them, and so is the fee of each fill.
+    `strike` is the lower bound of a contract without an upper one.
     """
 
     trade_id: int
@@ -97,7 +99,10 @@ class Trade:
     event_ticker: str
     ticker: str
     side: str
-    strike: Decimal
+    kind: str
+    strike: Decimal | None
+    lower: Decimal | None
+    upper: Decimal | None
     status: str
     position: Decimal
     buy_price: Decimal

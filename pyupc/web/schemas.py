@@ -192,12 +192,16 @@ class ActiveTrade(Shape):
     ticker: str
     symbol: str
     side: Literal["Y", "N"]
-    strike: str = Field(description="$118,750")
+    strike: str | None = Field(
+        description="$118,750; of a range $86,000 to $86,100; null while it is awaited"
+    )
     buy_price: float
     position: float
     current_symbol_price: float
     current_probability: float | None = Field(description="that it pays, percent")
-    buffer_from_entry: float
+    buffer_from_entry: float | None = Field(
+        description="distance from the nearer bound; below zero where the side would not pay"
+    )
     current_close_price: float | None = Field(description="the ask of the other side")
     current_pnl: str | None = Field(description="per contract that is held, before fees")
     time_since_entry: int = Field(description="seconds")
@@ -209,7 +213,7 @@ class ActiveTrade(Shape):
     opened_at: str
     state: Literal["open", "stopped"]
     contract_side: Literal["yes", "no"]
-    strike_price: float
+    strike_price: float | None = Field(description="the lower bound of what has no upper one")
     close_value: float | None = Field(description="the best bid: what a contract would bring")
     pnl: float | None = Field(description="of the whole trade, of what was sold before, too")
     pnl_per_contract: float | None
@@ -217,6 +221,9 @@ class ActiveTrade(Shape):
     pnl_per_contract_after_fees: float | None
     sold_count: float = Field(description="contracts that were sold before")
     realised_pnl: float = Field(description="what these brought less their cost, before fees")
+    lower: float | None = Field(description="yes pays from there on, USD")
+    upper: float | None = Field(description="and below there, USD")
+    kind: Literal["above", "range", "updown"]
 
 
 class ActiveTrades(Shape):

@@ -168,6 +168,83 @@ COMMENT ON FUNCTION upc._expiration_value IS
     'the value that settled an event in USD, from Kalshi''s markets; NULL until they say it';
 
 
+-- A market that is held keeps its row when it is left out, and while it is settled provisionally.
+CREATE FUNCTION upc._is_held(symbol text, event_ticker text, ticker text)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM upc_data.trade AS t
+        WHERE t.symbol = _is_held.symbol
+          AND t.event_ticker = _is_held.event_ticker
+          AND t.ticker = _is_held.ticker
+          AND (t.ended_at IS NULL OR t.is_provisional)
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._is_held IS
+    'true for a market of which a trade is held, or settled provisionally';
+
+
+-- Leave held markets out that are gone or cannot be read: of them nothing is kept but the result, once
+-- there is one.
+--
+-- is_whole: as in _store_markets. kept: the tickers that can be read.
+CREATE FUNCTION upc._leave_out(
+    symbol text,
+    event_ticker text,
+    markets jsonb,
+    is_whole boolean,
+    kept text[]
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_lost text[] := ARRAY(
+        SELECT q.ticker
+        FROM upc_data.market_quote AS q
+        WHERE q.symbol = _leave_out.symbol
+          AND q.event_ticker = _leave_out.event_ticker
+          AND q.ticker <> ALL (kept)
+    );
+BEGIN
+    IF v_lost = '{}' THEN
+        RETURN;
+    END IF;
+    UPDATE upc_data.market_quote AS q
+    SET
+        lower = NULL, upper = NULL, yes_bid = NULL, yes_ask = NULL, no_bid = NULL, no_ask = NULL,
+        yes_bid_size = NULL, yes_ask_size = NULL, no_bid_size = NULL, no_ask_size = NULL,
+        volume = NULL,
+        status = CASE WHEN m.result IS NULL THEN 'left_out' ELSE m.status END,
+        result = m.result,
+        settlement_value = m.settlement_value
+    FROM (
+        SELECT
+            l.ticker,
+            CASE WHEN t.ticker IS NULL THEN o.status ELSE t.status END AS status,
+            CASE WHEN t.ticker IS NULL THEN o.result ELSE t.result END AS result,
+            CASE WHEN t.ticker IS NULL THEN o.settlement_value ELSE t.settlement_value END
+                AS settlement_value
+        FROM unnest(v_lost) AS l (ticker)
+        JOIN upc_data.market_quote AS o
+            ON o.symbol = _leave_out.symbol
+            AND o.event_ticker = _leave_out.event_ticker
+            AND o.ticker = l.ticker
+        LEFT JOIN upc._read_terms(markets) AS t ON t.ticker = l.ticker
+        WHERE is_whole OR t.ticker IS NOT NULL
+    ) AS m
+    WHERE q.symbol = _leave_out.symbol
+      AND q.event_ticker = _leave_out.event_ticker
+      AND q.ticker = m.ticker;
+END
+$fn$;
+COMMENT ON FUNCTION upc._leave_out IS
+    'takes bounds and quotes from the markets of an event that are held and gone or not to be read';
+
+
 -- is_whole: the markets are all of the event, and others are gone.
 CREATE FUNCTION upc._store_markets(
     series upc_data.series,
@@ -179,6 +256,8 @@ CREATE FUNCTION upc._store_markets(
 )
 LANGUAGE plpgsql VOLATILE
 AS $fn$
+DECLARE
+    v_kept text[];
 BEGIN
     WITH read AS MATERIALIZED (
         SELECT r.terms, r.lower, r.upper, r.flaw
@@ -197,6 +276,7 @@ BEGIN
           AND q.event_ticker = _store_markets.event_ticker
           AND q.ticker NOT IN (SELECT k.ticker FROM kept AS k)
           AND (is_whole OR q.ticker IN (SELECT (r.terms).ticker FROM read AS r))
+          AND NOT upc._is_held(q.symbol, q.event_ticker, q.ticker)
     ),
     stored AS (
         INSERT INTO upc_data.market_quote AS q
@@ -243,12 +323,14 @@ BEGIN
             FROM read AS r
             WHERE r.flaw IS NOT NULL
             ORDER BY (r.terms).ticker
-        )
-    INTO count, left_out;
+        ),
+        ARRAY(SELECT k.ticker FROM kept AS k)
+    INTO count, left_out, v_kept;
+    PERFORM upc._leave_out(series.symbol, event_ticker, markets, is_whole, v_kept);
 END
 $fn$;
 COMMENT ON FUNCTION upc._store_markets IS
-    'stores the markets of an event and deletes those that are gone; returns how many there are, and which are left out and why';
+    'stores the markets of an event and deletes those that are gone, unless they are held; returns how many there are, and which are left out and why';
 
 
 -- Keep with an event what its rules say settles it, where they are among what was read; its series has what
@@ -328,6 +410,7 @@ BEGIN
             FROM upc_data.market_quote AS q
             WHERE q.symbol = _sum_up_event.symbol
               AND q.event_ticker = _sum_up_event.event_ticker
+              AND q.status IS DISTINCT FROM 'left_out'
         ) AS g
     ) AS m
     WHERE e.symbol = _sum_up_event.symbol
@@ -397,7 +480,8 @@ COMMENT ON FUNCTION upc._store_event IS
 --
 -- An event has to come with all of its markets: what it does not hold is deleted. A list deletes nothing. An
 -- older reading than the one that is stored changes nothing. A market whose bounds cannot be read, or whose
--- sub title names others, is left out. What settles the event is what the rules of its markets say.
+-- sub title names others, is left out. One of which a trade is held keeps its row all the same, without
+-- bounds and quotes, for its result. What settles the event is what the rules of its markets say.
 -- symbol: NULL takes the one whose series it is. read_at: NULL takes the snapshot's own time, or
 -- now.
 -- Returns a row per event: how many markets were taken, true where anything was, and which markets were

@@ -178,7 +178,7 @@ BEGIN ATOMIC
           AND (
               m.status = 'active'
               OR coalesce(m.status, '') NOT IN (
-                  'determined', 'disputed', 'amended', 'finalized', 'settled'
+                  'determined', 'disputed', 'amended', 'finalized', 'settled', 'left_out'
               )
               AND (
                   coalesce(m.status, '') <> 'initialized'

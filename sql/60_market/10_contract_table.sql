@@ -27,7 +27,10 @@ DECLARE
     v_rules text := upc._event_settlement(event, series);
     v_quote_state text := upc.freshness(question.at - event.read_at);
 BEGIN
-    question.ttc_seconds := floor(extract(epoch FROM event.closes_at - question.at))::integer;
+    -- An event that closes after 2094 must not stop the ticks.
+    question.ttc_seconds := least(
+        floor(extract(epoch FROM event.closes_at - question.at)), 2147483647
+    )::integer;
     -- An unclear settlement has no edge.
     question.settlement := upc._answered_settlement(coalesce(question.settlement, v_rules));
     IF question.settlement = 'average' AND question.ttc_seconds < 60 THEN

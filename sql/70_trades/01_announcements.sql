@@ -98,8 +98,8 @@ COMMENT ON FUNCTION upc.subscribe IS
 
 -- The announcements that a subscriber has still to pass on.
 --
--- subscriber: as in subscribe. kinds: stop, settled, stale, halted, paused, recovered. count: how many at
--- most.
+-- subscriber: as in subscribe. kinds: stop, settled, changed, stale, halted, paused, recovered. count: how
+-- many at most.
 -- Returns one row per announcement, oldest first, those of a symbol in the order of their ids; none for
 -- a subscriber that is not known.
 -- Errors: none.

@@ -52,7 +52,8 @@ BEGIN ATOMIC
             'plain',
             '{id,trade_id,ticket_id,ticker,symbol,side,strike,buy_price,position,current_symbol_price,
             buffer_from_entry,time_since_entry,status,stop_reason,stopped_at,ttc_seconds,
-            event_ticker,opened_at,state,contract_side,strike_price,sold_count,realised_pnl}'::text[]
+            event_ticker,opened_at,state,contract_side,strike_price,sold_count,realised_pnl,lower,
+            upper,kind}'::text[]
         ),
         ('probability', '{current_probability}'),
         (

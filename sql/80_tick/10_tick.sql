@@ -107,8 +107,8 @@ COMMENT ON FUNCTION upc._make_frame IS
 
 -- The trades of a live tick, and the conditions that it depends on, looked after.
 --
--- question, known: as in _trade_values. price_state and quote_state, with the ages: as in
--- _note_conditions.
+-- question, known: as in _trade_values; where no settlement was asked for, each event has its own.
+-- price_state and quote_state, with the ages: as in _note_conditions.
 CREATE FUNCTION upc._look_after(
     question upc._question,
     known upc._known_strikes,
@@ -216,12 +216,12 @@ BEGIN
         v.contracts := upc._contract_entries(
             upc._contract_question_of(v_question, frame.settlement), v_seen.state
         );
-        v_question.settlement := v_asked.asked_settlement;
+        v_question.settlement := frame.settlement;
         SELECT l.active, l.announced
         INTO v.active, v.announced
         FROM upc._look_after(
             v_question,
-            (v_event.event_ticker, v_asked.closes_at, v_strikes.strikes, v_strikes.prob_above),
+            (v_event.event_ticker, v_asked.closes_at, v_strikes.strikes, v_strikes.prob_above, v_event.settlement, NULL),
             v_seen.state, v_seen.market_at - v_seen.priced_at,
             v.quote_state, v_seen.market_at - v_event.read_at
         ) AS l;

@@ -262,11 +262,16 @@ BEGIN
       AND e.unknown_status IS NOT NULL
     ORDER BY e.closes_at, e.event_ticker
     LIMIT 1;
-    RETURN array_remove(ARRAY[v_paused, v_unknown, upc._missing_result(symbol, at)], NULL);
+    RETURN array_remove(
+        ARRAY[
+            v_paused, v_unknown, upc._missing_result(symbol, at), upc._lost_market(symbol)
+        ],
+        NULL
+    );
 END
 $fn$;
 COMMENT ON FUNCTION upc._market_problems IS
-    'problems of a symbol that are of Kalshi''s making: a pause, a status that is not known, a result that has not come';
+    'problems of a symbol that are of Kalshi''s making: a pause, a status that is not known, a result that has not come, a market that is gone';
 
 
 CREATE FUNCTION upc._status_of(symbol text, at timestamptz)

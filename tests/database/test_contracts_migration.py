@@ -9,7 +9,7 @@ from pyupc.database.migrate import downgrade, upgrade
 from tests.support.engine import build, open_db, put, scalar, walk
 from tests.support.readings import table
 
-OLD = "0027"
+OLD = "0028"
 CLOSES = walk(110, "2026-03-02", 300)
 TICK = "SELECT * FROM upc.tick('BTC', 'simulated', '2026-03-02 04:30+00')"
 STORED = "SELECT * FROM upc_data.document"

@@ -22,6 +22,8 @@ HEAD = [
     "side",
     "status",
     "stop",
+    "lower",
+    "upper",
     "count",
     "bought",
     "prob",
@@ -99,22 +101,56 @@ def test_what_is_held_is_worth(dsn: str) -> None:
 
 def test_the_probability_is_that_of_the_ticks_default(dsn: str) -> None:
     """Read linearly, and by the momentum where no volatility can be forecast."""
-    closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=3)
+    closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     event = {"event_ticker": "L", "series_ticker": "KXBTCD"}
     markets = [market("L", 97_525, closes_at)]
     with connect(dsn) as conn:
         document = json.dumps({"event": {**event, "markets": markets}})
         conn.execute("SELECT upc.load_market(%s::jsonb)", (document,))
         buy(dsn, "L-T97524.99", "yes", "0.5", "1")
-        # More than an hour away a second makes no difference.
+        # A few seconds make hardly any difference.
         rows = conn.execute(
             "SELECT o.prob_above FROM (VALUES (1, 'linear'), (2, 'nearest')) AS m (place, method)"
-            " CROSS JOIN LATERAL upc.probability(97600, 97525, NULL, 'BTC', 10800, m.method) AS o"
+            " CROSS JOIN LATERAL upc.probability("
+            "     97600, 97525, NULL, 'BTC', 3590, m.method, 'momentum', 'average'"
+            " ) AS o"
             " ORDER BY m.place"
         ).fetchall()
     [linear, nearest] = [row[0] for row in rows]
-    assert listed(dsn)[-1]["probability"] == pytest.approx(linear, abs=1e-9)
-    assert abs(linear - nearest) > 0.1
+    assert listed(dsn)[-1]["probability"] == pytest.approx(linear, abs=0.1)
+    assert abs(linear - nearest) > 0.2
+
+
+def test_beyond_an_hour_momentum_has_no_answer(dsn: str) -> None:
+    closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=3)
+    event = {"event_ticker": "L", "series_ticker": "KXBTCD"}
+    with connect(dsn) as conn:
+        document = json.dumps({"event": {**event, "markets": [market("L", 97_525, closes_at)]}})
+        conn.execute("SELECT upc.load_market(%s::jsonb)", (document,))
+    buy(dsn, "L-T97524.99", "yes", "0.5", "1")
+    last = listed(dsn)[-1]
+    assert (last["probability"], last["buffer"]) == (None, 75)
+
+
+def test_a_range(dsn: str) -> None:
+    """Its bounds are where the sentence and the table are read, since its ticker has none."""
+    closes_at = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=50)
+    event = {"event_ticker": "R", "series_ticker": "KXBTC"}
+    its = {"strike_type": "between", "floor_strike": 97_500, "cap_strike": 97_749.99}
+    markets = [{**market("R", 97_500, closes_at), **its, "ticker": "R-B97625"}]
+    with connect(dsn) as conn:
+        document = json.dumps({"event": {**event, "markets": markets}})
+        conn.execute("SELECT upc.load_market(%s::jsonb)", (document,))
+    arguments = ("--ticker", "R-B97625", "--side", "no", "--price", "0.5", "--count", "2")
+    assert "no R-B97625 (from 97,500 to 97,750) bought at 0.50" in output(dsn, "open", *arguments)
+    last = listed(dsn)[-1]
+    assert (last["kind"], last["strike"], last["lower"], last["upper"], last["buffer"]) == (
+        *("range", None, 97_500, 97_750),
+        # The price is 100 inside, which is bad for a no.
+        -100,
+    )
+    line = output(dsn, "list").splitlines()[-1]
+    assert line.split()[:7] == ["4", "R-B97625", "no", "open", "-", "97,500", "97,750"]
 
 
 def test_which_are_shown(dsn: str) -> None:
@@ -142,13 +178,14 @@ def test_a_table_for_people(dsn: str) -> None:
     text = output(dsn, "list", "--all")
     head, first, ether, third = text.splitlines()
     assert head.split() == HEAD
-    assert first.split()[:7] == ["1", "B-T97499.99", "yes", "open", "-", "10", "0.85"]
-    assert first.split()[8:11] == ["100.00", "0.84", "-0.29"]
+    assert first.split()[:7] == ["1", "B-T97499.99", "yes", "open", "-", "97,500", "-"]
+    assert first.split()[7:9] == ["10", "0.85"]
+    assert first.split()[10:13] == ["100.00", "0.84", "-0.29"]
     # Bought for 25 cents and a fee of two.
-    assert ether.split()[:8] == ["2", "E-T3499.99", "no", "settled", "no", "-", "2.5", "0.10"]
-    assert ether.split()[8:12] == ["-", "-", "1.00", "2.23"]
-    assert third.split()[3:7] == ["stopped", "probability", "100", "0.20"]
-    assert third.split()[8:11] == ["-100.00", "0.14", "-7.97"]
+    assert ether.split()[:8] == ["2", "E-T3499.99", "no", "settled", "no", "-", "3,500", "-"]
+    assert ether.split()[8:14] == ["2.5", "0.10", "-", "-", "1.00", "2.23"]
+    assert third.split()[3:9] == ["stopped", "probability", "97,500", "-", "100", "0.20"]
+    assert third.split()[10:13] == ["-100.00", "0.14", "-7.97"]
     assert "\x1b" not in text
     assert len({len(line) for line in text.splitlines()}) == 1
 

@@ -13,7 +13,7 @@ import click
 from pyupc.cli.common.options import NegativeNumbers, examples, json_output, one_symbol, symbols
 from pyupc.cli.common.output import Output, output_options, plain, print_rows
 from pyupc.cli.trades.numbers import count, fee, price, trade_id
-from pyupc.cli.trades.table import contracts, dollars, print_fills, print_trades
+from pyupc.cli.trades.table import bounds, contracts, dollars, print_fills, print_trades
 from pyupc.runtime.printable import printable
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ def list_(symbols: tuple[str, ...], has_ended: bool, output: Output) -> None:
 
     Prices and profits are in USD; profits are after the fees of buying and selling. The probability
     is that of the side bought, in percent, as in ticks by default. The buffer is how far the price
-    is on that side of the strike. With --all, ended trades show their profit.
+    is on that side of the strike, of a range of its nearer bound. Yes pays from
+    `lower` up to but not including `upper`. With --all, ended trades show their profit.
     """
     from pyupc.tick.trades import trade_list
 
@@ -216,8 +217,10 @@ def _print(trade: Trade, as_json: bool) -> None:
 
 def _sentence(trade: Trade) -> str:
     done = "bought" if trade.fill_kind == "buy" else "sold"
+    # A ticker of a contract above a strike has the strike.
+    pays = "" if trade.kind == "above" else f" ({bounds(trade.lower, trade.upper)})"
     what = (
-        f"trade {trade.trade_id}: {contracts(trade.fill_count)} {trade.side} {trade.ticker}"
+        f"trade {trade.trade_id}: {contracts(trade.fill_count)} {trade.side} {trade.ticker}{pays}"
         f" {done} at {dollars(trade.fill_price)}: {dollars(trade.fill_amount)} USD,"
         f" fee {dollars(trade.fill_fee)}"
     )

@@ -34,8 +34,19 @@ def _rounded(decimals: int) -> Callable[[Any], str]:
     return lambda value: "-" if value is None else f"{value:,.{decimals}f}"
 
 
+def bounds(lower: Decimal | None, upper: Decimal | None) -> str:
+    """Values that yes pays for: of 86,000 up to but not including 86,100."""
+    if lower is None:
+        return "strike awaited" if upper is None else f"below {contracts(upper)}"
+    return f"from {contracts(lower)}" + ("" if upper is None else f" to {contracts(upper)}")
+
+
 def _time(at: datetime) -> str:
     return f"{at.astimezone(UTC):%m-%d %H:%M}Z"
+
+
+def _bound(bound: Decimal | None) -> str:
+    return "-" if bound is None else contracts(bound)
 
 
 def _text(value: Any) -> str:
@@ -49,6 +60,8 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "side": ("side", _text),
     "status": ("status", _text),
     "stop": ("stop_reason", _text),
+    "lower": ("lower", _bound),
+    "upper": ("upper", _bound),
     "count": ("position", contracts),
     "bought": ("buy_price", dollars),
     "prob": ("probability", _rounded(2)),
@@ -61,7 +74,7 @@ _LEFT = ("id", "ticker", "side", "status", "stop")
 
 # Columns that fit, by the least width of the terminal.
 _FITTING: tuple[tuple[int, tuple[str, ...]], ...] = (
-    (130, tuple(_COLUMNS)),
+    (150, tuple(_COLUMNS)),
     (80, ("id", "ticker", "side", "status", "prob", "price", "profit")),
     (0, ("id", "side", "status", "prob", "profit")),
 )

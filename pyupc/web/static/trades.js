@@ -7,7 +7,7 @@ import { isMadeUp } from "/static/banner.js";
 const COLUMNS = [
   { key: "id", label: "Trade", text: String, isHead: true },
   { key: "contract_side", label: "Side", text: (value) => value },
-  { key: "strike_price", label: "Strike", text: strikeText },
+  { key: "strike_price", label: "Strike", text: (value) => (isNumber(value) ? strikeText(value) : value) },
   { key: "position", label: "Contracts", text: (value) => grouped(value, 0, 2), minor: true },
   { key: "buy_price", label: "Bought at", text: dollars, minor: true },
   { key: "current_probability", label: "Probability", text: fixed },
@@ -80,7 +80,8 @@ function showTrade(row, trade) {
   setAttribute(row.node, "data-status", trade.state);
   setAttribute(row.node, "title", trade.ticker);
   COLUMNS.forEach((column, place) => {
-    const value = trade[column.key];
+    // A range has two bounds in place of a strike.
+    const value = trade[column.key] ?? (column.key === "strike_price" ? trade.strike : null);
     const cell = row.cells[place];
     const text = column.key === "state" ? stateText(trade) : column.text(value);
     setValue(cell, text ?? DASH, value);

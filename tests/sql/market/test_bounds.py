@@ -242,13 +242,13 @@ def test_the_price_to_beat_comes_late_and_changes(conn: Connection) -> None:
 
 
 def test_a_market_that_changes_its_strike(conn: Connection) -> None:
-    """The newest reading counts; a trade keeps the strike that it was made at."""
+    """The newest reading counts; a trade keeps its strike until a tick sees it."""
     loaded(conn, "KXBTCD", market("A", strike_type="greater", floor_strike=99.99))
     query = "SELECT upc.open_trade('E-A', 'yes', 0.5, 1, at => %s)"
     trade_id = scalar(conn, query, NOW)
     changed = market("A", strike_type="greater", floor_strike=119.99)
     assert bounds(conn, "KXBTCD", changed) == [(D(120), None)]
-    query = "SELECT strike FROM upc_data.trade WHERE trade_id = %s"
+    query = "SELECT lower FROM upc_data.trade WHERE trade_id = %s"
     assert scalar(conn, query, trade_id) == 100
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import datetime, timedelta
 
@@ -32,6 +33,7 @@ from tests.support.trading import (
     seconds,
     set_to,
     status_of,
+    table,
     tick,
     trade,
 )
@@ -287,18 +289,25 @@ def test_a_trade_of_another_symbol_is_not_touched(conn: Connection) -> None:
 
 
 def test_a_later_event_has_its_own_time_to_close(conn: Connection) -> None:
-    """With 79 minutes to go the row of an hour answers, with other numbers."""
-    load_event(conn, LATER, closes_at=CLOSE + timedelta(hours=1))
+    """With 40 minutes to go the row of an hour answers, with other numbers; beyond an hour none."""
+    load_event(conn, LATER, closes_at=CLOSE + timedelta(minutes=20))
     now, later = open_trade(conn), open_trade(conn, event=LATER)
+    far = "KXBTCD-26JUN0113"
+    load_event(conn, far, closes_at=CLOSE + timedelta(minutes=50))
+    farther = open_trade(conn, event=far)
     set_to(conn, stop_probability="40.2")
     run(conn, AT_LIMIT, 0, 1)
-    assert (status_of(conn, now), status_of(conn, later)) == (STOPPED, OPEN)
+    assert [status_of(conn, each) for each in (now, later, farther)] == [STOPPED, OPEN, OPEN]
     numbers = trade(conn, now)["stop_numbers"]
     assert (numbers["probability"], numbers["ttc_seconds"]) == (40, 20 * 60)
-    # In the last minute of the one the other has an hour to go.
-    live(conn, BELOW, CLOSE - seconds(30))
+    # In the last minute of the one the other has twenty more to go.
+    live(conn, BELOW, NOW + seconds(9 * 60))
     numbers = trade(conn, later)["stop_numbers"]
-    assert (numbers["probability"], numbers["ttc_seconds"]) == (39.5, 60 * 60 + 30)
+    assert (numbers["probability"], numbers["ttc_seconds"]) == (39.5, 31 * 60)
+    assert trade(conn, farther)["below_since"] is None
+    live(conn, BELOW, NOW + seconds(10 * 60))
+    numbers = trade(conn, farther)["stop_numbers"]
+    assert (numbers["probability"], numbers["ttc_seconds"]) == (39.5, 60 * 60)
 
 
 @pytest.mark.parametrize("strike", [STRIKE - 50_000, STRIKE + 50_000, 99_999.5, 100_100])
@@ -325,5 +334,9 @@ def test_one_that_closes_far_ahead_stops_no_tick(conn: Connection) -> None:
     far = datetime.fromisoformat("2226-01-01T15:00:00+00:00")
     load_event(conn, LATER, closes_at=far)
     trade_id = open_trade(conn, event=LATER)
-    assert run(conn, BELOW, 0, 1) == [(0, "stop", "trade")]
-    assert trade(conn, trade_id)["stop_numbers"]["ttc_seconds"] == 2**31 - 1
+    assert run(conn, BELOW, 0, 1) == []
+    [row] = table(conn, "SELECT probability FROM upc.trade_list(at => %s)", (NOW,))
+    assert row["probability"] is None
+    document = json.loads(tick(conn, NOW + seconds(1))["active_trades"])
+    assert document["active_trades"][0]["ttc_seconds"] == 2**31 - 1
+    assert status_of(conn, trade_id) == OPEN

@@ -326,6 +326,9 @@ def test_the_document(conn: Connection) -> None:
         "pnl_per_contract_after_fees": pytest.approx(0.58 - 0.8512 - 0.34 / 12.5),
         "sold_count": 0,
         "realised_pnl": 0,
+        "lower": STRIKE,
+        "upper": None,
+        "kind": "above",
     }
     assert trades[1] | {"side": "N", "strike": "$100,250", "contract_side": "no"} == trades[1]
     stored = scalar(conn, "SELECT active_trades FROM upc_data.document")

@@ -63,7 +63,8 @@ def test_what_is_recorded(conn: Connection) -> None:
         "event_ticker": EVENT,
         "ticker": ticker_of(STRIKE + 250),
         "side": "no",
-        "strike": Decimal(STRIKE + 250),
+        "lower": Decimal(STRIKE + 250),
+        "kind": "above",
         "closes_at": CLOSE,
         "buy_price": Decimal("0.1234"),
         "position": Decimal("1.5"),
@@ -297,6 +298,8 @@ def test_nothing_is_made_up(conn: Connection) -> None:
     }
     [row] = trades(conn)
     nulls = {name for name, value in row.items() if value is None}
+    # Open upwards.
+    unknown.add("upper")
     assert nulls == unknown | {"symbol_price", "buffer"}
     put_price(conn, FINE)
     conn.execute("DELETE FROM upc_data.fingerprint_import")

@@ -24,6 +24,7 @@ AS $fn$
 DECLARE
     v_question upc._question;
     v_state text;
+    v_event upc._event;
     v_closes_at timestamptz;
     v_seen record := upc._logged_price(symbol, at);
 BEGIN
@@ -40,17 +41,9 @@ BEGIN
         SELECT m.momentum INTO v_question.momentum
         FROM upc.momentum(symbol, at, v_seen.price) AS m;
     END IF;
-    SELECT
-        coalesce(e.closes_at, upc._next_hour(at)),
-        coalesce(
-            _ask_of_trades.settlement,
-            CASE WHEN e.event_ticker IS NOT NULL THEN upc._answered_settlement(e.settlement) END
-        )
-    INTO v_closes_at, v_question.settlement
-    FROM upc.current_event(symbol, at) AS e;
-    SELECT d.model, d.method, d.settlement
-    INTO v_question.model, v_question.method, v_question.settlement
-    FROM upc._question_defaults(symbol, model, method, v_question.settlement) AS d;
+    SELECT d.model, d.method
+    INTO v_question.model, v_question.method
+    FROM upc._question_defaults(symbol, model, method, settlement) AS d;
     IF v_question.model = 'volatility' THEN
         v_question.variances := upc._known_variances(symbol, at);
         IF v_question.variances IS NULL OR NOT upc._has_volatility_curves(symbol) THEN
@@ -58,12 +51,20 @@ BEGIN
             v_question.variances := NULL;
         END IF;
     END IF;
-    IF v_question.settlement = 'average' AND v_closes_at - at < interval '60 seconds' THEN
+    v_question.settlement := settlement;
+    v_event := upc.current_event(symbol, at);
+    v_closes_at := coalesce(v_event.closes_at, upc._next_hour(at));
+    IF coalesce(settlement, upc._answered_settlement(v_event.settlement)) = 'average'
+        AND v_closes_at - at < interval '60 seconds'
+    THEN
         v_question.observed := upc._observed_average(
             symbol, v_closes_at - interval '1 minute', at
         );
     END IF;
-    RETURN (v_question, v_state, (NULL, v_closes_at, NULL, NULL)::upc._known_strikes);
+    RETURN (
+        v_question, v_state,
+        (v_event.event_ticker, v_closes_at, NULL, NULL, v_event.settlement, NULL)::upc._known_strikes
+    );
 END
 $fn$;
 COMMENT ON FUNCTION upc._ask_of_trades IS
@@ -97,7 +98,10 @@ CREATE TYPE upc.trade_row AS (
     sold_count numeric,
     realised_pnl numeric,
     fees numeric,
-    is_provisional boolean
+    is_provisional boolean,
+    kind text,
+    lower numeric,
+    upper numeric
 );
 COMMENT ON TYPE upc.trade_row IS
     'a trade with what it is worth now or brought in the end: prices and profits in USD, its probability in percent';
@@ -110,7 +114,9 @@ COMMENT ON TYPE upc.trade_row IS
 -- Returns one row per trade, oldest first; prices and profits in USD, probabilities in percent. What
 -- is not known is NULL. position is what is held, or was until the end, sold_count what was sold
 -- before, realised_pnl what that brought before fees. Profits are of all of it. fees is what was paid.
--- is_provisional: settled by a result that Kalshi may still amend.
+-- is_provisional: settled by a result that Kalshi may still amend. kind: above, range or updown. lower and
+-- upper are the bounds as the market has them now, strike is the lower one of a contract that has no
+-- other.
 -- Errors: UP002 symbol.
 --
 -- Example:
@@ -141,7 +147,7 @@ BEGIN
         (l.trade).event_ticker,
         (l.trade).ticker,
         (l.trade).side,
-        (l.trade).strike,
+        upc._only_strike(l.lower, l.upper),
         (l.trade).status,
         (l.trade).position,
         (l.trade).buy_price,
@@ -162,11 +168,14 @@ BEGIN
         (l.trade).sold_count,
         (l.trade).realised_pnl,
         (l.trade).buy_fee + (l.trade).realised_fee + coalesce((l.trade).end_fee, 0),
-        (l.trade).is_provisional
+        (l.trade).is_provisional,
+        (l.trade).kind,
+        l.lower,
+        l.upper
     FROM (
         SELECT
             a.trade, (q.question).price, a.probability, a.buffer, a.close_price, a.pnl,
-            a.pnl_after_fees, a.result
+            a.pnl_after_fees, a.result, a.lower, a.upper
         FROM (
             SELECT DISTINCT t.symbol
             FROM upc_data.trade AS t
@@ -182,7 +191,9 @@ BEGIN
             t.realised_pnl + t.position * (t.end_price - t.buy_price),
             t.realised_pnl + t.position * (t.end_price - t.buy_price)
                 - t.buy_fee - t.realised_fee - t.end_fee,
-            t.result
+            t.result,
+            t.lower,
+            t.upper
         FROM upc_data.trade AS t
         WHERE has_ended
           AND t.symbol = coalesce(trade_list.symbol, t.symbol)

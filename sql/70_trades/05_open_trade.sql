@@ -40,19 +40,26 @@ COMMENT ON FUNCTION upc._check_purchase IS
 
 
 CREATE FUNCTION upc._open_market(ticker text, symbol text, at timestamptz)
-RETURNS TABLE (market_symbol text, event_ticker text, strike numeric, closes_at timestamptz)
+RETURNS TABLE (
+    market_symbol text,
+    event_ticker text,
+    kind text,
+    lower numeric,
+    upper numeric,
+    closes_at timestamptz
+)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1
 AS $fn$
 DECLARE
     v_result text;
-    v_upper numeric;
 BEGIN
-    SELECT q.symbol, q.event_ticker, q.lower, e.closes_at, q.result, q.upper
-    INTO market_symbol, event_ticker, strike, closes_at, v_result, v_upper
+    SELECT q.symbol, q.event_ticker, r.kind, q.lower, q.upper, e.closes_at, q.result
+    INTO market_symbol, event_ticker, kind, lower, upper, closes_at, v_result
     FROM upc_data.symbol AS s
     JOIN upc_data.market_event AS e ON e.symbol = s.symbol
     JOIN upc_data.market_quote AS q
         ON q.symbol = e.symbol AND q.event_ticker = e.event_ticker
+    LEFT JOIN upc_data.series AS r ON r.symbol = e.symbol AND r.series = e.series_ticker
     WHERE s.symbol = coalesce(_open_market.symbol, s.symbol) AND q.ticker = _open_market.ticker
     ORDER BY e.closes_at DESC
     LIMIT 1;
@@ -70,29 +77,24 @@ BEGIN
             'pyupc market show prints the event that closes next.'
         );
     END IF;
-    IF strike IS NULL OR v_upper IS NOT NULL THEN
+    IF coalesce(upper, lower) <= 0 THEN
+        -- Nobody says what it is worth: of strikes nothing is known there.
         PERFORM upc._refuse_trade(
-            format('%s does not ask for a price above a strike', ticker),
-            'Trades of ranges, and of contracts whose strike is awaited, are not watched over.',
-            'Choose a contract that pays above a strike.'
-        );
-    END IF;
-    IF strike <= 0 THEN
-        -- It has no probability, and every tick would fail for the want of it.
-        PERFORM upc._refuse_trade(
-            format('%s has the strike %s', ticker, strike),
+            format('%s has the strike %s', ticker, coalesce(upper, lower)),
             'A price is always above zero.',
             'There is nothing to watch over.'
         );
     END IF;
+    kind := coalesce(kind, 'above');
     RETURN NEXT;
 END
 $fn$;
 COMMENT ON FUNCTION upc._open_market IS
-    'the market of that name that closes last; raises UP016 without one, UP015 where it has closed by then or has no strike above zero';
+    'the market of that name that closes last; raises UP016 without one, UP015 where it has closed by then or nothing above zero decides it';
 
 
--- Record a trade that was made, so that it is watched over until it ends.
+-- Record a trade that was made, so that it is watched over until it ends: of a contract of any kind, also
+-- of one whose strike is not known yet.
 --
 -- ticker: the market. side: yes or no. price: what one contract cost, USD, between 0 and 1, exact.
 -- count: contracts, above zero. symbol: NULL takes the one whose market it is. at: when. fee: what was
@@ -139,12 +141,12 @@ BEGIN
         )
     );
     INSERT INTO upc_data.trade AS t (
-        symbol, event_ticker, ticker, side, strike, closes_at, buy_price, position, buy_fee,
-        opened_at
+        symbol, event_ticker, ticker, side, kind, lower, upper, closes_at, buy_price, position,
+        buy_fee, opened_at
     )
     VALUES (
         v_market.market_symbol, v_market.event_ticker, open_trade.ticker, open_trade.side,
-        v_market.strike, v_market.closes_at, price, count, v_fee, at
+        v_market.kind, v_market.lower, v_market.upper, v_market.closes_at, price, count, v_fee, at
     )
     RETURNING t.trade_id INTO v_id;
     PERFORM upc._record_fill(

@@ -58,8 +58,8 @@ BEGIN
         'trade',
         format(
             '%s: trade %s, %s %s %s, settled as %s%s: %s USD after fees',
-            trade.symbol, trade.trade_id, trim_scale(trade.position), trade.side, trade.ticker,
-            trade.result, ', ' || note, to_char(v_pnl, 'FMS999999999990.00')
+            trade.symbol, trade.trade_id, trim_scale(trade.position), trade.side,
+            upc._named_contract(trade), trade.result, ', ' || note, to_char(v_pnl, 'FMS999999999990.00')
         ),
         json_build_object(
             'id', trade.trade_id,
@@ -212,3 +212,35 @@ END
 $fn$;
 COMMENT ON FUNCTION upc._missing_result IS
     'the market of which a trade is held and whose result has not come for an hour, as a problem; NULL without one';
+
+
+-- A market is lost if it is no longer among those of its event, or was left out when that was read.
+CREATE FUNCTION upc._lost_market(symbol text)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_tickers text[];
+BEGIN
+    SELECT array_agg(DISTINCT t.ticker ORDER BY t.ticker)
+    INTO v_tickers
+    FROM upc_data.trade AS t
+    LEFT JOIN upc_data.market_quote AS q
+        ON q.symbol = t.symbol AND q.event_ticker = t.event_ticker AND q.ticker = t.ticker
+    WHERE t.symbol = _lost_market.symbol
+      AND t.ended_at IS NULL
+      AND (q.ticker IS NULL OR q.status = 'left_out');
+    IF v_tickers IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN format(
+        'a trade is held of %s, whose market is gone or cannot be read%s',
+        v_tickers[1],
+        CASE WHEN cardinality(v_tickers) > 1 THEN format(', and of %s more', cardinality(v_tickers) - 1)
+            ELSE ''
+        END
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._lost_market IS
+    'the market of which a trade is held and that is gone or cannot be read, as a problem; NULL without one';

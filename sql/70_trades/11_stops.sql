@@ -87,13 +87,15 @@ COMMENT ON FUNCTION upc._below_since IS
 
 -- The reason to sell if a stop fires, probability or momentum; NULL to hold.
 --
--- is_live: the trade is open, its market is traded and the price is fresh enough to go by. settlement:
--- average where what has been seen of the last minute is in the probability. momentum: basis points.
+-- is_live: the trade is open, its market is traded, its bounds are known and the price is fresh enough to
+-- go by. kind: a range has no direction that momentum could be against. is_unseen: the probability is of a
+-- last minute that has not been seen. momentum: basis points.
 CREATE FUNCTION upc._stop_reason(
     is_live boolean,
+    kind text,
     side text,
     ttc_seconds integer,
-    settlement text,
+    is_unseen boolean,
     below_for interval,
     momentum double precision,
     limits upc._stop_limits
@@ -103,11 +105,12 @@ LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE
     WHEN NOT _stop_reason.is_live THEN NULL
     WHEN (_stop_reason.limits).on_probability
-        AND NOT upc._is_unseen(_stop_reason.ttc_seconds, _stop_reason.settlement)
+        AND NOT _stop_reason.is_unseen
         AND make_interval(secs => _stop_reason.ttc_seconds) > (_stop_reason.limits).ttc
         AND _stop_reason.below_for >= coalesce((_stop_reason.limits).verify_for, '0')
     THEN 'probability'
     WHEN (_stop_reason.limits).on_momentum
+        AND _stop_reason.kind <> 'range'
         -- Prices 35 basis points apart give 34.99999999999999.
         AND _stop_reason.momentum * CASE _stop_reason.side WHEN 'no' THEN 1 ELSE -1 END
             >= (_stop_reason.limits).momentum - 1e-9
@@ -134,7 +137,10 @@ BEGIN
         'id', v_trade.trade_id,
         'ticker', v_trade.ticker,
         'side', v_trade.side,
-        'strike', v_trade.strike,
+        'strike', upc._only_strike(value.lower, value.upper),
+        'lower', value.lower,
+        'upper', value.upper,
+        'kind', v_trade.kind,
         'position', trim_scale(v_trade.position),
         'reason', reason,
         'price', question.price,
@@ -158,6 +164,67 @@ END
 $fn$;
 COMMENT ON FUNCTION upc._stop_numbers IS
     'the numbers by which a stop fired, as its announcement has them';
+
+
+-- Take new bounds of a contract over, and announce it where it had others.
+CREATE FUNCTION upc._move_bounds(
+    symbol text,
+    trade_id bigint,
+    lower numeric,
+    upper numeric,
+    at timestamptz
+)
+RETURNS json[]
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_before upc_data.trade;
+    v_trade upc_data.trade;
+BEGIN
+    SELECT t.* INTO v_before
+    FROM upc_data.trade AS t
+    WHERE t.symbol = _move_bounds.symbol
+      AND t.trade_id = _move_bounds.trade_id
+      AND t.ended_at IS NULL
+      AND (t.lower, t.upper) IS DISTINCT FROM (_move_bounds.lower, _move_bounds.upper)
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN '{}'::json[];
+    END IF;
+    UPDATE upc_data.trade AS t
+    SET lower = _move_bounds.lower, upper = _move_bounds.upper
+    WHERE t.symbol = _move_bounds.symbol AND t.trade_id = _move_bounds.trade_id
+    RETURNING t.* INTO v_trade;
+    -- A strike that was awaited is no news.
+    IF coalesce(v_before.lower, v_before.upper) IS NULL THEN
+        RETURN '{}'::json[];
+    END IF;
+    RETURN ARRAY[upc._announce(
+        symbol,
+        'changed',
+        'trade',
+        format(
+            '%s: trade %s, %s %s %s: it pays at %s now, before at %s',
+            symbol, trade_id, trim_scale(v_trade.position), v_trade.side, v_trade.ticker,
+            upc._bounds_text(v_trade.kind, lower, upper),
+            upc._bounds_text(v_trade.kind, v_before.lower, v_before.upper)
+        ),
+        json_build_object(
+            'id', trade_id,
+            'ticker', v_trade.ticker,
+            'side', v_trade.side,
+            'kind', v_trade.kind,
+            'lower', lower,
+            'upper', upper,
+            'lower_before', v_before.lower,
+            'upper_before', v_before.upper
+        ),
+        at
+    )];
+END
+$fn$;
+COMMENT ON FUNCTION upc._move_bounds IS
+    'takes the bounds in USD that a market has now over into a trade, and announces it where it had others before; returns the announcements';
 
 
 -- Change of a trade that a look has found: since when its probability is below, and that a stop has
@@ -204,7 +271,8 @@ BEGIN
         'trade',
         format(
             '%s: stop of trade %s, %s %s %s: %s',
-            symbol, trade_id, trim_scale(v_trade.position), v_trade.side, v_trade.ticker,
+            symbol, trade_id, trim_scale(v_trade.position), v_trade.side,
+            upc._named_contract(v_trade),
             CASE reason
                 WHEN 'probability' THEN format(
                     'probability %s %% is below %s %%, %s s to the close',

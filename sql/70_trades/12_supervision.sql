@@ -1,21 +1,5 @@
 -- Supervision: what a tick does for the trades that are held.
 
--- Strike of a trade as the predecessor's consumers read it: with thousands separators, and cents only
--- if there are any.
-CREATE FUNCTION upc._legacy_strike(strike numeric)
-RETURNS text
--- STABLE like to_char, so that it is inlined.
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN '$' || to_char(trunc(_legacy_strike.strike), 'FM999,999,999,999,999,990') || CASE
-    WHEN _legacy_strike.strike = trunc(_legacy_strike.strike) THEN ''
-    WHEN scale(trim_scale(_legacy_strike.strike)) = 1
-        THEN '.' || split_part(trim_scale(_legacy_strike.strike)::text, '.', 2) || '0'
-    ELSE '.' || split_part(trim_scale(_legacy_strike.strike)::text, '.', 2)
-END;
-COMMENT ON FUNCTION upc._legacy_strike IS
-    'a strike in USD as the predecessor writes that of a trade: $118,750, or $118,750.50';
-
-
 -- A trade as it stands in the document active_trades. The predecessor's keys mean what they meant to
 -- it: trade_id and ticket_id name the trade, strike is a text, side Y or N, status active for all that
 -- is held, current_close_price the ask of the other side, and current_pnl a text, per contract that is
@@ -51,7 +35,10 @@ CREATE TYPE upc._trade_entry AS (
     pnl_after_fees numeric,
     pnl_per_contract_after_fees numeric,
     sold_count numeric,
-    realised_pnl numeric
+    realised_pnl numeric,
+    lower numeric,
+    upper numeric,
+    kind text
 );
 COMMENT ON TYPE upc._trade_entry IS 'a trade with the keys that it has in the document active_trades';
 
@@ -71,7 +58,9 @@ RETURN ROW(
     (_trade_entry_of.trade).ticker,
     (_trade_entry_of.trade).symbol,
     CASE (_trade_entry_of.trade).side WHEN 'yes' THEN 'Y' ELSE 'N' END,
-    upc._legacy_strike((_trade_entry_of.trade).strike),
+    upc._bounds_text(
+        (_trade_entry_of.trade).kind, (_trade_entry_of.value).lower, (_trade_entry_of.value).upper
+    ),
     (_trade_entry_of.trade).buy_price,
     trim_scale((_trade_entry_of.trade).position),
     _trade_entry_of.price,
@@ -91,7 +80,7 @@ RETURN ROW(
     upc._iso_utc((_trade_entry_of.trade).opened_at),
     (_trade_entry_of.trade).status,
     (_trade_entry_of.trade).side,
-    (_trade_entry_of.trade).strike,
+    upc._only_strike((_trade_entry_of.value).lower, (_trade_entry_of.value).upper),
     (_trade_entry_of.value).close_price,
     (_trade_entry_of.value).pnl,
     round(
@@ -106,7 +95,10 @@ RETURN ROW(
         6
     ),
     trim_scale((_trade_entry_of.trade).sold_count),
-    (_trade_entry_of.trade).realised_pnl
+    (_trade_entry_of.trade).realised_pnl,
+    (_trade_entry_of.value).lower,
+    (_trade_entry_of.value).upper,
+    (_trade_entry_of.trade).kind
 )::upc._trade_entry;
 COMMENT ON FUNCTION upc._trade_entry_of IS
     'a trade that is held as it stands in the document active_trades';
@@ -145,13 +137,18 @@ BEGIN
                     -- Column by column, since a whole row would be put together for each trade.
                     (
                         a.trade, a.is_traded, a.ttc_seconds, a.probability, a.shown_probability,
-                        a.buffer, a.close_price, a.pnl, a.pnl_after_fees, a.result
+                        a.buffer, a.close_price, a.pnl, a.pnl_after_fees, a.result, a.lower,
+                        a.upper, a.is_unseen
                     ),
                     question, w.reason, b.below_since, limits
-                )
+                ),
+                'has_moved', w.has_moved,
+                'lower', a.lower,
+                'upper', a.upper
             )
         ) FILTER (
             WHERE w.reason IS NOT NULL
+               OR w.has_moved
                OR b.below_since IS DISTINCT FROM (a.trade).below_since
         ),
         coalesce(bool_or(a.result IS NOT NULL), false)
@@ -165,20 +162,17 @@ BEGIN
     ) AS b
     CROSS JOIN LATERAL (
         SELECT upc._stop_reason(
-            (a.trade).status = 'open' AND a.is_traded AND v_is_known,
+            (a.trade).status = 'open' AND a.is_traded AND v_is_known
+                AND (a.lower IS NOT NULL OR a.upper IS NOT NULL),
+            (a.trade).kind,
             (a.trade).side,
             a.ttc_seconds,
-            -- Only the tick's own strikes are read with what has been seen of the last minute.
-            CASE
-                WHEN (a.trade).event_ticker = known.event_ticker
-                    AND (a.trade).strike::double precision = ANY (known.strikes)
-                    AND question.observed IS NOT NULL
-                THEN question.settlement
-            END,
+            a.is_unseen,
             question.at - b.below_since,
             question.momentum,
             limits
-        ) AS reason
+        ) AS reason,
+        (a.lower, a.upper) IS DISTINCT FROM ((a.trade).lower, (a.trade).upper) AS has_moved
         OFFSET 0
     ) AS w;
 END
@@ -187,7 +181,7 @@ COMMENT ON FUNCTION upc._look_at_trades IS
     'one look at the trades that are held: as they stand in the JSON document, what stops change of them, and true where one is to be settled';
 
 
--- Supervision of the trades of a symbol in a tick: settle, look at the stops, and announce.
+-- Supervision of the trades of a symbol in a tick: settle, look at the stops and the bounds, and announce.
 --
 -- question, price_state, known: as in _trade_values. seen_at: the tick before. A stop acts on prices that
 -- are fresh or in warn. A probability counts as below without a break as long as no two looks at it are
@@ -203,6 +197,7 @@ CREATE FUNCTION upc._supervise(
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
+    v_event text;
     v_limits upc._stop_limits;
     v_is_unbroken boolean;
     v_look record;
@@ -215,10 +210,12 @@ BEGIN
     ) THEN
         announced := upc._correct_trades(question.symbol, question.at);
     END IF;
-    IF NOT EXISTS (
-        SELECT FROM upc_data.trade AS t
-        WHERE t.symbol = question.symbol AND t.ended_at IS NULL
-    ) THEN
+    v_event := known.event_ticker;
+    SELECT bool_or(NOT upc._is_of_strike_table(t.kind, t.event_ticker, v_event))
+    INTO known.has_others
+    FROM upc_data.trade AS t
+    WHERE t.symbol = question.symbol AND t.ended_at IS NULL;
+    IF known.has_others IS NULL THEN
         RETURN;
     END IF;
 
@@ -236,6 +233,15 @@ BEGIN
         announced := announced || upc._settle_trades(question.symbol, question.at);
     END IF;
     FOREACH v_change IN ARRAY coalesce(v_look.changes, '{}') LOOP
+        IF (v_change ->> 'has_moved')::boolean THEN
+            announced := announced || upc._move_bounds(
+                question.symbol,
+                (v_change ->> 'trade_id')::bigint,
+                (v_change ->> 'lower')::numeric,
+                (v_change ->> 'upper')::numeric,
+                question.at
+            );
+        END IF;
         announced := announced || upc._change_trade(
             question.symbol,
             (v_change ->> 'trade_id')::bigint,
