@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyupc.cli.common.columns import print_columns
 from pyupc.cli.common.options import examples, one_symbol, symbols
 from pyupc.cli.common.output import Output, output_options, print_rows
+from pyupc.cli.common.span import bounds, refuse_reversed
+from pyupc.errors import UsageProblem
 from pyupc.runtime.printable import printable
 
 if TYPE_CHECKING:
     from pyupc.kalshi.load import Loaded
     from pyupc.kalshi.show import Current
+
+HISTORY_MINUTES = (1, 2, 3, 5, 10, 15, 30, 45, 60)
 
 
 @click.group(epilog=examples("pyupc market load --help", "pyupc market show"))
@@ -63,6 +67,73 @@ def load(files: tuple[Path, ...], symbol: str | None, output: Output) -> None:
 
 @command.command(
     epilog=examples(
+        "pyupc market history --help",
+        "# pyupc market history --series KXBTCD --since 2025-01-01",
+        "# pyupc market history --series KXBTC15M --since 2026-07-01 --ttc 5 --ttc 10",
+    )
+)
+@click.option(
+    "--series",
+    multiple=True,
+    required=True,
+    metavar="SERIES",
+    callback=lambda _ctx, _parameter, names: tuple(dict.fromkeys(each.upper() for each in names)),
+    help="Kalshi's series, e.g. KXBTCD; repeatable.",
+)
+@bounds("needed", "now")
+@click.option(
+    "--ttc",
+    "minutes",
+    type=click.IntRange(1, 60),
+    multiple=True,
+    default=HISTORY_MINUTES,
+    show_default=True,
+    metavar="MINUTES",
+    help="Minutes before the close whose quotes are kept; repeatable.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.01, 20),
+    default=2.0,
+    show_default=True,
+    metavar="N",
+    help="Requests a second at the most.",
+)
+@output_options
+def history(
+    series: tuple[str, ...],
+    since: datetime | None,
+    until: datetime | None,
+    minutes: tuple[int, ...],
+    rate: float,
+    output: Output,
+) -> None:
+    """Read settled events of Kalshi's past with their bids and asks, for backtests.
+
+    Of each market in which something was traded the quotes at some minutes before the close are
+    stored, with the asks of the minute after each, and what it settled on. pyupc backtest
+    --against market asks about them. An event that is stored as a whole is not read again: after
+    an error, or Ctrl-C, the same command goes on. There are many requests: see the progress.
+    """
+    from pyupc.analysis.market.history import Job, run
+    from pyupc.database import schema
+    from pyupc.database.connect import connect
+    from pyupc.runtime.progress import progress
+
+    if since is None:
+        raise UsageProblem("--since is missing", "name the first day: --since 2025-01-01")
+    refuse_reversed(since, until)
+    job = Job(series, since, until or datetime.now(UTC), tuple(sorted(set(minutes))), rate)
+    with connect(application_name="pyupc market") as conn:
+        schema.check(conn)
+        with progress("listing markets", "events") as shown:
+            found = run(conn, job, shown)
+    rows = [each.as_json() for each in found]
+    print_rows(rows, output, human=lambda: _print_history(rows))
+
+
+@command.command(
+    epilog=examples(
         "pyupc market show",
         "pyupc market show --symbol BTC --json",
         "pyupc market show -t",
@@ -86,6 +157,16 @@ def show(symbols: tuple[str, ...], output: Output) -> None:
     rows = [each.as_json() for each in events]
     columns = [field.name for field in fields(Current)]
     print_rows(rows, output, human=lambda: _print_events(events), columns=columns)
+
+
+def _print_history(rows: Sequence[dict[str, Any]]) -> None:
+    for row in rows:
+        click.echo(
+            f"{row['series']}: {row['quotes']:,} quotes of {row['events']:,} events with"
+            f" {row['markets']:,} markets; {row['known_events']:,} events were stored before"
+        )
+        for reason, count in row["left_out"].items():
+            click.echo(printable(f"  left out: {count:,} quotes, {reason}"))
 
 
 def _print_loaded(loaded: Sequence[Loaded]) -> None:

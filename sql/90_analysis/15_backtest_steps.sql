@@ -40,7 +40,9 @@ BEGIN
         GROUP BY date_trunc('month', d)
         UNION ALL
         SELECT 4, 'complete', NULL, NULL
-    ) AS p;
+    ) AS p
+    -- Quotes are scored as a whole, by upc.score_market.
+    WHERE v_test.kind <> 'market' OR p.place <= 2;
 END
 $fn$;
 COMMENT ON FUNCTION upc._backtest_plan IS

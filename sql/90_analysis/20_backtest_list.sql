@@ -21,7 +21,8 @@ SELECT
     s.questions,
     s.model AS best_model,
     s.log_loss AS best_log_loss,
-    b.kind
+    b.kind,
+    b.prices
 FROM upc_data.backtest AS b
 LEFT JOIN LATERAL (
     SELECT
@@ -69,7 +70,9 @@ COMMENT ON COLUMN upc.backtest_list.best_model IS
     'the model with the lowest log loss of all questions';
 COMMENT ON COLUMN upc.backtest_list.best_log_loss IS 'its log loss';
 COMMENT ON COLUMN upc.backtest_list.kind IS
-    'kind of its contracts: above, range or updown';
+    'kind of its contracts: above, range or updown; market: those that quotes were recorded of';
+COMMENT ON COLUMN upc.backtest_list.prices IS
+    'of kind market the prices that were asked about: recorded, basis or candles';
 
 
 -- Delete a backtest with its counts and scores, complete or not.
@@ -88,6 +91,13 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM upc.require_backtest(symbol, backtest_id);
     END IF;
+    -- Quotes that were stored for it alone: those of 0 are for all.
+    DELETE FROM upc_data.market_observation AS o
+    WHERE o.symbol = delete_backtest.symbol
+      AND o.backtest_id = delete_backtest.backtest_id AND o.backtest_id > 0;
+    DELETE FROM upc_data.observed_event AS e
+    WHERE e.symbol = delete_backtest.symbol
+      AND e.backtest_id = delete_backtest.backtest_id AND e.backtest_id > 0;
 END
 $fn$;
 COMMENT ON FUNCTION upc.delete_backtest IS

@@ -163,7 +163,8 @@ def _dimension(report: Report, dimension: str) -> str:
     step = report.settings["step"]
     short, full = [], []
     for part in parts:
-        name = part_name(dimension, part, step)
+        is_band = report.settings["kind"] == "market"
+        name = part_name(dimension, part, step, is_band=is_band)
         here = [by_place.get((part, model)) for model in report.models]
         there = [row for row in here if row is not None]
         least = min(row["log_loss"] for row in there)

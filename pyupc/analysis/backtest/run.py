@@ -52,7 +52,7 @@ def run(
     No symbols: all that have candles. An error or Ctrl-C deletes those that are not complete.
     """
     with ExitStack() as stack:
-        control, *workers = (stack.enter_context(_connection(dsn)) for _ in range(1 + CONNECTIONS))
+        control, *workers = (stack.enter_context(connection(dsn)) for _ in range(1 + CONNECTIONS))
         begun: list[tuple[str, int]] = []
         try:
             for symbol in symbols or _with_candles(control):
@@ -63,20 +63,20 @@ def run(
                 run_steps(
                     workers,
                     each,
-                    begun=lambda step: progress.describe(_description(step)),
+                    begun=lambda step: progress.describe(description(step)),
                     done=lambda step: progress.advance(step.days),
                 )
         except BaseException:
-            _delete_unfinished(dsn, begun)
+            delete_unfinished(dsn, begun)
             raise
     return begun
 
 
-def _description(step: Step) -> str:
+def description(step: Step) -> str:
     return f"{_STAGES.get(step.stage, step.stage)} {step.symbol}"
 
 
-def _connection(dsn: str) -> Connection:
+def connection(dsn: str) -> Connection:
     conn = connect(dsn, application_name=_APPLICATION)
     # Compiling is dearer than any of these statements is slow.
     conn.execute("SET jit = off")
@@ -128,7 +128,7 @@ def _begin(control: Connection, symbol: str, settings: Settings) -> int:
     return int(row[0])
 
 
-def _delete_unfinished(dsn: str, begun: Sequence[tuple[str, int]]) -> None:
+def delete_unfinished(dsn: str, begun: Sequence[tuple[str, int]]) -> None:
     """Over a connection of its own: Ctrl-C may have come in the middle of a statement."""
     if not begun:
         return

@@ -15,6 +15,9 @@ Row = dict[str, Any]
 
 DIMENSIONS = ("all", "minutes", "distance", "hour", "regime")
 
+# Those of a backtest against the market.
+MARKET_DIMENSIONS = ("all", "minutes", "hour")
+
 # Draws of the days. Bounds of many parts need not be as exact as those of all questions.
 RESAMPLES: Mapping[str, int] = {
     "all": 1000,
@@ -30,7 +33,8 @@ class Report:
     """A row of upc.backtest_list, and what the functions of the report answered about it.
 
     `scores` has the dimensions that were asked for; `verdict` is empty for a single model,
-    `coverage` where no moves were counted, `odds` of a backtest that was run before it was kept.
+    `coverage` where no moves were counted, `odds` of a backtest that was run before it was kept,
+    `profits` but for those against the market.
     """
 
     settings: Row
@@ -39,6 +43,7 @@ class Report:
     odds: Sequence[Row]
     verdict: Sequence[Row]
     coverage: Sequence[Row]
+    profits: Sequence[Row] = ()
 
     @property
     def models(self) -> list[str]:
@@ -100,6 +105,7 @@ def read(
         [settings] = rows(
             "SELECT l.* FROM upc.backtest_list AS l WHERE l.symbol = %s AND l.backtest_id = %s"
         )
+        is_market = settings["kind"] == "market"
         scores = {
             each: rows(
                 "SELECT s.* FROM upc.backtest_scores(%s, %s, %s, %s) AS s",
@@ -107,6 +113,7 @@ def read(
                 RESAMPLES[each] if has_bounds or each == "all" else 0,
             )
             for each in dimensions
+            if not is_market or each in MARKET_DIMENSIONS
         }
         return Report(
             settings,
@@ -114,7 +121,8 @@ def read(
             rows("SELECT r.* FROM upc.backtest_reliability(%s, %s) AS r"),
             rows("SELECT o.* FROM upc.backtest_odds(%s, %s) AS o"),
             rows("SELECT v.* FROM upc.backtest_verdict(%s, %s) AS v"),
-            rows("SELECT c.* FROM upc.backtest_coverage(%s, %s) AS c"),
+            [] if is_market else rows("SELECT c.* FROM upc.backtest_coverage(%s, %s) AS c"),
+            rows("SELECT p.* FROM upc.backtest_profits(%s, %s) AS p") if is_market else [],
         )
 
 

@@ -21,6 +21,7 @@ QUESTIONS = {
     "range": "Will the price be in a range when the contract closes?",
     "updown": "Will the price, when the quarter of an hour ends, not be below the average of the "
     "minute before it began?",
+    "market": "Will the contract pay, asked at the instants at which its quotes were recorded?",
 }
 
 
@@ -29,6 +30,8 @@ def contracts(kind: str, levels: int, step: float) -> str:
     match kind:
         case "updown":
             return "one, with the price to beat"
+        case "market":
+            return "all of which bid and ask were recorded"
         case "range":
             return (
                 f"{levels} below and above the one with the price in it, {step:,.10g} USD wide, and"
@@ -134,8 +137,11 @@ def odds_cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def part_name(dimension: str, part: int, step: float) -> str:
+def part_name(dimension: str, part: int, step: float, *, is_band: bool = False) -> str:
+    """`is_band`: minutes are the end of a band of times."""
     match dimension:
+        case "minutes" if is_band:
+            return f"to {part} min"
         case "minutes":
             return f"{part} min"
         case "distance":

@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from pyupc.cli.backtest.market import (
+    OF_THE_MARKET,
+    market_options,
+    refuse_market_mixtures,
+    run_market,
+)
 from pyupc.cli.backtest.options import OF_A_RUN, run_options
 from pyupc.cli.common.options import examples, symbols
 from pyupc.cli.common.output import Output, output_options, plain, print_rows
@@ -37,11 +43,13 @@ DIMENSIONS = {
         "pyupc backtest --show 1 --by hour",
         "pyupc backtest --show 1 --json",
         "pyupc backtest --delete 1",
+        "# pyupc backtest --against market --quotes quotes.csv.gz --quotes settled.csv",
         "# pyupc backtest --train-to 2024-01-01 --test-to 2024-07-01   # every symbol with candles",
     )
 )
 @symbols
 @run_options
+@market_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -63,6 +71,9 @@ def command(
     ctx: click.Context,
     /,
     symbols: tuple[str, ...],
+    against: str | None,
+    quotes: tuple[Path, ...],
+    prices: str,
     out: Path | None,
     by: str | None,
     is_list: bool,
@@ -80,8 +91,13 @@ def command(
     The models are ranked by log loss; its intervals come from resampling whole days, and the last
     line shows which model beats which others. --json prints all scores, divided in all ways.
     Without --symbol every symbol with candles is tested.
+
+    --against market asks about contracts that quotes were recorded of, at those instants. It scores
+    the model volatility beside the middle of bid and ask, a blend of both and the Gaussian, and
+    shows what buying every edge would have brought.
     """
     _refuse_mixtures(ctx, is_list=is_list, show=show, delete=delete)
+    refuse_market_mixtures(ctx, against)
     if out is not None:
         from pyupc.analysis.plots.files import prepare_folder
         from pyupc.runtime.packages import require
@@ -102,7 +118,9 @@ def command(
         else:
             from pyupc.analysis.backtest.scores import symbol_of
 
-            if show is None:
+            if show is None and against is not None:
+                found = run_market(dsn, symbols, quotes, prices, given)
+            elif show is None:
                 from pyupc.analysis.backtest.run import Settings
 
                 found = _run(dsn, symbols, Settings(**given))
@@ -124,7 +142,7 @@ def _refuse_mixtures(
         return
     if len(chosen) > 1:
         raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other", ctx)
-    refused = [*OF_A_RUN, *(() if is_list else ("symbols",))]
+    refused = [*OF_A_RUN, *OF_THE_MARKET, *(() if is_list else ("symbols",))]
     refused += ["out", "by"] if show is None else []
     for parameter in ctx.command.params:
         name = parameter.name or ""

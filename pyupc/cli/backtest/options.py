@@ -18,8 +18,10 @@ MODELS = (
 )
 
 # Names of their arguments.
+SPANS = ("train_from", "train_to", "test_from", "test_to")
 OF_A_RUN = (
-    *("train_from", "train_to", "test_from", "test_to", "minutes", "models"),
+    *SPANS,
+    *("minutes", "models"),
     *("step", "levels", "settlement", "close_minute", "kind"),
 )
 

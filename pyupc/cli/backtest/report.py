@@ -64,6 +64,9 @@ def _print_report(report: Report, dimension: str) -> None:
     if dimension in report.scores and dimension != "all":
         click.echo()
         _print_parts(report, dimension)
+    if report.profits:
+        click.echo()
+        _print_profits(report)
     if said := odds(report):
         click.echo(f"\n{said}:")
         cells = [odds_cells(row) for row in report.odds_of(report.best)]
@@ -72,13 +75,33 @@ def _print_report(report: Report, dimension: str) -> None:
         click.echo(f"\n{held}")
 
 
+def _print_profits(report: Report) -> None:
+    """Print what buying every edge would have brought, cents per contract after fees."""
+    head = ("buys edges above", "model", "contracts", "won", "cost", "edge", "profit", "95 %")
+    rows = [
+        (
+            f"{row['min_edge']:g} c",
+            row["model"],
+            f"{row['contracts']:,}",
+            f"{row['wins']:,}",
+            points(row["cost"]),
+            points(row["edge"]),
+            points(row["profit"]),
+            interval(row, "profit", points),
+        )
+        for row in report.profits
+    ]
+    print_columns(head, rows, left=2)
+
+
 def _print_parts(report: Report, dimension: str) -> None:
     """Print log losses: one row per model, or per part where that would be too wide."""
     losses = {
         (row["model"], row["part"]): loss(row["log_loss"]) for row in report.scores[dimension]
     }
     parts = sorted({part for _, part in losses})
-    names = [part_name(dimension, part, report.settings["step"]) for part in parts]
+    step, is_band = report.settings["step"], report.settings["kind"] == "market"
+    names = [part_name(dimension, part, step, is_band=is_band) for part in parts]
     if dimension in ("minutes", "regime"):
         rows = [
             (model, *(losses.get((model, part), "") for part in parts)) for model in report.models
@@ -113,6 +136,7 @@ def document(reports: Sequence[Report]) -> Row:
                 "odds": report.odds,
                 "verdict": report.verdict,
                 "coverage": report.coverage,
+                **({"profits": report.profits} if report.settings["kind"] == "market" else {}),
             }
             for report in reports
         ]
