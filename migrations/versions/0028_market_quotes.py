@@ -167,7 +167,8 @@ COMMENT ON COLUMN upc_data.market_answer.market IS
 COMMENT ON COLUMN upc_data.market_answer.blend IS
     'mixture of the log-odds of volatility and market, 0 to 1, by the weight of the days before';
 COMMENT ON COLUMN upc_data.market_answer.yes_cost IS
-    'cost of a yes contract at the ask of the quotes with its part of the fee, cents; NULL: no offer';
+    'cost of a yes contract at the ask of the quotes with its part of the fee, cents; NULL: no '
+    'offer';
 COMMENT ON COLUMN upc_data.market_answer.no_cost IS 'the same of a no contract, cents';
 COMMENT ON COLUMN upc_data.market_answer.later_yes_cost IS
     'cost of a yes contract when it is bought, cents; NULL: no offer then';

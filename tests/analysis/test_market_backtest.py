@@ -20,7 +20,7 @@ from scipy.special import ndtr
 from pyupc.cli import main
 from tests.support.databases import Databases
 from tests.support.engine import Candles, build, open_db, put
-from tests.support.market_quotes import EPOCH, Quote, hourly_ranges, write
+from tests.support.market_quotes import EPOCH, Quote, hourly_ranges, settlement, write
 from tests.support.volatile_candles import volatile_candles
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -368,11 +368,8 @@ def test_prices_of_candles(scene: Scene, prices: str, tmp_path: Path) -> None:
         assert len(last) == 12
         ratios = []
         for closes_at, value in last:
-            place = int((closes_at - EPOCH).total_seconds()) // 60 - 1
-            k = int(np.searchsorted(scene.candles.minutes, place))
-            columns = (scene.candles.opens, scene.candles.highs, scene.candles.lows)
-            mean = (sum(float(c[k]) for c in columns) + float(scene.candles.closes[k])) / 4
-            ratios.append(mean / float(value or 0))
+            minute = int((closes_at - EPOCH).total_seconds()) // 60
+            ratios.append(settlement(scene.candles, minute) / float(value or 0))
         assert answer.price == pytest.approx(close / np.mean(ratios), rel=1e-12)
         assert np.mean(ratios) - 1 == pytest.approx(BASIS, abs=1e-6)
     assert first >= (settled[11][0] if prices == "basis" else CUT)

@@ -105,7 +105,9 @@ BEGIN
     SELECT
         _sum_answers.symbol, _sum_answers.backtest_id, p.model, d.dimension, d.part,
         (a.closes_at AT TIME ZONE 'UTC')::date,
-        greatest(0, least(19, floor(20 * p.probability)))::smallint,
+        CASE WHEN d.dimension = 'odds' THEN 0
+            ELSE greatest(0, least(19, floor(20 * p.probability)))
+        END::smallint,
         count(*),
         sum(a.outcome::integer),
         sum(p.probability),
@@ -122,11 +124,13 @@ BEGIN
         VALUES
             ('all', 0::smallint),
             ('minutes', upc._market_band(a.ttc_seconds)),
-            ('hour', extract(hour FROM a.closes_at AT TIME ZONE 'UTC')::smallint)
+            ('hour', extract(hour FROM a.closes_at AT TIME ZONE 'UTC')::smallint),
+            ('odds', upc._odds_bin(p.probability)::smallint)
     ) AS d (dimension, part)
     WHERE a.symbol = _sum_answers.symbol
       AND a.backtest_id = _sum_answers.backtest_id
       AND a.market IS NOT NULL
+      AND d.part IS NOT NULL
     GROUP BY 3, 4, 5, 6, 7;
 END
 $fn$;
