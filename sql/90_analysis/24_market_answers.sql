@@ -53,7 +53,7 @@ LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (
     SELECT CASE WHEN count(*) = 12 THEN avg(l.ratio) - 1 END
     FROM (
-        SELECT upc._average_proxy(c) / s.value AS ratio
+        SELECT upc._minute_average(c) / s.value AS ratio
         FROM upc._settlements(
             _candle_basis.symbol, _candle_basis.backtest_id, _candle_basis.at, 24
         ) AS s
