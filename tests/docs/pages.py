@@ -15,7 +15,7 @@ PAGES = (
     *(
         ROOT / "docs" / f"{name}.md"
         for name in (
-            *("index", "concepts", "contracts", "live", "page", "models", "trades"),
+            *("index", "concepts", "contracts", "live", "page", "models", "market", "trades"),
             *("operations", "settings", "csv", "figures", "messages", "sql"),
         )
     ),

@@ -40,7 +40,7 @@ BOUNDS = ("floor_strike", "cap_strike", "lower", "upper")
 TEXTS = ("ticker", "event", "strike_type", "result")
 
 HINT = (
-    "quotes have the columns observed_at, ticker, yes_bid and yes_ask; see docs/market-backtest.md"
+    "quotes have the columns observed_at, ticker, yes_bid and yes_ask; see docs/market.md"
 )
 
 
