@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyupc.database.ddl import run_sql
 
-revision = "0028"
-down_revision = "0027"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
