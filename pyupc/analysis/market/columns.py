@@ -39,9 +39,7 @@ AMOUNTS = ("price", "value")
 BOUNDS = ("floor_strike", "cap_strike", "lower", "upper")
 TEXTS = ("ticker", "event", "strike_type", "result")
 
-HINT = (
-    "quotes have the columns observed_at, ticker, yes_bid and yes_ask; see docs/market.md"
-)
+HINT = "quotes have the columns observed_at, ticker, yes_bid and yes_ask; see docs/market.md"
 
 
 @dataclass(frozen=True)
