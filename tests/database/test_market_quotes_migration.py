@@ -11,7 +11,7 @@ from pyupc.errors import PyupcError
 from tests.support.backtesting import questions, store
 from tests.support.engine import open_db, scalar
 
-OLD = "0028"
+OLD = "0029"
 TABLES = ("observed_event", "market_observation", "market_answer", "backtest_profit")
 SAMPLE = questions(1, 3, models=("gaussian",), hours=2)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyupc.database.ddl import run_sql
 
-revision = "0029"
-down_revision = "0028"
+revision = "0030"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 
