@@ -191,7 +191,7 @@ BEGIN
         SELECT a.* FROM upc._asked_events(question, price_state) AS a
     LOOP
         v_each := upc._event_entries(v_open.question, v_open.reading, v_open.event);
-        v.entries := concat_ws(',', v.entries, v_each.entries);
+        v.entries := nullif(concat_ws(',', v.entries, v_each.entries), '');
         v.shown_count := v.shown_count + v_each.shown_count;
         v.open_count := v.open_count + v_each.open_count;
     END LOOP;

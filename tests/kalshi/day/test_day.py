@@ -58,7 +58,7 @@ def test_every_number_of_the_contract_table(day: Day) -> None:
     assert not report, report
 
 
-@pytest.mark.parametrize("name", ["live_probabilities", "strike_table", "watchlist"])
+@pytest.mark.parametrize("name", ["live_probabilities", "strike_table", "watchlist", "contracts"])
 def test_every_number_of_a_document(day: Day, name: str) -> None:
     expected: Expected = getattr(documents, name)
 

@@ -414,3 +414,16 @@ def test_readers_get_the_documents_they_name(conn: Connection) -> None:
     assert one["contracts"] == row["contracts"]
     [changed] = table(conn, "SELECT * FROM upc.changed_documents('{BTC}', '{0}')")
     assert changed["contracts"] == row["contracts"]
+
+
+def test_an_event_of_which_nothing_is_shown_leaves_nothing_behind(conn: Connection) -> None:
+    """Not even a comma, wherever it stands among the others."""
+    far = [Contract(f"F{k}", Decimal(5_000_000 + k), **WITHOUT_QUOTE) for k in range(2)]
+    hidden = [
+        Event(f"KXBTCD-{k}", "KXBTCD", AT + timedelta(minutes=k), READ, (each,))
+        for k, each in ((3, far[0]), (40, far[1]))
+    ]
+    first, last = hidden
+    for events, count in (((first,), 0), ((first, UP, last), 1)):
+        assert len(shown(conn, *events)) == count
+        conn.execute("DELETE FROM upc_data.market_event")
