@@ -66,6 +66,8 @@ _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
     ("trade", "kind"): "false",
     ("trade", "is_provisional"): "result NOT IN ('yes', 'no')",
     ("fill", "note"): "note IS NOT NULL",
+    # A minute may be logged again.
+    ("tick_count", "contracts_minute"): "false",
     ("trade", "sold_count"): "sold_count > 0",
     ("trade", "realised_pnl"): "sold_count > 0",
     ("trade", "realised_fee"): "sold_count > 0",

@@ -12,7 +12,7 @@ import psycopg
 @dataclass(frozen=True)
 class Deleted:
     """Numbers of deleted rows, of ticks that were thinned out, of minutes whose variance was noted,
-    and of dropped partitions."""
+    of dropped partitions, and of deleted rows of the log of contracts."""
 
     prices: int = 0
     ticks: int = 0
@@ -21,6 +21,7 @@ class Deleted:
     events: int = 0
     minutes: int = 0
     partitions: int = 0
+    contracts: int = 0
 
     @property
     def total(self) -> int:
@@ -38,7 +39,8 @@ def prune(
     """Delete in batches, each a transaction of its own; `on_batch` gets the sum so far."""
     done = Deleted()
     query = (
-        "SELECT d.prices, d.ticks, d.announcements, d.thinned, d.events, d.minutes, d.partitions"
+        "SELECT d.prices, d.ticks, d.announcements, d.thinned, d.events, d.minutes, d.partitions,"
+        " d.contracts"
         " FROM upc.delete_expired(batch => %s::integer) AS d"
     )
     while True:

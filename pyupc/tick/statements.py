@@ -249,7 +249,7 @@ class Session(WatchedConnection):
     def delete_expired(self) -> int:
         """Delete one batch of rows that are older than they are kept; returns their number."""
         query = (
-            "SELECT d.prices + d.ticks + d.announcements + d.thinned + d.events"
+            "SELECT d.prices + d.ticks + d.announcements + d.thinned + d.events + d.contracts"
             " FROM upc.delete_expired() AS d"
         )
         return int(self.fetch(query)[0][0])

@@ -18,6 +18,7 @@ BEGIN ATOMIC
         ('candle_change', '{INSERT,DELETE}'),
         ('candle_hole', '{INSERT,DELETE}'),
         ('condition', '{INSERT,UPDATE,DELETE}'),
+        ('contract_log', '{INSERT}'),
         ('counted_day', '{INSERT,UPDATE,DELETE}'),
         ('curve_refresh', '{INSERT,UPDATE,DELETE}'),
         ('document', '{INSERT,UPDATE}'),

@@ -46,6 +46,7 @@ AS $fn$
 {"name": "keep_prices", "kind": "interval", "fallback": "45 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long prices are kept"},
 {"name": "keep_ticks", "kind": "interval", "fallback": "90 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long one tick a minute and announcements are kept"},
 {"name": "keep_every_tick", "kind": "interval", "fallback": "2 days", "at_least": "1 day", "at_most": "infinity", "meaning": "how long every tick is kept; of older ones the first of each minute"},
+{"name": "keep_contracts", "kind": "interval", "fallback": "30 days", "at_least": "1 day", "at_most": "infinity", "meaning": "how long the log of contracts is kept, with their events"},
 {"name": "keep_events", "kind": "interval", "fallback": "30 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long closed events that were neither traded nor ticked are kept, with their quotes"}
 ]
     $rules$::json) WITH ORDINALITY AS e (rule, place)

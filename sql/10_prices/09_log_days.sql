@@ -9,7 +9,8 @@ BEGIN ATOMIC
     VALUES
         ('price'::text, 'received_at'::text),
         ('tick', 'ticked_at'),
-        ('tick_minute', 'minute_at');
+        ('tick_minute', 'minute_at'),
+        ('contract_log', 'logged_at');
 END;
 COMMENT ON FUNCTION upc._daily_logs IS
     'the tables of upc_data that are partitioned by day, and the column that decides';
@@ -298,7 +299,7 @@ COMMENT ON FUNCTION upc._prepare_log IS
     'makes the partitions of today and the days ahead of a log, or goes a step towards it; returns how much was done';
 
 
--- Make the partitions of today and of some days ahead for the logs of prices and ticks. Processes that
+-- Make the partitions of today and of some days ahead for the logs of prices, ticks and contracts. Processes that
 -- tick or feed call it every minute; several at once do no harm. Without it rows are kept all the same,
 -- in the default partitions. It waits for nobody's lock for more than a tenth of a second.
 --
@@ -328,7 +329,7 @@ BEGIN
                 DETAIL = 'Partitions are made for today and up to 30 days ahead.',
                 HINT = 'upc.make_partitions(ahead => 2)';
     END IF;
-    FOREACH v_log IN ARRAY '{price,tick}'::text[] LOOP
+    FOREACH v_log IN ARRAY '{price,tick,contract_log}'::text[] LOOP
         BEGIN
             v_made := v_made + upc._prepare_log(v_log, ahead, at);
         EXCEPTION
@@ -341,4 +342,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.make_partitions IS
-    'makes the partitions of today and of some days ahead for the logs of prices and ticks; returns how much was done, 0 where nothing was left to do';
+    'makes the partitions of today and of some days ahead for the logs of prices, ticks and contracts; returns how much was done, 0 where nothing was left to do';

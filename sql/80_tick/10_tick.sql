@@ -245,7 +245,7 @@ COMMENT ON FUNCTION upc._answer_tick IS
     'what a tick of a symbol finds out; settles and stops its trades and announces what is news';
 
 
--- Count and log a tick and keep its documents.
+-- Count and log a tick, and contracts if that is due, and keep its documents.
 --
 -- since_last: as in tick. with_documents: also return them.
 CREATE FUNCTION upc._publish_tick(
@@ -263,6 +263,8 @@ DECLARE
     v_event upc._event := answer.event;
     v_count upc_data.tick_count;
     v_documents upc._documents;
+    v_is_minute boolean;
+    v_has_stopped boolean := false;
     v_tables json[];
 BEGIN
     IF frame.is_live THEN
@@ -275,6 +277,15 @@ BEGIN
     END IF;
     v_tick.tick_id := upc._next_id(v_tick.symbol, 'tick');
     INSERT INTO upc_data.tick VALUES (v_tick.*);
+    v_is_minute := upc._minute_of(frame.at) IS DISTINCT FROM v_count.contracts_minute;
+    IF cardinality(answer.announced) > 0 THEN
+        v_has_stopped := EXISTS (
+            SELECT FROM unnest(answer.announced) AS n (news) WHERE n.news ->> 'kind' = 'stop'
+        );
+    END IF;
+    IF frame.is_live AND (v_is_minute OR v_has_stopped) THEN
+        PERFORM upc._log_contracts(v_tick, frame.settlement, v_is_minute, v_has_stopped);
+    END IF;
 
     v_documents.live_probabilities := upc._live_document(
         v_tick, answer.step, frame.valid_until, answer.probabilities

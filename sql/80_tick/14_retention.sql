@@ -78,7 +78,7 @@ COMMENT ON FUNCTION upc._delete_announcements IS
 
 
 -- Delete a batch of closed events with their quotes. One that was traded stays for good, and one of
--- which the log has a tick as long as it has: its results judge it.
+-- which a log has a tick or contracts as long as it has: its results judge them.
 CREATE FUNCTION upc._delete_events(batch integer, keep_since timestamptz)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -98,6 +98,13 @@ BEGIN
               AND NOT EXISTS (
                   SELECT FROM upc_data.trade AS r
                   WHERE r.symbol = n.symbol AND r.event_ticker = n.event_ticker
+              )
+              AND NOT EXISTS (
+                  SELECT FROM upc_data.contract_log AS l
+                  WHERE l.symbol = n.symbol
+                    AND l.event_ticker = n.event_ticker
+                    AND l.logged_at > n.closes_at - interval '2 days'
+                    AND l.logged_at <= n.closes_at
               )
               AND NOT EXISTS (
                   SELECT FROM upc_data.tick_minute AS m
@@ -124,7 +131,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._delete_events IS
-    'deletes a batch of events that closed before an instant, with their quotes, unless they were traded or the log has a tick of them; returns how many';
+    'deletes a batch of events that closed before an instant, with their quotes, unless they were traded or a log has a tick or contracts of them; returns how many';
 
 
 -- A partition that has expired as a whole, of the logs in turn; NULL columns where there is none. One of
@@ -134,6 +141,7 @@ CREATE FUNCTION upc._expired_partition(
     prices_since timestamptz,
     ticks_since timestamptz,
     thin_before timestamptz,
+    contracts_since timestamptz,
     OUT log text,
     OUT partition text
 )
@@ -166,10 +174,11 @@ BEGIN
     IF FOUND THEN
         RETURN;
     END IF;
-    SELECT 'tick_minute', p.name
+    SELECT s.log, p.name
     INTO log, partition
-    FROM upc._log_partitions('tick_minute') AS p
-    WHERE p.until <= ticks_since
+    FROM (VALUES ('tick_minute', ticks_since), ('contract_log', contracts_since)) AS s (log, since)
+    CROSS JOIN LATERAL upc._log_partitions(s.log) AS p
+    WHERE p.until <= s.since
     ORDER BY p.until
     LIMIT 1;
     IF FOUND THEN
@@ -248,16 +257,16 @@ COMMENT ON FUNCTION upc._work_logs_through IS
 
 -- Delete what is older than it is kept for, and thin out the ticks: the rules keep_prices (45 days),
 -- keep_every_tick (2 days; the first tick of each minute goes on to upc_data.tick_minute), keep_ticks
--- (90 days; for announcements, too) and keep_events (30 days; events that were traded, or of which there
--- is a tick, stay); infinity keeps all. Days that have a partition go as a whole when all of it is older:
+-- (90 days; for announcements, too), keep_contracts (30 days) and keep_events (30 days; events that were
+-- traded, or of which there is a tick or a contract in the logs, stay); infinity keeps all. Days that have a partition go as a whole when all of it is older:
 -- a row stays for up to a day longer. It waits for nobody's lock for more than a tenth of a second.
 --
 -- batch: how many rows at most of each symbol and table are deleted where they are in no partition of a
 -- day, oldest first. at: the clock.
 -- Returns one row: how many prices, ticks and announcements were deleted, those of a partition as far as
 -- the server's statistics know; how many ticks were thinned out (or copied, of a day); how many events
--- were deleted; of how many minutes the variance was noted; and how many partitions were dropped, one at
--- most. Where all are 0, nothing is left to do.
+-- were deleted; of how many minutes the variance was noted; how many partitions were dropped, one at
+-- most; and how many rows of the log of contracts were deleted. Where all are 0, nothing is left to do.
 -- Errors: 22023 for a setting below its least, or that is no time, and for an instant without end.
 --
 -- Example:
@@ -271,7 +280,8 @@ CREATE FUNCTION upc.delete_expired(
     OUT thinned bigint,
     OUT events bigint,
     OUT minutes bigint,
-    OUT partitions bigint
+    OUT partitions bigint,
+    OUT contracts bigint
 )
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -284,6 +294,7 @@ DECLARE
         upc._retention_start('keep_every_tick', at), v_ticks_since
     );
     v_events_since timestamptz := upc._retention_start('keep_events', at);
+    v_contracts_since timestamptz := upc._retention_start('keep_contracts', at);
     v_work record;
     v_part record;
     v_rows bigint;
@@ -297,6 +308,7 @@ BEGIN
     ticks := v_work.expired;
     prices := 0;
     partitions := 0;
+    contracts := 0;
     FOR v_part IN
         SELECT l.log, l.at_column, p.name
         FROM upc._daily_logs() AS l
@@ -306,6 +318,9 @@ BEGIN
         IF v_part.log = 'price' THEN
             prices := prices
                 + upc._delete_batch(v_part.name, v_part.at_column, batch, v_prices_since);
+        ELSIF v_part.log = 'contract_log' THEN
+            contracts := contracts
+                + upc._delete_batch(v_part.name, v_part.at_column, batch, v_contracts_since);
         ELSE
             ticks := ticks
                 + upc._delete_batch(v_part.name, v_part.at_column, batch, v_ticks_since);
@@ -319,7 +334,9 @@ BEGIN
     SELECT 'tick' AS log, v_work.drop_next AS partition INTO v_part;
     IF v_part.partition IS NULL THEN
         SELECT e.* INTO v_part
-        FROM upc._expired_partition(v_prices_since, v_ticks_since, v_thin_before) AS e;
+        FROM upc._expired_partition(
+            v_prices_since, v_ticks_since, v_thin_before, v_contracts_since
+        ) AS e;
     END IF;
     IF v_part.partition IS NOT NULL THEN
         v_rows := upc._drop_partition(v_part.log, v_part.partition);
@@ -328,9 +345,11 @@ BEGIN
             prices := prices + coalesce(v_rows, 0);
         ELSIF v_part.log = 'tick_minute' THEN
             ticks := ticks + coalesce(v_rows, 0);
+        ELSIF v_part.log = 'contract_log' THEN
+            contracts := contracts + coalesce(v_rows, 0);
         END IF;
     END IF;
 END
 $fn$;
 COMMENT ON FUNCTION upc.delete_expired IS
-    'deletes prices, ticks, announcements and events that are older than they are kept for, thins out ticks and notes variances, a batch at a time';
+    'deletes prices, ticks, announcements, events and logged contracts that are older than they are kept for, thins out ticks and notes variances, a batch at a time';

@@ -77,6 +77,7 @@ VALUES = {
     "keep_prices": ("'infinity'", "infinity", "'2 days'"),
     "keep_ticks": ("'2 days 30 min'", "2 days 30 min", "'infinity'"),
     "keep_every_tick": ("'1 day'", "1 day", "'infinity'"),
+    "keep_contracts": ("'1 day'", "1 day", "'infinity'"),
     "keep_events": ("'infinity'", "infinity", "'2 days'"),
     "stop_ttc": ("'0 s'", "0 s", "'1 min'"),
 }

@@ -29,7 +29,8 @@ def prune(batch: int, output: Output) -> None:
 
     A running `pyupc tick` does a part of it every minute; this command does all of it. The rules
     keep_prices (45 days), keep_every_tick (2 days), keep_ticks (90 days: one tick a minute, and
-    announcements) and keep_events (30 days) set the age; 'infinity' keeps everything:
+    announcements), keep_contracts (30 days: the log of contracts) and keep_events (30 days) set the
+    age; 'infinity' keeps everything:
     pyupc config set keep_ticks '1 year'.
     """
     from pyupc.database import schema
@@ -52,6 +53,7 @@ def prune(batch: int, output: Output) -> None:
 def _sentence(deleted: Deleted) -> str:
     return (
         f"{deleted.prices:,} prices, {deleted.ticks:,} ticks, {deleted.announcements:,} "
-        f"announcements and {deleted.events:,} events deleted, "
+        f"announcements, {deleted.events:,} events and {deleted.contracts:,} rows of contracts "
+        "deleted, "
         f"{deleted.thinned:,} ticks thinned out"
     )

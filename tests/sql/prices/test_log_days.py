@@ -60,7 +60,7 @@ def test_days_are_those_of_utc(conn: Connection, zone: str) -> None:
     conn.execute("SELECT set_config('timezone', %s, true)", (zone,))
     conn.execute("SET LOCAL datestyle = 'German'")
     leap_day = instant("2028-02-29T00:00")
-    assert make(conn, leap_day - MICRO) == 6
+    assert make(conn, leap_day - MICRO) == 9
     days = {"price_20280228", "price_20280229", "price_20280301"}
     assert names(conn) == {"price_default", *days}
     assert names(conn, "tick") == {day.replace("price", "tick") for day in days} | {"tick_default"}
@@ -73,12 +73,12 @@ def test_days_are_those_of_utc(conn: Connection, zone: str) -> None:
         *("price_20280301", "price_20280301", "price_default"),
     ]
     assert make(conn, leap_day - MICRO) == 0
-    assert make(conn, leap_day) == 2
+    assert make(conn, leap_day) == 3
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 30])
 def test_as_many_days_ahead(conn: Connection, ahead: int) -> None:
-    assert make(conn, ahead=ahead) == 2 * (ahead + 1)
+    assert make(conn, ahead=ahead) == 3 * (ahead + 1)
     assert len(names(conn)) == ahead + 2
 
 
@@ -108,9 +108,9 @@ def test_rows_that_came_before_their_day_was_made(conn: Connection) -> None:
 def test_a_clock_that_jumps(conn: Connection) -> None:
     """Ahead by years and back again: the days of both are there, and rows find them."""
     make(conn)
-    assert make(conn, NOON + 4000 * DAY) == 6
+    assert make(conn, NOON + 4000 * DAY) == 9
     assert make(conn, NOON) == 0
-    assert make(conn, NOON - 2 * DAY, ahead=1) == 4
+    assert make(conn, NOON - 2 * DAY, ahead=1) == 6
     put(conn, NOON - DAY, NOON, NOON + 4000 * DAY)
     assert "price_default" not in {name for name, _ in where(conn)}
 
@@ -128,7 +128,7 @@ def test_a_price_is_logged_whatever_its_time(conn: Connection) -> None:
 
 def test_two_at_once(fresh_db: str, own: Connection) -> None:
     with open_db(fresh_db, autocommit=False) as other:
-        assert make(other) == 6
+        assert make(other) == 9
         # It waits for a moment, and leaves it to the other.
         assert make(own) == 0
         other.commit()
@@ -137,11 +137,11 @@ def test_two_at_once(fresh_db: str, own: Connection) -> None:
 
 
 def test_a_session_that_keeps_a_lock(fresh_db: str, own: Connection) -> None:
-    """Neither prices nor partitions of the other log wait for it."""
+    """Neither prices nor partitions of the other logs wait for it."""
     with open_db(fresh_db, autocommit=False) as reader:
         reader.execute("SELECT FROM upc_data.price")
         put(own, NOON)
-        assert make(own) == 3
+        assert make(own) == 6
         assert names(own) == {"price_default"}
         assert len(names(own, "tick")) == 4
         own.execute("SET statement_timeout = '2s'")
@@ -187,7 +187,7 @@ def test_rows_of_the_day_that_is_made_meanwhile(fresh_db: str, own: Connection) 
 
 def test_an_operator_makes_partitions_and_a_reader_does_not(own: Connection) -> None:
     own.execute("SET ROLE upc_operator")
-    assert make(own) == 6
+    assert make(own) == 9
     put(own, NOON)
     assert [name for name, _ in where(own)] == ["price_20260601"]
     own.execute("SET ROLE upc_reader")
@@ -223,7 +223,7 @@ def test_a_large_one_is_set_aside(own: Connection) -> None:
     assert "price_to_20260603" in names(own)
     assert summary(own) == before
     put(own, NOON, NOON + 2 * DAY, NOON - 4000 * DAY)
-    assert make(own, NOON + DAY) == 2
+    assert make(own, NOON + DAY) == 3
     assert {name for name, at in where(own) if at == NOON + 2 * DAY} == {"price_20260603"}
     assert scalar(own, "SELECT count(*) FROM ONLY upc_data.price_default") == 0
 
