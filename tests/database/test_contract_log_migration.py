@@ -7,7 +7,7 @@ import pytest
 from pyupc.database.migrate import downgrade, upgrade
 from pyupc.errors import PyupcError
 from tests.support.engine import open_db, scalar
-from tests.support.trading import EVENT, FINE, load_event, prepare, put_price, tick
+from tests.support.trading import EVENT, FINE, NOW, load_event, prepare, put_price, seconds, tick
 
 OLD = "0030"
 
@@ -38,8 +38,8 @@ def test_down_and_up(logged: str) -> None:
     with open_db(logged) as conn:
         assert scalar(conn, "SELECT done FROM upc_data.tick_count") == 1
         assert scalar(conn, "SELECT count(*) FROM upc_data.contract_log") == 0
-        put_price(conn, FINE + 1)
-        tick(conn)
+        put_price(conn, FINE + 1, NOW + seconds(1))
+        tick(conn, NOW + seconds(1))
         assert scalar(conn, "SELECT done FROM upc_data.tick_count") == 2
         assert scalar(conn, "SELECT count(*) FROM upc_data.contract_log") == 1
 
