@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -22,6 +23,7 @@ logger = logging.getLogger("pyupc.feed")
 
 EVERY_SECONDS = 1.0
 
+_NOT_FOUND = 404
 _TOO_MANY = 429
 
 
@@ -50,33 +52,62 @@ async def follow_held(
 
     Those in `read` are read by others. What fails is logged and tried again after a pause.
     """
+    reader = _Reader(client, symbol, store, stop)
     backoff = backoff or Backoff()
     subject = f"Kalshi {symbol} events of trades"
-    begun: set[str] = set()
     with suppress(Stopped):
         while True:
             wait = every
+            problem: PyupcError | None
             try:
                 at = now()
-                wanted = [
-                    (ticker, closes_at)
-                    for ticker, closes_at in await store.held_until(symbol)
-                    if closes_at > at and ticker not in read()
-                ]
-                begun &= {ticker for ticker, _ in wanted}
-                for ticker, closes_at in wanted:
-                    if ticker not in begun:
-                        begun.add(ticker)
-                        closes = closes_at.strftime("%Y-%m-%d %H:%M:%SZ")
-                        logger.info("%s: %s, closes at %s", subject, ticker, closes)
-                    reading = await answer(stop, client.event(ticker, HELD))
-                    await store.market(symbol, reading.text, reading.received_at)
-            except PyupcError as problem:
-                outages.failed(subject, problem.message)
-                is_limited = isinstance(problem, KalshiError) and problem.status == _TOO_MANY
-                wait = max(wait, backoff.failed(is_limited=is_limited))
-            else:
+                held = await store.held_until(symbol)
+                problem = await reader.read(
+                    [each for each in held if each[1] > at and each[0] not in read()]
+                )
+            except PyupcError as error:
+                problem = error
+            if problem is None:
                 outages.works(subject)
                 backoff.succeeded()
                 wait *= backoff.slowdown
+            else:
+                outages.failed(subject, problem.message)
+                # What is wrong with one event is no reason to wait with the others.
+                if isinstance(problem, KalshiError) and problem.status != _NOT_FOUND:
+                    is_limited = problem.status == _TOO_MANY
+                    wait = max(wait, backoff.failed(is_limited=is_limited))
             await pause(stop, wait, clock)
+
+
+@dataclass
+class _Reader:
+    client: Kalshi
+    symbol: str
+    store: Store
+    stop: asyncio.Event
+
+    def __post_init__(self) -> None:
+        self._begun: set[str] = set()
+
+    async def read(self, wanted: Sequence[tuple[str, datetime]]) -> PyupcError | None:
+        """Read these events; the last problem. One with Kalshi itself ends the round."""
+        problem: PyupcError | None = None
+        self._begun &= {ticker for ticker, _ in wanted}
+        for ticker, closes_at in wanted:
+            if ticker not in self._begun:
+                self._begun.add(ticker)
+                closes = closes_at.strftime("%Y-%m-%d %H:%M:%SZ")
+                logger.info(
+                    "Kalshi %s: a trade is held of %s, closes at %s", self.symbol, ticker, closes
+                )
+            try:
+                reading = await answer(self.stop, self.client.event(ticker, HELD))
+                await self.store.market(self.symbol, reading.text, reading.received_at)
+            except KalshiError as error:
+                problem = error
+                if error.status != _NOT_FOUND:
+                    break
+            except PyupcError as error:
+                problem = error
+        return problem

@@ -202,15 +202,18 @@ CREATE FUNCTION upc._symbol_pause(
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
+DECLARE
+    v_is_any_paused boolean;
 BEGIN
     SELECT
         coalesce(
             bool_and(upc.freshness(greatest(at - s.read_at, s.read_at - at)) <> 'halted'), false
         ),
+        bool_or(NOT (s.is_exchange_active AND s.is_trading_active)),
         max(s.resumes_at)
-    INTO is_known, resumes_at
+    INTO is_known, v_is_any_paused, resumes_at
     FROM upc_data.exchange_status AS s;
-    is_paused := is_known AND coalesce(
+    is_paused := is_known AND v_is_any_paused AND coalesce(
         (
             SELECT bool_or(upc._is_exchange_paused(h.shard, at))
             FROM (

@@ -103,3 +103,17 @@ def test_a_failure_is_logged_and_passes(outage_log: OutageLog) -> None:
     play(NOON + timedelta(minutes=10), [hour(1)], steps, outage_log)
     levels = [level for level, _ in outage_log.lines()]
     assert levels[0] == "ERROR"
+
+
+def test_one_that_is_unknown_is_not_in_the_way(outage_log: OutageLog) -> None:
+    async def steps(scene: Scene) -> None:
+        scene.store.trades["KXBTCD-GONE"] = hour(1).closes_at
+        scene.store.trades[hour(1).ticker] = hour(1).closes_at
+        following = follow(scene)
+        await scene.store.until(lambda: len(scene.store.rows) >= 5)
+        scene.stop.set()
+        await following
+        assert scene.store.events() == [hour(1).ticker]
+
+    play(NOON + timedelta(minutes=10), [hour(1)], steps, outage_log)
+    assert outage_log.lines() == [("ERROR", "Kalshi BTC events of trades: HTTP 404, not found")]
