@@ -124,8 +124,10 @@ COMMENT ON FUNCTION upc._table_strikes IS
     'the strikes in USD of a strike table: the nearest ones of its event, filled up from the grid; NULL for those of compute_strikes';
 
 
--- Step of the newest event above strikes that was read by then, within a week: Kalshi changes its grids. NULL
--- where there is none, and for a symbol whose step somebody has set: BTC comes with 250, ETH with 20.
+-- Step that most of the newest six events above strikes have, of those that closed within a week or will within
+-- the hour, or of later ones where there is no other: Kalshi changes its grids, and daily events have a wider
+-- one. NULL where there is none, and for a
+-- symbol whose step somebody has set: BTC comes with 250, ETH with 20.
 CREATE FUNCTION upc._seen_step(symbol text, at timestamptz)
 RETURNS double precision
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -139,22 +141,27 @@ BEGIN
         RETURN NULL;
     END IF;
     RETURN (
-        SELECT e.strike_step
-        FROM upc_data.market_event AS e
-        JOIN upc_data.series AS s ON s.symbol = e.symbol AND s.series = e.series_ticker
-        WHERE e.symbol = _seen_step.symbol
-          AND e.closes_at > at - interval '7 days'
-          AND e.read_at <= at
-          AND e.strike_step > 0
-          AND s.kind = 'above'
-        -- One that closes later than in an hour is a daily one, whose strikes are further apart.
-        ORDER BY e.closes_at > at + interval '1 hour', e.closes_at DESC, e.read_at DESC
-        LIMIT 1
+        SELECT coalesce(
+            mode() WITHIN GROUP (ORDER BY n.strike_step) FILTER (WHERE NOT n.is_later),
+            mode() WITHIN GROUP (ORDER BY n.strike_step)
+        )
+        FROM (
+            SELECT e.strike_step, e.closes_at > at + interval '1 hour' AS is_later
+            FROM upc_data.market_event AS e
+            JOIN upc_data.series AS s ON s.symbol = e.symbol AND s.series = e.series_ticker
+            WHERE e.symbol = _seen_step.symbol
+              AND e.closes_at > at - interval '7 days'
+              AND e.read_at <= at
+              AND e.strike_step > 0
+              AND s.kind = 'above'
+            ORDER BY is_later, e.closes_at DESC, e.read_at DESC
+            LIMIT 6
+        ) AS n
     );
 END
 $fn$;
 COMMENT ON FUNCTION upc._seen_step IS
-    'the distance in USD between strikes of the newest event that was read; NULL without one, and where somebody has set one for the symbol';
+    'the distance in USD between strikes that most of the newest events have; NULL without one, and where somebody has set one for the symbol';
 
 
 -- The step and the strikes of a question for a strike table. A step that was asked for is of a grid of its

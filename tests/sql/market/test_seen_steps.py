@@ -65,6 +65,21 @@ def test_a_daily_event_does_not_set_the_step_of_the_hours(conn: Connection) -> N
     assert step_of(conn, AFTER) == 100
 
 
+def test_a_daily_event_is_outnumbered(conn: Connection) -> None:
+    """Its grid is wider; before its last hour it counts only where there is no other."""
+    forget(conn)
+    hour = timedelta(hours=1)
+    seen(conn, 1000, "KXBTCD-DAILY", CLOSE + 6 * hour)
+    for k in range(3):
+        seen(conn, 100, f"KXBTCD-{k}", CLOSE + k * hour)
+    assert step_of(conn, CLOSE + 4 * hour) == 100
+    assert step_of(conn, CLOSE + 6 * hour) == 100
+    # A grid that has changed is followed once most of the newest six have it.
+    for k in range(7, 11):
+        seen(conn, 50, f"KXBTCD-{k}", CLOSE + k * hour)
+        assert step_of(conn, CLOSE + k * hour) == (100 if k < 9 else 50)
+
+
 def test_a_step_that_somebody_has_set_stays(conn: Connection) -> None:
     forget(conn)
     seen(conn, 100)
