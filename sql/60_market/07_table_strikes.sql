@@ -126,8 +126,7 @@ COMMENT ON FUNCTION upc._table_strikes IS
 
 -- Step that most of the newest six events above strikes have, of those that closed within a week or will within
 -- the hour, or of later ones where there is no other: Kalshi changes its grids, and daily events have a wider
--- one. NULL where there is none, and for a
--- symbol whose step somebody has set: BTC comes with 250, ETH with 20.
+-- one. NULL where there is none, and for a symbol whose step somebody has set: BTC comes with 250, ETH with 20.
 CREATE FUNCTION upc._seen_step(symbol text, at timestamptz)
 RETURNS double precision
 LANGUAGE plpgsql STABLE PARALLEL SAFE
