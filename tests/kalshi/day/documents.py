@@ -481,6 +481,42 @@ def _is_shown(row: Expected) -> bool:
     )
 
 
+def logged(moment: Moment, curves: Curves) -> dict[str, Expected]:
+    """The log of the contracts with a quote, a row for each event, by its ticker."""
+    found: dict[str, Expected] = {}
+    for row in expected_rows(moment, curves, moment.instant.way):
+        if all(row[name] is None for name in ("yes_bid", "yes_ask", "no_bid", "no_ask")):
+            continue
+        into = found.setdefault(
+            row["event_ticker"],
+            {
+                "symbol": moment.symbol,
+                "logged_at": moment.instant.at,
+                "tick_id": moment.tick["tick_id"],
+                "event_ticker": row["event_ticker"],
+                "is_minute": True,
+                "price": moment.seen.price,
+                "model": row["model"],
+                **{name: [] for name in LOGGED},
+            },
+        )
+        for name, column in LOGGED.items():
+            into[name].append(row[column])
+    return found
+
+
+LOGGED = {
+    "tickers": "ticker",
+    "probabilities": "probability",
+    **{f"{side}_{kind}s": f"{side}_{kind}" for side in ("yes", "no") for kind in ("bid", "ask")},
+    **{
+        f"{side}_{kind}_sizes": f"{side}_{kind}_size"
+        for side in ("yes", "no")
+        for kind in ("bid", "ask")
+    },
+}
+
+
 def _shown_contract(row: Expected) -> Expected:
     percents = ("probability", "prob_low", "prob_high")
     edges = ("yes_edge", "no_edge", "yes_edge_low", "no_edge_low")

@@ -77,7 +77,8 @@ class Bought:
 
 @dataclass
 class Day:
-    """`sent`: how many answers of Kalshi were read; `trades`, `fills`: the ledger at its end."""
+    """`sent`: how many answers of Kalshi were read; `trades`, `fills`: the ledger at its end;
+    `log`: of the contracts."""
 
     curves: dict[str, Curves]
     tapes: dict[str, Tape]
@@ -85,6 +86,7 @@ class Day:
     bought: list[Bought] = field(default_factory=list)
     trades: list[Row] = field(default_factory=list)
     fills: list[Row] = field(default_factory=list)
+    log: list[Row] = field(default_factory=list)
     sent: int = 0
 
 
@@ -191,6 +193,7 @@ def play(dsn: str, chosen: list[Instant]) -> Day:
         feed_parts.run(_play(dsn, conn, day, chosen))
         day.trades = table(conn, "SELECT * FROM upc_data.trade ORDER BY symbol, trade_id")
         day.fills = table(conn, "SELECT * FROM upc_data.fill ORDER BY symbol, trade_id, fill")
+        day.log = table(conn, "SELECT * FROM upc_data.contract_log")
     return day
 
 

@@ -85,6 +85,28 @@ def test_every_number_of_the_trades(day: Day) -> None:
     assert not report, report
 
 
+def test_every_number_of_the_log(day: Day) -> None:
+    """Once a minute, by its first tick."""
+    log: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in day.log:
+        log.setdefault((row["symbol"], row["tick_id"]), {})[row["event_ticker"]] = row
+    minutes: set[tuple[str, str]] = set()
+
+    def problems() -> Iterator[str]:
+        for moment in day.moments:
+            found = log.pop((moment.symbol, moment.tick["tick_id"]), {})
+            minute = (moment.symbol, f"{moment.instant.at:%H:%M}")
+            wanted = {}
+            if minute not in minutes:
+                wanted = documents.logged(moment, day.curves[moment.symbol])
+            minutes.add(minute)
+            yield from differences(f"{moment}: contract_log", found, wanted)
+
+    report = reported(problems())
+    assert not report, report
+    assert log == {}
+
+
 def test_the_ledger(day: Day) -> None:
     """Settled provisionally and for good, corrected, and paid in part."""
     trades = trades_of(day)
