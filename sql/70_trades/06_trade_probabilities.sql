@@ -52,6 +52,8 @@ COMMENT ON FUNCTION upc._is_of_strike_table IS
 CREATE FUNCTION upc._held_contracts(symbol text, at timestamptz, known_event text)
 RETURNS TABLE (
     trade upc_data.trade,
+    trade_symbol text,
+    event_ticker text,
     is_of_table boolean,
     lower numeric,
     upper numeric,
@@ -68,7 +70,8 @@ RETURNS TABLE (
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 20
 BEGIN ATOMIC
     SELECT
-        t, c.is_of_table, c.lower, c.upper, c.closes_at, c.is_traded, c.ttc_seconds, e.read_at,
+        -- The columns once more by themselves: what is worked out by them alone is worked out once.
+        t, t.symbol, t.event_ticker, c.is_of_table, c.lower, c.upper, c.closes_at, c.is_traded, c.ttc_seconds, e.read_at,
         e.exchange_index, q.status, q.result, q.own_bid, q.opposite_ask
     FROM upc_data.trade AS t
     -- One probe a trade, however the tables have grown since this was planned.

@@ -158,7 +158,7 @@ BEGIN
             AND NOT upc._is_exchange_paused(h.exchange_index, question.at)
             THEN upc._close_price(h.own_bid, h.opposite_ask)
         END AS close_price,
-        upc._fees_of_event((h.trade).symbol, (h.trade).event_ticker) AS fees
+        upc._fees_of_event(h.trade_symbol, h.event_ticker) AS fees
         OFFSET 0
     ) AS v
     ORDER BY (h.trade).trade_id;
