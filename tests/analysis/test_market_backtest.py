@@ -386,8 +386,21 @@ def test_shown_and_listed_again(scene: Scene, report: dict[str, Any]) -> None:
         main, ["backtest", "--show", str(report["backtest_id"])], env={"PYUPC_DSN": scene.dsn}
     )
     assert text.exit_code == 0, text.stderr
-    for words in ("market", "blend", "buys edges above", "to 3 min", "to 60 min"):
+    for words in ("market", "blend", "edges above", "to 3 min", "to 60 min"):
         assert words in text.stdout
+
+
+def test_the_page_has_the_profits(scene: Scene, report: dict[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    result = CliRunner().invoke(
+        main,
+        ["backtest", "--show", str(report["backtest_id"]), "--out", str(tmp_path / "report")],
+        env={"PYUPC_DSN": scene.dsn},
+    )
+    assert result.exit_code == 0, result.stderr
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Profit of buying every edge" in page
+    assert page.count("<td>blend</td>") + page.count('<td class="left">blend</td>') > 0
 
 
 def test_deleted_with_all_it_has(scene: Scene, databases: Databases, report: Any) -> None:

@@ -11,6 +11,7 @@ from pyupc.analysis.backtest.scores import DIMENSIONS, RESAMPLES, Report, Row
 from pyupc.analysis.backtest.words import (
     DIMENSION_NAMES,
     ODDS_HEAD,
+    PROFIT_HEAD,
     QUESTIONS,
     contracts,
     coverage,
@@ -21,6 +22,7 @@ from pyupc.analysis.backtest.words import (
     odds_cells,
     part_name,
     points,
+    profit_cells,
     reason,
     span,
     verdict,
@@ -85,6 +87,7 @@ def page(report: Report, figures: Mapping[str, bytes], descriptions: Mapping[str
         f"{_odds(report)}"
         f'<section class="figures">\n{shown}</section>\n'
         f"{''.join(_dimension(report, each) for each in DIMENSIONS[1:] if each in report.scores)}"
+        f"{_profits(report)}"
         f"<section>\n<h2>Settings</h2>\n{_settings(report)}</section>\n"
         f"<section>\n<h2>What the numbers are</h2>\n{_notes(report)}</section>\n"
         "</main>\n</body>\n</html>\n"
@@ -187,6 +190,18 @@ def _dimension(report: Report, dimension: str) -> str:
         f"{table(['', 'questions', *report.models], short)}"
         "<details>\n<summary>All scores, with intervals</summary>\n"
         f"{table(['', *_SCORE_HEAD], full, left=2)}</details>\n</section>\n"
+    )
+
+
+def _profits(report: Report) -> str:
+    """What buying every edge of recorded quotes brought."""
+    if not report.profits:
+        return ""
+    rows = [[*map(cell, profit_cells(row))] for row in report.profits]
+    return (
+        "<section>\n<h2>Profit of buying every edge</h2>\n"
+        "<p>Cents per contract, held to the end, after fees.</p>\n"
+        f"{table(PROFIT_HEAD, rows, left=2)}</section>\n"
     )
 
 

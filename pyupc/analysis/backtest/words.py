@@ -137,6 +137,23 @@ def odds_cells(row: Row) -> tuple[str, ...]:
     )
 
 
+PROFIT_HEAD = ("edges above", "model", "contracts", "won", "cost", "edge", "profit", "95 %")
+
+
+def profit_cells(row: Row) -> tuple[str, ...]:
+    """Cells of what buying every edge brought, under PROFIT_HEAD; cents per contract."""
+    return (
+        f"{row['min_edge']:g} c",
+        row["model"],
+        f"{row['contracts']:,}",
+        f"{row['wins']:,}",
+        points(row["cost"]),
+        points(row["edge"]),
+        points(row["profit"]),
+        interval(row, "profit", points),
+    )
+
+
 def part_name(dimension: str, part: int, step: float, *, is_band: bool = False) -> str:
     """`is_band`: minutes are the end of a band of times."""
     match dimension:

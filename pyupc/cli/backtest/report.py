@@ -9,6 +9,7 @@ import click
 from pyupc.analysis.backtest.scores import Report, Row
 from pyupc.analysis.backtest.words import (
     ODDS_HEAD,
+    PROFIT_HEAD,
     coverage,
     headline,
     interval,
@@ -18,6 +19,7 @@ from pyupc.analysis.backtest.words import (
     odds_cells,
     part_name,
     points,
+    profit_cells,
     span,
 )
 from pyupc.cli.common.columns import print_columns
@@ -77,21 +79,7 @@ def _print_report(report: Report, dimension: str) -> None:
 
 def _print_profits(report: Report) -> None:
     """Print what buying every edge would have brought, cents per contract after fees."""
-    head = ("buys edges above", "model", "contracts", "won", "cost", "edge", "profit", "95 %")
-    rows = [
-        (
-            f"{row['min_edge']:g} c",
-            row["model"],
-            f"{row['contracts']:,}",
-            f"{row['wins']:,}",
-            points(row["cost"]),
-            points(row["edge"]),
-            points(row["profit"]),
-            interval(row, "profit", points),
-        )
-        for row in report.profits
-    ]
-    print_columns(head, rows, left=2)
+    print_columns(PROFIT_HEAD, [profit_cells(row) for row in report.profits], left=2)
 
 
 def _print_parts(report: Report, dimension: str) -> None:

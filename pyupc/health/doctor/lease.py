@@ -17,6 +17,9 @@ Status = Mapping[str, Any]
 # Momentum uses the last half hour, and a minute's candle closes a minute later.
 OLD_CANDLE_SECONDS = 300
 
+# Up to here prices are as near to what settles as those of a single exchange can be.
+MOST_BASIS_BP = 2.0
+
 _LIGHTS: Mapping[str, State] = {"green": "ok", "yellow": "warn", "red": "fail"}
 
 
@@ -101,6 +104,25 @@ def impossible_candles(conn: Connection, symbol: str) -> Finding:
         f" pyupc fingerprints build --symbol {symbol}"
     )
     return Finding(name, "warn", seen, repair)
+
+
+def basis(conn: Connection, symbol: str) -> Finding:
+    """Check how near the prices of each source are to what Kalshi settles on."""
+    rows = conn.execute(
+        "SELECT b.source, b.mean_bp, b.spread_bp FROM upc.basis(%s) AS b"
+        " WHERE b.mean_bp IS NOT NULL ORDER BY b.source",
+        (symbol,),
+    ).fetchall()
+    name = f"basis {symbol}"
+    if not rows:
+        return Finding(name, "ok", "not known: fewer than 12 settlements in the last day")
+    seen = ", ".join(
+        f"{source} {mean:+.1f} bp (spread {spread:.1f})" for source, mean, spread in rows
+    )
+    if all(abs(mean) <= MOST_BASIS_BP for _, mean, _ in rows):
+        return Finding(name, "ok", seen)
+    repair = "take prices in USD, of an exchange of the index: pyupc feed --exchange coinbase"
+    return Finding(name, "warn", f"away from what Kalshi settles on: {seen}", repair)
 
 
 def _last(found: Status) -> str:

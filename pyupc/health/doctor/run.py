@@ -129,6 +129,8 @@ class Examination:
                 yield lease.candles(status[0])
                 check = partial(lease.impossible_candles, symbol=symbol)
                 yield from self._ask(((f"candle values {symbol}", check),))
+                check = partial(lease.basis, symbol=symbol)
+                yield from self._ask(((f"basis {symbol}", check),))
                 check = partial(lease.fingerprints, found=status[0])
                 yield from self._ask(((f"fingerprints {symbol}", check),))
 
