@@ -289,7 +289,7 @@ SET work_mem = '64MB'
 SET max_parallel_workers_per_gather = 0
 AS $fn$
 DECLARE
-    v_models text[] := '{volatility:linear, blend, gaussian}';
+    v_models text[] := '{volatility:linear, blend, gaussian}'::text[];
     v_edges double precision[] := upc._bought_edges();
     v_daily double precision[];
 BEGIN
