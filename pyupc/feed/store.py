@@ -27,6 +27,9 @@ SUBJECT = "database"
 # Every symbol with its exchange pair and its Kalshi series.
 Registered = dict[str, tuple[str | None, tuple[str, ...]]]
 
+# Events whose markets that are left out are remembered.
+_MOST_NAMED = 1000
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _FEED_KEY = "upc.feed_lock_key(%s, %s)"
@@ -58,7 +61,7 @@ class Store:
         self._connection = ThreadedConnection(dsn, APPLICATION_NAME, limit, begin=self._begin)
         # Statements that the database is too busy for at present, though it is there.
         self._busy: set[str] = set()
-        self._left_out: dict[str, tuple[str, ...]] = {}
+        self._left_out: dict[tuple[str, str], tuple[str, ...]] = {}
         self._unknown: set[str] = set()
 
     async def open(self) -> None:
@@ -160,9 +163,12 @@ class Store:
 
     def _name_left_out(self, symbol: str, event: str, left_out: Sequence[str]) -> None:
         """Log the markets of an event that are left out, once as long as they are the same."""
-        if not left_out or self._left_out.get(symbol) == (event, *left_out):
+        if not left_out or self._left_out.get((symbol, event)) == tuple(left_out):
             return
-        self._left_out[symbol] = (event, *left_out)
+        if len(self._left_out) == _MOST_NAMED:
+            # The one that was named first has closed long ago.
+            del self._left_out[next(iter(self._left_out))]
+        self._left_out[symbol, event] = tuple(left_out)
         more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
         logger.warning(
             "%s: %d of the markets of %s are left out: %s%s",

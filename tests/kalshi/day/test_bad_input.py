@@ -165,6 +165,34 @@ def sorted_tickers(event: Event) -> list[str]:
     return [each.ticker for each in known]
 
 
+def test_what_is_left_out_is_named_once_for_each_event(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two events of a symbol are read by turns."""
+    caplog.set_level(logging.WARNING, "pyupc.feed")
+
+    async def read_by_turns() -> None:
+        exchange = Exchange(EVENTS, lambda: AT)
+        exchange.replaced[RANGE.ticker] = changed(5, cap_strike=None)
+        exchange.replaced[ABOVE.ticker] = changed(5, floor_strike=None)
+        async with (
+            Server(exchange) as server,
+            Kalshi(server.url, now=lambda: AT) as client,
+            feed_parts.storing(dsn) as store,
+        ):
+            for event in 3 * [ABOVE, RANGE]:
+                await store.market("BTC", (await client.event(event.ticker)).text, AT)
+            exchange.replaced[RANGE.ticker] = changed(6, cap_strike=None)
+            await store.market("BTC", (await client.event(RANGE.ticker)).text, AT)
+
+    with open_db(dsn) as conn:
+        conn.execute("DELETE FROM upc_data.market_event")
+    feed_parts.run(read_by_turns())
+    named = [record.getMessage() for record in caplog.records]
+    assert [ABOVE.ticker in line for line in named] == [True, False, False]
+    assert [RANGE.ticker in line for line in named] == [False, True, True]
+
+
 def test_equal_strikes_twice(read: Callable[[Event, Change], Outcome]) -> None:
     def twice(document: Document) -> Document:
         markets = document["event"]["markets"]
