@@ -8,9 +8,10 @@ are standardised by is read, not made, and nothing is kept for the next day: it 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +26,14 @@ Floats = npt.NDArray[np.float64]
 _WEIGHTS = {1: 0.30, 2: 0.25, 3: 0.20, 4: 0.15, 15: 0.05, 30: 0.05}
 _SLOTS = 62  # buckets -30 to 30, and minutes without momentum
 _BINS = 121  # 60: no move; 61 to 120: up by at least 0.00, 0.05, … 2.95 %; 59 to 0: down
+_HORIZONS = (1, 2, 3, 5, 10, 15, 30, 60)
 _EPOCH_2000 = 946_684_800
 
 _READ = """
     COPY (
-        SELECT c.opened_at, c.high, c.low, c.close FROM upc_data.candle AS c WHERE c.symbol = 'BTC'
+        SELECT c.opened_at, c.high, c.low, c.close, c.volume
+        FROM upc_data.candle AS c
+        WHERE c.symbol = 'BTC'
         ORDER BY c.opened_at
     ) TO STDOUT (FORMAT binary)
 """
@@ -60,6 +64,8 @@ _RECORD = np.dtype(
         ("low", ">f8"),
         ("n4", ">i4"),
         ("close", ">f8"),
+        ("n5", ">i4"),
+        ("volume", ">f8"),
     ]
 )
 
@@ -68,12 +74,15 @@ _RECORD = np.dtype(
 class Candles:
     """Closes a minute apart, NaN where there is none; `first` in minutes since 1970.
 
-    `ranges` are ln(high / low) in units of 1e-8.
+    `ranges` are ln(high / low) in units of 1e-8, `volumes` NaN also where they are not known, and
+    `local` the minutes of the week by New York's clock.
     """
 
     first: int
     closes: Floats
     ranges: Floats
+    volumes: Floats = field(default_factory=lambda: np.zeros(0))
+    local: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def build(conn: Connection) -> int:
@@ -99,7 +108,22 @@ def read(conn: Connection) -> Candles:
     ranges = np.full(len(closes), np.nan)
     high, low = records["high"].astype(np.float64), records["low"].astype(np.float64)
     ranges[minutes - minutes[0]] = np.rint(1e8 * np.log(high / low))
-    return Candles(int(minutes[0]), closes, ranges)
+    volumes = np.full(len(closes), np.nan)
+    is_known = (records["volume"] > 0) | (high == low)
+    volumes[minutes - minutes[0]] = np.where(is_known, records["volume"], np.nan)
+    # An hour more, for the minutes ahead.
+    return Candles(int(minutes[0]), closes, ranges, volumes, _local(minutes[0], len(closes) + 60))
+
+
+def _local(first: int, length: int) -> Integers:
+    """Minutes of New York's week; its clocks change on full hours of UTC."""
+    zone = ZoneInfo("America/New_York")
+    hours = np.arange(first // 60, (first + length) // 60 + 1)
+    shifts = [datetime.fromtimestamp(int(h) * 3600, zone).utcoffset() for h in hours]
+    seconds = np.array([0 if s is None else s.total_seconds() for s in shifts]).astype(np.int64)
+    minutes = np.arange(first, first + length)
+    # Monday is 0; 1970 began on a Thursday.
+    return np.asarray((minutes + seconds[minutes // 60 - hours[0]] // 60 + 4320) % 10080)
 
 
 def count(candles: Candles) -> tuple[Integers, list[int]]:
@@ -133,24 +157,25 @@ def count_standardised(conn: Connection, candles: Candles, years: list[int]) -> 
     # As the engine has them: each is the first number that lies above the bin before it.
     falls = 1e-12 - thresholds[:0:-1]
     edges = np.sort(np.concatenate([falls, [5e-324], thresholds, [np.inf]]))
-    weights = -0.5 * coefficients.reshape(60, 6)
-    week = np.concatenate([[0], np.cumsum(np.resize(factors, 10140) ** 2)]) / 10000
+    season = np.concatenate([[0], np.cumsum(factors[candles.local] ** 2)]) / 10000
     closes = np.concatenate([candles.closes, np.full(60, np.nan)])
     slots = _slots(candles.closes)
-    features, is_known = _features(candles, factors)
+    known, is_known = _features(candles, factors)
+    table = coefficients.reshape(len(_HORIZONS), -1)
+    whole = np.rint(1000 * (known.T @ table[:, 1:].T + table[:, 0])).T
     is_known &= ~np.isnan(candles.closes)
-    # Monday is 0; 1970 began on a Thursday.
     is_known &= (candles.first + np.arange(len(slots))) % 2 == 0
     counts = np.zeros((len(years), _SLOTS, 60, _BINS), np.int64)
     for y, year in enumerate(years):
         begin, end = _span(candles, year)
         starts = begin + np.flatnonzero(is_known[begin:end])
         before = closes[starts]
-        at = (candles.first + starts + 4321) % 10080
         for t in range(1, 61):
-            logarithm = weights[t - 1, 0] + features[:, starts].T @ weights[t - 1, 1:]
-            moves = (closes[starts + t] - before) / before * np.exp(logarithm)
-            moves /= np.sqrt(week[at + t] - week[at])
+            k = max(1, int(np.searchsorted(_HORIZONS, t)))
+            share = np.log(t / _HORIZONS[k - 1]) / np.log(_HORIZONS[k] / _HORIZONS[k - 1])
+            forecast = (1 - share) * whole[k - 1, starts] + share * whole[k, starts]
+            moves = (closes[starts + t] - before) / before * np.exp(-0.0005 * forecast)
+            moves /= np.sqrt(season[starts + 1 + t] - season[starts + 1])
             is_there = ~np.isnan(moves)
             bins = np.searchsorted(edges, moves[is_there], side="right")
             found = np.bincount(slots[starts[is_there]] * _BINS + bins, minlength=_SLOTS * _BINS)
@@ -168,21 +193,49 @@ def _span(candles: Candles, year: int) -> tuple[int, int]:
 
 
 def _features(candles: Candles, factors: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Logarithms of the mean ranges of five spans, and where each has half of its candles."""
-    minutes = (candles.first + 4320 + np.arange(len(candles.ranges))) % 10080
-    is_there = ~np.isnan(candles.ranges)
-    scaled = np.where(is_there, np.rint(candles.ranges * 100 / factors[minutes]), 0)
-    sums = np.concatenate([np.zeros(1440), np.cumsum(scaled)])
-    sizes = np.concatenate([np.zeros(1440), np.cumsum(is_there)])
-    features = []
-    is_known = np.full(len(scaled), True)
+    """The features of forecasts, and where each span has half of its candles."""
+    length = len(candles.closes)
+    factor = factors[candles.local[:length]]
+    moved = np.rint(candles.ranges * 100 / factor)
+    is_known = np.full(length, True)
+    level = {}
     for span in (5, 20, 60, 240, 1440):
-        size = sizes[1440:] - sizes[1440 - span : len(sizes) - span]
-        total = sums[1440:] - sums[1440 - span : len(sums) - span]
+        mean, size = _mean(moved, span)
         is_known &= size >= (span + 1) // 2
-        mean = np.maximum(total / np.maximum(size, 1), 100)
-        features.append(14 + 2 * np.log(mean * 1e-8))
+        level[span] = np.maximum(mean, 100)
+    usual, _ = _mean(np.rint(candles.volumes * 1e6 / 100), 10080)
+    moves = np.append(np.nan, np.diff(np.log(candles.closes)))
+    squares = np.minimum(np.rint(1e19 * (moves / factor) ** 2), 1e15)
+    logs = np.rint(1e4 * np.log(np.maximum(moved, 100) * 1e-8))
+    places = np.where(np.isnan(candles.closes), 0, np.arange(length))
+    newest = np.log(candles.closes[np.maximum.accumulate(places)])
+    features = [14 + 2 * np.log(mean * 1e-8) for mean in level.values()]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for span in (1, 5, 20, 60, 240):
+            mean, size = _mean(np.rint(candles.volumes * 1e6 / factor), span)
+            features.append(np.where((size > 0) & (usual > 0), np.log(mean / usual + 0.001), 0))
+    for span in (5, 20, 60, 240):
+        mean = _mean(squares, span)[0]
+        features.append(14 + np.log(mean * 1e-15 + 0.02 * (level[60] * 1e-8) ** 2))
+    for span in (5, 20, 60, 240):
+        move = np.abs(newest - np.concatenate([newest[:1].repeat(span), newest])[:length])
+        features.append(np.minimum(5, move / (0.8 * np.sqrt(span) * level[60] * 1e-8)))
+    mean, square = _mean(logs, 60)[0], _mean(logs**2, 60)[0]
+    features.append(1e-4 * np.sqrt(np.maximum(0, square - mean**2)))
+    padded = np.concatenate([np.zeros(59), np.nan_to_num(moved)])
+    for span in (20, 60):
+        windows = np.lib.stride_tricks.sliding_window_view(padded[60 - span :], span)
+        features.append(2 * np.log(np.maximum(windows.max(axis=1), 100) / level[span]))
     return np.array(features), is_known
+
+
+def _mean(values: Floats, span: int) -> tuple[Floats, Floats]:
+    """Of the last minutes up to each: the mean of what is there, and its number."""
+    is_there = ~np.isnan(values)
+    sums = np.concatenate([np.zeros(span), np.cumsum(np.where(is_there, values, 0))])
+    sizes = np.concatenate([np.zeros(span), np.cumsum(is_there)])
+    size = sizes[span:] - sizes[:-span]
+    return (sums[span:] - sums[:-span]) / np.maximum(size, 1), size
 
 
 def write(conn: Connection, counts: Integers, years: list[int], table: str) -> None:

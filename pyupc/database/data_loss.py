@@ -52,6 +52,9 @@ _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
     ("market_quote", "settlement_value"): "result NOT IN ('yes', 'no')",
     # The next tick makes it anew.
     ("document", "contracts"): "false",
+    # Made from candles.
+    ("volatility_day", "forecasts"): "false",
+    ("volatility_day", "version"): "false",
     # Made from the bounds of its markets.
     ("market_event", "strikes"): "false",
     # Read again with the event, as long as it is open.

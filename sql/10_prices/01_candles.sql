@@ -66,12 +66,14 @@ BEGIN
     FROM unnest(half_hours) AS h (half_hour)
     CROSS JOIN (VALUES (interval '-60 minutes'), (interval '30 minutes')) AS s (shift);
 
-    -- Its range is part of the forecasts of a whole day after it.
+    -- Its volume is part of the forecasts of a whole week after it.
     INSERT INTO upc_data.volatility_change (symbol, day)
     SELECT DISTINCT _note_half_hours.symbol, ((h.half_hour + shift) AT TIME ZONE 'UTC')::date
     FROM unnest(half_hours) AS h (half_hour)
     CROSS JOIN (
-        VALUES (interval '-60 minutes'), (interval '0 minutes'), (interval '24 hours')
+        SELECT interval '-60 minutes'
+        UNION ALL
+        SELECT make_interval(hours => 24 * d) FROM generate_series(0, 7) AS d
     ) AS s (shift);
 
     -- A note, not a mark on the fit: nobody waits for a build, and a build that cannot see this
@@ -101,7 +103,7 @@ BEGIN
         FROM upc_data.volatility_state AS k
         WHERE k.symbol = _forget_forecast.symbol
           AND (
-              newest >= k.known_at - interval '1440 minutes'
+              newest >= k.known_at - interval '168 hours'
               OR k.known_at IS DISTINCT FROM _forget_forecast.known_at
           )
         FOR UPDATE SKIP LOCKED

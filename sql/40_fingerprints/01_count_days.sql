@@ -138,20 +138,36 @@ COMMENT ON FUNCTION upc._add_moves IS
     'counts plain moves as upc._count_moves does, and adds them to the histogram of a symbol and year; returns whether no pair is left in some row';
 
 
-CREATE FUNCTION upc._store_volatility_days(symbol text, generation integer, days date[])
+CREATE FUNCTION upc._store_volatility_days(
+    symbol text,
+    generation integer,
+    factors smallint[],
+    coefficients double precision[],
+    days date[]
+)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 BEGIN
-    INSERT INTO upc_data.volatility_day AS v (symbol, generation, day, closes, ranges)
+    INSERT INTO upc_data.volatility_day AS v (symbol, generation, day, closes, forecasts, version)
     SELECT
-        d.symbol, _store_volatility_days.generation, d.day, d.closes,
-        upc._range_window(_store_volatility_days.symbol, d.day)
-    FROM upc_data.counted_day AS d
-    WHERE d.symbol = _store_volatility_days.symbol AND d.day = ANY (days)
+        d.symbol, _store_volatility_days.generation, d.day, d.closes, f.forecasts, 1
+    FROM upc._day_forecasts(
+        _store_volatility_days.symbol,
+        ARRAY(
+            SELECT k.day
+            FROM upc_data.counted_day AS k
+            WHERE k.symbol = _store_volatility_days.symbol AND k.day = ANY (days)
+            ORDER BY k.day
+        ),
+        factors,
+        coefficients
+    ) AS f
+    JOIN upc_data.counted_day AS d
+        ON d.symbol = _store_volatility_days.symbol AND d.day = f.day
     ON CONFLICT ON CONSTRAINT volatility_day_symbol_generation_day_pkey
-        DO UPDATE SET closes = excluded.closes, ranges = excluded.ranges
-        WHERE v.closes <> excluded.closes OR v.ranges <> excluded.ranges;
+        DO UPDATE SET
+            closes = excluded.closes, forecasts = excluded.forecasts, version = v.version + 1;
 
     DELETE FROM upc_data.volatility_day AS v
     WHERE v.symbol = _store_volatility_days.symbol
@@ -164,17 +180,16 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._store_volatility_days IS
-    'keeps the windows of some UTC days, as counted_day has them, for a generation of counts of standardised moves';
+    'keeps the closes of some UTC days, as counted_day has them, and their forecasts, for a generation of counts of standardised moves';
 
 
 CREATE FUNCTION upc._add_both_moves(
     symbol text,
     generation integer,
     factors smallint[],
-    coefficients double precision[],
     days date[],
     closes double precision[],
-    ranges integer[],
+    forecasts smallint[],
     starts integer[] DEFAULT NULL,
     firsts integer[] DEFAULT NULL,
     lasts integer[] DEFAULT NULL,
@@ -191,8 +206,8 @@ BEGIN
     WITH counted AS MATERIALIZED (
         SELECT m.*
         FROM upc._count_both_moves(
-            _add_both_moves.days, _add_both_moves.closes, _add_both_moves.ranges,
-            _add_both_moves.factors, _add_both_moves.coefficients, _add_both_moves.starts,
+            _add_both_moves.days, _add_both_moves.closes, _add_both_moves.forecasts,
+            _add_both_moves.factors, _add_both_moves.starts,
             _add_both_moves.firsts, _add_both_moves.lasts, _add_both_moves.removed_from
         ) AS m
     ),
@@ -265,15 +280,15 @@ DECLARE
     v_changed record;
 BEGIN
     SELECT c.* INTO v_old FROM upc._counted_volatility(symbol, generation, days) AS c;
-    PERFORM upc._store_volatility_days(symbol, generation, days);
+    PERFORM upc._store_volatility_days(symbol, generation, factors, coefficients, days);
     SELECT c.* INTO v_new FROM upc._counted_volatility(symbol, generation, days) AS c;
     IF v_old.counted = 0 AND counted IS NULL THEN
         RETURN v_new.counted > 0 AND upc._add_both_moves(
-            symbol, generation, factors, coefficients, days, v_new.closes, v_new.ranges
+            symbol, generation, factors, days, v_new.closes, v_new.forecasts
         );
     END IF;
     SELECT m.* INTO v_changed FROM upc._changed_minutes(
-        cardinality(days), v_new.closes, v_new.ranges, v_old.closes, v_old.ranges
+        cardinality(days), v_new.closes, v_new.forecasts, v_old.closes, v_old.forecasts
     ) AS m;
     IF starts = '{}' AND NOT EXISTS (
         SELECT FROM unnest(v_changed.firsts, v_changed.lasts) AS c (first, last)
@@ -283,12 +298,13 @@ BEGIN
     END IF;
     -- What is there now, what plain moves were counted from, and what standardised ones were.
     RETURN upc._add_both_moves(
-        symbol, generation, factors, coefficients,
-        days || days || days,
+        symbol, generation, factors, days || days || days,
         v_new.closes
             || coalesce(counted, array_fill('NaN'::double precision, ARRAY[v_size]))
             || v_old.closes,
-        v_new.ranges || array_fill(-1, ARRAY[2880 * cardinality(days)]) || v_old.ranges,
+        v_new.forecasts
+            || array_fill((-32768)::smallint, ARRAY[5760 * cardinality(days)])
+            || v_old.forecasts,
         starts || ARRAY(SELECT s + v_size FROM unnest(starts) AS s),
         v_changed.firsts || array_fill(1441, ARRAY[cardinality(days)]) || v_changed.firsts,
         v_changed.lasts || array_fill(0, ARRAY[cardinality(days)]) || v_changed.lasts,

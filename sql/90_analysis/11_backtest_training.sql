@@ -57,6 +57,24 @@ COMMENT ON FUNCTION upc._fit_backtest IS
     'fits the forecast of volatility, and the edges of the regimes, on the training span';
 
 
+CREATE FUNCTION upc._require_own_forecast(test upc_data.backtest)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF cardinality((test).coefficients) = 360 THEN
+        PERFORM upc._refuse_backtest(
+            format('backtest %s was fitted by other formulas than those of today', (test).backtest_id),
+            'It was begun before an upgrade that changed the forecast of volatility.',
+            'Delete it, and run it again.'
+        );
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc._require_own_forecast IS
+    'raises UP022 for a backtest that goes on after an upgrade which changed the forecast of volatility';
+
+
 CREATE FUNCTION upc._count_backtest(
     symbol text,
     backtest_id bigint,
@@ -79,10 +97,11 @@ DECLARE
     v_until timestamptz;
     v_horizons integer[];
     v_closes double precision[];
-    v_ranges integer[];
+    v_forecasts smallint[];
 BEGIN
     SELECT b.* INTO v_test FROM upc_data.backtest AS b
     WHERE b.symbol = _count_backtest.symbol AND b.backtest_id = _count_backtest.backtest_id;
+    PERFORM upc._require_own_forecast(v_test);
     -- The training looks at nothing outside of its span.
     v_since := CASE WHEN is_test THEN '-infinity' ELSE v_test.train_from END;
     v_until := CASE WHEN is_test THEN v_test.test_to ELSE v_test.train_to END;
@@ -103,11 +122,11 @@ BEGIN
         FROM unnest(v_days) WITH ORDINALITY AS d (day, i)
     );
     IF v_test.factors IS NOT NULL THEN
-        v_ranges := ARRAY(
-            SELECT unnest(array_agg(
-                upc._range_window(v_test.symbol, d.day, v_since, v_until) ORDER BY d.i
-            ))
-            FROM unnest(v_days) WITH ORDINALITY AS d (day, i)
+        v_forecasts := ARRAY(
+            SELECT unnest(array_agg(f.forecasts ORDER BY f.day))
+            FROM upc._day_forecasts(
+                v_test.symbol, v_days, v_test.factors, v_test.coefficients, v_since, v_until
+            ) AS f
         );
     END IF;
 
@@ -126,7 +145,7 @@ BEGIN
         UNION ALL
         SELECT 'standardised', s.*
         FROM upc._count_standardised_moves(
-            v_days, v_closes, v_ranges, v_test.factors, v_test.coefficients, v_horizons
+            v_days, v_closes, v_forecasts, v_test.factors, v_horizons
         ) AS s
         WHERE v_test.factors IS NOT NULL
     ) AS m

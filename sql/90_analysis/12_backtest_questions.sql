@@ -104,13 +104,12 @@ AS $fn$
 DECLARE
     v_test upc_data.backtest;
     v_day date;
-    v_weekday integer;
-    v_week double precision[];
+    v_season double precision[];
     v_closes double precision[];
 BEGIN
     SELECT b.* INTO v_test FROM upc_data.backtest AS b
     WHERE b.symbol = _backtest_questions.symbol AND b.backtest_id = _backtest_questions.backtest_id;
-    v_week := upc._week_variances(v_test.factors);
+    PERFORM upc._require_own_forecast(v_test);
 
     -- By the day on which is asked: contracts that close in the first hour are asked about the day
     -- before.
@@ -120,18 +119,16 @@ BEGIN
             (first_day - 1)::timestamp, last_day::timestamp, interval '1 day'
         ) AS d
     LOOP
-        v_weekday := extract(isodow FROM v_day)::integer - 1;
+        v_season := upc._season_sums(ARRAY[v_day], v_test.factors);
         v_closes := upc._candle_window(v_test.symbol, v_day);
         RETURN QUERY
         WITH asked AS MATERIALIZED (
             SELECT a.* FROM upc._backtest_asks(v_test, v_day, first_day, last_day) AS a
         ),
-        feature AS (
+        forecast AS MATERIALIZED (
             SELECT f.*
-            FROM upc._range_features(
-                upc._range_window(v_test.symbol, v_day),
-                v_test.factors,
-                v_weekday,
+            FROM upc._minute_forecasts(
+                v_test.symbol, v_day, v_day, v_test.factors, v_test.coefficients,
                 ARRAY(SELECT DISTINCT a.minute FROM asked AS a)
             ) AS f
             WHERE v_test.factors IS NOT NULL
@@ -147,18 +144,11 @@ BEGIN
             coalesce(s.slot - 30, upc._baseline()),
             r.ewma,
             100 * sqrt(r.hour_sum),
-            upc._forecast_of(
-                v_test.coefficients, a.minutes, f.f5, f.f20, f.f60, f.f240, f.f1440
-            )
-                * (v_week[v_weekday * 1440 + a.minute + a.minutes] - v_week[v_weekday * 1440 + a.minute]),
+            upc._forecast_of(f.forecasts, a.minutes)
+                * (v_season[30 + a.minute + a.minutes] - v_season[30 + a.minute]),
             CASE WHEN a.minutes = 1 THEN 0 ELSE
-                upc._forecast_of(
-                    v_test.coefficients, a.minutes - 1, f.f5, f.f20, f.f60, f.f240, f.f1440
-                )
-                * (
-                    v_week[v_weekday * 1440 + a.minute + a.minutes - 1]
-                    - v_week[v_weekday * 1440 + a.minute]
-                )
+                upc._forecast_of(f.forecasts, a.minutes - 1)
+                    * (v_season[29 + a.minute + a.minutes] - v_season[30 + a.minute])
             END,
             upc._minute_average(b)
         FROM asked AS a
@@ -166,7 +156,7 @@ BEGIN
             v_closes, ARRAY(SELECT DISTINCT 30 + q.minute FROM asked AS q)
         ) AS s ON s.i = 30 + a.minute AND s.slot < 61
         LEFT JOIN upc._recent_moves(v_test.symbol, v_day) AS r ON r.minute = a.minute
-        LEFT JOIN feature AS f ON f.minute = a.minute
+        LEFT JOIN forecast AS f ON f.place = a.minute
         LEFT JOIN upc_data.candle AS k
             ON k.symbol = v_test.symbol AND k.opened_at = a.closes_at - interval '1 minute'
         -- The price to beat is the average of the minute before the contract opened.

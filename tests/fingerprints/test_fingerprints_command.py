@@ -65,7 +65,7 @@ def contents(conn: Connection) -> dict[str, list[str]]:
         "upc.fingerprint_curve": "h",
         "upc.fingerprint_grid": "h",
         "upc_data.volatility_histogram": "h",
-        "upc_data.volatility_day": "h",
+        "upc_data.volatility_day": "(h.symbol, h.generation, h.day, h.closes, h.forecasts)",
         "upc_data.volatility_change": "(h.symbol, h.day)",
         "upc_data.fit_change": "(h.symbol, h.day)",
         "upc_data.volatility_fit": "(h.symbol, h.fitted_until, h.completed_at IS NOT NULL, "

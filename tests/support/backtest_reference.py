@@ -141,7 +141,7 @@ def questions(candles: Candles, settings: Settings, fitted: Fit | None) -> Itera
             variances = None
             if fitted is not None:
                 variances = volatility_reference.variances(
-                    fitted, candles.minutes, candles.highs, candles.lows, asked
+                    fitted, *volatility_reference.of(candles), asked
                 )
                 if variances is None:
                     continue

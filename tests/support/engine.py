@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,18 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Candles:
-    """Candles in order of time."""
+    """Candles in order of time; without volumes they are of a source that knows none."""
 
     minutes: Minutes
     opens: Closes
     highs: Closes
     lows: Closes
     closes: Closes
+    volumes: Closes = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        if not len(self.volumes):
+            object.__setattr__(self, "volumes", np.zeros(len(self.minutes)))
 
     def where(self, chosen: NDArray[np.bool_]) -> Candles:
         return Candles(*(column[chosen] for column in self._columns()))
@@ -52,7 +57,7 @@ class Candles:
         return Candles(*(column[order] for column in columns))
 
     def _columns(self) -> tuple[NDArray[Any], ...]:
-        return self.minutes, self.opens, self.highs, self.lows, self.closes
+        return self.minutes, self.opens, self.highs, self.lows, self.closes, self.volumes
 
 
 def minute(moment: str) -> int:
@@ -111,13 +116,13 @@ def scalar(conn: Connection, query: str, *parameters: Any) -> Any:
 
 def put(conn: Connection, symbol: str, candles: Candles) -> None:
     """COPY candles into the table, and note their days."""
-    columns = (candles.opens, candles.highs, candles.lows, candles.closes)
+    columns = (candles.opens, candles.highs, candles.lows, candles.closes, candles.volumes)
     rows = zip(candles.minutes.tolist(), *(column.tolist() for column in columns), strict=True)
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     with conn.cursor().copy("COPY upc_data.candle FROM STDIN (FORMAT BINARY)") as copy:
         copy.set_types(["text", "timestamptz", *["float8"] * 5])
-        for at, *prices in rows:
-            copy.write_row((symbol, epoch + timedelta(minutes=at), *prices, 0.0))
+        for at, *values in rows:
+            copy.write_row((symbol, epoch + timedelta(minutes=at), *values))
     note_minutes(conn, symbol, candles.minutes)
 
 

@@ -1,13 +1,15 @@
-"""Reference forecasts of volatility and counts of standardised moves, in numpy.
+"""Reference forecasts of volatility and counts of standardised moves, in numpy and scipy.
 
-Written from the comments of columns and functions; nothing here knows windows, pieces or
-running sums of the database. Candles are in order of time.
+Written from the formulas in docs/models.md; nothing here knows windows, pieces or running sums of
+the database. Candles are in order of time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +21,35 @@ Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 WEEK = 10_080
-SPANS = (5, 20, 60, 240, 1440)
 HORIZONS = (1, 2, 3, 5, 10, 15, 30, 60)
+NAMES = (
+    *("f5", "f20", "f60", "f240", "f1440"),
+    *("v1", "v5", "v20", "v60", "v240"),
+    *("c5", "c20", "c60", "c240", "a5", "a20", "a60", "a240", "sd", "m20", "m60"),
+)
 NEAR = [0.075 * k for k in range(40)]
 FAR = [round(3 * (40 / 3) ** (k / 19), 3) for k in range(20)]
 THRESHOLDS = np.array(NEAR + FAR)
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """`factors`: of the minutes of the week, hundredths. `coefficients`: 60 rows of six."""
+    """`factors`: of the minutes of the week, hundredths. `coefficients`: 8 rows of 22."""
 
     factors: Whole
     coefficients: Floats
+
+
+@dataclass(frozen=True)
+class Series:
+    """Candles as columns, one element a minute without gaps; NaN where there is none."""
+
+    first: int
+    ranges: Floats
+    closes: Floats
+    volumes: Floats
+    """NaN where the source does not know it, too: where the price moved without volume."""
 
 
 def ranges(highs: Floats, lows: Floats) -> Whole:
@@ -40,14 +58,26 @@ def ranges(highs: Floats, lows: Floats) -> Whole:
     return np.where(quotients < 4e8, np.rint(1e8 * np.log(quotients)), 2e9).astype(np.int64)
 
 
+def local_minutes(minutes: Whole) -> Whole:
+    """Minutes that New York's clocks have gone since 1970 began there, plus three days."""
+    hours, place = np.unique(np.asarray(minutes) // 60, return_inverse=True)
+    offsets = [
+        datetime.fromtimestamp(int(hour) * 3600, UTC).astimezone(NEW_YORK).utcoffset()
+        for hour in hours
+    ]
+    shift = np.array([0 if o is None else o.total_seconds() // 60 for o in offsets], np.int64)
+    return np.asarray(minutes) + shift[place].reshape(np.shape(minutes)) + 3 * 1440
+
+
 def minute_of_week(minutes: Whole) -> Whole:
-    """0 is Monday, 00:00 UTC; 1970 began on a Thursday."""
-    return (minutes + 3 * 1440) % WEEK
+    """0 is Monday, 00:00 in New York; 1970 began on a Thursday."""
+    return local_minutes(minutes) % WEEK
 
 
 def week_factors(minutes: Minutes, moved: Whole) -> Whole:
     """An hour of the week's factor times a minute of the day's, each pulled towards one."""
-    slot, week = minute_of_week(minutes), (minutes + 3 * 1440) // WEEK
+    local = local_minutes(minutes)
+    slot, week = local % WEEK, local // WEEK
     week -= week.min()
     mean = np.bincount(week, moved) / np.maximum(np.bincount(week), 1)
     moving = mean[week] > 0
@@ -62,21 +92,73 @@ def week_factors(minutes: Minutes, moved: Whole) -> Whole:
     return np.clip(factors, 1, 32767).astype(np.int64)
 
 
-def features(minutes: Minutes, moved: Whole, factors: Whole) -> Floats:
-    """Five a candle, as known when it has closed; NaN where half of any span is missing."""
-    average = np.rint(moved * 100.0 / factors[minute_of_week(minutes)])
-    first = int(minutes[0])
-    total, seen = np.zeros((2, int(minutes[-1]) - first + 2))
-    total[minutes - first + 1], seen[minutes - first + 1] = average, 1
-    total, seen = total.cumsum(), seen.cumsum()
-    end = minutes - first + 1
-    columns, is_known = [], np.ones(len(minutes), dtype=bool)
-    for span in SPANS:
+def series(
+    minutes: Minutes, highs: Floats, lows: Floats, closes: Closes, volumes: Floats
+) -> Series:
+    place = minutes - minutes[0]
+    columns = np.full((3, int(place[-1]) + 1), np.nan)
+    columns[0, place] = ranges(highs, lows)
+    columns[1, place] = closes
+    columns[2, place] = np.where((volumes > 0) | (highs == lows), volumes, np.nan)
+    return Series(int(minutes[0]), *columns)
+
+
+def _means(values: Floats, spans: tuple[int, ...]) -> dict[int, tuple[Floats, Floats]]:
+    """Of each span that ends with each element: the mean of what is there, and its number."""
+    there = ~np.isnan(values)
+    totals = np.concatenate([[0], np.cumsum(np.where(there, values, 0))])
+    counts = np.concatenate([[0], np.cumsum(there)])
+    end = np.arange(1, len(values) + 1)
+    found = {}
+    for span in spans:
         begin = np.maximum(end - span, 0)
-        count = seen[end] - seen[begin]
+        count = (counts[end] - counts[begin]).astype(np.float64)
+        found[span] = ((totals[end] - totals[begin]) / np.maximum(count, 1), count)
+    return found
+
+
+def _largest(values: Floats, span: int) -> Floats:
+    padded = np.concatenate([np.zeros(span - 1), np.nan_to_num(values)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, span)
+    return np.asarray(windows.max(axis=1))
+
+
+def features(candles: Series, factors: Whole) -> Floats:
+    """A row a minute, as known when its candle has closed; NaN where half of a span is missing."""
+    length = len(candles.closes)
+    minutes = candles.first + np.arange(length)
+    factor = factors[minute_of_week(minutes)].astype(np.float64)
+    moved = np.rint(candles.ranges * 100 / factor)
+    mean = _means(moved, (5, 20, 60, 240, 1440))
+    is_known = np.ones(length, dtype=bool)
+    for span, (_, count) in mean.items():
         is_known &= 2 * count >= span
-        mean = (total[end] - total[begin]) / np.maximum(count, 1)
-        columns.append(14 + 2 * np.log(np.maximum(mean, 100) * 1e-8))
+    level = {span: np.maximum(average, 100) * 1e-8 for span, (average, _) in mean.items()}
+
+    usual, usual_count = _means(np.rint(1e6 * candles.volumes / 100), (WEEK,))[WEEK]
+    volume = _means(np.rint(1e6 * candles.volumes / factor), (1, 5, 20, 60, 240))
+    moves = np.append(np.nan, np.diff(np.log(candles.closes)))
+    squares = _means(np.minimum(np.rint(1e19 * (moves / factor) ** 2), 1e15), (5, 20, 60, 240))
+    there = ~np.isnan(candles.closes)
+    newest = np.maximum.accumulate(np.where(there, np.arange(length), -1))
+    logs = np.rint(1e4 * np.log(np.maximum(moved, 100) * 1e-8))
+
+    columns = [14 + 2 * np.log(level[span]) for span in (5, 20, 60, 240, 1440)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for average, count in volume.values():
+            ratio = np.log(average / usual + 0.001)
+            columns.append(np.where((count > 0) & (usual > 0) & (usual_count > 0), ratio, 0))
+    for average, _ in squares.values():
+        columns.append(14 + np.log(1e-15 * average + 0.02 * level[60] ** 2))
+    for span in (5, 20, 60, 240):
+        before = np.concatenate([np.full(min(span, length), -1), newest])[:length]
+        move = np.abs(np.log(candles.closes[newest] / candles.closes[before]))
+        expected = 0.8 * np.sqrt(span) * level[60]
+        columns.append(np.where(before < 0, np.nan, np.minimum(5, move / expected)))
+    first, second = _means(logs, (60,))[60][0], _means(logs**2, (60,))[60][0]
+    columns.append(1e-4 * np.sqrt(np.maximum(0, second - first**2)))
+    for span in (20, 60):
+        columns.append(2 * np.log(np.maximum(_largest(moved, span), 100) * 1e-8 / level[span]))
     return np.where(is_known[:, None], np.column_stack(columns), np.nan)
 
 
@@ -87,93 +169,145 @@ def week_variance(minutes: Whole, factors: Whole, horizon: int) -> Floats:
     return np.asarray(squares.sum(axis=1) / 10_000)
 
 
-def log_variance(known: Floats, coefficients: Floats) -> Floats:
-    return np.asarray(coefficients[0] + known @ coefficients[1:])
+def forecasts(known: Floats, coefficients: Floats) -> Floats:
+    """Thousandths of the logarithm of a variance, a row a minute and a column a horizon."""
+    return np.rint(1000 * (coefficients[:, 0] + known @ coefficients[:, 1:].T))
 
 
-def fit(minutes: Minutes, highs: Floats, lows: Floats, closes: Closes) -> Fit | None:
+def average_variance(whole: Floats, horizon: int) -> Floats:
+    """In straight lines over the logarithm of time between the horizons that are fitted."""
+    after = min(max(int(np.searchsorted(HORIZONS, horizon)), 1), len(HORIZONS) - 1)
+    near, far = HORIZONS[after - 1], HORIZONS[after]
+    share = np.log(horizon / near) / np.log(far / near)
+    return np.asarray(np.exp((whole[:, after - 1] * (1 - share) + whole[:, after] * share) / 1000))
+
+
+def samples(candles: Series, factors: Whole, stride: int) -> tuple[Floats, Floats]:
+    """Regressors, and the variance that came over each horizon beside the season's."""
+    known = features(candles, factors)
+    moves = np.append(np.nan, np.diff(np.log(candles.closes)))
+    after = np.full((len(moves), 60), np.nan)
+    for distance in range(1, 61):
+        after[: len(moves) - distance, distance - 1] = moves[distance:] ** 2
+    ends = candles.first + np.arange(len(moves)) + 1
+    chosen = ~np.isnan(known[:, 0]) & ~np.isnan(after).any(axis=1) & (ends % stride == 0)
+    came = [
+        after[chosen, :horizon].sum(axis=1) / week_variance(ends[chosen], factors, horizon)
+        for horizon in HORIZONS
+    ]
+    return (
+        np.column_stack([np.ones(chosen.sum()), known[chosen]]),
+        np.maximum(np.column_stack(came), 1e-12),
+    )
+
+
+def gradient(regressors: Floats, came: Floats, coefficients: Floats) -> Floats:
+    """Of QLIKE, a row a horizon, with a ratio of 20 at the most and a ridge of 1."""
+    ratio = np.minimum(came / np.exp(regressors @ coefficients.T), 20)
+    penalty = coefficients * (np.arange(coefficients.shape[1]) > 0)
+    return np.asarray((ratio - 1).T @ regressors - penalty)
+
+
+def fit(
+    minutes: Minutes, highs: Floats, lows: Floats, closes: Closes, volumes: Floats
+) -> Fit | None:
     if not len(minutes):
         return None
-    moved = ranges(highs, lows)
-    factors = week_factors(minutes, moved)
-    known = features(minutes, moved, factors)
+    factors = week_factors(minutes, ranges(highs, lows))
     days = int(minutes[-1] // 1440 - minutes[0] // 1440)
-    stride = 17 if days > 100 else 7 if days > 20 else 1
-    chosen = ~np.isnan(known[:, 0]) & ((minutes + 1) % stride == 0)
-    # The whole hour after it is there.
-    squares = np.zeros((len(minutes), 60))
-    for distance in range(1, 61):
-        found, place = brute_force.later(minutes, distance)
-        before, at = brute_force.later(minutes, distance - 1)
-        chosen &= found & before
-        squares[:, distance - 1] = np.log(closes[place] / closes[at]) ** 2
-    if chosen.sum() < 200:
+    limits = {400: 37, 100: 17, 20: 7, 2: 3}
+    stride = next((stride for limit, stride in limits.items() if days > limit), 1)
+    candles = series(minutes, highs, lows, closes, volumes)
+    regressors, came = samples(candles, factors, stride)
+    if len(regressors) < 200:
         return None
-    known, squares, start = known[chosen], squares[chosen], minutes[chosen] + 1
-    regressors = np.column_stack([np.ones(len(known)), known])
-    doubt = np.eye(6)[1:]
-    rows = []
-    for horizon in HORIZONS:
-        came = squares[:, :horizon].sum(axis=1) / week_variance(start, factors, horizon)
-        target = np.log(came + 0.009 * np.exp(known[:, 2] - 14))
-        rows.append(
-            np.linalg.lstsq(
-                np.vstack([regressors, doubt]), np.concatenate([target, np.zeros(5)]), rcond=None
-            )[0]
-        )
-    times = np.log(np.arange(1, 61))
-    table = np.column_stack(
-        [np.interp(times, np.log(HORIZONS), np.array(rows)[:, column]) for column in range(6)]
-    )
+    rows = [_solve(regressors, came[:, [place]]) for place in range(len(HORIZONS))]
+    table: Floats = np.vstack(rows)
     return Fit(factors, np.round(table, 2))
 
 
+def _solve(regressors: Floats, came: Floats) -> Floats:
+    """The root of the gradient, from a regression of the logarithm on, by scipy."""
+    from scipy.optimize import root
+
+    start = np.linalg.lstsq(regressors, np.log(came[:, 0]), rcond=1e-6)[0]
+    start[0] += 1
+
+    def jacobian(point: Floats) -> Floats:
+        ratio = came[:, 0] / np.exp(regressors @ point)
+        weight = np.where(ratio < 20, ratio, 0)
+        ridge = np.diag((np.arange(len(point)) > 0).astype(np.float64))
+        return np.asarray(-(regressors * weight[:, None]).T @ regressors - ridge)
+
+    found = root(
+        lambda point: gradient(regressors, came, point[None])[0],
+        start,
+        jac=jacobian,
+        method="hybr",
+        options={"xtol": 1e-12, "maxfev": 2000},
+    )
+    assert np.abs(found.fun).max() < 1e-4 * len(regressors), found.message
+    return np.asarray(found.x)[None]
+
+
 def variances(
-    fitted: Fit, minutes: Minutes, highs: Floats, lows: Floats, known_at: int
+    fitted: Fit,
+    minutes: Minutes,
+    highs: Floats,
+    lows: Floats,
+    closes: Closes,
+    volumes: Floats,
+    known_at: int,
 ) -> Floats | None:
     """Variances of the next 1 to 60 minutes, from the candles that have closed by a minute."""
     closed = minutes < known_at
-    moved = ranges(highs[closed], lows[closed])
-    # A candle that nobody looks at stands for the minute of the question.
-    at = np.append(minutes[closed], known_at)
-    known = _before(at, np.append(moved, 0), fitted.factors)
+    if not closed.any():
+        return None
+    recent = closed & (minutes >= known_at - 2 * WEEK)
+    candles = series(minutes[recent], highs[recent], lows[recent], closes[recent], volumes[recent])
+    late = known_at - candles.first - len(candles.closes)
+    padding = np.full(late, np.nan)
+    candles = Series(
+        candles.first,
+        *(
+            np.concatenate([column, padding])
+            for column in (candles.ranges, candles.closes, candles.volumes)
+        ),
+    )
+    known = features(candles, fitted.factors)[-1:]
     if np.isnan(known).any():
         return None
+    whole = forecasts(known, fitted.coefficients)
     return np.array(
         [
-            np.exp(log_variance(known, fitted.coefficients[horizon - 1]))
+            average_variance(whole, horizon)[0]
             * week_variance(np.array([known_at]), fitted.factors, horizon)[0]
             for horizon in range(1, 61)
         ]
     )
 
 
-def _before(minutes: Minutes, moved: Whole, factors: Whole) -> Floats:
-    """The features that are known just before the last of some candles opens."""
-    average = np.rint(moved * 100.0 / factors[minute_of_week(minutes)])[:-1]
-    age = minutes[-1] - minutes[:-1]
-    found = []
-    for span in SPANS:
-        young = average[age <= span]
-        is_known = 2 * len(young) >= span
-        found.append(14 + 2 * np.log(max(young.mean(), 100) * 1e-8) if is_known else np.nan)
-    return np.array(found)
-
-
 def standardised(
-    minutes: Minutes, highs: Floats, lows: Floats, closes: Closes, fitted: Fit, horizon: int
+    minutes: Minutes,
+    highs: Floats,
+    lows: Floats,
+    closes: Closes,
+    volumes: Floats,
+    fitted: Fit,
+    horizon: int,
 ) -> tuple[NDArray[np.bool_], Floats]:
     """Mask of the starting minutes, and the move after each of them in standard deviations."""
-    known = features(minutes, ranges(highs, lows), fitted.factors)
+    candles = series(minutes, highs, lows, closes, volumes)
+    known = features(candles, fitted.factors)[minutes - minutes[0]]
     found, place = brute_force.later(minutes, horizon)
     chosen = found & ~np.isnan(known[:, 0])
-    expected = log_variance(known, fitted.coefficients[horizon - 1])
-    deviation = np.sqrt(np.exp(expected) * week_variance(minutes + 1, fitted.factors, horizon))
+    expected = average_variance(forecasts(known, fitted.coefficients), horizon)
+    deviation = np.sqrt(expected * week_variance(minutes + 1, fitted.factors, horizon))
     return chosen, (closes[place] - closes) / closes / deviation
 
 
 def histogram(
-    minutes: Minutes, highs: Floats, lows: Floats, closes: Closes, fitted: Fit
+    minutes: Minutes, highs: Floats, lows: Floats, closes: Closes, volumes: Floats, fitted: Fit
 ) -> Histogram:
     """Counts per UTC year of every other starting minute: of those that open at an even one."""
     years = brute_force.years_of(minutes)
@@ -181,7 +315,7 @@ def histogram(
     is_odd = minutes % 2 == 0  # the day's first minute is number one
     cells: Histogram = {}
     for horizon in range(1, 61):
-        chosen, moves = standardised(minutes, highs, lows, closes, fitted, horizon)
+        chosen, moves = standardised(minutes, highs, lows, closes, volumes, fitted, horizon)
         chosen &= is_odd
         for year in np.unique(years[chosen]).tolist():
             of_year = chosen & (years == year)
@@ -201,6 +335,6 @@ def cell(moves: Floats) -> Cell:
     )
 
 
-def of(candles: Any) -> tuple[Minutes, Floats, Floats, Closes]:
+def of(candles: Any) -> tuple[Minutes, Floats, Floats, Closes, Floats]:
     """The columns of Candles that all of this is made from."""
-    return candles.minutes, candles.highs, candles.lows, candles.closes
+    return candles.minutes, candles.highs, candles.lows, candles.closes, candles.volumes

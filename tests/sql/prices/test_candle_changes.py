@@ -34,7 +34,7 @@ Notes = dict[str, set[tuple[str, date]]]
 # minutes before it to 30 minutes after it, a range to forecasts of a whole day after it.
 REACH = {
     "candle_change": (-60, 30),
-    "volatility_change": (-60, 24 * 60),
+    "volatility_change": (-60, 7 * 24 * 60),
     "fit_change": (0, 0),
 }
 

@@ -105,8 +105,8 @@ def test_windows_without_candles_count_nothing(conn: Connection) -> None:
     found = conn.execute(
         """
         SELECT m.* FROM upc_data.volatility_fit AS f, upc._count_standardised_moves(
-            '{2026-02-01}', array_fill('NaN'::float8, '{1530}'), array_fill(-1, '{2880}'),
-            f.factors, f.coefficients
+            '{2026-02-01}', array_fill('NaN'::float8, '{1530}'),
+            array_fill((-32768)::smallint, '{5760}'), f.factors
         ) AS m
         """
     ).fetchall()
@@ -120,7 +120,11 @@ def test_some_horizons(conn: Connection) -> None:
         SELECT m.bucket, m.minutes, m.pairs, m.positive, m.negative
         FROM upc_data.volatility_fit AS f, upc._count_standardised_moves(
             '{2025-12-31}', upc._candle_window('BTC', '2025-12-31'),
-            upc._range_window('BTC', '2025-12-31'), f.factors, f.coefficients, %s
+            (
+                SELECT d.forecasts
+                FROM upc._day_forecasts('BTC', '{2025-12-31}', f.factors, f.coefficients) AS d
+            ),
+            f.factors, %s
         ) AS m
         ORDER BY m.bucket, m.minutes
     """

@@ -26,7 +26,7 @@ def fitted(conn: Connection, since: str = "-infinity", until: str = "infinity") 
     assert (factors is None) == (coefficients is None)
     if factors is None:
         return None
-    return Fit(np.array(factors), np.array(coefficients).reshape(60, 6))
+    return Fit(np.array(factors), np.array(coefficients).reshape(8, 22))
 
 
 # Ranges
@@ -52,43 +52,48 @@ def test_range(conn: Connection, high: float | None, low: float | None, expected
 @pytest.mark.parametrize(
     ("moment", "expected"),
     [
-        ("2026-03-02T00:00", 0),  # a Monday
-        ("2026-03-08T23:59", 10079),
-        ("1970-01-01T00:00", 4320),
-        ("2026-03-04T12:34", 2 * 1440 + 12 * 60 + 34),
+        ("2026-03-02T05:00", 0),  # a Monday
+        ("2026-03-09T03:59", 10079),  # of summer time, since the day before
+        ("2026-03-09T04:00", 0),
+        ("1970-01-01T05:00", 4320),
+        ("2026-03-08T06:59", 6 * 1440 + 119),
+        ("2026-03-08T07:00", 6 * 1440 + 180),  # two o'clock is three
+        ("2026-11-01T05:59", 6 * 1440 + 119),
+        ("2026-11-01T06:00", 6 * 1440 + 60),  # two o'clock is one again
     ],
 )
-def test_minute_of_week(conn: Connection, moment: str, expected: int) -> None:
-    assert scalar(conn, "SELECT upc._minute_of_week(%s)", instant(moment)) == expected
-    assert volatility_reference.minute_of_week(np.array([minute(moment)])).tolist() == [expected]
-
-
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
-def test_a_window_of_ranges(conn: Connection, zone: str) -> None:
-    """Two UTC days, also where a local one has 23 or 25 hours."""
+def test_minutes_of_the_week(conn: Connection, moment: str, expected: int, zone: str) -> None:
     conn.execute(f"SET LOCAL timezone = '{zone}'".encode())
-    candles = volatile_candles(73, "2026-03-06T12:00", 4 * 1440).without(0.02, 74)
-    put(conn, "BTC", candles)
-    moved = dict(
-        zip(
-            candles.minutes.tolist(),
-            volatility_reference.ranges(candles.highs, candles.lows).tolist(),
-            strict=True,
-        )
+    for before in (0, 1, 17, 60, 1500):
+        query = "SELECT upc._week_minutes(%s::timestamptz - make_interval(mins => %s), %s)"
+        found = scalar(conn, query, instant(moment), before, before + 1)
+        assert len(found) == before + 1
+        assert found[-1] == expected
+    since = minute(moment) - 3000
+    wanted = volatility_reference.minute_of_week(np.arange(since, since + 6000))
+    found = scalar(
+        conn,
+        "SELECT upc._week_minutes(%s::timestamptz - interval '3000 minutes', 6000)",
+        instant(moment),
     )
-    # Clocks go forward in New York on 8 March.
-    for day in ("2026-03-07", "2026-03-08", "2026-03-09", "2026-03-20"):
-        first = minute(day) - 1440
-        expected = [moved.get(at, -1) for at in range(first, first + 2880)]
-        assert scalar(conn, "SELECT upc._range_window('BTC', %s)", day) == expected
-    since, until = minute("2026-03-07T03:00"), minute("2026-03-08T20:00")
-    query = "SELECT upc._range_window('BTC', '2026-03-08', %s, %s)"
-    expected = [
-        moved.get(at, -1) if since <= at < until else -1
-        for at in range(minute("2026-03-07"), minute("2026-03-09"))
-    ]
-    found = scalar(conn, query, instant("2026-03-07T03:00"), instant("2026-03-08T20:00"))
-    assert found == expected
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("day", ["2026-03-07", "2026-03-08", "2026-11-01", "2026-11-02"])
+def test_season_sums(conn: Connection, day: str) -> None:
+    """The variance of the minutes ahead follows New York's clocks, also over their changes."""
+    factors = np.random.default_rng(75).integers(1, 3000, 10_080)
+    query = "SELECT upc._season_sums(%s::date[], %s::smallint[])"
+    found = np.array(scalar(conn, query, ["2025-12-31", day], factors.tolist()))
+    assert len(found) == 2 * 1530
+    for start in (1, 2, 359, 360, 361, 420, 1439, 1440):
+        for length in (1, 7, 60):
+            expected = volatility_reference.week_variance(
+                np.array([minute(day) + start]), factors, length
+            )
+            place = 1530 + 30 + start - 1
+            np.testing.assert_allclose(found[place + length] - found[place], expected[0], rtol=1e-9)
 
 
 # Factors of the week
@@ -125,51 +130,82 @@ def test_a_minute_that_is_everything_is_no_overflow(conn: Connection) -> None:
     np.testing.assert_array_equal(factors_of(conn), expected)
 
 
-def test_week_variances(conn: Connection) -> None:
-    factors = np.random.default_rng(75).integers(1, 32767, 10_080)
-    found = np.array(scalar(conn, "SELECT upc._week_variances(%s::smallint[])", factors.tolist()))
-    assert len(found) == 10_140
-    for start in (1, 2, 5000, 10_079, 10_080):
-        for length in (1, 7, 60):
-            # `start` minutes of the week are over, so that the next one has that number.
-            expected = volatility_reference.week_variance(
-                np.array([minute("2026-03-02") + start]), factors, length
-            )
-            difference = found[start + length - 1] - found[start - 1]
-            np.testing.assert_allclose(difference, expected[0], rtol=1e-9)
-
-
 # Features
 
 
-@pytest.mark.parametrize("candles", [HISTORY, HOLES], ids=["whole", "holes"])
-def test_features(conn: Connection, candles: Candles) -> None:
+def without_volume(candles: Candles, share: float = 1) -> Candles:
+    """A random share of the volumes is not known; the minutes in which nothing moves have none."""
+    gone = np.random.default_rng(76).random(len(candles.minutes)) < share
+    volumes = np.where(gone, 0, candles.volumes)
+    return Candles(
+        candles.minutes, candles.opens, candles.highs, candles.lows, candles.closes, volumes
+    )
+
+
+def still(candles: Candles, since: str, until: str) -> Candles:
+    """The same with a time in which nothing moves."""
+    flat_ones = (candles.minutes >= minute(since)) & (candles.minutes < minute(until))
+    level = candles.closes[flat_ones][0]
+    opens, highs, lows, closes = (
+        np.where(flat_ones, level, column)
+        for column in (candles.opens, candles.highs, candles.lows, candles.closes)
+    )
+    volumes = np.where(flat_ones, 0, candles.volumes)
+    return Candles(candles.minutes, opens, highs, lows, closes, volumes)
+
+
+KINDS = {
+    "whole": HISTORY,
+    "holes": HOLES,
+    "no volume": without_volume(HISTORY),
+    "some volume": without_volume(HOLES, 0.3),
+    "still": still(HISTORY, "2026-03-08T03:00", "2026-03-09T05:00"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_features(conn: Connection, kind: str) -> None:
+    """Of runs of days and of single minutes, over a change of the clocks."""
+    candles = KINDS[kind]
     put(conn, "BTC", candles)
-    moved = volatility_reference.ranges(candles.highs, candles.lows)
-    factors = volatility_reference.week_factors(candles.minutes, moved)
-    expected = volatility_reference.features(candles.minutes, moved, factors)
-    is_known = 0
-    for day in ("2026-03-03", "2026-03-08", "2026-03-09", "2026-03-13"):
+    factors = volatility_reference.week_factors(
+        candles.minutes, volatility_reference.ranges(candles.highs, candles.lows)
+    )
+    names = ", ".join(f"f.{name}" for name in volatility_reference.NAMES)
+    series = volatility_reference.series(*volatility_reference.of(candles))
+    expected = volatility_reference.features(series, factors)
+    is_known, there = 0, set(candles.minutes.tolist())
+    for first, last in (("2026-03-03", "2026-03-03"), ("2026-03-07", "2026-03-09")):
+        begin = minute(first) - series.first
+        length = minute(last) + 1440 - minute(first)
         rows = conn.execute(
-            """
-            SELECT f.minute, f.f5, f.f20, f.f60, f.f240, f.f1440
-            FROM upc._range_features(
-                upc._range_window('BTC', %(day)s), %(factors)s::smallint[],
-                extract(isodow FROM %(day)s::date)::integer - 1,
-                ARRAY(SELECT generate_series(1, 1440))
-            ) AS f
-            """,
-            {"day": day, "factors": factors.tolist()},
+            f"SELECT f.place, {names} FROM upc._forecast_features('BTC', %s, %s, %s::smallint[], "
+            "ARRAY(SELECT generate_series(1, %s, 3))) AS f".encode(),
+            (first, last, factors.tolist(), length),
         ).fetchall()
-        of_day = (candles.minutes // 1440 == minute(day) // 1440) & ~np.isnan(expected[:, 0])
+        wanted = {
+            place: expected[begin + place - 1]
+            for place in range(1, length + 1, 3)
+            if begin + place <= len(expected) and not np.isnan(expected[begin + place - 1, 0])
+        }
         # Without the candle itself there may still be half of the last five.
-        there = {row[0]: row[1:] for row in rows if minute(day) + row[0] - 1 in candles.minutes}
-        assert sorted(there) == (candles.minutes[of_day] % 1440 + 1).tolist()
-        is_known += len(there)
-        if there:
-            found = np.array([there[number] for number in sorted(there)])
-            np.testing.assert_allclose(found, expected[of_day], rtol=1e-12)
-    assert is_known > 1500
+        rows = [row for row in rows if minute(first) + row[0] - 1 in there]
+        wanted = {row: found for row, found in wanted.items() if minute(first) + row - 1 in there}
+        assert sorted(row[0] for row in rows) == sorted(wanted)
+        is_known += len(rows)
+        for row in rows:
+            np.testing.assert_allclose(row[1:], wanted[row[0]], rtol=1e-9, atol=1e-9)
+        for place in sorted(wanted)[::101]:
+            at = minute(first) + place
+            (single,) = conn.execute(
+                f"SELECT {names} FROM upc._newest_features('BTC', to_timestamp(60 * %s::bigint), "
+                "%s::smallint[], upc._week_minutes("
+                "to_timestamp(60 * %s::bigint) - interval '24 hours', 1500)) AS f".encode(),
+                (at, factors.tolist(), at),
+            ).fetchall()
+            day = next(row[1:] for row in rows if row[0] == place)
+            assert single == day
+    assert is_known > 1000
 
 
 # The fit
@@ -191,8 +227,6 @@ def test_fit(conn: Connection, candles: Candles) -> None:
     found = fitted(conn)
     assert found is not None
     assert_same_fit(found, volatility_reference.fit(*volatility_reference.of(candles)))
-    # It follows the ranges: calm times are followed by calm ones.
-    assert (found.coefficients[:, 1:].sum(axis=1) > 0.3).all()
 
 
 def test_fit_looks_at_its_span_only(conn: Connection) -> None:
@@ -203,7 +237,7 @@ def test_fit_looks_at_its_span_only(conn: Connection) -> None:
     assert first is not None
     assert_same_fit(first, volatility_reference.fit(*volatility_reference.of(inside)))
     conn.execute(
-        "UPDATE upc_data.candle SET high = 3 * high, close = 2 * close "
+        "UPDATE upc_data.candle SET high = 3 * high, close = 2 * close, volume = 7 + 3 * volume "
         "WHERE NOT (opened_at >= %s AND opened_at < %s)",
         (instant(since), instant(until)),
     )
@@ -250,32 +284,37 @@ def test_fit_does_not_depend_on_the_time_zone(conn: Connection, zone: str) -> No
     assert_same_fit(expected, fitted(conn))
 
 
-def test_coefficients_between(conn: Connection) -> None:
-    rows = np.random.default_rng(81).normal(0, 1, (8, 6))
-    found = scalar(
-        conn,
-        "SELECT upc._coefficients_between(%s::integer[], %s)",
-        list(volatility_reference.HORIZONS),
-        rows.ravel().tolist(),
-    )
-    times = np.log(np.arange(1, 61))
-    expected = np.column_stack(
-        [np.interp(times, np.log(volatility_reference.HORIZONS), rows[:, c]) for c in range(6)]
-    )
-    np.testing.assert_allclose(np.array(found).reshape(60, 6), expected, atol=0.005001)
+def test_the_fit_is_where_the_gradient_vanishes(conn: Connection) -> None:
+    put(conn, "BTC", HISTORY)
+    found = fitted(conn)
+    assert found is not None
+    series = volatility_reference.series(*volatility_reference.of(HISTORY))
+    regressors, came = volatility_reference.samples(series, found.factors, 3)
+    # A mean deviation of ratios from one, as far as rounding to hundredths leaves it.
+    slope = volatility_reference.gradient(regressors, came, found.coefficients)
+    assert np.abs(slope[:, 0]).max() / len(regressors) < 0.1
+    ratio = came / np.exp(regressors @ found.coefficients.T)
+    np.testing.assert_allclose(np.minimum(ratio, 20).mean(axis=0), 1, atol=0.1)
 
 
-def test_least_squares(conn: Connection) -> None:
+def test_inverse(conn: Connection) -> None:
     dice = np.random.default_rng(82)
     known = dice.normal(0, 1, (50, 6))
-    target = dice.normal(0, 1, 50)
-    found = scalar(
-        conn,
-        "SELECT upc._solve_least_squares(%s::double precision[], %s)",
-        (known.T @ known).tolist(),
-        (known.T @ target).tolist(),
-    )
-    np.testing.assert_allclose(found, np.linalg.lstsq(known, target, rcond=None)[0], rtol=1e-9)
+    products = known.T @ known
+    found = scalar(conn, "SELECT upc._inverse(%s::double precision[])", products.tolist())
+    np.testing.assert_allclose(found, np.linalg.inv(products), rtol=1e-9)
+    gradients = dice.normal(0, 1, (3, 6))
+    step = scalar(conn, "SELECT upc._newton_step(%s, %s)", found, gradients.ravel().tolist())
+    wanted = (np.linalg.inv(products) @ gradients.T).T
+    np.testing.assert_allclose(np.array(step).reshape(3, 6), wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("minutes", [1, 2, 4, 7, 15, 16, 45, 59, 60])
+def test_forecast_between_fitted_horizons(conn: Connection, minutes: int) -> None:
+    whole = np.random.default_rng(83).integers(-16_000, -14_000, 8)
+    found = scalar(conn, "SELECT upc._forecast_of(%s::smallint[], %s)", whole.tolist(), minutes)
+    expected = volatility_reference.average_variance(whole[None].astype(float), minutes)
+    np.testing.assert_allclose(found, expected[0], rtol=1e-12)
 
 
 def test_reference_counts_thresholds_from_both_sides() -> None:

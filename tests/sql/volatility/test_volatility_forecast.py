@@ -33,7 +33,7 @@ BUILT = {"BTC": HISTORY}
 
 
 def expected(conn: Connection, candles: Candles, at: str) -> volatility_reference.Floats | None:
-    columns = volatility_reference.of(candles)[:3]
+    columns = volatility_reference.of(candles)
     return volatility_reference.variances(stored_fit(conn), *columns, minute(at))
 
 
@@ -52,7 +52,6 @@ def test_variances(conn: Connection, at: str) -> None:
     assert found is not None
     assert wanted is not None
     np.testing.assert_allclose(found, wanted, rtol=1e-10)
-    assert (np.diff(found) > 0).all()
 
 
 def test_variances_with_holes(conn: Connection) -> None:
@@ -104,7 +103,7 @@ def test_nothing_later_is_seen(conn: Connection) -> None:
     before = forecast(conn, at)
     write_candles(
         conn,
-        "UPDATE upc_data.candle SET high = 2 * high, low = 1, close = 1 "
+        "UPDATE upc_data.candle SET high = 2 * high, low = 1, close = 1, volume = 9 "
         "WHERE opened_at > %s - interval '1 minute'",
         (at,),
     )
@@ -236,7 +235,7 @@ def test_the_next_minute_is_kept_in_its_place(conn: Connection) -> None:
     "change",
     [
         "UPDATE upc_data.candle SET high = 2 * high WHERE opened_at = '2026-03-05 16:39+00'",
-        "UPDATE upc_data.candle SET high = 2 * high WHERE opened_at = '2026-03-04 16:40+00'",
+        "INSERT INTO upc_data.candle VALUES ('BTC', '2026-02-26 16:40+00', 1, 1, 1, 1, 9)",
         "DELETE FROM upc_data.candle WHERE opened_at = '2026-03-05 16:30+00'",
         "DELETE FROM upc_data.candle WHERE opened_at >= '2026-03-05 16:30+00'",
         "TRUNCATE upc_data.candle",
@@ -254,7 +253,7 @@ def test_what_is_kept_is_what_would_be_computed(conn: Connection, change: str) -
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE upc_data.candle SET high = 2 * high WHERE opened_at = '2026-03-04 16:39+00'",
+        "INSERT INTO upc_data.candle VALUES ('BTC', '2026-02-26 16:39+00', 1, 1, 1, 1, 0)",
         "INSERT INTO upc_data.candle VALUES ('BTC', '2026-03-05 16:40+00', 1, 1, 1, 1, 0)",
         "INSERT INTO upc_data.candle VALUES ('ETH', '2026-03-05 16:39+00', 1, 1, 1, 1, 0)",
     ],

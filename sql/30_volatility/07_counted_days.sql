@@ -7,7 +7,7 @@ CREATE FUNCTION upc._counted_volatility(
     days date[],
     OUT counted integer,
     OUT closes double precision[],
-    OUT ranges integer[]
+    OUT forecasts smallint[]
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -20,9 +20,11 @@ BEGIN
             )
         ),
         ARRAY(
-            SELECT unnest(array_agg(coalesce(c.ranges, array_fill(-1, '{2880}')) ORDER BY d.i))
+            SELECT unnest(
+                array_agg(coalesce(c.forecasts, array_fill((-32768)::smallint, '{5760}')) ORDER BY d.i)
+            )
         )
-    INTO counted, closes, ranges
+    INTO counted, closes, forecasts
     FROM unnest(days) WITH ORDINALITY AS d (day, i)
     LEFT JOIN upc_data.volatility_day AS c
         ON c.symbol = _counted_volatility.symbol
@@ -31,25 +33,25 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._counted_volatility IS
-    'how many of some UTC days a generation of counts has, and the windows that they were counted from, laid end to end; NaN and -1 where nothing was counted';
+    'how many of some UTC days a generation of counts has, and the closes and forecasts that they were counted from, laid end to end; NaN and -32768 where nothing was counted';
 
 
 CREATE FUNCTION upc._changed_minutes(
     days integer,
     closes double precision[],
-    ranges integer[],
+    forecasts smallint[],
     other_closes double precision[],
-    other_ranges integer[],
+    other_forecasts smallint[],
     OUT firsts integer[],
     OUT lasts integer[]
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 BEGIN
-    -- Minute m looks at closes m to m + 90 and at ranges m + 1 to m + 1440 of the windows.
+    -- Minute m looks at closes m to m + 90 of its window; minute 2 s - 1 has the s-th eight forecasts.
     SELECT
-        array_agg(coalesce(least(c.first - 90, r.first - 1440), 1441) ORDER BY d.k),
-        array_agg(coalesce(greatest(c.last, r.last - 1), 0) ORDER BY d.k)
+        array_agg(coalesce(least(c.first - 90, f.first), 1441) ORDER BY d.k),
+        array_agg(coalesce(greatest(c.last, f.last), 0) ORDER BY d.k)
     INTO firsts, lasts
     FROM generate_series(1, days) AS d (k)
     LEFT JOIN LATERAL (
@@ -60,16 +62,32 @@ BEGIN
         WHERE w.own <> w.other
     ) AS c ON true
     LEFT JOIN LATERAL (
-        SELECT min(w.i)::integer AS first, max(w.i)::integer AS last
+        SELECT min((w.i - 1) / 8)::integer * 2 + 1 AS first, max((w.i - 1) / 8)::integer * 2 + 1 AS last
         FROM unnest(
-            ranges[d.k * 2880 - 2879:d.k * 2880], other_ranges[d.k * 2880 - 2879:d.k * 2880]
+            forecasts[d.k * 5760 - 5759:d.k * 5760], other_forecasts[d.k * 5760 - 5759:d.k * 5760]
         ) WITH ORDINALITY AS w (own, other, i)
         WHERE w.own <> w.other
-    ) AS r ON true;
+    ) AS f ON true;
 END
 $fn$;
 COMMENT ON FUNCTION upc._changed_minutes IS
-    'the first and the last starting minute, 1 to 1440, of each of some UTC days whose standardised moves differ between two states of the windows; 1441 and 0 where none does';
+    'the first and the last starting minute, 1 to 1440, of each of some UTC days whose standardised moves differ between two states of closes and forecasts; 1441 and 0 where none does';
+
+
+CREATE FUNCTION upc._has_candles(symbol text, day date)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM upc_data.candle AS c
+        WHERE c.symbol = _has_candles.symbol
+          AND c.opened_at >= day::timestamp AT TIME ZONE 'UTC'
+          AND c.opened_at < day::timestamp AT TIME ZONE 'UTC' + interval '24 hours'
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._has_candles IS 'true where there is a candle of a UTC day';
 
 
 CREATE FUNCTION upc._forget_empty_standardised(symbol text, generation integer, year smallint)
@@ -124,10 +142,9 @@ CREATE FUNCTION upc._add_standardised(
     symbol text,
     generation integer,
     factors smallint[],
-    coefficients double precision[],
     days date[],
     closes double precision[],
-    ranges integer[],
+    forecasts smallint[],
     firsts integer[] DEFAULT NULL,
     lasts integer[] DEFAULT NULL,
     removed_from integer DEFAULT NULL
@@ -142,8 +159,8 @@ BEGIN
     WITH counted AS MATERIALIZED (
         SELECT m.*
         FROM upc._count_standardised_moves(
-            _add_standardised.days, _add_standardised.closes, _add_standardised.ranges,
-            _add_standardised.factors, _add_standardised.coefficients,
+            _add_standardised.days, _add_standardised.closes, _add_standardised.forecasts,
+            _add_standardised.factors,
             firsts => _add_standardised.firsts, lasts => _add_standardised.lasts,
             removed_from => _add_standardised.removed_from
         ) AS m
@@ -202,31 +219,37 @@ BEGIN
     DELETE FROM upc_data.volatility_day AS d
     WHERE d.symbol = _replace_volatility_days.symbol
       AND d.generation = _replace_volatility_days.generation
-      AND d.day = ANY (days);
-    IF source IS NOT NULL THEN
-        INSERT INTO upc_data.volatility_day (symbol, generation, day, closes, ranges)
-        SELECT d.symbol, _replace_volatility_days.generation, d.day, d.closes, d.ranges
-        FROM upc_data.volatility_day AS d
-        WHERE d.symbol = _replace_volatility_days.symbol
-          AND d.generation = source
-          AND d.day = ANY (days);
-    ELSE
-        INSERT INTO upc_data.volatility_day (symbol, generation, day, closes, ranges)
-        SELECT
-            _replace_volatility_days.symbol, _replace_volatility_days.generation,
-            w.day, w.closes, upc._range_window(_replace_volatility_days.symbol, w.day)
-        FROM (
-            SELECT d.day, upc._candle_window(_replace_volatility_days.symbol, d.day) AS closes
-            FROM unnest(days) AS d (day)
-            OFFSET 0
-        ) AS w
-        WHERE array_fill('NaN'::double precision, '{1440}') <> w.closes[31:1470];
-    END IF;
+      AND d.day = ANY (days)
+      AND NOT upc._has_candles(d.symbol, d.day);
+    -- The version of the source is read before the candles are: what changes them meanwhile, changes it
+    -- later.
+    INSERT INTO upc_data.volatility_day AS d (symbol, generation, day, closes, forecasts, version)
+    SELECT
+        _replace_volatility_days.symbol, _replace_volatility_days.generation, f.day,
+        upc._candle_window(_replace_volatility_days.symbol, f.day), f.forecasts, coalesce(s.version, 1)
+    FROM upc._day_forecasts(
+        _replace_volatility_days.symbol,
+        ARRAY(
+            SELECT k
+            FROM unnest(days) AS k
+            WHERE upc._has_candles(_replace_volatility_days.symbol, k)
+            ORDER BY k
+        ),
+        factors,
+        coefficients
+    ) AS f
+    LEFT JOIN upc_data.volatility_day AS s
+        ON s.symbol = _replace_volatility_days.symbol AND s.generation = source AND s.day = f.day
+    ON CONFLICT ON CONSTRAINT volatility_day_symbol_generation_day_pkey
+        DO UPDATE SET
+            closes = excluded.closes,
+            forecasts = excluded.forecasts,
+            version = CASE WHEN source IS NULL THEN d.version + 1 ELSE excluded.version END;
     SELECT c.* INTO v_new FROM upc._counted_volatility(symbol, generation, days) AS c;
     IF v_old.counted = 0 THEN
         IF v_new.counted > 0 THEN
             PERFORM upc._add_standardised(
-                symbol, generation, factors, coefficients, days, v_new.closes, v_new.ranges
+                symbol, generation, factors, days, v_new.closes, v_new.forecasts
             );
         END IF;
         RETURN;
@@ -235,17 +258,19 @@ BEGIN
         m.firsts || m.firsts AS firsts, m.lasts || m.lasts AS lasts
     INTO v_changed
     FROM upc._changed_minutes(
-        cardinality(days), v_new.closes, v_new.ranges, v_old.closes, v_old.ranges
+        cardinality(days), v_new.closes, v_new.forecasts, v_old.closes, v_old.forecasts
     ) AS m;
-    PERFORM upc._add_standardised(
-        symbol, generation, factors, coefficients, days || days,
-        v_new.closes || v_old.closes, v_new.ranges || v_old.ranges,
-        v_changed.firsts, v_changed.lasts, cardinality(v_new.closes) + 1
-    );
+    IF 0 < ANY (v_changed.lasts) THEN
+        PERFORM upc._add_standardised(
+            symbol, generation, factors, days || days,
+            v_new.closes || v_old.closes, v_new.forecasts || v_old.forecasts,
+            v_changed.firsts, v_changed.lasts, cardinality(v_new.closes) + 1
+        );
+    END IF;
 END
 $fn$;
 COMMENT ON FUNCTION upc._replace_volatility_days IS
-    'counts the standardised moves of some UTC days of one year for a generation of counts: what it has of them is taken out, what the candles are now is put in, or what another generation, source, was counted from';
+    'counts the standardised moves of some UTC days of one year for a generation of counts: what it has of them is taken out, what the candles are now is put in; source: the generation in use, which they are counted beside';
 
 
 CREATE FUNCTION upc._counting_fit(
@@ -265,11 +290,13 @@ BEGIN
     INTO generation, factors, coefficients
     FROM upc_data.volatility_fit AS f
     WHERE f.symbol = _counting_fit.symbol
+      -- What others have fitted cannot be counted: prepare_volatility fits anew, and notes all days.
+      AND f.counted_by = upc.volatility_hash()
     FOR KEY SHARE;
 END
 $fn$;
 COMMENT ON FUNCTION upc._counting_fit IS
-    'the fit of a symbol''s volatility that a build counts days for, held until the end of the transaction: the one in use, or the first one; NULL where there is none';
+    'the fit of a symbol''s volatility that a build counts days for, held until the end of the transaction: the one in use, or the first one; NULL where there is none by today''s formulas';
 
 
 -- Bring the counts of standardised moves of a symbol up to its candles, for a piece of a build: the
@@ -285,32 +312,29 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
     v_fit record;
-    v_changed date[];
+    v_days date[];
 BEGIN
     SELECT f.* INTO v_fit FROM upc._counting_fit(symbol) AS f;
+    IF v_fit.generation IS NULL THEN
+        RETURN;
+    END IF;
     -- The notes go first: whatever is committed meanwhile is noted for the next time as well.
     DELETE FROM upc_data.volatility_change AS n
     WHERE n.symbol = count_volatility_days.symbol AND n.day = ANY (days);
 
-    SELECT array_agg(w.day ORDER BY w.day)
-    INTO v_changed
-    FROM (
-        SELECT d.day, c.closes, c.ranges, upc._candle_window(count_volatility_days.symbol, d.day) AS now
-        FROM unnest(days) AS d (day)
-        LEFT JOIN upc_data.volatility_day AS c
-            ON c.symbol = count_volatility_days.symbol
-            AND c.generation = v_fit.generation
-            AND c.day = d.day
-        OFFSET 0
-    ) AS w
-    WHERE CASE
-        WHEN w.closes IS NULL THEN array_fill('NaN'::double precision, '{1440}') <> w.now[31:1470]
-        ELSE w.closes <> w.now
-            OR w.ranges <> upc._range_window(count_volatility_days.symbol, w.day)
-    END;
-    IF v_changed IS NOT NULL THEN
+    -- A candle is noted for a week ahead, of which most is mostly not there yet.
+    SELECT array_agg(d ORDER BY d)
+    INTO v_days
+    FROM unnest(days) AS d
+    WHERE upc._has_candles(count_volatility_days.symbol, d) OR EXISTS (
+        SELECT FROM upc_data.volatility_day AS c
+        WHERE c.symbol = count_volatility_days.symbol
+          AND c.generation = v_fit.generation
+          AND c.day = d
+    );
+    IF v_days IS NOT NULL THEN
         PERFORM upc._replace_volatility_days(
-            symbol, v_fit.generation, v_fit.factors, v_fit.coefficients, v_changed
+            symbol, v_fit.generation, v_fit.factors, v_fit.coefficients, v_days
         );
     END IF;
 END

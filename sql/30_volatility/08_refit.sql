@@ -19,9 +19,8 @@ BEGIN ATOMIC
             ON d.symbol = f.symbol AND d.generation IN (f.used_generation, f.generation)
         WHERE f.symbol = recount_pieces.symbol AND f.generation <> f.used_generation
         GROUP BY d.day
-        HAVING count(*) <> 2
-            OR min(d.closes) IS DISTINCT FROM max(d.closes)
-            OR min(d.ranges) IS DISTINCT FROM max(d.ranges)
+        -- A version is given again to each day that is counted anew.
+        HAVING count(*) <> 2 OR min(d.version) <> max(d.version)
     ) AS c
     GROUP BY extract(year FROM c.day), extract(quarter FROM c.day)
     ORDER BY 1;
@@ -32,8 +31,8 @@ COMMENT ON FUNCTION upc.recount_pieces IS
 
 -- Count some UTC days for the newest fit of a symbol's volatility, beside the counts of the fit in use.
 --
--- days: all of one year, as recount_pieces has them. They are counted from what the counts in use were
--- counted from; what their candles have become since then is counted there first (volatility_pieces).
+-- days: all of one year, as recount_pieces has them. They are counted as the candles are now, and again if
+-- the counts in use are brought up to other candles later (volatility_pieces).
 --
 -- Example:
 --   SELECT upc.recount_volatility_days('ETH', '{2024-01-01}');

@@ -1,30 +1,182 @@
 -- The forecast: the likely size of the move in the time left.
 
-CREATE FUNCTION upc._forecast_of(
-    coefficients double precision[],
-    minutes integer,
-    f5 double precision,
-    f20 double precision,
-    f60 double precision,
-    f240 double precision,
-    f1440 double precision
-)
+-- Between two fitted horizons the logarithm of the variance follows that of time in straight lines.
+DO $do$
+BEGIN
+    EXECUTE (
+        SELECT format(
+            $sql$
+            CREATE FUNCTION upc._horizon_places()
+            RETURNS integer[]
+            LANGUAGE sql IMMUTABLE PARALLEL SAFE
+            RETURN %1$L::integer[];
+            CREATE FUNCTION upc._horizon_shares()
+            RETURNS double precision[]
+            LANGUAGE sql IMMUTABLE PARALLEL SAFE
+            RETURN %2$L::double precision[]
+            $sql$,
+            array_agg(k.place ORDER BY t),
+            array_agg(
+                ln(t::double precision / h.horizons[k.place])
+                    / ln(h.horizons[k.place + 1]::double precision / h.horizons[k.place])
+                ORDER BY t
+            )
+        )
+        FROM (SELECT upc._fitted_horizons() AS horizons) AS h
+        CROSS JOIN generate_series(1, 60) AS t
+        CROSS JOIN LATERAL (
+            SELECT least(width_bucket(t, h.horizons), cardinality(h.horizons) - 1) AS place
+        ) AS k
+    );
+END
+$do$;
+COMMENT ON FUNCTION upc._horizon_places IS
+    'for 1 to 60 minutes: the place in upc._fitted_horizons() of the one that lies before, or of the last but one';
+COMMENT ON FUNCTION upc._horizon_shares IS
+    'for 1 to 60 minutes: how far the logarithm of time has got to the fitted horizon after that of upc._horizon_places';
+
+
+-- Forecasts are whole thousandths of the logarithm of a variance: what is counted is what was forecast,
+-- whoever computed it.
+CREATE FUNCTION upc._whole_forecasts(source text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (
+    SELECT string_agg(
+        format(
+            'greatest(-32767, least(32767, round(1000 * %s)))::smallint',
+            upc._log_forecast(h, _whole_forecasts.source)
+        ),
+        ', ' ORDER BY h
+    )
+    FROM generate_series(1, cardinality(upc._fitted_horizons())) AS h
+);
+COMMENT ON FUNCTION upc._whole_forecasts IS
+    'expressions, as text: the forecasts of coefficients from the features of source, one for each fitted horizon';
+
+
+CREATE FUNCTION upc._forecast_of(forecasts smallint[], minutes integer)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN exp(
-    _forecast_of.coefficients[6 * _forecast_of.minutes - 5]
-    + _forecast_of.coefficients[6 * _forecast_of.minutes - 4] * _forecast_of.f5
-    + _forecast_of.coefficients[6 * _forecast_of.minutes - 3] * _forecast_of.f20
-    + _forecast_of.coefficients[6 * _forecast_of.minutes - 2] * _forecast_of.f60
-    + _forecast_of.coefficients[6 * _forecast_of.minutes - 1] * _forecast_of.f240
-    + _forecast_of.coefficients[6 * _forecast_of.minutes] * _forecast_of.f1440
+    0.001::double precision * (
+        (1 - (upc._horizon_shares())[_forecast_of.minutes])
+            * _forecast_of.forecasts[(upc._horizon_places())[_forecast_of.minutes]]
+        + (upc._horizon_shares())[_forecast_of.minutes]
+            * _forecast_of.forecasts[(upc._horizon_places())[_forecast_of.minutes] + 1]
+    )
 );
 COMMENT ON FUNCTION upc._forecast_of IS
-    'the variance of the move of some minutes of average weight that coefficients forecast from the features of upc._range_features';
+    'the variance of the move of some minutes of average weight, from the forecasts of the fitted horizons';
 
 
--- factors, coefficients: of a fit, whoever's; NULL where nothing was fitted.
-CREATE FUNCTION upc._fitted_variances(
+DO $do$
+BEGIN
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc._minute_forecasts(
+            symbol text,
+            first_day date,
+            last_day date,
+            factors smallint[],
+            coefficients double precision[],
+            places integer[],
+            since timestamptz DEFAULT '-infinity',
+            until timestamptz DEFAULT 'infinity'
+        )
+        RETURNS TABLE (place integer, forecasts smallint[])
+        LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1440
+        AS $fn$
+        BEGIN
+            RETURN QUERY
+            SELECT f.place, ARRAY[%1$s]
+            FROM upc._forecast_features(
+                symbol, first_day, last_day, factors, places, since, until
+            ) AS f;
+        END
+        $fn$
+        $sql$,
+        upc._whole_forecasts('f')
+    );
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc._newest_forecasts(
+            symbol text,
+            known_at timestamptz,
+            factors smallint[],
+            coefficients double precision[],
+            week integer[]
+        )
+        RETURNS smallint[]
+        LANGUAGE plpgsql STABLE PARALLEL SAFE
+        AS $fn$
+        BEGIN
+            RETURN (
+                SELECT ARRAY[%1$s]
+                FROM upc._newest_features(symbol, known_at, factors, week) AS f
+            );
+        END
+        $fn$
+        $sql$,
+        upc._whole_forecasts('f')
+    );
+END
+$do$;
+COMMENT ON FUNCTION upc._minute_forecasts IS
+    'the forecasts, one for each fitted horizon, for starting minutes, by their number from 1, of UTC days that follow each other';
+COMMENT ON FUNCTION upc._newest_forecasts IS
+    'the forecasts, one for each fitted horizon, for one full minute; week: minutes of the week from a day before it on';
+
+
+-- Forecasts of the starting minutes that are counted, every other one: 720 times eight for each day.
+CREATE FUNCTION upc._day_forecasts(
+    symbol text,
+    days date[],
+    factors smallint[],
+    coefficients double precision[],
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
+RETURNS TABLE (day date, forecasts smallint[])
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 30
+SET work_mem = '64MB'
+AS $fn$
+DECLARE
+    v_run record;
+BEGIN
+    FOR v_run IN
+        SELECT min(r.day) AS first, max(r.day) AS last
+        FROM (
+            SELECT d AS day, d - (row_number() OVER (ORDER BY d))::integer AS run
+            FROM unnest(days) AS d
+        ) AS r
+        GROUP BY r.run
+        ORDER BY r.run
+    LOOP
+        RETURN QUERY
+        SELECT
+            v_run.first + (m.place - 1) / 1440,
+            array_agg(v.forecast ORDER BY m.place, v.k)
+        FROM generate_series(1, 1440 * (v_run.last - v_run.first + 1), 2) AS m (place)
+        LEFT JOIN upc._minute_forecasts(
+            _day_forecasts.symbol, v_run.first, v_run.last, factors, coefficients,
+            ARRAY(SELECT generate_series(1, 1440 * (v_run.last - v_run.first + 1), 2)),
+            since, until
+        ) AS f ON f.place = m.place
+        CROSS JOIN LATERAL unnest(
+            coalesce(f.forecasts, array_fill((-32768)::smallint, '{8}'))
+        ) WITH ORDINALITY AS v (forecast, k)
+        GROUP BY (m.place - 1) / 1440;
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc._day_forecasts IS
+    'the forecasts, eight each, of every other starting minute of some UTC days, from the first on; -32768 where nothing can be forecast';
+
+
+-- Forecasts of a fit that was made before forecasts were standard deviations: it answers until another one
+-- is counted. Its week is that of UTC.
+CREATE FUNCTION upc._first_variances(
     symbol text,
     known_at timestamptz,
     factors smallint[],
@@ -36,13 +188,7 @@ AS $fn$
 DECLARE
     v_minute integer := upc._minute_of_week(known_at);
     v_features double precision[];
-    v_week double precision[];
 BEGIN
-    IF factors IS NULL THEN
-        RETURN NULL;
-    END IF;
-
-    -- The formula of upc._range_features, for one minute.
     SELECT CASE
         WHEN count(*) FILTER (WHERE c.age <= 5) >= 3
             AND count(*) FILTER (WHERE c.age <= 20) >= 10
@@ -60,37 +206,74 @@ BEGIN
     INTO v_features
     FROM (
         SELECT
-            round(
-                upc._range_of(k.high, k.low) * 100.0::double precision
-                / factors[1 + upc._minute_of_week(k.opened_at)]
+            upc._scaled_range(
+                upc._range_of(k.high, k.low), factors[1 + upc._minute_of_week(k.opened_at)]
             ) AS range,
-            extract(epoch FROM _fitted_variances.known_at - k.opened_at)::integer / 60 AS age
+            extract(epoch FROM _first_variances.known_at - k.opened_at)::integer / 60 AS age
         FROM upc_data.candle AS k
-        WHERE k.symbol = _fitted_variances.symbol
-          AND k.opened_at >= _fitted_variances.known_at - interval '1440 minutes'
-          AND k.opened_at < _fitted_variances.known_at
+        WHERE k.symbol = _first_variances.symbol
+          AND k.opened_at >= _first_variances.known_at - interval '1440 minutes'
+          AND k.opened_at < _first_variances.known_at
         OFFSET 0
     ) AS c;
     IF v_features IS NULL THEN
         RETURN NULL;
     END IF;
-
-    -- The minutes ahead, each with its own factor.
-    SELECT array_agg(w.variance ORDER BY w.t)
-    INTO v_week
-    FROM (
-        SELECT
-            t,
-            sum(factors[1 + (v_minute + t - 1) % 10080]::double precision ^ 2)
-                OVER (ORDER BY t) / 10000 AS variance
-        FROM generate_series(1, 60) AS t
-    ) AS w;
     RETURN ARRAY(
         SELECT
-            v_week[t] * upc._forecast_of(
-                coefficients, t, v_features[1], v_features[2], v_features[3], v_features[4],
-                v_features[5]
+            w.variance * exp(
+                coefficients[6 * w.t - 5] + coefficients[6 * w.t - 4] * v_features[1]
+                + coefficients[6 * w.t - 3] * v_features[2]
+                + coefficients[6 * w.t - 2] * v_features[3]
+                + coefficients[6 * w.t - 1] * v_features[4]
+                + coefficients[6 * w.t] * v_features[5]
             )
+        FROM (
+            SELECT
+                t,
+                sum(factors[1 + (v_minute + t - 1) % 10080]::double precision ^ 2)
+                    OVER (ORDER BY t) / 10000 AS variance
+            FROM generate_series(1, 60) AS t
+        ) AS w
+        ORDER BY w.t
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._first_variances IS
+    'upc._forecast_variances by a fit of the five ranges alone, with six coefficients for each of 60 minutes';
+
+
+-- factors, coefficients: of a fit, whoever's; NULL where nothing was fitted.
+CREATE FUNCTION upc._fitted_variances(
+    symbol text,
+    known_at timestamptz,
+    factors smallint[],
+    coefficients double precision[]
+)
+RETURNS double precision[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_week integer[];
+    v_forecasts smallint[];
+BEGIN
+    IF factors IS NULL OR known_at IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF cardinality(coefficients) = 360 THEN
+        RETURN upc._first_variances(symbol, known_at, factors, coefficients);
+    END IF;
+    v_week := upc._week_minutes(known_at - interval '24 hours', 1500);
+    v_forecasts := upc._newest_forecasts(symbol, known_at, factors, coefficients, v_week);
+    IF v_forecasts IS NULL THEN
+        RETURN NULL;
+    END IF;
+
+    -- The minutes ahead, each with its own factor.
+    RETURN ARRAY(
+        SELECT
+            sum(factors[1 + v_week[1440 + t]]::double precision ^ 2) OVER (ORDER BY t) / 10000
+                * upc._forecast_of(v_forecasts, t)
         FROM generate_series(1, 60) AS t
         ORDER BY t
     );

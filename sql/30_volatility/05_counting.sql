@@ -48,75 +48,72 @@ COMMENT ON FUNCTION upc._volatility_bins IS
 CREATE FUNCTION upc._standardised_starts()
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN $sql$
+RETURN format(
+    $sql$
     feature AS MATERIALIZED (
-        SELECT
-            ((d.k - 1) * 1530 + 30 + f.minute)::integer AS i,
-            -- Minute of the week that follows the starting one.
-            (extract(isodow FROM d.day)::integer - 1) * 1440 + f.minute AS week_minute,
-            f.f5, f.f20, f.f60, f.f240, f.f1440
+        SELECT s.i, %s
         FROM (
-            SELECT d.*
-            FROM unnest(days) WITH ORDINALITY AS d (day, k)
-            WHERE firsts[d.k] > lasts[d.k] IS NOT TRUE
-            OFFSET 0
-        ) AS d
-        CROSS JOIN LATERAL upc._range_features(
-            ranges[(d.k - 1) * 2880 + 1:d.k * 2880],
-            factors,
-            extract(isodow FROM d.day)::integer - 1,
+            SELECT
+                ((d.k - 1) * 1530 + 30 + m)::integer AS i,
+                ((d.k - 1) * 5760 + 4 * m - 4)::integer AS place
+            FROM (
+                SELECT d.*
+                FROM unnest(days) WITH ORDINALITY AS d (day, k)
+                WHERE firsts[d.k] > lasts[d.k] IS NOT TRUE
+                OFFSET 0
+            ) AS d
             -- Neighbouring minutes share nearly all that follows them: every other one is as good.
-            ARRAY(
-                SELECT m
-                FROM generate_series(1, 1440, 2) AS m
-                WHERE m >= coalesce(firsts[d.k], 1) AND m <= coalesce(lasts[d.k], 1440)
-            )
-        ) AS f
+            CROSS JOIN generate_series(1, 1440, 2) AS m
+            WHERE m >= coalesce(firsts[d.k], 1) AND m <= coalesce(lasts[d.k], 1440)
+            OFFSET 0
+        ) AS s
+        WHERE forecasts[s.place + 1] <> -32768
     )
-    $sql$;
-COMMENT ON FUNCTION upc._standardised_starts IS
-    'part of a query that counts: the starting minutes of standardised moves, every other one, and the features of their forecasts';
-
-
-CREATE FUNCTION upc._horizon_coefficients()
-RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- A subselect for each would take longer to plan than a day takes to count.
-RETURN upc._per_horizon(
+    $sql$,
     (
         SELECT string_agg(
-            format('-0.5 * coefficients[6 * %%1$s - %s] AS c%%1$s_%s', 5 - k, k), ', ' ORDER BY k
+            format('forecasts[s.place + %1$s]::double precision AS g%1$s', h), ', ' ORDER BY h
         )
-        FROM generate_series(0, 5) AS k
+        FROM generate_series(1, 8) AS h
     )
 );
-COMMENT ON FUNCTION upc._horizon_coefficients IS
-    'columns of the one row h of a query that counts: of each horizon, the coefficients of half the logarithm of 1 / variance';
+COMMENT ON FUNCTION upc._standardised_starts IS
+    'part of a query that counts: the starting minutes of standardised moves, every other one, and their forecasts';
 
 
 CREATE FUNCTION upc._standardised_totals(later text DEFAULT 'h.t%1$s')
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN upc._per_horizon(
-    replace(
-        $sql$
-        sum(
-            v_counters[s.sign + width_bucket(
-                (closes[s.i + later] - s.price) / s.price
-                * exp(
-                    h.c%1$s_0 + h.c%1$s_1 * s.f5 + h.c%1$s_2 * s.f20 + h.c%1$s_3 * s.f60
-                    + h.c%1$s_4 * s.f240 + h.c%1$s_5 * s.f1440
-                )
-                / sqrt(v_week[s.week_minute + later] - s.week_before),
-                (SELECT v_bins)
-            )]
-        ) FILTER (WHERE s.f5 IS NOT NULL) AS s%1$s
-        $sql$,
-        'later', _standardised_totals.later
+RETURN (
+    SELECT string_agg(
+        format(
+            replace(
+                $sql$
+                sum(
+                    v_counters[s.sign + width_bucket(
+                        (closes[s.i + later] - s.price) / s.price
+                        * exp(%2$s::double precision * s.g%3$s %4$s)
+                        / sqrt(v_season[s.i + later] - s.season),
+                        (SELECT v_bins)
+                    )]
+                ) FILTER (WHERE s.g1 IS NOT NULL AND later IS NOT NULL) AS s%1$s
+                $sql$,
+                'later', _standardised_totals.later
+            ),
+            t.minutes,
+            -0.0005 * (1 - t.share),
+            t.place,
+            CASE WHEN t.share > 0 THEN
+                format('+ %s::double precision * s.g%s', -0.0005 * t.share, t.place + 1)
+            END
+        ),
+        ', ' ORDER BY t.minutes
     )
+    FROM unnest(upc._horizon_places(), upc._horizon_shares()) WITH ORDINALITY
+        AS t (place, share, minutes)
 );
 COMMENT ON FUNCTION upc._standardised_totals IS
-    'columns of a query that counts: packed counters of standardised moves; later: the number of minutes, as part of a template for upc._per_horizon';
+    'columns of a query that counts: packed counters of standardised moves; later: the number of minutes, as part of a template with it as its first argument';
 
 
 DO $do$
@@ -126,9 +123,8 @@ BEGIN
         CREATE FUNCTION upc._count_standardised_moves(
             days date[],
             closes double precision[],
-            ranges integer[],
+            forecasts smallint[],
             factors smallint[],
-            coefficients double precision[],
             horizons integer[] DEFAULT NULL,
             firsts integer[] DEFAULT NULL,
             lasts integer[] DEFAULT NULL,
@@ -149,15 +145,15 @@ BEGIN
         DECLARE
             v_counters numeric[] := upc._bin_counters();
             v_bins double precision[] := upc._volatility_bins();
-            v_week double precision[] := upc._week_variances(factors);
+            v_season double precision[] := upc._season_sums(days, factors);
         BEGIN
             RETURN QUERY
             WITH %1$s,
             start AS (
                 SELECT
                     m.i, m.slot, CASE WHEN m.i >= removed_from THEN 128 ELSE 0 END AS sign,
-                    closes[m.i] AS price, f.week_minute, v_week[f.week_minute] AS week_before,
-                    f.f5, f.f20, f.f60, f.f240, f.f1440
+                    closes[m.i] AS price, v_season[m.i] AS season,
+                    f.g1, f.g2, f.g3, f.g4, f.g5, f.g6, f.g7, f.g8
                 FROM upc._momentum_slots(closes, ARRAY(SELECT f.i FROM feature AS f ORDER BY f.i)) AS m
                 JOIN feature AS f ON f.i = m.i
                 ORDER BY m.slot, m.i
@@ -177,12 +173,12 @@ BEGIN
         upc._standardised_starts(),
         upc._standardised_totals(),
         'WITH ' || upc._curves_of_totals(upc._per_horizon('(''standardised'', %1$s, t.s%1$s)')),
-        upc._asked_minutes() || ', ' || upc._horizon_coefficients()
+        upc._asked_minutes()
     );
 END
 $do$;
 COMMENT ON FUNCTION upc._count_standardised_moves IS
-    'upc._count_moves for standardised moves: closes and ranges are the windows of some UTC days laid end to end, factors and coefficients those of a fit; firsts and lasts: of which starting minutes of each day, 1 to 1440 if NULL; removed_from: the place in closes from which on they are taken out';
+    'upc._count_moves for standardised moves: closes and forecasts are those of some UTC days laid end to end (upc._candle_window, upc._day_forecasts), factors those of their fit; firsts and lasts: of which starting minutes of each day, 1 to 1440 if NULL; removed_from: the place in closes from which on they are taken out';
 
 
 -- One pass over the pairs: the later close of each is looked up once per kind, and the starting
@@ -194,9 +190,8 @@ BEGIN
         CREATE FUNCTION upc._count_both_moves(
             days date[],
             closes double precision[],
-            ranges integer[],
+            forecasts smallint[],
             factors smallint[],
-            coefficients double precision[],
             starts integer[] DEFAULT NULL,
             firsts integer[] DEFAULT NULL,
             lasts integer[] DEFAULT NULL,
@@ -221,7 +216,7 @@ BEGIN
             v_prices double precision[];
             v_move_bins double precision[];
             v_bins double precision[] := upc._volatility_bins();
-            v_week double precision[] := upc._week_variances(factors);
+            v_season double precision[] := upc._season_sums(days, factors);
             v_starts integer[] := coalesce(starts, upc._all_starts(cardinality(days)));
         BEGIN
             IF v_scale IS NULL THEN
@@ -231,7 +226,7 @@ BEGIN
                 UNION ALL
                 SELECT 'standardised', m.*
                 FROM upc._count_standardised_moves(
-                    days, closes, ranges, factors, coefficients,
+                    days, closes, forecasts, factors,
                     firsts => firsts, lasts => lasts, removed_from => removed_from
                 ) AS m;
                 RETURN;
@@ -247,8 +242,7 @@ BEGIN
                 SELECT
                     m.i, m.slot, CASE WHEN m.i >= removed_from THEN 128 ELSE 0 END AS sign,
                     closes[m.i] AS price, CASE WHEN starts IS NULL OR p.i = m.i THEN 2000 / v_prices[m.i] END AS per_price,
-                    f.week_minute, v_week[f.week_minute] AS week_before,
-                    f.f5, f.f20, f.f60, f.f240, f.f1440
+                    v_season[m.i] AS season, f.g1, f.g2, f.g3, f.g4, f.g5, f.g6, f.g7, f.g8
                 FROM upc._momentum_slots(
                     closes,
                     ARRAY(SELECT p FROM unnest(v_starts) AS p UNION SELECT f.i FROM feature AS f)
@@ -259,8 +253,7 @@ BEGIN
             ),
             total AS MATERIALIZED (
                 SELECT s.slot, %2$s
-                FROM (SELECT %4$s OFFSET 0) AS h
-                CROSS JOIN start AS s
+                FROM start AS s
                 GROUP BY s.slot
             ),
             curve_of AS (%3$s)
@@ -275,8 +268,7 @@ BEGIN
             upc._per_horizon(
                 '(''plain'', %1$s, t.n%1$s), (''standardised'', %1$s, t.s%1$s)'
             )
-        ),
-        upc._horizon_coefficients()
+        )
     );
 END
 $do$;
@@ -302,16 +294,9 @@ BEGIN
         '{2024-01-03}',
         upc._probe_closes(),
         ARRAY(
-            SELECT CASE WHEN n % 101 = 0 THEN -1 ELSE 40000 + n * 7919 % 50021 END
-            FROM generate_series(1, 2880) AS n
-            ORDER BY n
+            SELECT (-14500 + n * 7919 % 3001)::smallint FROM generate_series(1, 5760) AS n ORDER BY n
         ),
         v_factors,
-        ARRAY(
-            SELECT (CASE n % 6 WHEN 1 THEN -1450 + n ELSE 10 + n % 6 END) / 100.0::double precision
-            FROM generate_series(1, 360) AS n
-            ORDER BY n
-        ),
         '{1, 7, 30, 60}'
     ) AS c;
     -- Comments, white space and the underscore of an internal name do not change what is fitted.
@@ -329,20 +314,22 @@ BEGIN
     FROM pg_catalog.pg_proc AS p
     WHERE p.pronamespace = 'upc'::regnamespace
       AND p.proname IN (
-          '_fit_samples', '_fit_volatility', '_solve_least_squares', '_week_factors'
+          '_day_forecasts', '_fit_samples', '_fit_volatility', '_forecast_features', '_inverse',
+          '_least_squares_sums', '_likelihood_sums', '_minute_forecasts', '_newton_step',
+          '_sample_products', '_week_factors', '_week_minutes'
       );
     RETURN encode(
         sha256(
             convert_to(
                 concat_ws(
-                    '; ', 1, upc.counting_hash(), v_counts, v_fit,
+                    '; ', 2, upc.counting_hash(), v_counts, v_fit,
                     ARRAY(
                         SELECT round(t::numeric, 6) FROM unnest(upc.volatility_thresholds()) AS t
                     ),
-                    (upc._week_variances(v_factors))[10081],
-                    upc._coefficients_between('{1, 10, 60}', ARRAY[
-                        1, 2, 3, 4, 5, 6, 3, 1, 4, 1, 5, 9, 2, 7, 1, 8, 2, 8
-                    ]),
+                    (upc._season_sums('{2024-03-10}', v_factors))[1530],
+                    upc._fitted_horizons(), upc._feature_names(), upc._scaled_range(54321, 83),
+                    upc._scaled_move(100.7, 100, 83), upc._scaled_volume(12.5, true, 83),
+                    upc._log_range(54321), upc._variance_that_came('{1, 2, 4}', '{1, 3, 9}', 1, 2),
                     ARRAY(
                         SELECT upc._range_of(h, 100) FROM unnest('{100, 101.5, 1e12}'::double precision[]) AS h
                     )
