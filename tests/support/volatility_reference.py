@@ -287,21 +287,22 @@ def variances(
     )
 
 
-def standardised(
-    minutes: Minutes,
-    highs: Floats,
-    lows: Floats,
-    closes: Closes,
-    volumes: Floats,
-    fitted: Fit,
-    horizon: int,
-) -> tuple[NDArray[np.bool_], Floats]:
-    """Mask of the starting minutes, and the move after each of them in standard deviations."""
+def minute_forecasts(
+    minutes: Minutes, highs: Floats, lows: Floats, closes: Closes, volumes: Floats, fitted: Fit
+) -> Floats:
+    """Forecasts known when each candle has closed, a column a fitted horizon; NaN without one."""
     candles = series(minutes, highs, lows, closes, volumes)
     known = features(candles, fitted.factors)[minutes - minutes[0]]
+    return forecasts(known, fitted.coefficients)
+
+
+def standardised(
+    minutes: Minutes, closes: Closes, fitted: Fit, known: Floats, horizon: int
+) -> tuple[NDArray[np.bool_], Floats]:
+    """Mask of the starting minutes, and the move after each of them in standard deviations."""
     found, place = brute_force.later(minutes, horizon)
     chosen = found & ~np.isnan(known[:, 0])
-    expected = average_variance(forecasts(known, fitted.coefficients), horizon)
+    expected = average_variance(known, horizon)
     deviation = np.sqrt(expected * week_variance(minutes + 1, fitted.factors, horizon))
     return chosen, (closes[place] - closes) / closes / deviation
 
@@ -314,8 +315,9 @@ def histogram(
     buckets = brute_force.bucket_of(brute_force.momentum(minutes, closes))
     is_odd = minutes % 2 == 0  # the day's first minute is number one
     cells: Histogram = {}
+    known = minute_forecasts(minutes, highs, lows, closes, volumes, fitted)
     for horizon in range(1, 61):
-        chosen, moves = standardised(minutes, highs, lows, closes, volumes, fitted, horizon)
+        chosen, moves = standardised(minutes, closes, fitted, known, horizon)
         chosen &= is_odd
         for year in np.unique(years[chosen]).tolist():
             of_year = chosen & (years == year)

@@ -70,9 +70,10 @@ def test_standardised_moves_have_a_variance_of_about_one() -> None:
     """A check of the reference itself, which would prove little otherwise."""
     fitted = expected_fit(WHOLE, "2026-01-02")
     assert fitted is not None
+    known = volatility_reference.minute_forecasts(*volatility_reference.of(WHOLE), fitted)
     for horizon in (1, 15, 60):
         chosen, moves = volatility_reference.standardised(
-            *volatility_reference.of(WHOLE), fitted, horizon
+            WHOLE.minutes, WHOLE.closes, fitted, known, horizon
         )
         assert 0.7 < moves[chosen].std() < 2
 
