@@ -301,7 +301,8 @@ BEGIN
         SELECT
             s.day,
             array_agg(
-                ARRAY[coalesce(p.contracts, 0), coalesce(p.profit, 0)] ORDER BY m.place, x.place
+                ARRAY[coalesce(p.contracts, 0), coalesce(p.profit, 0)]::double precision[]
+                ORDER BY m.place, x.place
             ) AS sums
         FROM (
             SELECT DISTINCT c.day
