@@ -360,13 +360,14 @@ def test_a_stop_by_an_average_that_was_seen(conn: Connection) -> None:
     set_to(conn, stop_ttc="0 s", stop_verify="off")
     load_event(conn, strikes=[STRIKE, STRIKE + 100])
     at = CLOSE - seconds(30)
-    # The second lies between the strikes of the tick: what has been seen is not in its probability.
+    # The second lies between the strikes of the tick, and is worked out by itself.
     first, second = open_trade(conn), open_trade(conn, strike=STRIKE + 100)
     prices(conn, 30, STRIKE * 0.98, STRIKE * 0.98, 30)
     read_quotes(conn, at)
     announcements = announced(tick(conn, at, step=250, **AVERAGE))
-    assert [each["document"]["id"] for each in announcements if each["kind"] == "stop"] == [first]
-    assert status_of(conn, second) == ("open", None)
+    stops = [each["document"]["id"] for each in announcements if each["kind"] == "stop"]
+    assert stops == [first, second]
+    assert status_of(conn, second) == ("stopped", "probability")
 
 
 def test_what_was_stored_as_a_dollar_is_no_offer(conn: Connection) -> None:
