@@ -39,6 +39,7 @@ ELSEWHERE = {
     "pyupc bench scale",
     "pyupc db prune",
     "pyupc doctor",
+    "pyupc market history",
     "pyupc status",
     "pyupc symbols add",
     "pyupc symbols retire",
@@ -148,12 +149,20 @@ def in_json(place: Place, arguments: list[str]) -> Rows:
     return rows
 
 
+# They follow from the time left to the close of a contract.
+OF_TIME_LEFT = {
+    *("ttc_seconds", "probability", "prob_low", "prob_high"),
+    *("yes_edge", "no_edge", "yes_edge_low", "no_edge_low"),
+}
+
+
 def settled(row: dict[str, Any]) -> dict[str, Any]:
     """Row without values that differ between calls; instants parsed, in any spelling."""
+    moving = {"age_seconds", *(OF_TIME_LEFT if "series" in row else ())}
     return {
         name: datetime.fromisoformat(value) if _is_instant(value) else value
         for name, value in row.items()
-        if name != "age_seconds"
+        if name not in moving
     }
 
 
