@@ -9,7 +9,7 @@ down_revision = "0027"
 branch_labels = None
 depends_on = None
 
-# What was traded so far pays above a strike, which is its lower bound.
+# Contracts that were traded so far pay above a strike, which is their lower bound.
 TRADE = """
 ALTER TABLE upc_data.trade RENAME COLUMN strike TO lower;
 ALTER TABLE upc_data.trade

@@ -9,8 +9,8 @@ down_revision = "0031"
 branch_labels = None
 depends_on = None
 
-# What was counted before has no forecasts: the next build forgets it, since its formulas are
-# others, and counts all again, in pieces.
+# Days that were counted before have no forecasts: the next build forgets them, since their formulas
+# are others, and counts all again, in pieces.
 FORECASTS = """
 ALTER TABLE upc_data.volatility_fit DROP CONSTRAINT volatility_fit_coefficients_check;
 ALTER TABLE upc_data.volatility_fit

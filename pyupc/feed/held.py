@@ -73,7 +73,7 @@ async def follow_held(
                 wait *= backoff.slowdown
             else:
                 outages.failed(subject, problem.message)
-                # What is wrong with one event is no reason to wait with the others.
+                # An error of one event is no reason to wait with the others.
                 if isinstance(problem, KalshiError) and problem.status != _NOT_FOUND:
                     is_limited = problem.status == _TOO_MANY
                     wait = max(wait, backoff.failed(is_limited=is_limited))

@@ -166,7 +166,7 @@ class Store:
         if not left_out or self._left_out.get((symbol, event)) == tuple(left_out):
             return
         if len(self._left_out) == _MOST_NAMED:
-            # The one that was named first has closed long ago.
+            # The first event that was named has closed long ago.
             del self._left_out[next(iter(self._left_out))]
         self._left_out[symbol, event] = tuple(left_out)
         more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""

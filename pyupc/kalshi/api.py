@@ -166,7 +166,7 @@ class Kalshi:
         return answer.text
 
     async def exchange_status(self) -> tuple[str, datetime]:
-        """Whether trading is paused, JSON for upc.load_exchange_status; with its receipt."""
+        """The exchange's status, JSON for upc.load_exchange_status; with its receipt."""
         answer = await self._http.get("/exchange/status", {})
         return answer.text, answer.received_at
 

@@ -194,7 +194,7 @@ def _dimension(report: Report, dimension: str) -> str:
 
 
 def _profits(report: Report) -> str:
-    """What buying every edge of recorded quotes brought."""
+    """The profit of buying every edge of recorded quotes."""
     if not report.profits:
         return ""
     rows = [[*map(cell, profit_cells(row))] for row in report.profits]

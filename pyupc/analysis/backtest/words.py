@@ -118,7 +118,7 @@ def odds(report: Report) -> str:
 
 
 def holds(row: Row) -> bool:
-    """Whether the prediction lies inside the interval of what came true."""
+    """True if the prediction lies inside the interval of what came true."""
     return bool(row["observed_low"] <= row["probability"] <= row["observed_high"])
 
 

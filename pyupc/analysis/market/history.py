@@ -36,7 +36,7 @@ class Job:
 
 @dataclass
 class Found:
-    """What was read of a series; `known` events were stored before."""
+    """Counts of what was read of a series; `known` events were stored before."""
 
     series: str
     symbol: str

@@ -38,7 +38,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass
 class Stored:
-    """What became of the quotes of a symbol: counts by reason, with a ticker of each."""
+    """Counts of a symbol's quotes; of those left out by reason, with a ticker of each."""
 
     stored: int = 0
     repeated: int = 0

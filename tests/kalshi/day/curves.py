@@ -213,7 +213,7 @@ def deciding_seconds(q: Asked) -> float:
 
 
 def deciding_bounds(q: Asked, bounds: Floats) -> Floats:
-    """What the mean of the values ahead has to reach."""
+    """The mean of the values ahead with which each bound is just reached."""
     if q.settlement == "close" or q.ttc >= 60:
         return bounds
     assert q.observed is not None

@@ -1,4 +1,4 @@
-"""What the documents of a tick have to say: live_probabilities, strike_table and watchlist."""
+"""Documents of a tick as they have to be: live_probabilities, strike_table and watchlist."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Rounded:
 
 @dataclass(frozen=True)
 class Scene:
-    """What all documents of a moment share. Without an event `read` is None."""
+    """The keys that all documents of a moment share. Without an event `read` is None."""
 
     moment: Moment
     read: Read | None
@@ -92,7 +92,7 @@ def scene_of(moment: Moment) -> Scene:
     )
 
 
-# What BTC and ETH are registered with, and the others by the test.
+# Steps that BTC and ETH are registered with, and the others by the test.
 STEPS = {
     "BTC": Decimal(250),
     "ETH": Decimal(20),

@@ -1,4 +1,4 @@
-"""What the contract table has to say at an instant, row by row."""
+"""The contract table as it has to be at an instant, row by row."""
 
 from __future__ import annotations
 

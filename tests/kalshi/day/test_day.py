@@ -134,7 +134,7 @@ def test_the_ledger(day: Day) -> None:
 
 
 def test_the_day_has_everything(day: Day) -> None:
-    """What is not there is not compared."""
+    """Things that never occur are not compared: all of them have to."""
     rows = [row for moment in day.moments for row in moment.rows]
     looks = [
         look for moment in day.moments for read in moment.reads.values() for look in read.looks

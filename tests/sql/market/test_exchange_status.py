@@ -70,7 +70,7 @@ def is_paused(conn: Connection, shard: int | None = None, at: datetime = NOW) ->
     return bool(scalar(conn, "SELECT is_paused FROM upc.current_event('BTC', %s)", at))
 
 
-# What the status says.
+# The status itself.
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_every_status(
         assert is_paused(conn, shard) is expected
 
 
-# What becomes of the contracts.
+# Contracts during a pause.
 
 
 def documents(conn: Connection, at: datetime) -> list[Row]:
