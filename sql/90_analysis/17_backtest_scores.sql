@@ -150,6 +150,111 @@ COMMENT ON FUNCTION upc.backtest_scores IS
     'the scores of a backtest, a row per model and part, with 95 % intervals';
 
 
+-- Reliability of a backtest by the bins of a dimension, numbered from 0: by its parts, or where it has none by
+-- the bins of all probabilities. Intervals are drawn from whole periods: day or week.
+CREATE FUNCTION upc._reliability(
+    symbol text,
+    backtest_id bigint,
+    dimension text,
+    bins integer,
+    period text,
+    resamples integer,
+    seed bigint
+)
+RETURNS TABLE (
+    model text,
+    bin smallint,
+    questions bigint,
+    probability double precision,
+    observed double precision,
+    observed_low double precision,
+    observed_high double precision
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET work_mem = '64MB'
+SET max_parallel_workers_per_gather = 0
+AS $fn$
+DECLARE
+    v_models text[];
+    v_sums double precision[];
+BEGIN
+    SELECT b.models
+    INTO v_models
+    FROM upc_data.backtest AS b
+    WHERE b.symbol = _reliability.symbol AND b.backtest_id = _reliability.backtest_id;
+
+    WITH score AS (
+        SELECT
+            date_trunc(period, s.day::timestamp) AS drawn,
+            s.model,
+            CASE s.dimension WHEN 'all' THEN s.bin ELSE s.part END AS bin,
+            sum(s.questions) AS questions,
+            sum(s.outcomes) AS outcomes
+        FROM upc_data.backtest_score AS s
+        WHERE s.symbol = _reliability.symbol
+          AND s.backtest_id = _reliability.backtest_id
+          AND s.dimension = _reliability.dimension
+        GROUP BY 1, 2, 3
+    )
+    SELECT array_agg(r.sums ORDER BY r.drawn)
+    INTO v_sums
+    FROM (
+        SELECT
+            d.drawn,
+            array_agg(
+                ARRAY[s.questions, s.outcomes]::double precision[] ORDER BY m.place, b.bin
+            ) AS sums
+        FROM (SELECT DISTINCT s.drawn FROM score AS s) AS d
+        CROSS JOIN unnest(v_models) WITH ORDINALITY AS m(model, place)
+        CROSS JOIN generate_series(0, bins - 1) AS b(bin)
+        LEFT JOIN score AS s ON s.drawn = d.drawn AND s.model = m.model AND s.bin = b.bin
+        GROUP BY d.drawn
+    ) AS r;
+    IF v_sums IS NULL THEN
+        RETURN;
+    END IF;
+
+    RETURN QUERY
+    WITH spread AS (
+        SELECT
+            r.block,
+            percentile_cont(ARRAY[0.025, 0.975])
+                WITHIN GROUP (ORDER BY r.sums[2] / nullif(round(r.sums[1]), 0)) AS observed
+        FROM upc._resampled_sums(v_sums, resamples, seed) AS r
+        GROUP BY r.block
+    ),
+    score AS (
+        SELECT
+            s.model,
+            CASE s.dimension WHEN 'all' THEN s.bin ELSE s.part END AS bin,
+            sum(s.questions)::bigint AS questions,
+            100 * sum(s.probability) / sum(s.questions) AS probability,
+            100.0::double precision * sum(s.outcomes) / sum(s.questions) AS observed
+        FROM upc_data.backtest_score AS s
+        WHERE s.symbol = _reliability.symbol
+          AND s.backtest_id = _reliability.backtest_id
+          AND s.dimension = _reliability.dimension
+        GROUP BY 1, 2
+    )
+    SELECT
+        s.model,
+        s.bin,
+        s.questions,
+        s.probability,
+        s.observed,
+        -- Of digits that were rounded.
+        CASE WHEN d.observed IS NOT NULL THEN greatest(0, 100 * d.observed[1]) END,
+        CASE WHEN d.observed IS NOT NULL THEN least(100, 100 * d.observed[2]) END
+    FROM score AS s
+    LEFT JOIN spread AS d
+        ON d.block = bins * (array_position(v_models, s.model) - 1) + 1 + s.bin
+    ORDER BY array_position(v_models, s.model), s.bin;
+END
+$fn$;
+COMMENT ON FUNCTION upc._reliability IS
+    'the reliability of a backtest, percent: a row per model and bin of a dimension, with 95 % intervals from whole days or weeks';
+
+
 -- Reliability of a backtest: a row per model and bin of probability, with 95 % intervals.
 --
 -- probability: the mean of those in the bin, percent. observed: share that came true, percent.
@@ -174,78 +279,12 @@ RETURNS TABLE (
     observed_high double precision
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
-SET work_mem = '64MB'
-SET max_parallel_workers_per_gather = 0
 AS $fn$
-DECLARE
-    v_models text[];
-    v_daily double precision[];
 BEGIN
     PERFORM upc.require_backtest(symbol, backtest_id);
     PERFORM upc._require_resampling('all', resamples, seed);
-    SELECT b.models
-    INTO v_models
-    FROM upc_data.backtest AS b
-    WHERE b.symbol = backtest_reliability.symbol
-      AND b.backtest_id = backtest_reliability.backtest_id;
-
-    WITH score AS (
-        SELECT s.day, s.model, s.bin, s.questions, s.outcomes
-        FROM upc_data.backtest_score AS s
-        WHERE s.symbol = backtest_reliability.symbol
-          AND s.backtest_id = backtest_reliability.backtest_id
-          AND s.dimension = 'all'
-    ),
-    row_of_day AS (
-        SELECT
-            d.day,
-            array_agg(
-                ARRAY[s.questions, s.outcomes]::double precision[] ORDER BY m.place, b.bin
-            ) AS sums
-        FROM (SELECT DISTINCT s.day FROM score AS s) AS d
-        CROSS JOIN unnest(v_models) WITH ORDINALITY AS m(model, place)
-        CROSS JOIN generate_series(0, 19) AS b(bin)
-        LEFT JOIN score AS s ON s.day = d.day AND s.model = m.model AND s.bin = b.bin
-        GROUP BY d.day
-    )
-    SELECT array_agg(r.sums ORDER BY r.day)
-    INTO v_daily
-    FROM row_of_day AS r;
-
     RETURN QUERY
-    WITH spread AS (
-        SELECT
-            r.block,
-            percentile_cont(ARRAY[0.025, 0.975])
-                WITHIN GROUP (ORDER BY r.sums[2] / nullif(round(r.sums[1]), 0)) AS observed
-        FROM upc._resampled_sums(v_daily, resamples, seed) AS r
-        GROUP BY r.block
-    ),
-    score AS (
-        SELECT
-            s.model,
-            s.bin,
-            sum(s.questions)::bigint AS questions,
-            100 * sum(s.probability) / sum(s.questions) AS probability,
-            100.0::double precision * sum(s.outcomes) / sum(s.questions) AS observed
-        FROM upc_data.backtest_score AS s
-        WHERE s.symbol = backtest_reliability.symbol
-          AND s.backtest_id = backtest_reliability.backtest_id
-          AND s.dimension = 'all'
-        GROUP BY s.model, s.bin
-    )
-    SELECT
-        s.model,
-        s.bin,
-        s.questions,
-        s.probability,
-        s.observed,
-        -- Of digits that were rounded.
-        CASE WHEN d.observed IS NOT NULL THEN greatest(0, 100 * d.observed[1]) END,
-        CASE WHEN d.observed IS NOT NULL THEN least(100, 100 * d.observed[2]) END
-    FROM score AS s
-    LEFT JOIN spread AS d ON d.block = 20 * array_position(v_models, s.model) - 19 + s.bin
-    ORDER BY array_position(v_models, s.model), s.bin;
+    SELECT r.* FROM upc._reliability(symbol, backtest_id, 'all', 20, 'day', resamples, seed) AS r;
 END
 $fn$;
 COMMENT ON FUNCTION upc.backtest_reliability IS

@@ -31,85 +31,22 @@ RETURNS TABLE (
     observed_high double precision
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
-SET work_mem = '64MB'
-SET max_parallel_workers_per_gather = 0
 AS $fn$
-DECLARE
-    v_models text[];
-    v_weekly double precision[];
 BEGIN
     PERFORM upc.require_backtest(symbol, backtest_id);
     PERFORM upc._require_resampling('all', resamples, seed);
-    SELECT b.models
-    INTO v_models
-    FROM upc_data.backtest AS b
-    WHERE b.symbol = backtest_odds.symbol AND b.backtest_id = backtest_odds.backtest_id;
-
-    WITH score AS (
-        SELECT
-            date_trunc('week', s.day::timestamp) AS week, s.model, s.part,
-            sum(s.questions) AS questions, sum(s.outcomes) AS outcomes
-        FROM upc_data.backtest_score AS s
-        WHERE s.symbol = backtest_odds.symbol
-          AND s.backtest_id = backtest_odds.backtest_id
-          AND s.dimension = 'odds'
-        GROUP BY week, s.model, s.part
-    ),
-    row_of_week AS (
-        SELECT
-            w.week,
-            array_agg(
-                ARRAY[s.questions, s.outcomes]::double precision[] ORDER BY m.place, b.bin
-            ) AS sums
-        FROM (SELECT DISTINCT s.week FROM score AS s) AS w
-        CROSS JOIN unnest(v_models) WITH ORDINALITY AS m(model, place)
-        CROSS JOIN generate_series(0, 9) AS b(bin)
-        LEFT JOIN score AS s ON s.week = w.week AND s.model = m.model AND s.part = b.bin
-        GROUP BY w.week
-    )
-    SELECT array_agg(r.sums ORDER BY r.week)
-    INTO v_weekly
-    FROM row_of_week AS r;
-    IF v_weekly IS NULL THEN
-        RETURN;
-    END IF;
-
     RETURN QUERY
-    WITH spread AS (
-        SELECT
-            r.block,
-            percentile_cont(ARRAY[0.025, 0.975])
-                WITHIN GROUP (ORDER BY r.sums[2] / nullif(round(r.sums[1]), 0)) AS observed
-        FROM upc._resampled_sums(v_weekly, resamples, seed) AS r
-        GROUP BY r.block
-    ),
-    score AS (
-        SELECT
-            s.model,
-            s.part AS bin,
-            sum(s.questions)::bigint AS questions,
-            100 * sum(s.probability) / sum(s.questions) AS probability,
-            100.0::double precision * sum(s.outcomes) / sum(s.questions) AS observed
-        FROM upc_data.backtest_score AS s
-        WHERE s.symbol = backtest_odds.symbol
-          AND s.backtest_id = backtest_odds.backtest_id
-          AND s.dimension = 'odds'
-        GROUP BY s.model, s.part
-    )
     SELECT
-        s.model,
-        s.bin,
-        upc._odds_edge(s.bin),
-        upc._odds_edge(s.bin + 1),
-        s.questions,
-        s.probability,
-        s.observed,
-        -- Of digits that were rounded.
-        CASE WHEN d.observed IS NOT NULL THEN greatest(0, 100 * d.observed[1]) END,
-        CASE WHEN d.observed IS NOT NULL THEN least(100, 100 * d.observed[2]) END
-    FROM score AS s
-    LEFT JOIN spread AS d ON d.block = 10 * array_position(v_models, s.model) - 9 + s.bin
-    ORDER BY array_position(v_models, s.model), s.bin;
+        r.model,
+        r.bin,
+        upc._odds_edge(r.bin),
+        upc._odds_edge(r.bin + 1),
+        r.questions,
+        r.probability,
+        r.observed,
+        r.observed_low,
+        r.observed_high
+    FROM upc._reliability(symbol, backtest_id, 'odds', 10, 'week', resamples, seed) AS r;
 END
 $fn$;
 COMMENT ON FUNCTION upc.backtest_odds IS
