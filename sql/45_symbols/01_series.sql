@@ -86,7 +86,7 @@ COMMENT ON FUNCTION upc._rules_are_unclear IS
     'true for an event of which it is not clear what settles its contracts or what they cost';
 
 
--- What settles an event: what its own rules say, once they were read, else what its series has.
+-- The settlement of an event: by its own rules, once they were read, else that of its series.
 CREATE FUNCTION upc._event_settlement(event upc_data.market_event, series upc_data.series)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

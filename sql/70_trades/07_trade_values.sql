@@ -99,7 +99,7 @@ BEGIN
         INTO v_other_ids, v_other_probabilities, v_unseen
         FROM upc._contract_probabilities(question, price_state, known) AS o;
     END IF;
-    -- What is of the strike table settles as that does.
+    -- Contracts of the strike table settle as that does.
     question.settlement := coalesce(question.settlement, upc._answered_settlement(known.settlement));
     RETURN QUERY
     SELECT

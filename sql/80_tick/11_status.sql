@@ -231,8 +231,8 @@ COMMENT ON FUNCTION upc._add_availability IS
     'a symbol''s status with the ticks of the last minute, hour and day';
 
 
--- What Kalshi does that ticks cannot help: it has paused trading, or has a word for a market that nobody knows,
--- or does not come up with a result.
+-- Problems of Kalshi's that ticks cannot help: it has paused trading, or has a word for a market that nobody
+-- knows, or does not come up with a result.
 CREATE FUNCTION upc._market_problems(symbol text, at timestamptz)
 RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE

@@ -1,7 +1,7 @@
 -- Answers about recorded quotes: by the model as it would have been asked at their instant, trained on
 -- earlier candles, and by the Gaussian.
 
--- What events of a symbol settled on, the latest first, each close once: of those that were known by an
+-- Settlement values of a symbol's events, the latest first, each close once: of those that were known by an
 -- instant, and of its last day. A value is there seconds after the close; here it is known a minute after it.
 --
 -- backtest_id: also of the files of a backtest; 0: of what is kept for all.

@@ -71,7 +71,7 @@ def test_what_was_fitted_before_answers_until_all_is_counted_again(fresh_db: str
 
 @pytest.mark.parametrize("keep_data", [False, True])
 def test_down_and_up_again(fresh_db: str, keep_data: bool) -> None:
-    """What was counted is derived from candles: it goes, and a build makes it anew."""
+    """Counts are derived from candles: they go, and a build makes them anew."""
     with open_db(fresh_db) as conn:
         put(conn, "BTC", HISTORY)
         build(conn)

@@ -31,7 +31,7 @@ def test_backtests_of_before_stay(fresh_db: str) -> None:
 
 
 def test_a_downgrade_keeps_other_backtests(fresh_db: str) -> None:
-    """What is lost is named before; then it is gone, and the rest is there."""
+    """Data that is lost is named before; then it is gone, and the rest is there."""
     with open_db(fresh_db) as conn:
         store(conn, SAMPLE)
         conn.execute("SELECT upc.begin_market_backtest('BTC')")

@@ -31,7 +31,7 @@ UNCLEAR = "The market resolves to Yes if the price is within the range, as Kalsh
 
 @dataclass(frozen=True)
 class Terms:
-    """What holds for a series: its fees, and what settles it by its rules (None: not clear)."""
+    """Terms of a series: its fees, and what settles it by its rules (None: not clear)."""
 
     fee_type: str = "quadratic_with_maker_fees"
     multiplier: Decimal = Decimal(1)
