@@ -20,7 +20,7 @@ from pyupc.web.guard import Guard
 from pyupc.web.metrics import Metrics
 from pyupc.web.openapi import always
 from pyupc.web.parameters import ServerState
-from pyupc.web.routes import documents, legacy, operations, page, questions, stream
+from pyupc.web.routes import documents, history, legacy, operations, page, questions, stream
 from pyupc.web.settings import Settings
 from pyupc.web.tick_listener import Hub
 
@@ -70,7 +70,7 @@ def create_app(settings: Settings, ended: Callable[[], None] = lambda: None) -> 
         generate_unique_id_function=_operation_name,
     )
     app.state.server = ServerState(settings, database, hub, metrics)
-    for each in (documents, questions, stream, operations, legacy, page):
+    for each in (documents, questions, history, stream, operations, legacy, page):
         app.include_router(each.router)
     page.mount(app)
     problems.install(app)

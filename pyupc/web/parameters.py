@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
+from pydantic import BeforeValidator
 
 from pyupc.web.cache import AnswerCache
 from pyupc.web.database import LONG_SECONDS, QUICK_SECONDS, Database
@@ -118,3 +121,28 @@ SymbolInPath = Annotated[str, Depends(_upper)]
 OwnerInPath = Annotated[str, Depends(_owner)]
 AskedSymbol = Annotated[str, Depends(_asked)]
 AskedOwner = Annotated[str | None, Depends(_asked_owner)]
+
+
+def _no_number(given: object) -> object:
+    """Refuse a number: pydantic would take it for seconds since 1970."""
+    if isinstance(given, str) and not re.match(r"\d{4}-\d\d-\d\d", given, re.ASCII):
+        raise ValueError("write it as 2026-01-31T12:00:00Z")
+    return given
+
+
+Instant = Annotated[datetime, BeforeValidator(_no_number)]
+
+
+def span_of(
+    since: datetime | None, until: datetime | None, length: timedelta
+) -> tuple[datetime, datetime]:
+    """The span asked for: until now, and of a length, unless they are given. UTC is meant."""
+    end = instant_of(until) if until is not None else datetime.now(UTC).replace(microsecond=0)
+    if since is not None:
+        return instant_of(since), end
+    first = datetime.min.replace(tzinfo=UTC)
+    return max(end, first + 2 * length) - length, end
+
+
+def instant_of(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

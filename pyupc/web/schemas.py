@@ -361,6 +361,70 @@ class Calibration(Shape):
     scores: list[Score]
 
 
+class TickColumns(Shape):
+    """The first tick of every step, a list for each column."""
+
+    at: list[str]
+    price: list[float]
+    momentum_bps: list[float | None]
+    ttc_seconds: list[int]
+    model: list[str]
+    event_ticker: list[str | None]
+    feed: list[str]
+    state: list[str]
+
+
+class ContractColumns(Shape):
+    """A contract as it was logged, a list for each column; prices in USD per contract."""
+
+    ticker: str
+    at: list[str]
+    probability: list[float | None] = Field(description="percent")
+    yes_bid: list[float | None]
+    yes_ask: list[float | None]
+    no_bid: list[float | None]
+    no_ask: list[float | None]
+
+
+class History(Shape):
+    symbol: str
+    since: str
+    until: str
+    every_seconds: int
+    ticks: TickColumns
+    contracts: list[ContractColumns]
+
+
+class EventScore(Shape):
+    """Brier scores, 0 to 1, over the contracts that model and market both priced."""
+
+    minutes: int = Field(description="before the close")
+    contracts: int
+    model_brier: float | None
+    market_brier: float | None
+
+
+class ClosedEvent(Shape):
+    event_ticker: str
+    series: str | None
+    kind: Literal["above", "range", "updown"] | None
+    title: str | None
+    closes_at: str
+    settlement_value: float | None = Field(description="USD; null until it has settled")
+    is_provisional: bool
+    contracts: int
+    results: int
+    scores: list[EventScore]
+    trades: int
+    profit: float | None = Field(description="USD, after fees; null while a trade is held")
+
+
+class ClosedEvents(Shape):
+    symbol: str
+    before: str
+    events: list[ClosedEvent]
+
+
 class Strike(Shape):
     strike: float
     buffer: float

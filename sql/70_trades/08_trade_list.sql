@@ -107,6 +107,19 @@ COMMENT ON TYPE upc.trade_row IS
     'a trade with what it is worth now or brought in the end: prices and profits in USD, its probability in percent';
 
 
+CREATE FUNCTION upc._trade_profit(trade upc_data.trade)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (_trade_profit.trade).realised_pnl
+    + (_trade_profit.trade).position
+        * ((_trade_profit.trade).end_price - (_trade_profit.trade).buy_price)
+    - (_trade_profit.trade).buy_fee
+    - (_trade_profit.trade).realised_fee
+    - (_trade_profit.trade).end_fee;
+COMMENT ON FUNCTION upc._trade_profit IS
+    'what a trade brought in the end, USD, after fees; NULL while it is held';
+
+
 -- Trades with what they are worth now or brought in the end.
 --
 -- symbol: NULL takes all. has_ended: also those that were sold or settled. at: the clock. method, model,
@@ -189,8 +202,7 @@ BEGIN
         SELECT
             t, NULL, NULL, NULL, t.end_price,
             t.realised_pnl + t.position * (t.end_price - t.buy_price),
-            t.realised_pnl + t.position * (t.end_price - t.buy_price)
-                - t.buy_fee - t.realised_fee - t.end_fee,
+            upc._trade_profit(t),
             t.result,
             t.lower,
             t.upper

@@ -90,6 +90,7 @@ SQLSTATES = {
     "UP029": "no such rule, or an invalid value",
     "UP030": "the symbol, or a series of it, is taken",
     "UP031": "bounds: both missing, not positive numbers, or crossing",
+    "UP032": "history: no such span, step or number",
 }
 
 _CREATE = re.compile(

@@ -60,7 +60,7 @@ def generated(report: str) -> int:
 
 def test_every_operation_is_described(served: Served) -> None:
     document = served.document("/openapi.json")
-    assert len(document["paths"]) == 29
+    assert len(document["paths"]) == 31
     for path, operations in document["paths"].items():
         operation = operations["get"]
         assert operation["summary"], path

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BeforeValidator
 
 from pyupc.fingerprints.transfer.names import BASELINE
 from pyupc.settings.legacy import LEGACY
@@ -19,23 +17,16 @@ from pyupc.web.openapi import NOT_MODIFIED, responses_of
 from pyupc.web.parameters import (
     AskedOwner,
     AskedSymbol,
+    Instant,
     OwnerInPath,
     Shared,
     SymbolInPath,
     known_parameters,
+    span_of,
 )
 
 router = APIRouter(tags=["engine"], dependencies=[Depends(known_parameters)])
 
-
-def _no_number(given: object) -> object:
-    """Refuse a number: pydantic would take it for seconds since 1970."""
-    if isinstance(given, str) and not re.match(r"\d{4}-\d\d-\d\d", given, re.ASCII):
-        raise ValueError("write it as 2026-01-31T12:00:00Z")
-    return given
-
-
-Instant = Annotated[datetime, BeforeValidator(_no_number)]
 
 _STRIKES = """
     SELECT upc.strikes_document(
@@ -183,20 +174,8 @@ async def calibration(
             if text is None:
                 text = await shared.database.text(
                     "SELECT upc.calibration_document(%s, %s, %s)",
-                    (symbol, *_span(since, until)),
+                    (symbol, *span_of(since, until, timedelta(days=1))),
                     seconds=LONG_SECONDS,
                 )
                 shared.cache.put(key, text, time.monotonic())
     return tagged(request, text)
-
-
-def _span(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
-    end = _aware(until) if until is not None else datetime.now(UTC).replace(microsecond=0)
-    if since is not None:
-        return _aware(since), end
-    first = datetime.min.replace(tzinfo=UTC)
-    return max(end, first + timedelta(days=2)) - timedelta(days=1), end
-
-
-def _aware(at: datetime) -> datetime:
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
