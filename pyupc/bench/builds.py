@@ -16,7 +16,7 @@ from pyupc.runtime.progress import Progress
 # Starting minutes that the plain loop is timed on.
 _SAMPLE = 20_000
 
-# Buckets of standardised moves are shrunk: their sizes are compared, and the baseline's curves.
+# Buckets of standardised moves lean on the baseline: sizes are compared, and its curves.
 _AGREE = """
     SELECT
         count(*) FILTER (WHERE c.sample_size IS DISTINCT FROM n.sample_size),

@@ -70,7 +70,7 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
         "pyupc tick --feed replay --symbol BTC --from 2024-05-01T12:00Z --speed 60 --count 3",
         "pyupc tick --feed simulated --seed 7 --interval 0.5 --count 4 --out live",
         "pyupc tick --feed simulated --once --json",
-        "pyupc tick --feed replay --model shrunk --settlement close --count 3",
+        "pyupc tick --feed replay --model momentum --settlement close --count 3",
         "pyupc tick --feed replay --legacy --once",
         "pyupc tick --feed simulated --no-files --share 1/2 --once",
         "# pyupc tick --feed coinbase --symbol BTC --standby",

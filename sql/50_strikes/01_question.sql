@@ -49,6 +49,31 @@ COMMENT ON FUNCTION upc._make_question IS
     'a question for probabilities from its parts, with the defaults of compute_strikes';
 
 
+CREATE FUNCTION upc._models()
+RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '{momentum, baseline, volatility}'::text[];
+COMMENT ON FUNCTION upc._models IS 'the models that answer';
+
+
+-- What is wrong with a model, and what to do; of the retired one, too, which settings and logs may name.
+CREATE FUNCTION upc._model_problem(model text, OUT message text, OUT hint text)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF model = 'shrunk' THEN
+        message := 'the model ''shrunk'' is retired';
+        hint := 'It answered as momentum does. Use momentum or volatility.';
+    ELSE
+        message := format('unknown model %s', coalesce(quote_literal(left(model, 40)), 'NULL'));
+        hint := format('Use one of %s.', array_to_string(upc._models(), ', '));
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc._model_problem IS
+    'what is wrong with a model that does not answer, and what to do about it';
+
+
 CREATE FUNCTION upc._is_positive(number double precision)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -89,7 +114,7 @@ RETURN coalesce(
     AND coalesce(abs(question.momentum) < 'Infinity', true)
     AND coalesce(question.ttc_seconds >= 0, true)
     AND question.method IN ('nearest', 'linear')
-    AND question.model IN ('momentum', 'baseline', 'shrunk', 'volatility')
+    AND question.model = ANY (upc._models())
     AND question.settlement IN ('close', 'average')
     AND coalesce(upc._is_volatility(question.volatility, question.ttc_seconds), true)
     AND coalesce(upc._is_positive(question.observed), true)

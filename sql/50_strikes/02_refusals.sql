@@ -57,10 +57,10 @@ BEGIN ATOMIC
                 'Use method => ''nearest'' or ''linear''.'
             ),
             (
-                8, question.model IN ('momentum', 'baseline', 'shrunk', 'volatility'), 'UP018',
-                'unknown model %s', quote_literal(question.model),
+                8, question.model = ANY (upc._models()), 'UP018',
+                '%s', (upc._model_problem(question.model)).message,
                 'The model says which fingerprints answer.',
-                'Use model => ''momentum'', ''baseline'', ''shrunk'' or ''volatility''.'
+                (upc._model_problem(question.model)).hint
             ),
             (
                 9, question.settlement IN ('close', 'average'), 'UP019',

@@ -10,7 +10,6 @@ CREATE TYPE upc._reading AS (
     sample_size bigint,
     effective_size double precision,
     weighted_size double precision,
-    shrinkage double precision,
     unit double precision,
     slope double precision,
     shift double precision,
@@ -128,32 +127,6 @@ COMMENT ON FUNCTION upc._reading_between IS
     'a reading between those of two minutes, a share of the way from the one to the other';
 
 
-CREATE FUNCTION upc._shrunk_reading(
-    reading upc._reading,
-    baseline upc._reading
-)
-RETURNS upc._reading
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-AS $fn$
-BEGIN
-    IF NOT coalesce(baseline.thresholds = reading.thresholds, false) THEN
-        RETURN reading;
-    END IF;
-    reading.positive := upc._curve_between(baseline.positive, reading.positive, reading.shrinkage);
-    reading.negative := upc._curve_between(baseline.negative, reading.negative, reading.shrinkage);
-    reading.effective_size := upc._mixed_size(
-        reading.effective_size, baseline.effective_size, reading.shrinkage
-    );
-    reading.weighted_size := upc._mixed_size(
-        reading.weighted_size, baseline.weighted_size, reading.shrinkage
-    );
-    RETURN reading;
-END
-$fn$;
-COMMENT ON FUNCTION upc._shrunk_reading IS
-    'a bucket''s reading shrunk towards the baseline''s; unchanged where their thresholds differ';
-
-
 CREATE FUNCTION upc._minute_reading(symbol text, origin text, bucket integer, minutes integer)
 RETURNS upc._reading
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -161,9 +134,9 @@ AS $fn$
 DECLARE
     v_reading upc._reading;
 BEGIN
-    SELECT c.positive, c.negative, c.sample_size, c.effective_size, c.weighted_size, c.shrinkage
+    SELECT c.positive, c.negative, c.sample_size, c.effective_size, c.weighted_size
     INTO v_reading.positive, v_reading.negative, v_reading.sample_size,
-        v_reading.effective_size, v_reading.weighted_size, v_reading.shrinkage
+        v_reading.effective_size, v_reading.weighted_size
     FROM upc.fingerprint_curve AS c
     WHERE c.symbol = _minute_reading.symbol
       AND c.origin = _minute_reading.origin
@@ -185,8 +158,7 @@ CREATE FUNCTION upc._plain_reading(
     symbol text,
     momentum double precision,
     seconds double precision,
-    is_linear boolean,
-    is_shrunk boolean
+    is_linear boolean
 )
 RETURNS upc._reading
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -220,14 +192,6 @@ BEGIN
     ELSE
         v_index := 1 + width_bucket(seconds, v_grid.ttc_edges);
     END IF;
-    IF is_shrunk AND v_share > 0 AND v_grid.curve_bucket <> upc._baseline() THEN
-        -- Each minute is trusted as far as it is backed: between them nothing jumps.
-        RETURN upc._reading_between(
-            upc._plain_reading(symbol, momentum, 60 * v_grid.minutes[v_index], true, true),
-            upc._plain_reading(symbol, momentum, 60 * v_grid.minutes[v_index + 1], true, true),
-            v_share
-        );
-    END IF;
 
     v_reading := upc._minute_reading(
         v_grid.curve_symbol, v_grid.curve_origin, v_grid.curve_bucket, v_grid.minutes[v_index]
@@ -249,16 +213,11 @@ BEGIN
     v_reading.unit := v_unit;
     v_reading.slope := 1;
     v_reading.shift := 0;
-    IF is_shrunk AND v_grid.curve_bucket <> upc._baseline() AND v_reading.shrinkage < 1 THEN
-        RETURN upc._shrunk_reading(
-            v_reading, upc._plain_reading(symbol, NULL, seconds, is_linear, false)
-        );
-    END IF;
     RETURN v_reading;
 END
 $fn$;
 COMMENT ON FUNCTION upc._plain_reading IS
-    'the curve that a question about plain moves is read off, between two minutes where the method is linear, shrunk towards the baseline if asked to';
+    'the curve that a question about plain moves is read off, between two minutes where the method is linear';
 
 
 -- The reading of a question about moves in units of their forecast.
@@ -341,7 +300,7 @@ BEGIN
     RETURN ROW(
         NULL, v_curve.fingerprint, upc.volatility_thresholds(), upc._volatility_edges(),
         v_curve.positive, v_curve.negative, v_curve.sample_size, v_curve.effective_size,
-        v_curve.weighted_size, NULL, coalesce(v_unit, v_deviation), 1, 0, NULL, v_deviation
+        v_curve.weighted_size, coalesce(v_unit, v_deviation), 1, 0, NULL, v_deviation
     )::upc._reading;
 END
 $fn$;
@@ -400,8 +359,7 @@ BEGIN
             question.symbol,
             CASE WHEN question.model <> 'baseline' THEN question.momentum END,
             v_seconds,
-            v_is_linear,
-            question.model = 'shrunk'
+            v_is_linear
         );
         IF v_reading.positive IS NULL THEN
             PERFORM upc._refuse_fingerprint(question.symbol);

@@ -9,9 +9,8 @@
 --   step         USD between strikes; NULL: the symbol's own
 --   levels       strikes below and above the one nearest to the price, 0 to 500
 --   method       nearest, the cell of the grid; linear, between the cells
---   model        momentum, the fingerprint of the bucket; baseline, that of all minutes; shrunk, the
---                bucket's as far as it is backed, else the baseline's; volatility, fingerprints of
---                moves in units of their forecast
+--   model        momentum, the fingerprint of the bucket; baseline, that of all minutes;
+--                volatility, fingerprints of moves in units of their forecast
 --   settlement   close, by the last price; average, by the mean of 60 values of the last minute
 --   volatility   standard deviation of the move in the time left, percent, 0 if none is left; NULL:
 --                the forecast at the newest candle

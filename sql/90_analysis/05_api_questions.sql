@@ -242,7 +242,7 @@ BEGIN
     IF symbol IS DISTINCT FROM '*' THEN
         PERFORM upc.require_symbol(symbol);
     END IF;
-    IF NOT coalesce(model IN ('momentum', 'baseline', 'shrunk', 'volatility'), false) THEN
+    IF NOT coalesce(model = ANY (upc._models()), false) THEN
         PERFORM upc._refuse_question(upc._make_question(1, symbol => symbol, model => model));
     END IF;
     v_fingerprint := upc._require_fingerprint(symbol, bucket, v_is_plain);

@@ -44,13 +44,23 @@ BEGIN
     FOREACH v_model IN ARRAY coalesce(models, '{}') LOOP
         IF NOT coalesce(
             v_model = 'gaussian'
-            OR v_model ~ '^(baseline|momentum|shrunk|volatility):(nearest|linear)$',
+            OR split_part(v_model, ':', 1) = ANY (upc._models())
+                AND v_model ~ '^[a-z]+:(nearest|linear)$',
             false
         ) THEN
             PERFORM upc._refuse_backtest(
-                format('unknown model %s', coalesce(quote_literal(v_model), 'NULL')),
-                'A model is baseline, momentum, shrunk or volatility with :nearest or :linear, or gaussian.',
-                'For example volatility:linear.'
+                CASE split_part(v_model, ':', 1)
+                    WHEN 'shrunk' THEN (upc._model_problem('shrunk')).message
+                    ELSE format('unknown model %s', coalesce(quote_literal(v_model), 'NULL'))
+                END,
+                format(
+                    'A model is %s with :nearest or :linear, or gaussian.',
+                    array_to_string(upc._models(), ', ')
+                ),
+                CASE split_part(v_model, ':', 1)
+                    WHEN 'shrunk' THEN (upc._model_problem('shrunk')).hint
+                    ELSE 'For example volatility:linear.'
+                END
             );
         END IF;
     END LOOP;

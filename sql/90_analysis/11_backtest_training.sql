@@ -69,10 +69,17 @@ BEGIN
             'Delete it, and run it again.'
         );
     END IF;
+    IF (test).models && '{shrunk:nearest, shrunk:linear}' THEN
+        PERFORM upc._refuse_backtest(
+            format('backtest %s asks for a model that is retired', (test).backtest_id),
+            'It was begun before an upgrade that took the model shrunk away.',
+            'Delete it, and run it again without that model.'
+        );
+    END IF;
 END
 $fn$;
 COMMENT ON FUNCTION upc._require_own_forecast IS
-    'raises UP022 for a backtest that goes on after an upgrade which changed the forecast of volatility';
+    'raises UP022 for a backtest that goes on after an upgrade which changed the forecast of volatility, or took a model of its away';
 
 
 CREATE FUNCTION upc._count_backtest(
@@ -140,7 +147,7 @@ BEGIN
         SELECT 'plain' AS moves, p.*
         FROM upc._count_moves(v_closes, upc._all_starts(cardinality(v_days)), v_horizons) AS p
         WHERE EXISTS (
-            SELECT FROM unnest(v_test.models) AS k WHERE k ~ '^(baseline|momentum|shrunk)'
+            SELECT FROM unnest(v_test.models) AS k WHERE k ~ '^(baseline|momentum):'
         )
         UNION ALL
         SELECT 'standardised', s.*

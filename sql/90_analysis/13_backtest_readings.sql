@@ -32,7 +32,7 @@ COMMENT ON FUNCTION upc._backtest_counts IS
 
 
 -- Query parts for the curves of a backtest: test, its row; curve, the curves by moves, bucket and
--- minutes; bucket_curve, those that answer for each bucket; shrunk, those that each model reads there.
+-- minutes; bucket_curve, those that answer for each bucket; model_curve, those that each model reads there.
 -- $1 and $2 are symbol and number of the backtest.
 CREATE FUNCTION upc._backtest_curves()
 RETURNS text
@@ -80,7 +80,7 @@ RETURN format(
         -- The others read no curve.
         WHERE m LIKE '%%:%%'
     ),
-    shrunk AS (
+    model_curve AS (
         SELECT
             a.model,
             a.kind = 'volatility' AS is_standardised,
@@ -153,8 +153,8 @@ BEGIN
                 END AS negative
             FROM test
             CROSS JOIN unnest(test.minutes::integer[]) AS t (minutes)
-            JOIN shrunk AS s ON s.minutes = t.minutes
-            JOIN shrunk AS e
+            JOIN model_curve AS s ON s.minutes = t.minutes
+            JOIN model_curve AS e
                 ON e.model = s.model AND e.bucket = s.bucket
                 AND e.minutes = CASE WHEN test.settlement = 'average'
                     THEN greatest(1, t.minutes - 1) ELSE t.minutes END

@@ -297,8 +297,8 @@ BEGIN
                 ) AS reading
             FROM moment AS m
             JOIN contracts AS c USING (observed_at, closes_at)
-            JOIN shrunk AS a ON a.bucket = m.bucket AND a.minutes = m.minutes
-            LEFT JOIN shrunk AS b ON b.bucket = m.bucket AND b.minutes = m.minutes + 1
+            JOIN model_curve AS a ON a.bucket = m.bucket AND a.minutes = m.minutes
+            LEFT JOIN model_curve AS b ON b.bucket = m.bucket AND b.minutes = m.minutes + 1
             WHERE m.share = 0 OR b.bucket IS NOT NULL
             OFFSET 0
         ),

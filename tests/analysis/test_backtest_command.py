@@ -29,7 +29,7 @@ from tests.support.market import ended, going, on_terminal, until
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-ASKED = questions(1, 12, models=("baseline:nearest", "gaussian", "shrunk:linear"), hours=6)
+ASKED = questions(1, 12, models=("baseline:nearest", "gaussian", "baseline:linear"), hours=6)
 FILES = {
     *("report.html", "reliability.png", "reliability.svg"),
     *("comparison.png", "comparison.svg"),
@@ -89,8 +89,8 @@ def test_given_options_are_handed_on(conn: Connection) -> None:
         *("--symbol", "BTC", "--train-from", "2022-01-01", "--train-to", "2023-07-01T12:00+02:00"),
         *("--test-from", "2023-08-01", "--test-to", "2023-09-01T00:00Z"),
         *("--ttc", "60", "--ttc", "5", "--ttc", "60"),
-        *("--model", "Gaussian", "--model", "shrunk", "--model", "volatility:linear"),
-        *("--model", "shrunk:nearest", "--step", "500", "--levels", "3"),
+        *("--model", "Gaussian", "--model", "baseline", "--model", "volatility:linear"),
+        *("--model", "baseline:nearest", "--step", "500", "--levels", "3"),
         *("--settlement", "average", "--close-minute", "15"),
     )
     [call] = rows(conn, "SELECT * FROM stub_call WHERE call = 'begin'")
@@ -99,7 +99,7 @@ def test_given_options_are_handed_on(conn: Connection) -> None:
         "train_to": "2023-07-01T10:00:00+00:00",
         "test_from": "2023-08-01T00:00:00+00:00",
         "test_to": "2023-09-01T00:00:00+00:00",
-        "models": ["gaussian", "shrunk:nearest", "volatility:linear"],
+        "models": ["gaussian", "baseline:nearest", "volatility:linear"],
         "minutes": [5, 60],
         "step": 500,
         "levels": 3,

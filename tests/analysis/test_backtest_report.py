@@ -55,16 +55,16 @@ def report(*verdict: dict[str, Any], days: int = 10) -> Report:
             "0.02500) below the one of gaussian",
         ),
         (
-            [against("shrunk:linear", -0.01, 0.005), against("gaussian", -0.02, 0.005)],
+            [against("momentum:linear", -0.01, 0.005), against("gaussian", -0.02, 0.005)],
             "volatility:linear beats all 2 opponents: its log loss of 0.40000 is 0.01000 (0.00500 "
-            "to 0.01500) below the one of shrunk:linear, the next best, and 0.02000 (0.01500 to "
+            "to 0.01500) below the one of momentum:linear, the next best, and 0.02000 (0.01500 to "
             "0.02500) below the one of gaussian",
         ),
         (
-            [against("shrunk:linear", -0.001, 0.005), against("baseline:linear", -0.02, 0.005)],
+            [against("momentum:linear", -0.001, 0.005), against("baseline:linear", -0.02, 0.005)],
             "volatility:linear comes first, but beats 1 of 2 opponents beyond chance: its log loss "
-            "of 0.40000 is 0.00100 (-0.00400 to 0.00600) below the one of shrunk:linear, the next "
-            "best",
+            "of 0.40000 is 0.00100 (-0.00400 to 0.00600) below the one of momentum:linear, the "
+            "next best",
         ),
         (
             [against("gaussian", 0.0, 0.005)],
@@ -85,9 +85,9 @@ def test_few_days_are_no_verdict(days: int, words: str) -> None:
 
 
 def test_a_lead_is_seen_from_both_sides() -> None:
-    found = report(against("gaussian", -0.02, 0.005), against("shrunk:linear", -0.03, 0.001))
+    found = report(against("gaussian", -0.02, 0.005), against("momentum:linear", -0.03, 0.001))
     assert lead_cells(found.lead("volatility:linear")) == ("-0.02000", "-0.02500 to -0.01500")
-    assert lead_cells(found.lead("shrunk:linear")) == ("+0.03000", "0.02900 to 0.03100")
+    assert lead_cells(found.lead("momentum:linear")) == ("+0.03000", "0.02900 to 0.03100")
     assert lead_cells(report().lead("volatility:linear")) == ("", "")
 
 

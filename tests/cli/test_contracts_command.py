@@ -138,7 +138,7 @@ def test_without_a_price(market: str) -> None:
         (("--price", PRICE), 2),
         (("BTC", "--min-edge", "nan"), 2),
         (("BTC", "--min-edge", "two"), 2),
-        (("BTC", "--legacy", "--model", "shrunk"), 2),
+        (("BTC", "--legacy", "--model", "baseline"), 2),
     ],
 )
 def test_refused(market: str, arguments: tuple[str, ...], code: int) -> None:

@@ -17,7 +17,7 @@ from pyupc.database.connect import connect
 from tests.support.databases import Databases
 from tests.support.market import on_terminal, pyupc
 
-MODELS = ("momentum", "baseline", "shrunk", "volatility")
+MODELS = ("momentum", "baseline", "volatility")
 NAMES = [f"prob_{model}" for model in MODELS]
 COLUMNS = ["strike", "buffer", "move_percent", "direction", *NAMES]
 QUESTION = ("97250", "-7", "--ttc", "900", "--levels", "2")
@@ -152,7 +152,7 @@ def test_the_other_models_answer_all_the_same(blind: str, form: str | None) -> N
     assert result.returncode == 0
     [line] = result.stderr.splitlines()
     assert line.startswith("volatility: ")
-    expected = side_by_side(blind, MODELS[:3])
+    expected = side_by_side(blind, MODELS[:2])
     if form == "--json":
         assert json.loads(result.stdout) == [{**row, "prob_volatility": None} for row in expected]
     else:
@@ -202,8 +202,8 @@ LEGACY = {"model": "momentum", "method": "nearest", "settlement": "close"}
         (["--legacy", "--model", "momentum", "--settlement", "close"], {}, "momentum"),
         ([], {"LEGACY": "1"}, "momentum"),
         # A flag is stronger than a variable, and a variable than the file.
-        (["--legacy"], {"MODEL": "shrunk"}, "momentum"),
-        (["--model", "shrunk"], {"LEGACY": "1"}, "shrunk"),
+        (["--legacy"], {"MODEL": "baseline"}, "momentum"),
+        (["--model", "baseline"], {"LEGACY": "1"}, "baseline"),
         ([], {"file": 'legacy = true\nmodel = "momentum"'}, "momentum"),
         ([], {"file": "legacy = true", "MODEL": "baseline"}, "baseline"),
     ],
@@ -229,7 +229,7 @@ def test_legacy(
 
 @pytest.mark.parametrize("command", [("strikes", "97250"), ("tick", "--once")])
 @pytest.mark.parametrize(
-    "other", [("--model", "shrunk"), ("--method", "linear"), ("--settlement", "average")]
+    "other", [("--model", "baseline"), ("--method", "linear"), ("--settlement", "average")]
 )
 def test_legacy_and_another_one_exclude_each_other(
     market: str, command: tuple[str, ...], other: tuple[str, str]
@@ -243,3 +243,16 @@ def test_a_question_that_makes_no_sense_is_an_error(market: str, price: str) -> 
     result = pyupc(market, "strikes", price, "--all-models")
     assert (result.returncode, result.stdout) == (1, "")
     assert 1 <= len(result.stderr.splitlines()) <= 2
+
+
+def test_a_model_that_is_retired(
+    market: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the command line and in a file of settings that was written when it answered."""
+    given = pyupc(market, "strikes", "97250", "--model", "shrunk")
+    file = tmp_path / "config.toml"
+    file.write_text('[strikes]\nmodel = "shrunk"\n')
+    monkeypatch.setenv("PYUPC_CONFIG", str(file))
+    for result in (given, pyupc(market, "strikes", "97250")):
+        assert (result.returncode, result.stdout) == (2, "")
+        assert "momentum or volatility" in result.stderr

@@ -33,7 +33,7 @@ DISTORTIONS: Mapping[str, tuple[float, float, float]] = {
     "momentum:nearest": (0.9, 0.05, 0.2),
     "momentum:linear": (0.95, 0.0, 0.15),
     "gaussian": (1.3, 0.0, 0.1),
-    "shrunk:linear": (0.97, 0.0, 0.12),
+    "baseline:linear": (0.97, 0.0, 0.12),
     "volatility:linear": (1.0, 0.0, 0.05),
 }
 MODELS = tuple(DISTORTIONS)

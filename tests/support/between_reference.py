@@ -135,38 +135,22 @@ def curve(conn: Connection, q: Question, seconds: float) -> tuple[Side, float, F
     bucket = 99 if q.momentum is None else int(np.clip(np.rint(q.momentum), -30, 30))
     if q.model == "volatility":
         rows = stored(conn, "volatility_curve", bucket)
-        side = rows[whole][0].to(rows[min(60, whole + 1)][0], share, of_weighted=0)
+        side = rows[whole].to(rows[min(60, whole + 1)], share, of_weighted=0)
         return side, deviation(conn, q, seconds), Z_THRESHOLDS
     own = stored(conn, "fingerprint_curve", 99 if q.model == "baseline" else bucket)
-    if q.model == "shrunk" and bucket != 99:
-        base = stored(conn, "fingerprint_curve", 99)
-        own = {m: (shrunk(s, base[m][0], trust), trust) for m, (s, trust) in own.items()}
-    side = own[whole][0].to(own[min(60, whole + 1)][0], share)
+    side = own[whole].to(own[min(60, whole + 1)], share)
     is_short = q.method == "linear" and seconds < 60
     return side, float(np.sqrt(seconds / 60)) if is_short else 1.0, MOVE_THRESHOLDS
 
 
-def shrunk(own: Side, base: Side, trust: float) -> Side:
-    """z² / n adds up: a share of the bucket's own, and the square of the rest of the baseline's."""
-    mixed = base.to(own, trust)
-    sizes = (
-        1 / (trust / size + (1 - trust) ** 2 / other)
-        for size, other in ((own.effective, base.effective), (own.weighted, base.weighted))
-    )
-    return Side(mixed.up, mixed.down, *sizes)
-
-
-def stored(conn: Connection, view: str, bucket: int) -> dict[int, tuple[Side, float]]:
+def stored(conn: Connection, view: str, bucket: int) -> dict[int, Side]:
     where = "AND origin = 'built'" if view == "fingerprint_curve" else ""
     return {
-        row["minutes"]: (
-            Side(
-                np.array(row["positive"]),
-                np.array(row["negative"]),
-                row["effective_size"],
-                row["weighted_size"],
-            ),
-            row["shrinkage"],
+        row["minutes"]: Side(
+            np.array(row["positive"]),
+            np.array(row["negative"]),
+            row["effective_size"],
+            row["weighted_size"],
         )
         for row in table(
             conn, f"SELECT * FROM upc.{view} WHERE symbol = 'BTC' {where} AND bucket = %s", bucket

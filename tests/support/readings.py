@@ -13,7 +13,8 @@ Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 PRICE = 100_000.0
-MODELS = ("momentum", "baseline", "shrunk", "volatility")
+PLAIN_MODELS = ("momentum", "baseline")
+MODELS = (*PLAIN_MODELS, "volatility")
 METHODS = ("nearest", "linear")
 SETTLEMENTS = ("close", "average")
 

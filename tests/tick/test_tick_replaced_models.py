@@ -78,7 +78,7 @@ def market(module_btc_market: str) -> str:
     return module_btc_market
 
 
-@pytest.mark.parametrize("model", ["volatility", "shrunk"])
+@pytest.mark.parametrize("model", ["volatility", "baseline"])
 def test_a_run(market: str, tmp_path: Path, model: str) -> None:
     options = ("--model", model, "--method", "linear", "--settlement", "average")
     result = pyupc(market, *REPLAY, "--from", FROM, "--count", "2", "--out", tmp_path, *options)

@@ -12,8 +12,8 @@ from typing import Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from pyupc.cli.common.options import METHODS, MODELS, SETTLEMENTS
 from pyupc.database.connect import connect
+from pyupc.settings.models import METHODS, MODELS, SETTLEMENTS
 from pyupc.web import schemas
 from pyupc.web.openapi import examples
 from tests.support.market import going, pyupc, until

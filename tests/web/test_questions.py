@@ -71,9 +71,9 @@ def test_legacy_defaults(market_dsn: str) -> None:
         assert found["strikes"] == rows(
             market_dsn, "SELECT * FROM compute_strikes(97250, 7, ttc_seconds => 30)"
         )
-        asked = legacy.document("/api/strikes?price=97250&ttc_seconds=900&model=shrunk")
+        asked = legacy.document("/api/strikes?price=97250&ttc_seconds=900&model=baseline")
         kinds = [asked[name] for name in ("model", "method", "settlement")]
-        assert kinds == ["shrunk", "nearest", "close"]
+        assert kinds == ["baseline", "nearest", "close"]
 
 
 def test_without_a_time_it_is_to_the_hour(served: Served) -> None:

@@ -14,7 +14,7 @@ MINUTES = (2, 5, 10, 15, 30, 45, 60)
 UPDOWN_MINUTES = 15
 MODELS = (
     *("baseline:nearest", "momentum:nearest", "momentum:linear"),
-    *("gaussian", "shrunk:linear", "volatility:linear"),
+    *("gaussian", "volatility:linear"),
 )
 
 # Names of their arguments.

@@ -15,6 +15,7 @@ from pyupc.cli.common.logs import set_log_format
 from pyupc.errors import UsageProblem
 from pyupc.settings.general import LOG_FORMATS
 from pyupc.settings.legacy import LEGACY
+from pyupc.settings.models import METHODS, MODELS, RETIRED, SETTLEMENTS
 
 _NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 
@@ -100,9 +101,15 @@ log_format = click.option(
     callback=_set_log_format,
 )
 
-METHODS = ("nearest", "linear")
-MODELS = ("momentum", "baseline", "shrunk", "volatility")
-SETTLEMENTS = ("close", "average")
+
+class ModelChoice(click.Choice[str]):
+    """A model; of a retired one the error names what to use."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if instead := RETIRED.get(value):
+            self.fail(f"the model {value} is retired; use {instead}.", param, ctx)
+        return super().convert(value, param, ctx)
+
 
 method = click.option(
     "--method",
@@ -112,9 +119,9 @@ method = click.option(
 )
 model = click.option(
     "--model",
-    type=click.Choice(MODELS),
-    help="Fingerprints used: of the momentum bucket, of all minutes, of the bucket shrunk towards"
-    " all minutes, or of moves in units of their forecast volatility."
+    type=ModelChoice(MODELS),
+    help="Fingerprints used: of the momentum bucket, of all minutes, or of moves in"
+    " units of their forecast volatility."
     "  [default: volatility]",
 )
 settlement = click.option(

@@ -35,7 +35,7 @@ DEFAULT_SYMBOL = "BTC"
         "pyupc strikes 97250 7",
         "pyupc strikes 97250 -7 --ttc 900 --levels 3",
         "pyupc strikes 3120.5 --symbol ETH --json",
-        "pyupc strikes 97250 --ttc 900 --model shrunk --settlement close",
+        "pyupc strikes 97250 --ttc 900 --model momentum --settlement close",
         "pyupc strikes 97250 7 --legacy",
         "pyupc strikes --all-models --ttc 900",
         "pyupc strikes --csv > strikes.csv",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import psycopg
 
-from pyupc.cli.common.options import MODELS
+from pyupc.settings.models import MODELS
 from pyupc.sql_errors import translate
 
 Row = dict[str, Any]

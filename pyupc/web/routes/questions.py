@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from pyupc.fingerprints.transfer.names import BASELINE
 from pyupc.settings.legacy import LEGACY
+from pyupc.settings.models import Method, Model, Settlement
 from pyupc.web import schemas
 from pyupc.web.database import LONG_SECONDS
 from pyupc.web.json_response import tagged, uncached
@@ -63,15 +64,15 @@ async def strikes(
     ] = None,
     levels: Annotated[int, Query(ge=0, le=500, description="below and above", examples=[10])] = 10,
     method: Annotated[
-        Literal["nearest", "linear"] | None,
+        Method | None,
         Query(description="default: linear", examples=["linear"]),
     ] = None,
     model: Annotated[
-        Literal["momentum", "baseline", "shrunk", "volatility"] | None,
+        Model | None,
         Query(description="default: volatility", examples=["volatility"]),
     ] = None,
     settlement: Annotated[
-        Literal["close", "average"] | None,
+        Settlement | None,
         Query(
             description="default: average for what Kalshi settles, else close",
             examples=["average"],
@@ -131,7 +132,7 @@ async def fingerprint(
         ),
     ],
     model: Annotated[
-        Literal["momentum", "baseline", "shrunk", "volatility"],
+        Model,
         Query(description="volatility: moves in units of their forecast; else plain ones"),
     ] = "momentum",
 ) -> Response:

@@ -128,7 +128,7 @@ function crossText(place) {
     `Strike ${strikeText(now.strike)} is ${signed(place.move)} % away. ` +
     `Nearest cell, ${place.minutes} min and ${moveText(place.column)}: ` +
     `a move so far or farther has ${isNumber(place.value) ? `${fixed(place.value)} %` : "no answer"}` +
-    `${isNumber(count) ? `, of ${grouped(count)} starting minutes` : ""}.${shrunk()}`
+    `${isNumber(count) ? `, of ${grouped(count)} starting minutes` : ""}.`
   );
 }
 
@@ -139,13 +139,6 @@ function isStandardised() {
 /** A move in the unit of the map; σ is the forecast standard deviation. */
 function moveText(move) {
   return isStandardised() ? `${signed(move)} σ` : `${signed(move)} %`;
-}
-
-/** The model shrunk reads the bucket's fingerprint and the baseline's together. */
-function shrunk() {
-  return now.tick.live_probabilities.model === "shrunk"
-    ? " The ladder's model is shrunk; this is the bucket's own fingerprint."
-    : "";
 }
 
 /** Whatever is under the pointer; the line below the map has the cell of the selected strike. */

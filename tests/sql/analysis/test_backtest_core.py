@@ -32,7 +32,7 @@ MODELS = (
     "baseline:nearest",
     "momentum:nearest",
     "momentum:linear",
-    "shrunk:linear",
+    "baseline:linear",
     "volatility:nearest",
     "volatility:linear",
     "gaussian",

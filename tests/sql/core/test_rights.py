@@ -473,7 +473,7 @@ def test_what_only_warns_changes_nothing(untouched: Place, statement: str) -> No
 
 QUERIES = (
     "SELECT * FROM compute_strikes(97000, 7)",
-    "SELECT * FROM compute_strikes(97000, method => 'linear', model => 'shrunk')",
+    "SELECT * FROM compute_strikes(97000, method => 'linear', model => 'baseline')",
     "SELECT * FROM upc.probability(97000, 97250)",
     "SELECT * FROM upc.strike_table(97000, 7, 'BTC')",
     "SELECT * FROM upc.momentum('BTC')",

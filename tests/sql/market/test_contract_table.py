@@ -16,7 +16,7 @@ import pytest
 from tests.support.between_reference import Question, stepwise_candles
 from tests.support.contract_rows import Contract, Event, by_ticker, contract_rows, expected
 from tests.support.engine import Connection, instant
-from tests.support.readings import METHODS, MODELS, PRICE, Row
+from tests.support.readings import METHODS, MODELS, PLAIN_MODELS, PRICE, Row
 
 BUILT = {"BTC": stepwise_candles(190)}
 AT = instant("2026-03-06T00:00") + timedelta(seconds=20)
@@ -410,7 +410,7 @@ def test_real_ranges_sum_to_100(conn: Connection, shared_data: Path, file: str, 
         (event,),
     ).fetchall()
     at = closes_at - timedelta(minutes=30)
-    for model in (None, *MODELS[:3]):
+    for model in (None, *PLAIN_MODELS):
         rows = ask(conn, at, symbol=symbol, price=float(low + high) / 2, model=model)
         assert len(rows) == count
         assert sum(row["probability"] for row in rows) == pytest.approx(100, abs=1e-9)

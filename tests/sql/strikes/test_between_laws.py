@@ -18,6 +18,7 @@ from tests.support.imported import ImportedSet, coded, import_set, use
 from tests.support.readings import (
     METHODS,
     MODELS,
+    PLAIN_MODELS,
     PRICE,
     SETTLEMENTS,
     Floats,
@@ -103,7 +104,7 @@ def test_laws_of_imported_numbers(conn: Connection, method: str, found: Imported
     import_set(conn, found)
     use(conn, "imported")
     edges = (PRICE * (1 + np.linspace(-0.02, 0.02, 33))).tolist()
-    for model, settlement, momentum in product(MODELS[:3], SETTLEMENTS, (None, -7.0, 2.0)):
+    for model, settlement, momentum in product(PLAIN_MODELS, SETTLEMENTS, (None, -7.0, 2.0)):
         for ttc in (0, 40, 100, 1500, 3600):
             question = Question(ttc, model, method, settlement, momentum, observed=PRICE - 20)
             assert_coherent(conn, question, edges)
@@ -133,7 +134,7 @@ def test_as_compute_strikes(conn: Connection, model: str, method: str, settlemen
 
 def test_the_sides_meet_in_the_middle(conn: Connection) -> None:
     """Within half a threshold of the price; compute_strikes has more above it than below it."""
-    for model in MODELS[:3]:
+    for model in PLAIN_MODELS:
         question = Question(60, model, "nearest", "close")
         below, above = (PRICE * (1 - 0.0002), PRICE * (1 + 0.0002))
         found = probabilities(conn, question, [(below, None), (PRICE, None), (above, None)])

@@ -13,6 +13,7 @@ from tests.support.imported import coded, import_set
 from tests.support.readings import (
     METHODS,
     MODELS,
+    PLAIN_MODELS,
     PRICE,
     SETTLEMENTS,
     Floats,
@@ -37,7 +38,7 @@ def strike_rows(conn: Connection, momentum: float | None, ttc: int, **arguments:
 
 
 def sizes(
-    conn: Connection, view: str, momentum: float | None, ttc: int, method: str, is_shrunk: bool
+    conn: Connection, view: str, momentum: float | None, ttc: int, method: str
 ) -> tuple[float, float]:
     """Effective and weighted size of a row, or between two of them."""
     bucket = 99 if momentum is None else round(momentum)
@@ -45,8 +46,7 @@ def sizes(
     place = int(minutes) if method == "linear" else int(np.ceil(minutes - 0.5))
     share = minutes - place if method == "linear" else 0.0
     one, *other = (
-        sizes_of(conn, view, bucket, minute, is_shrunk)
-        for minute in sorted({place, min(60, place + 1)})
+        sizes_of(conn, view, bucket, minute) for minute in sorted({place, min(60, place + 1)})
     )
     after = other[0] if other else one
     effective, weighted = (
@@ -58,27 +58,15 @@ def sizes(
     return effective, weighted
 
 
-def sizes_of(conn: Connection, view: str, bucket: int, minutes: int, is_shrunk: bool) -> Row:
+def sizes_of(conn: Connection, view: str, bucket: int, minutes: int) -> Row:
     [base, *own] = table(
         conn,
-        f"SELECT effective_size, weighted_size, shrinkage FROM upc.{view} WHERE symbol = 'BTC' "
+        f"SELECT effective_size, weighted_size FROM upc.{view} WHERE symbol = 'BTC' "
         "AND minutes = %s AND bucket IN (%s, 99) ORDER BY bucket DESC",
         minutes,
         bucket,
     )
-    if not is_shrunk or not own:
-        return own[0] if own else base
-    trust = own[0]["shrinkage"]
-    assert 0 < trust < 1
-    return {
-        name: together(own[0][name], base[name], trust)
-        for name in ("effective_size", "weighted_size")
-    }
-
-
-def together(size: float, baseline: float, trust: float) -> float:
-    """z² / n adds up: a share of the bucket's own, and the square of the rest of the baseline's."""
-    return 1 / (trust / size + (1 - trust) ** 2 / baseline)
+    return own[0] if own else base
 
 
 def interval(conn: Connection, above: Floats, effective: float, weighted: float) -> Floats:
@@ -97,7 +85,7 @@ def test_of_the_curve_that_answered(conn: Connection, model: str, method: str) -
     view = "volatility_curve" if model == "volatility" else "fingerprint_curve"
     for momentum, ttc in product(MOMENTA, TIMES):
         used = None if model == "baseline" else momentum
-        effective, weighted = sizes(conn, view, used, ttc, method, model == "shrunk")
+        effective, weighted = sizes(conn, view, used, ttc, method)
         rows = strike_rows(conn, momentum, ttc, model=model, method=method)
         expected = interval(conn, column(rows, "prob_above"), effective, weighted)
         found = np.column_stack([column(rows, "prob_low"), column(rows, "prob_high")])
@@ -128,20 +116,19 @@ def test_the_probability_lies_in_it(
 
 
 def test_less_is_known_of_a_bucket_than_of_the_baseline(conn: Connection) -> None:
-    """And shrinking it towards the baseline makes more known of it."""
     widths = {}
-    for model in MODELS[:3]:
+    for model in PLAIN_MODELS:
         [row] = strikes(
             conn, momentum=3, ttc_seconds=1800, model=model, strikes=[PRICE + 1], method="linear"
         )
         widths[model] = row["prob_high"] - row["prob_low"]
-    assert widths["baseline"] < widths["shrunk"] < widths["momentum"]
+    assert widths["baseline"] < widths["momentum"]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_unknown_for_imported_numbers(conn: Connection, method: str) -> None:
     import_set(conn, coded([-3, 4], [5, 60], ["0", "0.1", "0.5"]), "ETH")
-    for model, settlement in product(MODELS[:3], SETTLEMENTS):
+    for model, settlement in product(PLAIN_MODELS, SETTLEMENTS):
         rows = strikes(
             conn,
             3000.0,

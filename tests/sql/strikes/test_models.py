@@ -16,6 +16,7 @@ from tests.support.nearest_by_brute_force import NAMES, Expected
 from tests.support.readings import (
     METHODS,
     MODELS,
+    PLAIN_MODELS,
     PRICE,
     SETTLEMENTS,
     Floats,
@@ -114,29 +115,6 @@ def test_baseline_is_no_momentum(conn: Connection, method: str, settlement: str)
     for momentum, ttc in product(MOMENTA, (0, 20, *TIMES)):
         found = strike_rows(conn, momentum, ttc, model="baseline", **common)
         assert found == strike_rows(conn, None, ttc, model="momentum", **common)
-        assert found == strike_rows(conn, None, ttc, model="shrunk", **common)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_shrunk(conn: Connection, method: str) -> None:
-    """The bucket's own curve weighted by its shrinkage; the baseline makes up the rest."""
-    thresholds: Floats = np.arange(60, dtype=np.float64) / 20
-    for momentum, ttc in product(MOMENTA[1:], TIMES):
-        own = curves(conn, "fingerprint_curve", bucket_of(momentum))
-        baseline = curves(conn, "fingerprint_curve", 99)
-        assert all(0 <= row["shrinkage"] < 1 for row in own)
-        # Each minute by its own, so that nothing jumps between them.
-        shrunk = [
-            dict(zip(("positive", "negative"), mixed(b, a, a["shrinkage"]), strict=True))
-            for a, b in zip(own, baseline, strict=True)
-        ]
-        up, down = at_time(shrunk, ttc, method)
-        if method == "linear":
-            up, down = level(up, down, thresholds), level(down, up, thresholds)
-        rows = strike_rows(conn, momentum, ttc, model="shrunk", method=method)
-        expected = read(up, down, thresholds, MOVES, method)
-        np.testing.assert_allclose(column(rows, "prob_above"), expected, atol=1e-9)
-        assert rows[0]["fingerprint"].endswith(f"momentum_{bucket_of(momentum):03d}")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -157,7 +135,7 @@ def test_volatility(conn: Connection, method: str, given: float | None) -> None:
 
 
 def test_other_models_have_no_deviation(conn: Connection) -> None:
-    for model, method in product(MODELS[:3], METHODS):
+    for model, method in product(PLAIN_MODELS, METHODS):
         rows = strike_rows(conn, 2, 700, model=model, method=method, volatility=0.4)
         assert {row["deviation"] for row in rows} == {None}
         assert rows == strike_rows(conn, 2, 700, model=model, method=method)

@@ -151,7 +151,7 @@ def test_every_number(conn: Connection, asked: dict[str, Any], settlement: str) 
     assert list(rows) == tickers
 
 
-@pytest.mark.parametrize("asked", [{**DEFAULT, "settlement": None}, LEGACY, {"model": "shrunk"}])
+@pytest.mark.parametrize("asked", [{**DEFAULT, "settlement": None}, LEGACY, {"model": "baseline"}])
 @pytest.mark.parametrize("seconds", [0, 14 * 60 + 30, 59 * 60 + 30])
 def test_as_the_contract_table(conn: Connection, asked: dict[str, Any], seconds: int) -> None:
     """Also within the last minutes, of which the log has seen a part."""

@@ -117,9 +117,9 @@ def test_what_is_left_out_is_the_symbols_own(conn: Connection) -> None:
         kinds = ("volatility", "linear", settlement)
         assert (found["model"], found["method"], found["settlement"]) == kinds
         assert (row["asked_model"], row["asked_settlement"]) == ("volatility", settlement)
-        row = replayed(conn, model="shrunk", method=None, settlement="close")
+        row = replayed(conn, model="baseline", method=None, settlement="close")
         found = logged(conn, row)
-        kinds = ("shrunk", "linear", "close")
+        kinds = ("baseline", "linear", "close")
         assert (found["model"], found["method"], found["settlement"]) == kinds
 
 
@@ -219,7 +219,7 @@ def shown_by_replay(second: int) -> float:
 
 @pytest.mark.parametrize("ttc", [59, 45, 20, 1])
 @pytest.mark.parametrize(
-    ("model", "method"), [("volatility", "linear"), ("momentum", "nearest"), ("shrunk", "linear")]
+    ("model", "method"), [("volatility", "linear"), ("momentum", "nearest"), ("baseline", "linear")]
 )
 def test_the_last_minute_of_a_replay(conn: Connection, ttc: int, model: str, method: str) -> None:
     row = replayed(
