@@ -351,12 +351,37 @@ def test_one_that_is_not_complete_is_listed_and_deleted(conn: Connection) -> Non
     assert count(conn, "upc_data.backtest") == 0
 
 
+def test_two_are_compared(conn: Connection) -> None:
+    succeed("--symbol", "BTC")
+    succeed("--symbol", "BTC")
+    one, other = (row["backtest_id"] for row in rows(conn, "SELECT * FROM upc.backtest_list"))
+    asked = ("--compare", str(one), str(other), "--model", "gaussian")
+    expected = rows(
+        conn,
+        "SELECT c.* FROM upc.backtest_comparison('BTC', %s, %s) AS c WHERE model = 'gaussian'",
+        one,
+        other,
+    )
+    head = {"symbol": "BTC", "backtest_id": one, "other_id": other}
+    assert json.loads(succeed(*asked, "--json")) == [{**head, **row} for row in expected]
+    lines = succeed(*asked).splitlines()
+    assert lines[0].startswith(f"BTC: backtest {one} less backtest {other}, ")
+    assert [line.split()[:2] for line in lines[3:]] == [
+        ["gaussian", "all" if row["minutes"] is None else str(row["minutes"])] for row in expected
+    ]
+    refused = pyupc(*asked, "--model", "volatility:linear")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ("--list", "--show", "1"),
         ("--show", "1", "--delete", "1"),
         ("--list", "--ttc", "5"),
+        ("--compare", "1"),
+        ("--compare", "1", "2", "--list"),
+        ("--compare", "1", "2", "--ttc", "5"),
         ("--list", "--out", "x"),
         ("--list", "--by", "ttc"),
         ("--show", "1", "--model", "gaussian"),

@@ -126,6 +126,18 @@ def read(
         )
 
 
+def compared(conn: Connection, symbol: str, numbers: tuple[int, int]) -> list[Row]:
+    """Rows of upc.backtest_comparison, each with symbol and numbers; UP022 if they differ."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            """
+            SELECT %(symbol)s AS symbol, %(one)s AS backtest_id, %(other)s AS other_id, c.*
+            FROM upc.backtest_comparison(%(symbol)s, %(one)s, %(other)s) AS c
+            """,
+            {"symbol": symbol, "one": numbers[0], "other": numbers[1]},
+        ).fetchall()
+
+
 def symbol_of(conn: Connection, backtest_id: int) -> str:
     """Symbol of a backtest."""
     row = conn.execute(

@@ -42,6 +42,7 @@ DIMENSIONS = {
         "pyupc backtest --list",
         "pyupc backtest --show 1 --by hour",
         "pyupc backtest --show 1 --json",
+        "# pyupc backtest --compare 1 2 --model volatility:linear",
         "pyupc backtest --delete 1",
         "# pyupc backtest --against market --quotes quotes.csv.gz --quotes settled.csv",
         "# pyupc backtest --train-to 2024-01-01 --test-to 2024-07-01   # every symbol with candles",
@@ -64,6 +65,14 @@ DIMENSIONS = {
 )
 @click.option("--list", "is_list", is_flag=True, help="List the backtests that are stored.")
 @click.option("--show", type=int, metavar="ID", help="Report a stored backtest again.")
+@click.option(
+    "--compare",
+    type=int,
+    nargs=2,
+    metavar="ID ID",
+    help="Set two stored backtests that asked the same questions beside each other, by --model or"
+    " every model of both.",
+)
 @click.option("--delete", type=int, metavar="ID", help="Delete a stored backtest.")
 @output_options
 @click.pass_context
@@ -78,6 +87,7 @@ def command(
     by: str | None,
     is_list: bool,
     show: int | None,
+    compare: tuple[int, int] | None,
     delete: int | None,
     output: Output,
     **given: Any,
@@ -96,7 +106,7 @@ def command(
     the model volatility beside the middle of bid and ask, a blend of both and the Gaussian, and
     shows what buying every edge would have brought.
     """
-    _refuse_mixtures(ctx, is_list=is_list, show=show, delete=delete)
+    _refuse_mixtures(ctx, is_list=is_list, show=show, compare=compare, delete=delete)
     refuse_market_mixtures(ctx, against)
     if out is not None:
         from pyupc.analysis.plots.files import prepare_folder
@@ -115,6 +125,9 @@ def command(
             _list(conn, symbols, output)
         elif delete is not None:
             _delete(conn, delete, output)
+        elif compare is not None:
+            is_chosen = ctx.get_parameter_source("models") == ParameterSource.COMMANDLINE
+            _compare(conn, compare, given["models"] if is_chosen else (), output)
         else:
             from pyupc.analysis.backtest.scores import symbol_of
 
@@ -134,9 +147,19 @@ def command(
 
 
 def _refuse_mixtures(
-    ctx: click.Context, *, is_list: bool, show: int | None, delete: int | None
+    ctx: click.Context,
+    *,
+    is_list: bool,
+    show: int | None,
+    compare: tuple[int, int] | None,
+    delete: int | None,
 ) -> None:
-    actions = {"--list": is_list, "--show": show is not None, "--delete": delete is not None}
+    actions = {
+        "--list": is_list,
+        "--show": show is not None,
+        "--compare": compare is not None,
+        "--delete": delete is not None,
+    }
     chosen = [name for name, is_given in actions.items() if is_given]
     if not chosen:
         return
@@ -144,6 +167,8 @@ def _refuse_mixtures(
         raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other", ctx)
     refused = [*OF_A_RUN, *OF_THE_MARKET, *(() if is_list else ("symbols",))]
     refused += ["out", "by"] if show is None else []
+    if compare is not None:
+        refused.remove("models")
     for parameter in ctx.command.params:
         name = parameter.name or ""
         if name in refused and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
@@ -208,6 +233,28 @@ def _list(conn: Connection, symbols: Sequence[str], output: Output) -> None:
 
     found = backtests(conn, symbols)
     print_rows(found, output, human=lambda: print_list(found))
+
+
+def _compare(
+    conn: Connection, numbers: tuple[int, int], models: Sequence[str], output: Output
+) -> None:
+    from pyupc.analysis.backtest.scores import compared, symbol_of
+    from pyupc.cli.backtest.report import print_comparison
+    from pyupc.errors import PyupcError
+    from pyupc.runtime.progress import working
+
+    symbol, _ = (symbol_of(conn, number) for number in numbers)
+    with working("resampling the days"):
+        rows = compared(conn, symbol, numbers)
+    known = {row["model"] for row in rows}
+    for model in models:
+        if model not in known:
+            raise PyupcError(
+                f"the backtests do not both have the model {model}",
+                f"those of both: {', '.join(sorted(known)) or 'none'}",
+            )
+    chosen = [row for row in rows if not models or row["model"] in models]
+    print_rows(chosen, output, human=lambda: print_comparison(chosen))
 
 
 def _delete(conn: Connection, backtest_id: int, output: Output) -> None:

@@ -131,6 +131,36 @@ def document(reports: Sequence[Report]) -> Row:
     }
 
 
+def print_comparison(rows: Sequence[Row]) -> None:
+    """Print the scores of two backtests side by side: overall, then by minutes to the close."""
+    if not rows:
+        click.echo("the backtests have no model in common")
+        return
+    one, other = rows[0]["backtest_id"], rows[0]["other_id"]
+    click.echo(
+        f"{rows[0]['symbol']}: backtest {one} less backtest {other}, on the same"
+        f" {rows[0]['questions']:,} questions; below zero {one} is better\n"
+    )
+    head = (
+        *("model", "minutes", f"log loss {one}", f"log loss {other}", "difference", "95 %"),
+        *("Brier difference", "95 %"),
+    )
+    cells = [
+        (
+            row["model"],
+            "all" if row["minutes"] is None else f"{row['minutes']}",
+            loss(row["log_loss"]),
+            loss(row["other_log_loss"]),
+            f"{row['difference']:+.5f}",
+            interval(row, "difference"),
+            f"{row['brier_difference']:+.5f}",
+            interval(row, "brier_difference"),
+        )
+        for row in rows
+    ]
+    print_columns(head, cells, left=1)
+
+
 def print_list(found: Sequence[Row]) -> None:
     if not found:
         click.echo("there are no backtests")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -357,3 +358,100 @@ def test_an_unfinished_backtest_is_refused(conn: Connection) -> None:
     with pytest.raises(psycopg.Error) as caught:
         scalar(conn, "SELECT count(*) FROM upc.backtest_scores('BTC', %s)", backtest)
     assert caught.value.sqlstate == "UP022"
+
+
+# Two backtests side by side
+
+
+@pytest.fixture(scope="module")
+def other(module_dsn: str, backtest: int) -> int:
+    """The same questions, answered with less of the truth; and a model that the first lacks."""
+    with open_db(module_dsn) as conn:
+        return store(conn, OTHER)
+
+
+def worse(probabilities: Floats) -> Floats:
+    answers: Floats = expit(0.6 * logit(np.clip(probabilities, 1e-9, 1 - 1e-9)) + 0.1)
+    return answers
+
+
+OTHER = replace(
+    ASKED,
+    models=(*MODELS[1:], "momentum:other"),
+    probabilities=worse(np.roll(ASKED.probabilities, -1, axis=0)),
+)
+
+
+def test_comparison_is_paired(conn: Connection, backtest: int, other: int) -> None:
+    weights = drawn(conn, DAYS)
+    found = rows(conn, "SELECT * FROM upc.backtest_comparison('BTC', %s, %s, 200)", backtest, other)
+    parts = (None, 2, 15, 60)
+    assert [(row["model"], row["minutes"]) for row in found] == [
+        (model, part) for model in MODELS[1:] for part in parts
+    ]
+    minutes = ASKED.parts["minutes"]
+    for row in found:
+        chosen = np.ones(len(ASKED), bool) if row["minutes"] is None else minutes == row["minutes"]
+        mine = ASKED.probabilities[MODELS.index(row["model"])]
+        theirs = OTHER.probabilities[OTHER.models.index(row["model"])]
+        days, truth = ASKED.days[chosen], ASKED.outcomes
+        counts = weights @ daily(np.ones(len(days)), days)
+        assert row["questions"] == chosen.sum()
+        for name, prefix, one, two in (
+            ("log_loss", "", losses(mine, truth), losses(theirs, truth)),
+            ("brier", "brier_", (mine - truth) ** 2, (theirs - truth) ** 2),
+        ):
+            assert row[name] == pytest.approx(one[chosen].mean())
+            assert row[f"other_{name}"] == pytest.approx(two[chosen].mean())
+            less = (one - two)[chosen]
+            assert row[f"{prefix}difference"] == pytest.approx(less.mean())
+            limits = interval(weights @ daily(less, days) / counts)
+            ends = [row[f"{prefix}difference_{end}"] for end in ("low", "high")]
+            assert ends == pytest.approx(limits, abs=1e-3 * np.ptp(limits))
+
+
+def test_comparison_with_itself_and_from_the_other_side(
+    conn: Connection, backtest: int, other: int
+) -> None:
+    query = "SELECT * FROM upc.backtest_comparison('BTC', %s, %s, 100) ORDER BY model, minutes"
+    for row in rows(conn, query, other, other):
+        found = [row[f"difference{end}"] for end in ("", "_low", "_high")]
+        assert found == pytest.approx([0, 0, 0], abs=1e-12)
+    there, back = rows(conn, query, backtest, other), rows(conn, query, other, backtest)
+    for one, two in zip(there, back, strict=True):
+        assert one["difference"] == -two["difference"]
+        assert one["difference_low"] == pytest.approx(-two["difference_high"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"step": 100.0}, "step"),
+        ({"levels": 4}, "levels"),
+        ({"settlement": "average", "close_minute": 1}, "settlement"),
+        ({"kind": "range"}, "kind"),
+        ({"minutes": [2, 15, 30]}, "minutes"),
+        ({"test_to": "2024-03-01 00:00+00"}, "test_to"),
+    ],
+)
+def test_comparison_of_other_questions_is_refused(
+    conn: Connection, backtest: int, changed: dict[str, Any], named: str
+) -> None:
+    number = store(conn, questions(1, 2), **changed)
+    with pytest.raises(psycopg.Error) as caught:
+        rows(conn, "SELECT * FROM upc.backtest_comparison('BTC', %s, %s)", backtest, number)
+    assert caught.value.sqlstate == "UP022"
+    assert named in str(caught.value.diag.message_detail)
+
+
+def test_comparison_of_other_candles_and_symbols_is_refused(
+    conn: Connection, backtest: int
+) -> None:
+    """Candles that were filled in between the backtests; questions by settings alike."""
+    fewer = store(conn, ASKED.of(np.arange(len(ASKED)) > 0))
+    eth = store(conn, questions(1, 2), "ETH")
+    for number, named in ((fewer, "candles"), (eth, "symbol")):
+        with pytest.raises(psycopg.Error) as caught, conn.transaction():
+            rows(conn, "SELECT * FROM upc.backtest_comparison('BTC', %s, %s)", backtest, number)
+        assert caught.value.sqlstate == "UP022"
+        assert named in str(caught.value.diag.message_detail)
