@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,11 @@ from pyupc.cli.backtest.market import (
     run_market,
 )
 from pyupc.cli.backtest.options import OF_A_RUN, run_options
+from pyupc.cli.backtest.replay import refuse_replay_mixtures
+from pyupc.cli.backtest.replay import replay_ticks as asked_again
 from pyupc.cli.common.options import examples, symbols
 from pyupc.cli.common.output import Output, output_options, plain, print_rows
+from pyupc.cli.common.span import bounds, refuse_reversed
 
 if TYPE_CHECKING:
     from pyupc.analysis.backtest.run import Settings
@@ -44,6 +48,7 @@ DIMENSIONS = {
         "pyupc backtest --show 1 --json",
         "# pyupc backtest --compare 1 2 --model volatility:linear",
         "pyupc backtest --delete 1",
+        "# pyupc backtest --replay-ticks --symbol BTC --since 2026-01-31T12:00Z",
         "# pyupc backtest --against market --quotes quotes.csv.gz --quotes settled.csv",
         "# pyupc backtest --train-to 2024-01-01 --test-to 2024-07-01   # every symbol with candles",
     )
@@ -73,6 +78,13 @@ DIMENSIONS = {
     help="Set two stored backtests that asked the same questions beside each other, by --model or"
     " every model of both.",
 )
+@click.option(
+    "--replay-ticks",
+    is_flag=True,
+    help="Ask logged ticks again, and compare momentum, time to the close and probabilities with"
+    " what was logged. Exit code 1 where any differ.",
+)
+@bounds("the oldest tick; goes with --replay-ticks", "now; goes with --replay-ticks")
 @click.option("--delete", type=int, metavar="ID", help="Delete a stored backtest.")
 @output_options
 @click.pass_context
@@ -88,6 +100,9 @@ def command(
     is_list: bool,
     show: int | None,
     compare: tuple[int, int] | None,
+    replay_ticks: bool,
+    since: datetime | None,
+    until: datetime | None,
     delete: int | None,
     output: Output,
     **given: Any,
@@ -106,7 +121,17 @@ def command(
     the model volatility beside the middle of bid and ask, a blend of both and the Gaussian, and
     shows what buying every edge would have brought.
     """
-    _refuse_mixtures(ctx, is_list=is_list, show=show, compare=compare, delete=delete)
+    _refuse_mixtures(
+        ctx,
+        {
+            "--list": is_list,
+            "--show": show is not None,
+            "--compare": compare is not None,
+            "--replay-ticks": replay_ticks,
+            "--delete": delete is not None,
+        },
+    )
+    refuse_reversed(since, until)
     refuse_market_mixtures(ctx, against)
     if out is not None:
         from pyupc.analysis.plots.files import prepare_folder
@@ -125,6 +150,8 @@ def command(
             _list(conn, symbols, output)
         elif delete is not None:
             _delete(conn, delete, output)
+        elif replay_ticks:
+            asked_again(conn, symbols, since, until, output)
         elif compare is not None:
             is_chosen = ctx.get_parameter_source("models") == ParameterSource.COMMANDLINE
             _compare(conn, compare, given["models"] if is_chosen else (), output)
@@ -146,33 +173,31 @@ def command(
             _report(reports, by, output, out)
 
 
-def _refuse_mixtures(
-    ctx: click.Context,
-    *,
-    is_list: bool,
-    show: int | None,
-    compare: tuple[int, int] | None,
-    delete: int | None,
-) -> None:
-    actions = {
-        "--list": is_list,
-        "--show": show is not None,
-        "--compare": compare is not None,
-        "--delete": delete is not None,
-    }
+def _refuse_mixtures(ctx: click.Context, actions: Mapping[str, bool]) -> None:
     chosen = [name for name, is_given in actions.items() if is_given]
+    refuse_replay_mixtures(ctx, chosen)
     if not chosen:
         return
     if len(chosen) > 1:
         raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other", ctx)
-    refused = [*OF_A_RUN, *OF_THE_MARKET, *(() if is_list else ("symbols",))]
-    refused += ["out", "by"] if show is None else []
-    if compare is not None:
-        refused.remove("models")
+    [action] = chosen
+    refused = _refused_beside(action)
     for parameter in ctx.command.params:
         name = parameter.name or ""
         if name in refused and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{parameter.opts[0]} does not go with {chosen[0]}", ctx)
+            raise click.UsageError(f"{parameter.opts[0]} does not go with {action}", ctx)
+
+
+def _refused_beside(action: str) -> set[str]:
+    """Arguments that make no sense beside an option that runs no backtest."""
+    refused = {*OF_A_RUN, *OF_THE_MARKET}
+    if action not in ("--list", "--replay-ticks"):
+        refused.add("symbols")
+    if action != "--show":
+        refused |= {"out", "by"}
+    if action == "--compare":
+        refused.remove("models")
+    return refused
 
 
 def _run(dsn: str, symbols: Sequence[str], settings: Settings) -> list[tuple[str, int]]:
