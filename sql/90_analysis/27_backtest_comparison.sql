@@ -24,29 +24,34 @@ COMMENT ON FUNCTION upc._question_settings IS
     'the settings of a backtest that its questions depend on';
 
 
--- True where two backtests have as many questions and outcomes on every day and at every time to the close.
-CREATE FUNCTION upc._has_same_questions(symbol text, backtest_id bigint, other_id bigint)
-RETURNS boolean
+-- The days of which two backtests do not have as many questions and outcomes at every time to the close, in
+-- words; NULL where there is none.
+CREATE FUNCTION upc._differing_days(symbol text, backtest_id bigint, other_id bigint)
+RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     WITH counted AS (
         SELECT DISTINCT
             s.backtest_id, s.day, s.part, sum(s.questions) AS questions, sum(s.outcomes) AS outcomes
         FROM upc_data.backtest_score AS s
-        WHERE s.symbol = _has_same_questions.symbol
-          AND s.backtest_id IN (_has_same_questions.backtest_id, _has_same_questions.other_id)
+        WHERE s.symbol = _differing_days.symbol
+          AND s.backtest_id IN (_differing_days.backtest_id, _differing_days.other_id)
           AND s.dimension = 'minutes'
         GROUP BY s.backtest_id, s.model, s.day, s.part
-    )
-    SELECT NOT EXISTS (
-        SELECT FROM counted AS c
+    ),
+    differing AS (
+        SELECT c.day
+        FROM counted AS c
+        WHERE _differing_days.backtest_id <> _differing_days.other_id
         GROUP BY c.day, c.part, c.questions, c.outcomes
         HAVING count(*) <> 2
     )
-    OR _has_same_questions.backtest_id = _has_same_questions.other_id;
+    SELECT format('the questions of %s days, the first one %s', count(DISTINCT d.day), min(d.day))
+    FROM differing AS d
+    HAVING count(*) > 0;
 END;
-COMMENT ON FUNCTION upc._has_same_questions IS
-    'true where two backtests have as many questions and outcomes on every day and at every time to the close';
+COMMENT ON FUNCTION upc._differing_days IS
+    'the days of which two backtests do not have the same questions, in words; NULL where there is none';
 
 
 -- Refuse two backtests that did not ask the same questions; the error names what differs.
@@ -76,15 +81,13 @@ BEGIN
         FROM upc._question_settings(symbol, backtest_id) AS a
         JOIN upc._question_settings(symbol, other_id) AS b USING (name)
         WHERE a.value <> b.value;
-        IF v_differing IS NULL AND NOT upc._has_same_questions(symbol, backtest_id, other_id) THEN
-            v_differing := 'the candles that they asked about';
-        END IF;
+        v_differing := coalesce(v_differing, upc._differing_days(symbol, backtest_id, other_id));
     END IF;
     IF v_differing IS NOT NULL THEN
         PERFORM upc._refuse_backtest(
             format('backtests %s and %s did not ask the same questions', backtest_id, other_id),
             format('They differ in %s.', v_differing),
-            'Compare those that differ in nothing but training, models and version.'
+            'They may differ in training that ends an hour before the test, in models and in version.'
         );
     END IF;
 END

@@ -450,7 +450,7 @@ def test_comparison_of_other_candles_and_symbols_is_refused(
     """Candles that were filled in between the backtests; questions by settings alike."""
     fewer = store(conn, ASKED.of(np.arange(len(ASKED)) > 0))
     eth = store(conn, questions(1, 2), "ETH")
-    for number, named in ((fewer, "candles"), (eth, "symbol")):
+    for number, named in ((fewer, "1 days, the first one 2024-01-01"), (eth, "symbol")):
         with pytest.raises(psycopg.Error) as caught, conn.transaction():
             rows(conn, "SELECT * FROM upc.backtest_comparison('BTC', %s, %s)", backtest, number)
         assert caught.value.sqlstate == "UP022"
