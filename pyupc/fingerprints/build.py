@@ -168,6 +168,7 @@ def _complete(control: Connection, plans: Sequence[Plan]) -> None:
         with control.transaction():
             control.execute("SELECT upc.complete_build(%s)", [each.symbol])
             control.execute("SELECT upc.complete_volatility(%s)", [each.symbol])
+            control.execute("SELECT upc.recalibrate(%s)", [each.symbol])
             control.execute("SELECT upc.refresh_fingerprints(%s)", [each.symbol])
 
 

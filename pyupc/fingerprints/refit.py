@@ -64,6 +64,7 @@ def _switch(control: Connection, symbol: str) -> bool:
         row = control.execute("SELECT upc.switch_fit(%s)", [symbol]).fetchone()
         is_switched = row == (True,)
         if is_switched:
+            control.execute("SELECT upc.recalibrate(%s)", [symbol])
             # Forecasts of one fit and curves of another do not belong together.
             control.execute("SELECT upc.refresh_fingerprints(%s)", [symbol])
     control.execute("SELECT upc.forget_old_fits(%s)", [symbol])

@@ -150,7 +150,9 @@ SELECT
     c.effective_size,
     c.weighted_size,
     c.shrinkage,
-    c.fingerprint
+    c.fingerprint,
+    c.recalibrated_positive,
+    c.recalibrated_negative
 FROM upc_data.volatility_curve AS c;
 COMMENT ON VIEW upc.volatility_curve IS
     'the fingerprints of standardised moves: one row per symbol, momentum bucket and distance in minutes';
@@ -170,3 +172,6 @@ COMMENT ON COLUMN upc.volatility_curve.weighted_size IS
 COMMENT ON COLUMN upc.volatility_curve.shrinkage IS
     'the share of the bucket''s own numbers, 0 to 1; the rest is the baseline''s';
 COMMENT ON COLUMN upc.volatility_curve.fingerprint IS 'name; also of its view in analytics, where its symbol has them';
+COMMENT ON COLUMN upc.volatility_curve.recalibrated_positive IS
+    'positive, corrected by what came of earlier answers; NULL where there is no correction';
+COMMENT ON COLUMN upc.volatility_curve.recalibrated_negative IS 'negative, corrected like positive';

@@ -209,7 +209,7 @@ BEGIN
         'fingerprint_curve', '{origin, bucket, minutes}', upc._fingerprint_curve_query(true), symbol
     );
     PERFORM upc._store_rows(
-        'volatility_curve', '{bucket, minutes}', upc._volatility_curve_query(true), symbol
+        'volatility_curve', '{bucket, minutes}', upc._recalibrated_curve_query(), symbol
     );
     PERFORM upc._store_grid(symbol);
     UPDATE upc_data.curve_refresh AS r

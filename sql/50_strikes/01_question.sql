@@ -14,7 +14,8 @@ CREATE TYPE upc._question AS (
     volatility double precision,
     observed double precision,
     strikes double precision[],
-    variances double precision[]
+    variances double precision[],
+    recalibrate boolean
 );
 COMMENT ON TYPE upc._question IS
     'a question for probabilities: fields as the arguments of compute_strikes; at: the clock that it is asked by, NULL for that of the statement';
@@ -37,13 +38,14 @@ CREATE FUNCTION upc._make_question(
     observed double precision DEFAULT NULL,
     strikes double precision[] DEFAULT NULL,
     variances double precision[] DEFAULT NULL,
-    at timestamptz DEFAULT NULL
+    at timestamptz DEFAULT NULL,
+    recalibrate boolean DEFAULT true
 )
 RETURNS upc._question
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ROW(
     price, momentum, symbol, at, ttc_seconds, step, levels, method, model, settlement, volatility,
-    observed, strikes, variances
+    observed, strikes, variances, recalibrate
 )::upc._question;
 COMMENT ON FUNCTION upc._make_question IS
     'a question for probabilities from its parts, with the defaults of compute_strikes';

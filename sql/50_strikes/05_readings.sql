@@ -243,6 +243,8 @@ DECLARE
     v_share double precision := 0;
     v_curve record;
     v_unit double precision;
+    -- A volatility that is passed in is no forecast, whose errors would be known.
+    v_is_corrected boolean := question.recalibrate AND question.volatility IS NULL;
 BEGIN
     -- Of less than a minute the variance is in proportion to the time: no forecast is needed.
     IF v_variances IS NULL
@@ -264,8 +266,15 @@ BEGIN
         v_minutes := least(60, greatest(1, ceil(seconds / 60 - 0.5)));
     END IF;
     LOOP
-        SELECT c.fingerprint, c.positive, c.negative, c.sample_size, c.effective_size,
-            c.weighted_size, o.positive AS other_positive, o.negative AS other_negative,
+        SELECT c.fingerprint, c.sample_size, c.effective_size, c.weighted_size,
+            CASE WHEN v_is_corrected THEN coalesce(c.recalibrated_positive, c.positive)
+                ELSE c.positive END AS positive,
+            CASE WHEN v_is_corrected THEN coalesce(c.recalibrated_negative, c.negative)
+                ELSE c.negative END AS negative,
+            CASE WHEN v_is_corrected THEN coalesce(o.recalibrated_positive, o.positive)
+                ELSE o.positive END AS other_positive,
+            CASE WHEN v_is_corrected THEN coalesce(o.recalibrated_negative, o.negative)
+                ELSE o.negative END AS other_negative,
             o.effective_size AS other_size
         INTO v_curve
         FROM upc.volatility_curve AS c

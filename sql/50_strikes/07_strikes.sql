@@ -17,6 +17,8 @@
 --   observed     USD, the mean of the last minute so far; NULL: that of the price log
 --   strikes      USD; a list that replaces step and levels
 --   variances    the forecast to answer by, for upc.variance_until; NULL: that at the newest candle
+--   recalibrate  false leaves probabilities as they were counted; true corrects those of the model
+--                volatility by what came of earlier ones, unless volatility is given
 --
 -- Returns one row per strike, ascending or in the order given; probabilities in percent:
 --   strike, buffer         USD; buffer is the distance of the strike from the price
@@ -52,7 +54,8 @@ CREATE FUNCTION upc.compute_strikes(
     volatility double precision DEFAULT NULL,
     observed double precision DEFAULT NULL,
     strikes double precision[] DEFAULT NULL,
-    variances double precision[] DEFAULT NULL
+    variances double precision[] DEFAULT NULL,
+    recalibrate boolean DEFAULT true
 )
 RETURNS TABLE (
     strike double precision,
@@ -112,7 +115,7 @@ BEGIN
         v_curve := upc._question_reading(
             upc._make_question(
                 price, momentum, symbol, ttc_seconds, step, levels, method, model, settlement,
-                volatility, observed, strikes, variances
+                volatility, observed, strikes, variances, recalibrate => recalibrate
             )
         );
         deviation := v_curve.deviation;
@@ -250,6 +253,7 @@ CREATE FUNCTION upc.probability(
     volatility double precision DEFAULT NULL,
     observed double precision DEFAULT NULL,
     variances double precision[] DEFAULT NULL,
+    recalibrate boolean DEFAULT true,
     OUT prob_above double precision,
     OUT positive_prob double precision,
     OUT negative_prob double precision,
@@ -268,7 +272,7 @@ BEGIN
         prob_low, prob_high
     FROM upc.compute_strikes(
         price, momentum, symbol, ttc_seconds, 1, 0, method, model, settlement, volatility, observed,
-        ARRAY[strike], variances
+        ARRAY[strike], variances, recalibrate
     ) AS c;
 END
 $fn$;

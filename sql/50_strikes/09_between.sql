@@ -74,6 +74,7 @@ CREATE FUNCTION upc.probability_between(
     volatility double precision DEFAULT NULL,
     observed double precision DEFAULT NULL,
     variances double precision[] DEFAULT NULL,
+    recalibrate boolean DEFAULT true,
     OUT probability double precision,
     OUT prob_low double precision,
     OUT prob_high double precision,
@@ -94,7 +95,7 @@ BEGIN
         upc._make_question(
             price, momentum, symbol, v_ttc, method => method, model => model,
             settlement => settlement, volatility => volatility, observed => observed,
-            variances => variances
+            variances => variances, recalibrate => recalibrate
         )
     );
     used_model := upc._model_of_bounds(model, v_ttc);

@@ -191,7 +191,7 @@ COMMENT ON FUNCTION upc._backtest_spans IS
 -- to the close, 1 to 60. close_minute: of the hour, at which contracts close; those of updown do so
 -- every quarter of an hour. kind: above, at or above the strikes of the grid; range, between two
 -- neighbours of the grid; updown, not below the average of the minute before the quarter of an hour began,
--- minutes up to 15.
+-- minutes up to 15. recalibrate: false leaves the answers of the volatility model as they are.
 -- Returns its number.
 -- Errors: UP002 symbol, UP022 settings that cannot be.
 --
@@ -210,7 +210,8 @@ CREATE FUNCTION upc.begin_backtest(
     settlement text DEFAULT 'close',
     close_minute integer DEFAULT 0,
     version text DEFAULT '',
-    kind text DEFAULT 'above'
+    kind text DEFAULT 'above',
+    recalibrate boolean DEFAULT true
 )
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
@@ -229,7 +230,7 @@ BEGIN
 
     INSERT INTO upc_data.backtest AS b (
         symbol, train_from, train_to, test_from, test_to, models, minutes, step, levels,
-        settlement, close_minute, version, kind, started_at
+        settlement, close_minute, version, kind, is_recalibrated, started_at
     )
     SELECT
         s.symbol, v_span.train_from, v_span.train_to, v_span.test_from, v_span.test_to,
@@ -244,6 +245,8 @@ BEGIN
             % (extract(epoch FROM upc._close_interval(begin_backtest.kind))::integer / 60),
         coalesce(begin_backtest.version, ''),
         begin_backtest.kind,
+        coalesce(begin_backtest.recalibrate, true)
+            AND begin_backtest.models && '{volatility:nearest, volatility:linear}',
         clock_timestamp()
     FROM upc_data.symbol AS s
     WHERE s.symbol = begin_backtest.symbol

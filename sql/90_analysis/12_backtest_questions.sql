@@ -92,8 +92,7 @@ COMMENT ON FUNCTION upc._backtest_asks IS
 
 
 CREATE FUNCTION upc._backtest_questions(
-    symbol text,
-    backtest_id bigint,
+    test upc_data.backtest,
     first_day date,
     last_day date
 )
@@ -102,13 +101,12 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 5000
 SET jit = off
 AS $fn$
 DECLARE
-    v_test upc_data.backtest;
+    -- A copy: what is read of an argument that is a row is decompressed each time.
+    v_test upc_data.backtest := test;
     v_day date;
     v_season double precision[];
     v_closes double precision[];
 BEGIN
-    SELECT b.* INTO v_test FROM upc_data.backtest AS b
-    WHERE b.symbol = _backtest_questions.symbol AND b.backtest_id = _backtest_questions.backtest_id;
     PERFORM upc._require_own_forecast(v_test);
 
     -- By the day on which is asked: contracts that close in the first hour are asked about the day

@@ -111,8 +111,11 @@ COMMENT ON FUNCTION upc._backtest_curves IS
     'query parts for the curves of a backtest, by model and the bucket that is asked for';
 
 
-CREATE FUNCTION upc._backtest_readings(symbol text, backtest_id bigint)
+-- weeks: Mondays; the curves of standardised moves are those of each week, corrected as they were known by
+-- then; '-infinity' has them as they were counted.
+CREATE FUNCTION upc._backtest_readings(symbol text, backtest_id bigint, weeks date[])
 RETURNS TABLE (
+    week date,
     model text,
     bucket integer,
     minutes integer,
@@ -133,14 +136,42 @@ DECLARE
     );
 BEGIN
     FOR
-        model, bucket, minutes, positive, negative, thresholds, edges, is_linear, is_standardised
+        week, model, bucket, minutes, positive, negative, thresholds, edges, is_linear,
+        is_standardised
     IN EXECUTE format(
         $sql$
         WITH %1$s,
+        recalibration AS MATERIALIZED (
+            SELECT w.week, h.minutes, k.lift, k.stretch, k.bend
+            FROM unnest($5) AS w (week)
+            CROSS JOIN (SELECT DISTINCT c.minutes FROM curve AS c) AS h
+            LEFT JOIN LATERAL (
+                SELECT b.lifts, b.stretches, b.bends
+                FROM upc_data.backtest_recalibration AS b
+                WHERE b.symbol = $1 AND b.backtest_id = $2 AND b.week <= w.week
+                ORDER BY b.week DESC
+                LIMIT 1
+            ) AS r ON true
+            CROSS JOIN LATERAL upc._recalibration_at(r.lifts, r.stretches, r.bends, h.minutes) AS k
+        ),
+        corrected AS MATERIALIZED (
+            SELECT
+                s.model, s.is_standardised, s.is_linear, s.bucket, s.minutes, k.week,
+                CASE WHEN s.is_standardised
+                    THEN upc._recalibrated_curve(s.positive, k.lift, k.stretch, k.bend)
+                    ELSE s.positive
+                END AS positive,
+                CASE WHEN s.is_standardised
+                    THEN upc._recalibrated_curve(s.negative, -k.lift, k.stretch, k.bend)
+                    ELSE s.negative
+                END AS negative
+            FROM model_curve AS s
+            JOIN recalibration AS k ON k.minutes = s.minutes
+        ),
         -- Of the average of the last minute 39.5 seconds less are open than until its end.
         timed AS (
             SELECT
-                test.kind, s.model, s.is_standardised, s.is_linear, s.bucket, t.minutes,
+                test.kind, s.week, s.model, s.is_standardised, s.is_linear, s.bucket, t.minutes,
                 CASE WHEN test.settlement = 'average' AND s.is_linear AND t.minutes > 1
                     THEN upc._blend(e.positive, s.positive, upc._average_share())
                     WHEN test.settlement = 'average' THEN e.positive
@@ -153,13 +184,14 @@ BEGIN
                 END AS negative
             FROM test
             CROSS JOIN unnest(test.minutes::integer[]) AS t (minutes)
-            JOIN model_curve AS s ON s.minutes = t.minutes
-            JOIN model_curve AS e
-                ON e.model = s.model AND e.bucket = s.bucket
+            JOIN corrected AS s ON s.minutes = t.minutes
+            JOIN corrected AS e
+                ON e.model = s.model AND e.bucket = s.bucket AND e.week = s.week
                 AND e.minutes = CASE WHEN test.settlement = 'average'
                     THEN greatest(1, t.minutes - 1) ELSE t.minutes END
         )
         SELECT
+            t.week,
             t.model,
             t.bucket,
             t.minutes,
@@ -187,7 +219,8 @@ BEGIN
         ARRAY(
             -- A hair up, as in the grid.
             SELECT (v_plain[k] + v_plain[k + 1]) / 2 + 1e-9 FROM generate_series(1, 59) AS k ORDER BY k
-        )
+        ),
+        weeks
     LOOP
         RETURN NEXT;
     END LOOP;

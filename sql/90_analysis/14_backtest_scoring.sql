@@ -134,8 +134,7 @@ BEGIN ATOMIC
         b.distance,
         coalesce(q.settled >= b.lower, true) AND coalesce(q.settled < b.upper, true)
     FROM upc._backtest_questions(
-        (_contract_questions.test).symbol, (_contract_questions.test).backtest_id,
-        _contract_questions.first_day, _contract_questions.last_day
+        _contract_questions.test, _contract_questions.first_day, _contract_questions.last_day
     ) AS q
     CROSS JOIN LATERAL upc._backtest_contracts(
         (_contract_questions.test).kind, (_contract_questions.test).levels,
@@ -146,6 +145,18 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION upc._contract_questions IS
     'the contracts that a backtest asks about, with what was known when it did, and what happened';
+
+
+-- The week whose correction answers a question, by when it is asked. Where nothing is corrected, all time is one.
+CREATE FUNCTION upc._asked_week(asked_at timestamptz, is_recalibrated boolean)
+RETURNS date
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN _asked_week.is_recalibrated
+    THEN date_trunc('week', _asked_week.asked_at AT TIME ZONE 'UTC')::date
+    ELSE '-infinity'::date
+END;
+COMMENT ON FUNCTION upc._asked_week IS
+    'the UTC Monday that the week of an instant begins on; -infinity where nothing is corrected';
 
 
 -- Answers of a backtest's models about all contracts that close on some UTC days: probabilities from 0
@@ -171,10 +182,25 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     WITH reading AS MATERIALIZED (
         SELECT r.*
-        FROM upc._backtest_readings((_model_answers.test).symbol, (_model_answers.test).backtest_id) AS r
+        FROM upc._backtest_readings(
+            (_model_answers.test).symbol, (_model_answers.test).backtest_id,
+            ARRAY(
+                SELECT DISTINCT upc._asked_week(d, (_model_answers.test).is_recalibrated)
+                FROM generate_series(
+                    (_model_answers.first_day - 1)::timestamp AT TIME ZONE 'UTC',
+                    (_model_answers.last_day + 1)::timestamp AT TIME ZONE 'UTC',
+                    interval '24 hours'
+                ) AS d
+            )
+        ) AS r
     ),
     contract AS MATERIALIZED (
-        SELECT c.*
+        SELECT
+            c.*,
+            upc._asked_week(
+                c.closes_at - make_interval(mins => c.minutes),
+                (_model_answers.test).is_recalibrated
+            ) AS week
         FROM upc._contract_questions(
             _model_answers.test, _model_answers.first_day, _model_answers.last_day
         ) AS c
@@ -184,7 +210,7 @@ BEGIN ATOMIC
                SELECT r.minutes, r.bucket
                FROM reading AS r
                GROUP BY r.minutes, r.bucket
-               HAVING count(*) = _model_answers.curve_models
+               HAVING count(DISTINCT r.model) = _model_answers.curve_models
            )
     )
     SELECT
@@ -214,6 +240,7 @@ BEGIN ATOMIC
     JOIN reading AS r
         ON r.minutes = q.minutes
         AND r.bucket = q.bucket
+        AND r.week = q.week
     CROSS JOIN LATERAL (
         SELECT CASE
             WHEN r.is_standardised

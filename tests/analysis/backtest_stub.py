@@ -31,7 +31,8 @@ DROP FUNCTION upc.begin_backtest, upc.backtest_steps, upc.run_backtest_step;
 CREATE FUNCTION upc.begin_backtest(
     symbol text, train_from timestamptz, train_to timestamptz, test_from timestamptz,
     test_to timestamptz, models text[], minutes integer[], step double precision,
-    levels integer, settlement text, close_minute integer, version text, kind text
+    levels integer, settlement text, close_minute integer, version text, kind text,
+    recalibrate boolean
 )
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
@@ -44,7 +45,7 @@ BEGIN
         'train_from', train_from, 'train_to', train_to, 'test_from', test_from,
         'test_to', test_to, 'models', models, 'minutes', minutes, 'step', step,
         'levels', levels, 'settlement', settlement, 'close_minute', close_minute,
-        'version', version, 'kind', kind
+        'version', version, 'kind', kind, 'recalibrate', recalibrate
     ));
     IF EXISTS (SELECT FROM public.stub_order AS o WHERE o.stage = 'begin ' || symbol) THEN
         RAISE EXCEPTION 'there is nothing to train on'

@@ -81,6 +81,7 @@ def test_omitted_options_are_left_to_the_database(conn: Connection) -> None:
         "close_minute": 0,
         "version": __version__,
         "kind": "above",
+        "recalibrate": True,
     }
 
 
@@ -107,6 +108,7 @@ def test_given_options_are_handed_on(conn: Connection) -> None:
         "close_minute": 15,
         "version": __version__,
         "kind": "above",
+        "recalibrate": True,
     }
 
 
@@ -340,7 +342,7 @@ def test_list_show_and_delete(conn: Connection) -> None:
 def test_one_that_is_not_complete_is_listed_and_deleted(conn: Connection) -> None:
     conn.execute(
         "SELECT upc.begin_backtest('BTC', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'close', "
-        "0, '0', 'above')"
+        "0, '0', 'above', true)"
     )
     [row] = json.loads(succeed("--list", "--json"))
     assert (row["completed_at"], row["questions"], row["best_model"]) == (None, None, None)

@@ -159,6 +159,10 @@ def make_older(dsn: str, symbols: int = 0) -> None:
     with open_db(dsn) as conn:
         for view in MATERIALIZED:
             conn.execute(f"CREATE TABLE public.kept_{view} AS TABLE upc.{view}".encode())
+        conn.execute(
+            "ALTER TABLE public.kept_volatility_curve "
+            "DROP recalibrated_positive, DROP recalibrated_negative"
+        )
         # The counts that are left could not make the curves again.
         for table in ("fingerprint_histogram", "volatility_histogram"):
             conn.execute(f"DELETE FROM upc_data.{table} WHERE bucket = 0".encode())

@@ -42,6 +42,7 @@ class Settings:
     settlement: str
     close_minute: int
     kind: str
+    recalibrate: bool
 
 
 def run(
@@ -105,7 +106,8 @@ def _begin(control: Connection, symbol: str, settings: Settings) -> int:
     row = control.execute(
         """
         SELECT upc.begin_backtest(
-            %s, %s, %s, %s, %s, %s::text[], %s::integer[], %s, %s, %s, %s, %s, kind => %s
+            %s, %s, %s, %s, %s, %s::text[], %s::integer[], %s, %s, %s, %s, %s, kind => %s,
+            recalibrate => %s
         )
         """,
         [
@@ -122,6 +124,7 @@ def _begin(control: Connection, symbol: str, settings: Settings) -> int:
             settings.close_minute,
             __version__,
             settings.kind,
+            settings.recalibrate,
         ],
     ).fetchone()
     assert row is not None

@@ -16,7 +16,7 @@ from pyupc.fingerprints.workers import together
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 # The others are one statement, and need everything before them committed.
-SHARED = ("train", "test")
+SHARED = ("train", "answer", "test")
 
 _ATTEMPTS = 5
 

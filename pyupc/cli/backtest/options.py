@@ -22,7 +22,7 @@ SPANS = ("train_from", "train_to", "test_from", "test_to")
 OF_A_RUN = (
     *SPANS,
     *("minutes", "models"),
-    *("step", "levels", "settlement", "close_minute", "kind"),
+    *("step", "levels", "settlement", "close_minute", "kind", "recalibrate"),
 )
 
 
@@ -123,6 +123,13 @@ _OPTIONS = (
         show_default=True,
         metavar="MINUTE",
         help="Minute of the hour at which contracts close; of updown also 15, 30 and 45 later.",
+    ),
+    click.option(
+        "--recalibrate/--no-recalibrate",
+        default=True,
+        show_default=True,
+        help="Correct the volatility model each week by what came of its answers in the 26 weeks"
+        " before.",
     ),
 )
 

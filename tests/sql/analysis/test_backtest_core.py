@@ -79,10 +79,10 @@ def at(number: int) -> str:
     return str(np.datetime64(number, "m")) + "Z"
 
 
-def begin(conn: Connection, settings: Settings) -> int:
+def begin(conn: Connection, settings: Settings, *, is_recalibrated: bool = False) -> int:
     found = scalar(
         conn,
-        "SELECT upc.begin_backtest('BTC', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '1.2.3', %s)",
+        "SELECT upc.begin_backtest('BTC', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '1.2.3', %s, %s)",
         at(settings.train_from),
         at(settings.train_to),
         at(settings.test_from),
@@ -94,6 +94,7 @@ def begin(conn: Connection, settings: Settings) -> int:
         settings.settlement,
         settings.close_minute,
         settings.kind,
+        is_recalibrated,
     )
     return int(found)
 
@@ -424,7 +425,7 @@ def test_spans_are_those_of_the_candles(conn: Connection) -> None:
         instant("2026-01-01"),
         instant("2026-01-05"),
     )
-    assert len(steps(conn, number)) == 4
+    assert len(steps(conn, number)) == 6
 
 
 def test_repeated_models_and_minutes_count_once(conn: Connection) -> None:

@@ -30,7 +30,10 @@ from tests.support.volatile_candles import volatile_candles
 
 TABLES = {
     "fingerprint_curve": "upc._fingerprint_curve_query(false)",
-    "volatility_curve": "upc._volatility_curve_query(false)",
+    "volatility_curve": (
+        "'SELECT v.*, NULL::float8[] AS p, NULL::float8[] AS n FROM ('"
+        " || upc._volatility_curve_query(false) || ') AS v'"
+    ),
     "fingerprint_grid": "upc._fingerprint_grid_query(false)",
 }
 POOL = "upc._curve_query(upc._fingerprint_counts(false, is_pool => true))"

@@ -242,7 +242,8 @@ def test_a_backtest(conn: Connection, settlement: str) -> None:
         closes_at = END + timedelta(minutes=ttc)
         number = scalar(
             conn,
-            "SELECT upc.begin_backtest('BTC', NULL, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "SELECT upc.begin_backtest('BTC', NULL, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+            " recalibrate => false)",
             END,
             END,
             closes_at + timedelta(minutes=1),

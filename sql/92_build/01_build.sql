@@ -59,6 +59,8 @@ BEGIN
     v_has_new_volatility := upc._build_volatility(
         build_fingerprints.symbol, v_refits, is_counted => v_count > 0
     );
+    -- A week may have gone by, and the counts be others.
+    v_has_new_volatility := upc.recalibrate(build_fingerprints.symbol) OR v_has_new_volatility;
 
     IF v_count > 0 OR NOT EXISTS (
         SELECT FROM upc_data.fingerprint_build AS b

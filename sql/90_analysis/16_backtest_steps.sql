@@ -1,4 +1,4 @@
--- Steps of a backtest: fit, train, test, complete.
+-- Steps of a backtest: fit, train, answer, recalibrate, test, complete.
 
 CREATE FUNCTION upc._backtest_plan(symbol text, backtest_id bigint)
 RETURNS TABLE (step integer, stage text, first_day date, last_day date)
@@ -31,7 +31,20 @@ BEGIN
         ) AS d
         GROUP BY date_trunc('quarter', d)
         UNION ALL
-        SELECT 3, 'test', min(d)::date, max(d)::date
+        -- Whole weeks: what is counted of one is written once.
+        SELECT 3, 'answer', min(d)::date, max(d)::date
+        FROM generate_series(
+            date_trunc('day', v_test.test_from AT TIME ZONE 'UTC'),
+            (v_test.test_to - interval '1 minute') AT TIME ZONE 'UTC',
+            interval '1 day'
+        ) AS d
+        WHERE v_test.is_recalibrated
+        GROUP BY floor((date_trunc('week', d)::date - date '2000-01-03') / 28.0)
+        UNION ALL
+        SELECT 4, 'recalibrate', NULL, NULL
+        WHERE v_test.is_recalibrated
+        UNION ALL
+        SELECT 5, 'test', min(d)::date, max(d)::date
         FROM generate_series(
             date_trunc('day', v_test.test_from AT TIME ZONE 'UTC'),
             (v_test.test_to - interval '1 minute') AT TIME ZONE 'UTC',
@@ -39,7 +52,7 @@ BEGIN
         ) AS d
         GROUP BY date_trunc('month', d)
         UNION ALL
-        SELECT 4, 'complete', NULL, NULL
+        SELECT 6, 'complete', NULL, NULL
     ) AS p
     -- Quotes are scored as a whole, by upc.score_market.
     WHERE v_test.kind <> 'market' OR p.place <= 2;
@@ -49,14 +62,14 @@ COMMENT ON FUNCTION upc._backtest_plan IS
     'the steps of a backtest with their UTC days';
 
 
--- Steps of a backtest, in their order: fit, train, test, complete; those of one stage may run at the same
--- time.
+-- Steps of a backtest, in their order: fit, train, answer and recalibrate where it is, test, complete; those of
+-- one stage may run at the same time.
 --
 -- Returns a row per step. days: how many UTC days of candles it covers.
 -- Errors: UP022 no such backtest.
 --
 -- Example:
---   SELECT array_agg(DISTINCT s.stage) = '{complete,fit,test,train}' FROM backtest_steps('BTC', 1) AS s;
+--   SELECT array_agg(DISTINCT s.stage) @> '{complete,fit,test,train}' FROM backtest_steps('BTC', 1) AS s;
 CREATE FUNCTION upc.backtest_steps(symbol text, backtest_id bigint)
 RETURNS TABLE (step integer, stage text, days integer)
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -66,7 +79,7 @@ BEGIN ATOMIC
     ORDER BY p.step;
 END;
 COMMENT ON FUNCTION upc.backtest_steps IS
-    'the steps of a backtest, in their order: fit, train, test, complete; those of one stage may be run at the same time';
+    'the steps of a backtest, in their order: fit, train, answer, recalibrate, test, complete; those of one stage may be run at the same time';
 
 
 -- Run one step of a backtest, in the order of backtest_steps; a step that was run before is left out.
@@ -82,7 +95,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
-    v_stages text[] := '{fit, train, test, complete}'::text[];
+    v_stages text[] := '{fit, train, answer, recalibrate, test, complete}'::text[];
     v_step record;
     v_done integer[];
 BEGIN
@@ -107,7 +120,7 @@ BEGIN
     ) THEN
         PERFORM upc._refuse_backtest(
             format('step %s comes too early', step), 'It needs what earlier stages compute.',
-            'Run all steps of a stage before the next one: fit, train, test, complete.'
+            'Run all steps of a stage before the next one: fit, train, answer, recalibrate, test, complete.'
         );
     END IF;
 
@@ -118,6 +131,12 @@ BEGIN
             PERFORM upc._count_backtest(
                 symbol, backtest_id, v_step.first_day, v_step.last_day, false
             );
+        WHEN 'answer' THEN
+            PERFORM upc._count_backtest_answers(
+                symbol, backtest_id, v_step.first_day, v_step.last_day
+            );
+        WHEN 'recalibrate' THEN
+            PERFORM upc._recalibrate_backtest(symbol, backtest_id);
         WHEN 'test' THEN
             PERFORM upc._score_backtest(symbol, backtest_id, v_step.first_day, v_step.last_day);
             PERFORM upc._count_backtest(
