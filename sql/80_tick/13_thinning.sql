@@ -216,8 +216,11 @@ BEGIN
         IF v_day IS NOT NULL THEN
             PERFORM upc._make_day('tick_minute', v_day);
         END IF;
+        -- No further than that day: the one after it may have no partition yet.
         SELECT b.* INTO v_done
-        FROM upc._thin_batch(v_part.name, batch, thin_before, keep_since) AS b;
+        FROM upc._thin_batch(
+            v_part.name, batch, least(thin_before, v_day + interval '24 hours'), keep_since
+        ) AS b;
         thinned := thinned + v_done.thinned;
         expired := expired + v_done.expired;
     END LOOP;
