@@ -111,6 +111,44 @@ COMMENT ON FUNCTION upc._backtest_curves IS
     'query parts for the curves of a backtest, by model and the bucket that is asked for';
 
 
+-- Query part for the curves of a backtest as they are corrected in each of the weeks $5, by the newest correction
+-- of a Monday up to then: corrected, from those of upc._backtest_curves.
+CREATE FUNCTION upc._corrected_part()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN $sql$
+    recalibration AS MATERIALIZED (
+        SELECT w.week, h.minutes, k.lift, k.stretch, k.bend
+        FROM unnest($5) AS w (week)
+        CROSS JOIN (SELECT DISTINCT c.minutes FROM curve AS c) AS h
+        LEFT JOIN LATERAL (
+            SELECT b.lifts, b.stretches, b.bends
+            FROM upc_data.backtest_recalibration AS b
+            WHERE b.symbol = $1 AND b.backtest_id = $2 AND b.week <= w.week
+            ORDER BY b.week DESC
+            LIMIT 1
+        ) AS r ON true
+        CROSS JOIN LATERAL upc._recalibration_at(r.lifts, r.stretches, r.bends, h.minutes) AS k
+    ),
+    corrected AS MATERIALIZED (
+        SELECT
+            s.model, s.is_standardised, s.is_linear, s.bucket, s.minutes, k.week,
+            CASE WHEN s.is_standardised
+                THEN upc._recalibrated_curve(s.positive, k.lift, k.stretch, k.bend)
+                ELSE s.positive
+            END AS positive,
+            CASE WHEN s.is_standardised
+                THEN upc._recalibrated_curve(s.negative, -k.lift, k.stretch, k.bend)
+                ELSE s.negative
+            END AS negative
+        FROM model_curve AS s
+        JOIN recalibration AS k ON k.minutes = s.minutes
+    )
+    $sql$;
+COMMENT ON FUNCTION upc._corrected_part IS
+    'query part for the curves of a backtest as they are corrected in some weeks';
+
+
 -- weeks: Mondays; the curves of standardised moves are those of each week, corrected as they were known by
 -- then; '-infinity' has them as they were counted.
 CREATE FUNCTION upc._backtest_readings(symbol text, backtest_id bigint, weeks date[])
@@ -141,33 +179,7 @@ BEGIN
     IN EXECUTE format(
         $sql$
         WITH %1$s,
-        recalibration AS MATERIALIZED (
-            SELECT w.week, h.minutes, k.lift, k.stretch, k.bend
-            FROM unnest($5) AS w (week)
-            CROSS JOIN (SELECT DISTINCT c.minutes FROM curve AS c) AS h
-            LEFT JOIN LATERAL (
-                SELECT b.lifts, b.stretches, b.bends
-                FROM upc_data.backtest_recalibration AS b
-                WHERE b.symbol = $1 AND b.backtest_id = $2 AND b.week <= w.week
-                ORDER BY b.week DESC
-                LIMIT 1
-            ) AS r ON true
-            CROSS JOIN LATERAL upc._recalibration_at(r.lifts, r.stretches, r.bends, h.minutes) AS k
-        ),
-        corrected AS MATERIALIZED (
-            SELECT
-                s.model, s.is_standardised, s.is_linear, s.bucket, s.minutes, k.week,
-                CASE WHEN s.is_standardised
-                    THEN upc._recalibrated_curve(s.positive, k.lift, k.stretch, k.bend)
-                    ELSE s.positive
-                END AS positive,
-                CASE WHEN s.is_standardised
-                    THEN upc._recalibrated_curve(s.negative, -k.lift, k.stretch, k.bend)
-                    ELSE s.negative
-                END AS negative
-            FROM model_curve AS s
-            JOIN recalibration AS k ON k.minutes = s.minutes
-        ),
+        %2$s,
         -- Of the average of the last minute 39.5 seconds less are open than until its end.
         timed AS (
             SELECT
@@ -213,7 +225,8 @@ BEGIN
             SELECT t.is_linear OR t.is_standardised OR t.kind <> 'above' AS is_met
         ) AS w
         $sql$,
-        upc._backtest_curves()
+        upc._backtest_curves(),
+        upc._corrected_part()
     )
     USING symbol, backtest_id, v_plain,
         ARRAY(

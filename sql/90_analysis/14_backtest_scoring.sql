@@ -95,9 +95,36 @@ COMMENT ON FUNCTION upc._backtest_contracts IS
     'the contracts of a kind that a backtest asks about at a price, USD';
 
 
+-- The week whose correction answers a question, by when it is asked. Where nothing is corrected, all time is one.
+CREATE FUNCTION upc._asked_week(asked_at timestamptz, is_recalibrated boolean)
+RETURNS date
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN _asked_week.is_recalibrated
+    THEN date_trunc('week', _asked_week.asked_at AT TIME ZONE 'UTC')::date
+    ELSE '-infinity'::date
+END;
+COMMENT ON FUNCTION upc._asked_week IS
+    'the UTC Monday that the week of an instant begins on; -infinity where nothing is corrected';
+
+
+CREATE FUNCTION upc._asked_weeks(first_day date, last_day date, is_recalibrated boolean)
+RETURNS date[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT DISTINCT upc._asked_week(d AT TIME ZONE 'UTC', _asked_weeks.is_recalibrated) AS week
+    FROM generate_series(
+        (_asked_weeks.first_day - 1)::timestamp, (_asked_weeks.last_day + 1)::timestamp,
+        interval '1 day'
+    ) AS d
+    ORDER BY week
+);
+COMMENT ON FUNCTION upc._asked_weeks IS
+    'the weeks, as upc._asked_week has them, in which is asked about contracts that close on some UTC days';
+
+
 -- Contracts that close on some UTC days, each time that a backtest asks about them, with what is known
 -- then and what happened. open_share: open share of the last minute's variance. regime: quarter of
--- the deviations of the hour before, from 1.
+-- the deviations of the hour before, from 1. week: as upc._asked_week has it.
 CREATE FUNCTION upc._contract_questions(test upc_data.backtest, first_day date, last_day date)
 RETURNS TABLE (
     closes_at timestamptz,
@@ -112,7 +139,8 @@ RETURNS TABLE (
     lower double precision,
     upper double precision,
     distance smallint,
-    outcome boolean
+    outcome boolean,
+    week date
 )
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -132,7 +160,11 @@ BEGIN ATOMIC
         b.lower,
         b.upper,
         b.distance,
-        coalesce(q.settled >= b.lower, true) AND coalesce(q.settled < b.upper, true)
+        coalesce(q.settled >= b.lower, true) AND coalesce(q.settled < b.upper, true),
+        upc._asked_week(
+            q.closes_at - make_interval(mins => q.minutes),
+            (_contract_questions.test).is_recalibrated
+        )
     FROM upc._backtest_questions(
         _contract_questions.test, _contract_questions.first_day, _contract_questions.last_day
     ) AS q
@@ -145,18 +177,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION upc._contract_questions IS
     'the contracts that a backtest asks about, with what was known when it did, and what happened';
-
-
--- The week whose correction answers a question, by when it is asked. Where nothing is corrected, all time is one.
-CREATE FUNCTION upc._asked_week(asked_at timestamptz, is_recalibrated boolean)
-RETURNS date
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN _asked_week.is_recalibrated
-    THEN date_trunc('week', _asked_week.asked_at AT TIME ZONE 'UTC')::date
-    ELSE '-infinity'::date
-END;
-COMMENT ON FUNCTION upc._asked_week IS
-    'the UTC Monday that the week of an instant begins on; -infinity where nothing is corrected';
 
 
 -- Answers of a backtest's models about all contracts that close on some UTC days: probabilities from 0
@@ -184,23 +204,14 @@ BEGIN ATOMIC
         SELECT r.*
         FROM upc._backtest_readings(
             (_model_answers.test).symbol, (_model_answers.test).backtest_id,
-            ARRAY(
-                SELECT DISTINCT upc._asked_week(d, (_model_answers.test).is_recalibrated)
-                FROM generate_series(
-                    (_model_answers.first_day - 1)::timestamp AT TIME ZONE 'UTC',
-                    (_model_answers.last_day + 1)::timestamp AT TIME ZONE 'UTC',
-                    interval '24 hours'
-                ) AS d
+            upc._asked_weeks(
+                _model_answers.first_day, _model_answers.last_day,
+                (_model_answers.test).is_recalibrated
             )
         ) AS r
     ),
     contract AS MATERIALIZED (
-        SELECT
-            c.*,
-            upc._asked_week(
-                c.closes_at - make_interval(mins => c.minutes),
-                (_model_answers.test).is_recalibrated
-            ) AS week
+        SELECT c.*
         FROM upc._contract_questions(
             _model_answers.test, _model_answers.first_day, _model_answers.last_day
         ) AS c

@@ -25,13 +25,16 @@ FOLDERS = {
     "20_momentum": "Momentum, and the correlations that follow from its weights.",
     "25_histograms": "Windows, bins, counting, curves: shared by volatility and fingerprints.",
     "30_volatility": "Ranges, the fit, the forecast, and curves of standardised moves.",
-    "40_fingerprints": "The build, curves, named views, sets in use, import and export.",
+    "35_recalibration": "The correction of the volatility model, and the curves that it makes.",
+    "40_fingerprints": "Curves, named views, sets in use, import and export.",
     "45_symbols": "Registering, listing and retiring symbols.",
     "50_strikes": "The question, lookup, readings, intervals, `compute_strikes`, bounds.",
     "60_market": "Events, quotes, fees and edges, the strike table, the contract table.",
     "70_trades": "Trades, stops and settlement, announcements.",
     "80_tick": "Feeds, documents, the lease, the tick, status, retention.",
     "90_analysis": "Calibration, backtest, and the documents that readers get.",
+    "91_corrections": "What the volatility model would have said, and its weekly correction.",
+    "92_build": "The whole build of a symbol in one call.",
     "": "Roles and rights, last of all.",
 }
 
