@@ -107,19 +107,40 @@ COMMENT ON FUNCTION upc._asked_week IS
     'the UTC Monday that the week of an instant begins on; -infinity where nothing is corrected';
 
 
-CREATE FUNCTION upc._asked_weeks(first_day date, last_day date, is_recalibrated boolean)
-RETURNS date[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ARRAY(
-    SELECT DISTINCT upc._asked_week(d AT TIME ZONE 'UTC', _asked_weeks.is_recalibrated) AS week
-    FROM generate_series(
-        (_asked_weeks.first_day - 1)::timestamp, (_asked_weeks.last_day + 1)::timestamp,
-        interval '1 day'
-    ) AS d
-    ORDER BY week
-);
-COMMENT ON FUNCTION upc._asked_weeks IS
-    'the weeks, as upc._asked_week has them, in which is asked about contracts that close on some UTC days';
+CREATE FUNCTION upc._readings_of_days(test upc_data.backtest, first_day date, last_day date)
+RETURNS TABLE (
+    week date,
+    model text,
+    bucket integer,
+    minutes integer,
+    positive double precision[],
+    negative double precision[],
+    thresholds double precision[],
+    edges double precision[],
+    is_linear boolean,
+    is_standardised boolean
+)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 2000
+BEGIN ATOMIC
+    SELECT r.*
+    FROM upc._backtest_readings(
+        (_readings_of_days.test).symbol,
+        (_readings_of_days.test).backtest_id,
+        ARRAY(
+            SELECT DISTINCT upc._asked_week(
+                d AT TIME ZONE 'UTC', (_readings_of_days.test).is_recalibrated
+            ) AS week
+            FROM generate_series(
+                (_readings_of_days.first_day - 1)::timestamp,
+                (_readings_of_days.last_day + 1)::timestamp,
+                interval '1 day'
+            ) AS d
+            ORDER BY week
+        )
+    ) AS r;
+END;
+COMMENT ON FUNCTION upc._readings_of_days IS
+    'the curves by which a backtest answers about contracts that close on some UTC days: those of each week in which is asked';
 
 
 -- Contracts that close on some UTC days, each time that a backtest asks about them, with what is known
@@ -202,12 +223,8 @@ LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     WITH reading AS MATERIALIZED (
         SELECT r.*
-        FROM upc._backtest_readings(
-            (_model_answers.test).symbol, (_model_answers.test).backtest_id,
-            upc._asked_weeks(
-                _model_answers.first_day, _model_answers.last_day,
-                (_model_answers.test).is_recalibrated
-            )
+        FROM upc._readings_of_days(
+            _model_answers.test, _model_answers.first_day, _model_answers.last_day
         ) AS r
     ),
     contract AS MATERIALIZED (
@@ -218,16 +235,12 @@ BEGIN ATOMIC
         -- A question that one model cannot answer is put to none.
         WHERE _model_answers.curve_models = 0
            OR (c.minutes, c.bucket) IN (
-               SELECT r.minutes, r.bucket
-               FROM reading AS r
-               GROUP BY r.minutes, r.bucket
+               SELECT r.minutes, r.bucket FROM reading AS r GROUP BY r.minutes, r.bucket
                HAVING count(DISTINCT r.model) = _model_answers.curve_models
            )
     )
     SELECT
-        r.model,
-        q.closes_at, q.minutes, q.distance, q.regime,
-        q.outcome,
+        r.model, q.closes_at, q.minutes, q.distance, q.regime, q.outcome,
         -- To be in a range is to be above its lower bound and not above its upper one.
         0.01 * (
             coalesce(
