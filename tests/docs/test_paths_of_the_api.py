@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from pyupc.web.routes import documents, legacy, operations, page, questions, stream
+from pyupc.web.routes import documents, history, legacy, operations, page, questions, stream
 from tests.docs.pages import PAGES, ROOT, blocks, spans
 
-OURS = (documents, questions, stream, operations)
+OURS = (documents, questions, history, stream, operations)
 
 # FastAPI's own, and the start of them all.
 OTHERS = {"/openapi.json", "/api"}
