@@ -109,7 +109,9 @@ BEGIN
         RETURN curve;
     END IF;
     FOR v_k IN 1..cardinality(curve) LOOP
-        IF v_curve[v_k] > 0 AND v_curve[v_k] < 100 THEN
+        -- The larger the move, the fewer have seen it.
+        EXIT WHEN v_curve[v_k] = 0;
+        IF v_curve[v_k] < 100 THEN
             -- Beyond 25 there are only leftovers of rounding, whose cube no number could hold.
             v_odds := greatest(-25, least(25, ln(v_curve[v_k] / (100 - v_curve[v_k]))));
             v_curve[v_k] := 100 / (1 + exp(-lift - v_odds * (stretch + v_bend * v_odds * v_odds)));

@@ -22,7 +22,8 @@ SELECT
     s.model AS best_model,
     s.log_loss AS best_log_loss,
     b.kind,
-    b.prices
+    b.prices,
+    b.is_recalibrated
 FROM upc_data.backtest AS b
 LEFT JOIN LATERAL (
     SELECT
@@ -73,6 +74,8 @@ COMMENT ON COLUMN upc.backtest_list.kind IS
     'kind of its contracts: above, range or updown; market: those that quotes were recorded of';
 COMMENT ON COLUMN upc.backtest_list.prices IS
     'of kind market the prices that were asked about: recorded, basis or candles';
+COMMENT ON COLUMN upc.backtest_list.is_recalibrated IS
+    'true where the volatility model was corrected each week by its answers before';
 
 
 -- Delete a backtest with its counts and scores, complete or not.

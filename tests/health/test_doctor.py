@@ -85,6 +85,7 @@ def test_a_symbol_that_is_ticked_is_well(market: str, tmp_path: Path) -> None:
         "candles BTC": "ok",
         "candle values BTC": "ok",
         "basis BTC": "ok",
+        "correction BTC": "ok",
         "fingerprints BTC": "ok",
         "files": "ok",
         "extras": found["extras"]["state"],

@@ -22,6 +22,8 @@ def test_after_a_run(module_btc_market: str, tmp_path: Path) -> None:
     options = ("--model", "momentum", "--count", "3", "--out", tmp_path)
     assert pyupc(module_btc_market, *REPLAY, "--from", FROM, *options).returncode == 0
     # Curves that are as new as the ticks: it is not known which ones answered.
+    with connect(module_btc_market) as conn:
+        conn.execute("UPDATE upc_data.curve_refresh SET refreshed_at = now()")
     assert pyupc(module_btc_market, *ASKED).returncode == 1
     with connect(module_btc_market) as conn:
         conn.execute("UPDATE upc_data.curve_refresh SET refreshed_at = '2024-01-01'")

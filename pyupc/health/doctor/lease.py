@@ -125,6 +125,31 @@ def basis(conn: Connection, symbol: str) -> Finding:
     return Finding(name, "warn", f"away from what Kalshi settles on: {seen}", repair)
 
 
+def correction(conn: Connection, symbol: str) -> Finding:
+    """Check that the volatility model is corrected by the weeks before the newest candle."""
+    row = conn.execute(
+        """
+        SELECT r.week, r.weeks, r.answers, r.week + 14 <= c.newest
+        FROM upc.recalibration(%(symbol)s) AS r
+        CROSS JOIN (
+            SELECT (max(k.opened_at) AT TIME ZONE 'UTC')::date AS newest
+            FROM upc_data.candle AS k
+            WHERE k.symbol = %(symbol)s
+        ) AS c
+        LIMIT 1
+        """,
+        {"symbol": symbol},
+    ).fetchone()
+    name = f"correction {symbol}"
+    if row is None:
+        return Finding(name, "ok", "none: it takes a week, and 60 days of a year before it")
+    week, weeks, answers, is_old = row
+    seen = f"since {week} by {answers:,} answers of {weeks} weeks"
+    if is_old:
+        return Finding(name, "warn", f"of long ago: {seen}", "pyupc fingerprints build")
+    return Finding(name, "ok", seen)
+
+
 def _last(found: Status) -> str:
     seconds = found["tick_age_seconds"]
     return ", no tick yet" if seconds is None else f", last tick {_lasting(seconds)} ago"

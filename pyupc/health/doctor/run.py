@@ -131,6 +131,8 @@ class Examination:
                 yield from self._ask(((f"candle values {symbol}", check),))
                 check = partial(lease.basis, symbol=symbol)
                 yield from self._ask(((f"basis {symbol}", check),))
+                check = partial(lease.correction, symbol=symbol)
+                yield from self._ask(((f"correction {symbol}", check),))
                 check = partial(lease.fingerprints, found=status[0])
                 yield from self._ask(((f"fingerprints {symbol}", check),))
 

@@ -10,6 +10,7 @@ import numpy as np
 import psycopg
 import pytest
 
+from pyupc.health.doctor import lease
 from tests.support.engine import Connection, build, instant, minute, open_db, put, scalar
 from tests.support.readings import column, strikes, table
 from tests.support.recalibration import Floats, corrected, fitted
@@ -135,6 +136,18 @@ def test_a_volatility_of_ones_own_and_other_models_are_left_alone(conn: Connecti
     before = [strikes(conn, **kind) for kind in kinds]
     put_numbers(conn)
     assert [strikes(conn, **kind) for kind in kinds] == before
+
+
+def test_doctor_says_what_is_in_use(conn: Connection) -> None:
+    found = lease.correction(conn, "BTC")
+    total = sum(sum(row[2]) for row in answers(conn))
+    assert (found.state, found.seen) == ("ok", f"since {MONDAY} by {total:,} answers of 2 weeks")
+    conn.execute("UPDATE upc_data.recalibration SET week = week - 14")
+    found = lease.correction(conn, "BTC")
+    assert (found.state, found.repair) == ("warn", "pyupc fingerprints build")
+    assert "of long ago" in found.seen
+    conn.execute("DELETE FROM upc_data.recalibration")
+    assert lease.correction(conn, "BTC").seen.startswith("none: ")
 
 
 def test_nothing_is_done_twice(conn: Connection) -> None:
