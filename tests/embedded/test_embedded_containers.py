@@ -84,11 +84,23 @@ def mounted(size: str, folder: Path) -> tuple[str, ...]:
     return (*CONTAINER, "/bin/sh", "-c", script, "sh", size, str(folder))
 
 
+STAYS = (
+    "import pathlib, time\nfrom pyupc import embedded\n"
+    "print(embedded.ensure_running(), flush=True)\n"
+    "while not pathlib.Path({!r}).exists(): time.sleep(0.05)"
+)
+
+
 @needs_namespaces
 def test_two_containers_with_one_home_have_one_server(home: Path) -> None:
-    both = [command(home, within=CONTAINER) for _ in range(2)]
-    first, second = [output(process) for process in both]
-    assert first == second
+    # Neither ends before both have their answer: the server ends with its container.
+    go_on = home.with_name("go-on")
+    both = [command(home, STAYS.format(str(go_on)), within=CONTAINER) for _ in range(2)]
+    answers = [each.stdout.readline() for each in both if each.stdout is not None]
+    go_on.touch()
+    assert [output(each) for each in both] == ["", ""]
+    assert len(answers) == 2
+    assert answers[0] == answers[1] != ""
     assert starts(home) == 1
     # Both containers are gone, and the server with its own: the next command starts another.
     with connect(output(command(home))) as connection:
