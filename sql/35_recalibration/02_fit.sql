@@ -119,8 +119,9 @@ CREATE FUNCTION upc._fit_recalibration(
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_none double precision[] := '{0, 0, 0, 1, 1, 1, 0, 0, 0}';
-    v_ridge double precision[] := '{3000, 3000, 3000, 300, 300, 300, 300, 300, 300}';
+    v_none double precision[] := '{0, 0, 0, 1, 1, 1, 0, 0, 0}'::double precision[];
+    v_ridge double precision[] :=
+        '{3000, 3000, 3000, 300, 300, 300, 300, 300, 300}'::double precision[];
     v_weights double precision[] := v_none;
     v_answers record;
     v_sums double precision[];
@@ -160,7 +161,7 @@ BEGIN
             v_sums[i] := v_sums[i] - v_ridge[i] * (v_weights[i] - v_none[i]);
             FOR j IN 1..9 LOOP
                 v_products[i][j] := v_sums[9 * i + j]
-                    + CASE WHEN i = j THEN v_ridge[i] ELSE 0 END;
+                    + CASE WHEN i = j THEN v_ridge[i] ELSE 0::double precision END;
             END LOOP;
         END LOOP;
         v_step := upc._newton_step(upc._inverse(v_products), v_sums[1:9]);

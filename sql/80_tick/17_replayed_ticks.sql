@@ -167,7 +167,7 @@ DECLARE
     v_tick analytics.logged_tick;
     v_logged_since timestamptz;
     v_forecast record;
-    v_known upc._known_forecast[] := '{}';
+    v_known upc._known_forecast[] := '{}'::upc._known_forecast[];
     v_variances double precision[];
     v_observed double precision;
     v_momentum double precision;
