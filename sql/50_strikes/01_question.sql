@@ -58,7 +58,7 @@ RETURN '{momentum, baseline, volatility}'::text[];
 COMMENT ON FUNCTION upc._models IS 'the models that answer';
 
 
--- What is wrong with a model, and what to do; of the retired one, too, which settings and logs may name.
+-- The fault of a model that is none, and its remedy; of the retired one, too, which settings and logs may name.
 CREATE FUNCTION upc._model_problem(model text, OUT message text, OUT hint text)
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $fn$

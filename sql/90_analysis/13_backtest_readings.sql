@@ -149,10 +149,7 @@ COMMENT ON FUNCTION upc._corrected_part IS
     'query part for the curves of a backtest as they are corrected in some weeks';
 
 
--- weeks: Mondays; the curves of standardised moves are those of each week, corrected as they were known by
--- then; '-infinity' has them as they were counted.
-CREATE FUNCTION upc._backtest_readings(symbol text, backtest_id bigint, weeks date[])
-RETURNS TABLE (
+CREATE TYPE upc._backtest_reading AS (
     week date,
     model text,
     bucket integer,
@@ -163,7 +160,15 @@ RETURNS TABLE (
     edges double precision[],
     is_linear boolean,
     is_standardised boolean
-)
+);
+COMMENT ON TYPE upc._backtest_reading IS
+    'the curve that a model of a backtest reads in a week, by momentum bucket (99: baseline) and minutes to the close';
+
+
+-- weeks: Mondays; the curves of standardised moves are those of each week, corrected as they were known by
+-- then; '-infinity' has them as they were counted.
+CREATE FUNCTION upc._backtest_readings(symbol text, backtest_id bigint, weeks date[])
+RETURNS SETOF upc._backtest_reading
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2000
 SET work_mem = '64MB'
 SET jit = off
@@ -173,10 +178,7 @@ DECLARE
         SELECT k::double precision / 20 FROM generate_series(0, 59) AS k ORDER BY k
     );
 BEGIN
-    FOR
-        week, model, bucket, minutes, positive, negative, thresholds, edges, is_linear,
-        is_standardised
-    IN EXECUTE format(
+    RETURN QUERY EXECUTE format(
         $sql$
         WITH %1$s,
         %2$s,
@@ -233,10 +235,7 @@ BEGIN
             -- A hair up, as in the grid.
             SELECT (v_plain[k] + v_plain[k + 1]) / 2 + 1e-9 FROM generate_series(1, 59) AS k ORDER BY k
         ),
-        weeks
-    LOOP
-        RETURN NEXT;
-    END LOOP;
+        weeks;
 END
 $fn$;
 COMMENT ON FUNCTION upc._backtest_readings IS

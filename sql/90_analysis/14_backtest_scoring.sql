@@ -108,18 +108,7 @@ COMMENT ON FUNCTION upc._asked_week IS
 
 
 CREATE FUNCTION upc._readings_of_days(test upc_data.backtest, first_day date, last_day date)
-RETURNS TABLE (
-    week date,
-    model text,
-    bucket integer,
-    minutes integer,
-    positive double precision[],
-    negative double precision[],
-    thresholds double precision[],
-    edges double precision[],
-    is_linear boolean,
-    is_standardised boolean
-)
+RETURNS SETOF upc._backtest_reading
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 2000
 BEGIN ATOMIC
     SELECT r.*

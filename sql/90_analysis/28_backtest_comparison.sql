@@ -96,7 +96,7 @@ COMMENT ON FUNCTION upc._require_same_questions IS
     'raises UP022 unless two backtests asked the same questions, and names what differs';
 
 
--- What one backtest lost more than another by day, model and time to the close, as
+-- Losses of one backtest less those of another by day, model and time to the close, as
 -- upc._resampled_sums takes it: a block is a model, and 0 for all questions or minutes, in the order of both.
 -- Its sums are questions, squared error and log loss.
 CREATE FUNCTION upc._daily_differences(
@@ -151,7 +151,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._daily_differences IS
-    'what one backtest lost more than another by day, model and time to the close, as upc._resampled_sums takes it';
+    'the losses of one backtest less those of another by day, model and time to the close, as upc._resampled_sums takes it';
 
 
 -- Scores of two backtests side by side: of every model that both have, on the same questions.

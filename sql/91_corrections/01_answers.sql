@@ -1,5 +1,5 @@
--- What the live model would have said in the weeks before: by the forecasts of the fit in use, and by curves
--- that are counted from the years before alone, so that it has not seen what came.
+-- Answers that the live model would have given in the weeks before: by the forecasts of the fit in use, and by
+-- curves that are counted from the years before alone, so that it has not seen what came.
 
 CREATE FUNCTION upc._recalibrated_minutes()
 RETURNS integer[]
@@ -9,8 +9,8 @@ COMMENT ON FUNCTION upc._recalibrated_minutes IS
     'the times to the close, in minutes, at which the live model''s answers are counted';
 
 
--- The curves of standardised moves that a symbol's counts of years before a year make, for each momentum bucket that
--- is asked for: a bucket that nothing was seen of is as the baseline.
+-- Curves of standardised moves by a symbol's counts of the years before a year, for each momentum bucket: one that
+-- nothing was seen of is as the baseline.
 --
 -- Returns NULL where these years have less than 60 days.
 CREATE FUNCTION upc._earlier_curves(symbol text, before_year integer)

@@ -8,7 +8,7 @@ DECLARE
     v_week record;
     v_year integer;
     v_curves upc._bucket_curve[];
-    v_has_changed boolean := false;
+    v_has_changed boolean;
 BEGIN
     DELETE FROM upc_data.live_answer AS a
     WHERE a.symbol = _note_live_answers.symbol
@@ -83,7 +83,7 @@ BEGIN
         RETURN false;
     END IF;
 
-    -- What it stood on may be gone; without answers the corrections of before stand on nothing either.
+    -- Its answers may be gone; without any, the corrections of before stand on nothing either.
     DELETE FROM upc_data.recalibration AS r
     WHERE r.symbol = recalibrate.symbol
       AND (

@@ -118,7 +118,7 @@ def test_before_the_first_monday_nothing_is_corrected_and_afterwards_all_is(
     conn: Connection,
 ) -> None:
     plain, number = run(conn, recalibrate=False), run(conn)
-    # What closes in the first hour of the Monday is asked about in the week before.
+    # Contracts of the first hour of a Monday are asked about in the week before.
     first = MONDAYS[0]
     assert scores(conn, number, first) == scores(conn, plain, first)
     days = {row[2] for row in scores(conn, plain)} - {row[2] for row in scores(conn, plain, first)}
