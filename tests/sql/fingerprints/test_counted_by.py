@@ -144,7 +144,7 @@ def test_other_weights_and_distances(
     [
         ("30_volatility/03_fit.sql", "least(20, s.y /", "least(2, s.y /"),
         (
-            "30_volatility/05_counting.sql",
+            "30_volatility/06_counting.sql",
             "generate_series(1, 1440, 2)",
             "generate_series(1, 1440, 3)",
         ),
