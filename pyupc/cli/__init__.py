@@ -35,6 +35,7 @@ COMMANDS = {
     "serve": "pyupc.cli.serve",
     "strikes": "pyupc.cli.strikes",
     "contracts": "pyupc.cli.contracts",
+    "bets": "pyupc.cli.bets",
     "trades": "pyupc.cli.trades",
     "status": "pyupc.cli.status",
     "calibration": "pyupc.cli.calibration",

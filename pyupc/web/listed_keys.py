@@ -11,6 +11,7 @@ from pydantic import Field
 from pyupc.shipped import folder
 
 STRIKE = "80_tick/04_document_keys.sql"
+BET = "75_bets/01_bet_rows.sql"
 CONTRACT = "60_market/11_contract_entries.sql"
 
 

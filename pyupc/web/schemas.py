@@ -92,6 +92,8 @@ class LiveProbabilities(Shape):
     problem: str | None = PROBLEM
 
 
+Side = Literal["yes", "no"]
+
 _TYPES_OF_KEYS: Mapping[str, Any] = {
     "number": float,
     "number or null": float | None,
@@ -99,7 +101,7 @@ _TYPES_OF_KEYS: Mapping[str, Any] = {
     "integer or null": int | None,
     "text": str,
     "text or null": str | None,
-    "side": Literal["yes", "no"],
+    "side": Side,
     "reason or null": EdgeReason | None,
 }
 
@@ -109,6 +111,8 @@ if TYPE_CHECKING:
 
     class ContractRow(Shape): ...
 
+    class BetRow(Shape): ...
+
 else:
     StrikeRow = create_model(
         "StrikeRow", __base__=Shape, **listed_keys.fields(listed_keys.STRIKE, _TYPES_OF_KEYS)
@@ -116,6 +120,12 @@ else:
     ContractRow = create_model(
         "ContractRow", __base__=Shape, **listed_keys.fields(listed_keys.CONTRACT, _TYPES_OF_KEYS)
     )
+    BetRow = create_model(
+        "BetRow", __base__=Shape, **listed_keys.fields(listed_keys.BET, _TYPES_OF_KEYS)
+    )
+
+SUGGEST: Any = Field(description="false while the rule suggest_bets is off")
+REST: Any = Field(description="the best of what is not worth its price")
 
 
 class Deltas(Shape):
@@ -175,8 +185,30 @@ class Contracts(Shape):
     tick_id: int
     count: int = Field(description="contracts in the list")
     open_count: int = Field(description="open contracts of all followed events")
+    suggest_bets: bool = SUGGEST
+    bets: list[BetRow] = Field(description="what is worth buying, the best first")
+    best_of_rest: BetRow | None = REST
     contracts: list[ContractRow]
     problem: str | None = PROBLEM
+
+
+class Bets(Shape):
+    """What is worth buying of the contracts of the last tick: empty from stale on."""
+
+    symbol: str
+    timestamp: str
+    current_price: float
+    model: str = Field(description="that answers up to an hour")
+    state: State
+    feed: str
+    market_at: str
+    valid_until: str = VALID_UNTIL
+    tick_id: int
+    suggest_bets: bool = SUGGEST
+    bankroll: float | None = Field(description="USD, which sizes are worked out from")
+    count: int = Field(description="bets that there are, listed or not")
+    bets: list[BetRow] = Field(description="the best first")
+    best_of_rest: BetRow | None = REST
 
 
 class ActiveTrade(Shape):

@@ -20,7 +20,7 @@ RETURNS TABLE (
     unit text,
     meaning text
 )
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 20
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 25
 AS $fn$
     SELECT
         e.place, d.name, d.kind, d.fallback, d.at_least, d.at_most, coalesce(d.is_above, false), d.unit,
@@ -42,6 +42,11 @@ AS $fn$
 {"name": "stop_momentum", "kind": "number", "fallback": "35", "at_least": "1", "at_most": "10000", "unit": "bp", "meaning": "momentum that triggers the stop"},
 {"name": "account_precision", "kind": "number", "fallback": "0.01", "at_least": "0.0001", "at_most": "0.01", "unit": "USD", "meaning": "what is paid is rounded up to a multiple of this: 0.0001 for direct members of Kalshi, 0.01 for others"},
 {"name": "edge_contracts", "kind": "number", "fallback": "10", "at_least": "0", "is_above": true, "at_most": "1000000", "unit": "contracts", "meaning": "size of the order whose fee is taken off an edge"},
+{"name": "suggest_bets", "kind": "switch", "fallback": "on", "meaning": "bets are suggested; off silences all of them"},
+{"name": "bankroll", "kind": "number", "fallback": "0", "at_least": "0", "at_most": "1000000000", "unit": "USD", "meaning": "what sizes of bets are worked out from; 0 tells no size"},
+{"name": "kelly_share", "kind": "number", "fallback": "0.25", "at_least": "0", "is_above": true, "at_most": "1", "meaning": "share of the size by Kelly that a bet gets"},
+{"name": "event_exposure", "kind": "number", "fallback": "10", "at_least": "0", "at_most": "100", "unit": "%", "meaning": "share of the bankroll that may be at risk in one event"},
+{"name": "day_exposure", "kind": "number", "fallback": "30", "at_least": "0", "at_most": "100", "unit": "%", "meaning": "share of the bankroll that may be at risk in all events that close on the same day in New York"},
 {"name": "kalshi_rate", "kind": "number", "fallback": "10", "at_least": "0.2", "at_most": "1000", "unit": "requests/s", "meaning": "what the feed asks of Kalshi at most; 20 are documented for a basic account, nothing without one"},
 {"name": "keep_prices", "kind": "interval", "fallback": "45 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long prices are kept"},
 {"name": "keep_ticks", "kind": "interval", "fallback": "90 days", "at_least": "2 days", "at_most": "infinity", "meaning": "how long one tick a minute and announcements are kept"},

@@ -30,7 +30,8 @@ CREATE TYPE upc._contract_row AS (
     yes_edge_low double precision,
     no_edge_low double precision,
     edge_reason text,
-    model text
+    model text,
+    volume numeric
 );
 COMMENT ON TYPE upc._contract_row IS 'a row of the contract table, with the columns of upc.contract_table';
 
@@ -146,7 +147,8 @@ RETURNS TABLE (
     yes_bid_size numeric,
     yes_ask_size numeric,
     no_bid_size numeric,
-    no_ask_size numeric
+    no_ask_size numeric,
+    volume numeric
 )
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
 BEGIN ATOMIC
@@ -164,7 +166,8 @@ BEGIN ATOMIC
         q.yes_bid_size,
         q.yes_ask_size,
         q.no_bid_size,
-        q.no_ask_size
+        q.no_ask_size,
+        CASE WHEN q.is_shown THEN q.volume END
     FROM (
         SELECT
             m.*,
@@ -209,6 +212,7 @@ CREATE TYPE upc._read_contract AS (
     yes_ask_size numeric,
     no_bid_size numeric,
     no_ask_size numeric,
+    volume numeric,
     probability double precision,
     reach double precision
 );
@@ -245,7 +249,7 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
 BEGIN ATOMIC
     SELECT
         s.ticker, s.lower, s.upper, s.state, s.yes_bid, s.yes_ask, s.no_bid, s.no_ask,
-        s.yes_bid_size, s.yes_ask_size, s.no_bid_size, s.no_ask_size, s.probability,
+        s.yes_bid_size, s.yes_ask_size, s.no_bid_size, s.no_ask_size, s.volume, s.probability,
         upc._interval_reach(s.probability, s.spread)
     FROM (
         SELECT
@@ -334,7 +338,8 @@ CREATE TYPE upc._priced_contract AS (
     no_edge double precision,
     yes_edge_low double precision,
     no_edge_low double precision,
-    edge_reason text
+    edge_reason text,
+    volume numeric
 );
 COMMENT ON TYPE upc._priced_contract IS
     'an open contract with what upc.contract_table has of it alone, and not of its event';
@@ -387,7 +392,8 @@ BEGIN ATOMIC
         CASE WHEN c.edge_reason IS NULL THEN upc._edge(100 - c.probability, c.no_cost) END,
         CASE WHEN c.edge_reason IS NULL THEN upc._edge(c.prob_low, c.yes_cost) END,
         CASE WHEN c.edge_reason IS NULL THEN upc._edge(100 - c.prob_high, c.no_cost) END,
-        c.edge_reason
+        c.edge_reason,
+        c.volume
     FROM (
         SELECT
             r.*,
@@ -460,7 +466,7 @@ BEGIN
         c.yes_bid, c.yes_ask, c.no_bid, c.no_ask,
         c.yes_bid_size, c.yes_ask_size, c.no_bid_size, c.no_ask_size,
         c.yes_fee, c.no_fee, c.yes_edge, c.no_edge, c.yes_edge_low, c.no_edge_low,
-        c.edge_reason, event.model
+        c.edge_reason, event.model, c.volume
     FROM upc._priced_contracts(
         question.symbol, event.event_ticker, event.is_quoted, event.is_paused, question.price,
         v_is_linear, v_thresholds, v_edges, v_positive, v_negative, reading.unit,

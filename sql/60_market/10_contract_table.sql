@@ -202,6 +202,7 @@ COMMENT ON FUNCTION upc._known_price IS
 --   yes_edge_low, no_edge_low  the same at the end of the interval that is worse for the side
 --   edge_reason          one of edge_reasons() where there is no edge, else NULL
 --   model                that answered, as used_model of probability_between
+--   volume               contracts traded so far; NULL like the quotes
 -- Errors: UP002 symbol, UP011 no price in the log, and those of compute_strikes.
 --
 -- Example:

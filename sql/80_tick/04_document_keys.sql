@@ -194,7 +194,7 @@ BEGIN ATOMIC
         FROM header AS h
         CROSS JOIN unnest(
             '{live_probabilities,strike_table,watchlist,active_trades,contracts,market_snapshot,
-            price,ttc,momentum}'::text[]
+            bets,price,ttc,momentum}'::text[]
         ) AS d
         UNION ALL
         SELECT d, '', t.kind, t.keys
@@ -204,6 +204,8 @@ BEGIN ATOMIC
         FROM upc._strike_keys() AS s CROSS JOIN unnest('{strike_table,watchlist}'::text[]) AS d
         UNION ALL
         SELECT 'contracts', 'contracts[].', c.kind, ARRAY[c.name] FROM upc._contract_keys() AS c
+        UNION ALL
+        SELECT b.document, '', b.kind, b.keys FROM upc._bet_document_keys() AS b
         UNION ALL
         SELECT 'active_trades', 'active_trades[].', t.kind, t.keys FROM upc._trade_keys() AS t
         UNION ALL

@@ -163,7 +163,10 @@ DECLARE
         'open_count', coalesce(contracts.open_count, 0)
     );
 BEGIN
-    RETURN left(v_header, -1) || ', "contracts" : [' || coalesce(contracts.entries, '') || ']}';
+    RETURN concat(
+        left(v_header, -1), ', ', upc._bets_part(tick.market_at, contracts),
+        ', "contracts" : [', contracts.entries, ']}'
+    );
 END
 $fn$;
 COMMENT ON FUNCTION upc._contracts_document IS

@@ -34,6 +34,7 @@ WRAPPED = ("rows", "files", "results", "fingerprints")
 
 # Their rows are read back where an exchange is played, and where a short run is.
 ELSEWHERE = {
+    "pyupc bets",
     "pyupc candles backfill",
     "pyupc bench",
     "pyupc bench scale",

@@ -60,7 +60,7 @@ def generated(report: str) -> int:
 
 def test_every_operation_is_described(served: Served) -> None:
     document = served.document("/openapi.json")
-    assert len(document["paths"]) == 31
+    assert len(document["paths"]) == 32
     for path, operations in document["paths"].items():
         operation = operations["get"]
         assert operation["summary"], path
@@ -125,6 +125,7 @@ SHAPES_OF_DOCUMENTS: dict[str, type[BaseModel]] = {
     "strike_table": schemas.StrikeTable,
     "watchlist": schemas.StrikeTable,
     "contracts": schemas.Contracts,
+    "bets": schemas.Bets,
     "price": schemas.Price,
     "ttc": schemas.TimeToClose,
     "momentum": schemas.MomentumNow,

@@ -22,7 +22,7 @@ COLUMNS = (
     *("yes_bid", "yes_ask", "no_bid", "no_ask"),
     *("yes_bid_size", "yes_ask_size", "no_bid_size", "no_ask_size"),
     *("yes_fee", "no_fee", "yes_edge", "no_edge", "yes_edge_low", "no_edge_low"),
-    *("edge_reason", "model"),
+    *("edge_reason", "model", "volume"),
 )
 
 _NO_PRICE = "UP011"

@@ -35,6 +35,7 @@ WRITES = {
     "minute_variance": "INSERT",
     "price": "INSERT, UPDATE, DELETE",
     "recalibration": "INSERT, DELETE",
+    "scheduled_news": "INSERT, UPDATE, DELETE",
     "series": "UPDATE",
     "tick": "INSERT, UPDATE, DELETE",
     "tick_count": "INSERT, UPDATE",

@@ -70,6 +70,22 @@ async def contracts(request: Request, shared: Shared, symbol: SymbolInPath) -> R
 
 
 @router.get(
+    "/api/bets/{symbol}",
+    summary="What is worth buying, the best first",
+    responses=responses_of(schemas.Bets, "Of the contracts of the last tick.", 404),
+)
+async def bets(
+    shared: Shared,
+    symbol: SymbolInPath,
+    most: Annotated[int, Query(ge=1, le=100, description="how many", examples=[3])] = 3,
+) -> Response:
+    """Ranked by the low end of the edge; of one event a bet on yes and one on no at most."""
+    return uncached(
+        await shared.database.text("SELECT upc.bets_document(%s, %s::integer)", (symbol, most))
+    )
+
+
+@router.get(
     "/api/active_trades",
     summary="Trades that are held",
     responses=responses_of(schemas.ActiveTrades, "SYMBOL_active_trades.json of all symbols", 404),

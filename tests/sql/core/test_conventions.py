@@ -61,7 +61,8 @@ MISSHAPEN = {
         WHERE c.relnamespace = 'upc_data'::regnamespace
             AND c.relkind = 'r'
             AND c.relname NOT IN (
-                'alembic_version', 'engine_object', 'exchange_status', 'rule', 'write_probe'
+                'alembic_version', 'engine_object', 'exchange_status', 'rule', 'scheduled_news',
+                'write_probe'
             )
             AND a.attname IS DISTINCT FROM 'symbol'
     """,

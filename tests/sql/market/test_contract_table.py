@@ -25,7 +25,7 @@ COLUMNS = [
     *("series", "kind", "event_ticker", "closes_at", "ttc_seconds", "ticker", "lower", "upper"),
     *("state", "probability", "prob_low", "prob_high", "yes_bid", "yes_ask", "no_bid", "no_ask"),
     *("yes_bid_size", "yes_ask_size", "no_bid_size", "no_ask_size", "yes_fee", "no_fee"),
-    *("yes_edge", "no_edge", "yes_edge_low", "no_edge_low", "edge_reason", "model"),
+    *("yes_edge", "no_edge", "yes_edge_low", "no_edge_low", "edge_reason", "model", "volume"),
 ]
 NUMBERS = COLUMNS[COLUMNS.index("yes_fee") : COLUMNS.index("edge_reason")]
 EDGES = [name for name in NUMBERS if "edge" in name]

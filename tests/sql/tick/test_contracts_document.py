@@ -24,13 +24,14 @@ HOUR, QUARTER = instant("2026-03-06T01:00"), instant("2026-03-06T00:15")
 DAILY = instant("2026-03-06T22:00")
 HEADER = [
     *("symbol", "timestamp", "current_price", "momentum_bps", "state", "feed", "market_at"),
-    *("model", "valid_until", "tick_id", "count", "open_count", "contracts"),
+    *("model", "valid_until", "tick_id", "count", "open_count"),
+    *("suggest_bets", "bets", "best_of_rest", "contracts"),
 ]
 COLUMNS = [
     *("series", "kind", "event_ticker", "closes_at", "ttc_seconds", "ticker", "lower", "upper"),
     *("state", "probability", "prob_low", "prob_high", "yes_bid", "yes_ask", "no_bid", "no_ask"),
     *("yes_bid_size", "yes_ask_size", "no_bid_size", "no_ask_size", "yes_fee", "no_fee"),
-    *("yes_edge", "no_edge", "yes_edge_low", "no_edge_low", "edge_reason", "model"),
+    *("yes_edge", "no_edge", "yes_edge_low", "no_edge_low", "edge_reason", "model", "volume"),
 ]
 PROBABILITIES = ("probability", "prob_low", "prob_high")
 EDGES = ("yes_edge", "no_edge", "yes_edge_low", "no_edge_low")

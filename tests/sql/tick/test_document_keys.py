@@ -106,6 +106,10 @@ def test_every_key_is_registered(conn: Connection) -> None:
     found = tick(conn)
     for name in READINGS:
         found[name] = json.loads(scalar(conn, f"SELECT upc.{name}_document('BTC', %s)", NOW))
+    found["bets"] = json.loads(scalar(conn, "SELECT upc.bets_document('BTC', at => %s)", NOW))
+    for name in ("contracts", "bets"):
+        assert found[name]["bets"]
+        found[name]["best_of_rest"] = found[name]["bets"][0]
     found["status"] = json.loads(scalar(conn, "SELECT upc.status_document(at => %s)", NOW))
     found["market_snapshot"] = json.loads(
         scalar(conn, "SELECT upc.market_snapshot('BTC', %s)", NOW)
@@ -116,8 +120,14 @@ def test_every_key_is_registered(conn: Connection) -> None:
     for name, document in found.items():
         paths = {path for path, _ in leaves(document)}
         assert paths <= registered[name].keys(), name
-        assert registered[name].keys() - paths <= ours | {"deltas"}, name
+        assert registered[name].keys() - paths <= ours | {"deltas", "best_of_rest"}, name
         assert list(registered[name].values()).count("instant") == (name not in READINGS), name
+
+
+def take_bets(document: dict[str, Any], is_traded: bool) -> None:
+    """Take the bets out; they are there while there is something to trade on."""
+    assert bool(document.pop("bets")) is is_traded
+    assert document.pop("best_of_rest") is None or is_traded
 
 
 @pytest.mark.parametrize("price", STATES)
@@ -144,6 +154,9 @@ def test_documents_of_a_tick_in_each_state(conn: Connection, price: str, quotes:
             if not left:
                 assert document["contracts"] == []
                 continue
+        if name == "contracts":
+            take_bets(fresh[name], True)
+            take_bets(document, not {price, quotes} & {"stale", "halted"})
         before, after = list(leaves(fresh[name])), list(leaves(document))
         assert [path for path, _ in before] == [path for path, _ in after]
         filled = set()
@@ -160,7 +173,8 @@ def test_documents_of_a_tick_in_each_state(conn: Connection, price: str, quotes:
             if was is not None:
                 filled.add(path)
         # There was something to lose of every kind.
-        assert {p for p, kind in registered[name].items() if kind in ENDS} <= filled
+        ours = {p for p, kind in registered[name].items() if kind in ENDS and "bets" not in p}
+        assert {p for p in ours if not p.startswith("best_of_rest")} <= filled
 
 
 @pytest.mark.parametrize("state", STATES)
