@@ -40,6 +40,7 @@ AS $fn$
 {"name": "stop_verify_for", "kind": "interval", "fallback": "15 s", "at_least": "0 s", "at_most": "1000 years", "meaning": "how long it has to stay below the limit"},
 {"name": "stop_on_momentum", "kind": "switch", "fallback": "on", "meaning": "momentum against it stops a trade"},
 {"name": "stop_momentum", "kind": "number", "fallback": "35", "at_least": "1", "at_most": "10000", "unit": "bp", "meaning": "momentum that triggers the stop"},
+{"name": "use_seconds", "kind": "switch", "fallback": "on", "meaning": "one-second prices correct the forecast of up to 15 minutes, where there are 30 days of them"},
 {"name": "account_precision", "kind": "number", "fallback": "0.01", "at_least": "0.0001", "at_most": "0.01", "unit": "USD", "meaning": "what is paid is rounded up to a multiple of this: 0.0001 for direct members of Kalshi, 0.01 for others"},
 {"name": "edge_contracts", "kind": "number", "fallback": "10", "at_least": "0", "is_above": true, "at_most": "1000000", "unit": "contracts", "meaning": "size of the order whose fee is taken off an edge"},
 {"name": "suggest_bets", "kind": "switch", "fallback": "on", "meaning": "bets are suggested; off silences all of them"},

@@ -1,4 +1,4 @@
--- Realised variance of minutes, from the price log: a small table that stays when the prices go.
+-- Realised variances of minutes, from the price log: a small table that stays when the prices go.
 
 -- Spans of whole minutes whose variance is not noted yet, one a symbol, up to an instant: from the first
 -- price that has not been counted, and over about so many prices.
@@ -44,12 +44,111 @@ COMMENT ON FUNCTION upc._unnoted_spans IS
     'the spans of whole minutes of each symbol''s prices whose variance is to be noted next';
 
 
+-- Realised variances of the minutes of a span of a symbol's price log.
+--
+-- The price of a second is the last one of an exchange in it, and a minute's variance the sum of the
+-- squared log returns from each second with a price to the next one, as far as that is of the minute;
+-- more than 5 s are not bridged. In robust_variance no square counts for more than 25 times the mean
+-- square of the minute and the 14 before: a jump, or a price that was none, is cut.
+--
+-- exchange: NULL for all.
+CREATE FUNCTION upc._span_variances(
+    symbol text,
+    since timestamptz,
+    until timestamptz,
+    exchange text DEFAULT NULL
+)
+RETURNS TABLE (
+    of_exchange text,
+    minute_at timestamptz,
+    variance double precision,
+    robust_variance double precision,
+    seconds bigint
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
+AS $fn$
+BEGIN
+    RETURN QUERY
+    WITH second AS (
+        SELECT DISTINCT ON (p.exchange, date_trunc('second', p.received_at))
+            p.exchange, date_trunc('second', p.received_at) AS second_at, p.price
+        FROM upc_data.price AS p
+        WHERE p.symbol = _span_variances.symbol
+          AND p.received_at >= since - interval '5 seconds'
+          AND p.received_at < until
+          AND (_span_variances.exchange IS NULL OR p.exchange = _span_variances.exchange)
+        ORDER BY p.exchange, date_trunc('second', p.received_at), p.received_at DESC
+    ),
+    step AS MATERIALIZED (
+        SELECT
+            c.exchange,
+            c.second_at,
+            upc._minute_of(c.second_at) AS minute_at,
+            CASE
+                WHEN c.second_at - lag(c.second_at) OVER w <= interval '5 seconds'
+                THEN ln(c.price / lag(c.price) OVER w)
+            END AS log_return
+        FROM second AS c
+        WINDOW w AS (PARTITION BY c.exchange ORDER BY c.second_at)
+    ),
+    own AS MATERIALIZED (
+        SELECT
+            t.exchange, t.minute_at,
+            coalesce(sum(t.log_return * t.log_return), 0) AS variance, count(*) AS seconds
+        FROM step AS t
+        WHERE t.second_at >= since
+        GROUP BY t.exchange, t.minute_at
+    ),
+    noted AS MATERIALIZED (
+        SELECT v.exchange, v.minute_at, v.variance, v.seconds::bigint AS seconds
+        FROM (SELECT DISTINCT o.exchange FROM own AS o) AS k
+        JOIN upc_data.minute_variance AS v
+            ON v.symbol = _span_variances.symbol AND v.exchange = k.exchange
+            AND v.minute_at >= since - interval '14 minutes' AND v.minute_at < until
+    ),
+    -- What is noted comes first: where spans begin changes nothing.
+    level AS (
+        SELECT a.exchange, a.minute_at, sum(a.variance) OVER w / sum(a.seconds) OVER w AS square
+        FROM (
+            SELECT n.* FROM noted AS n
+            UNION ALL
+            SELECT o.* FROM own AS o
+            WHERE NOT EXISTS (
+                SELECT FROM noted AS n
+                WHERE n.exchange = o.exchange AND n.minute_at = o.minute_at
+            )
+        ) AS a
+        WINDOW w AS (
+            PARTITION BY a.exchange ORDER BY a.minute_at
+            RANGE BETWEEN interval '14 minutes' PRECEDING AND CURRENT ROW
+        )
+    )
+    SELECT
+        o.exchange,
+        o.minute_at,
+        o.variance,
+        -- Not least() alone, which would take a return that is not known for the largest.
+        coalesce(
+            sum(least(t.log_return * t.log_return, 25 * l.square))
+                FILTER (WHERE t.log_return IS NOT NULL),
+            0
+        ),
+        o.seconds
+    FROM own AS o
+    JOIN level AS l ON l.exchange = o.exchange AND l.minute_at = o.minute_at
+    JOIN step AS t
+        ON t.exchange = o.exchange AND t.minute_at = o.minute_at AND t.second_at >= since
+    GROUP BY o.exchange, o.minute_at, o.variance, o.seconds;
+END
+$fn$;
+COMMENT ON FUNCTION upc._span_variances IS
+    'realised variances of the minutes of a span of a symbol''s price log, by exchange: plain, and with jumps cut';
+
+
 -- Note the realised variance of the minutes that are over, each once, in upc_data.minute_variance.
 --
--- The price of a second is the last one of an exchange in it. A minute's variance is the sum of the
--- squared log returns from each second with a price to the next one, as far as that is of the minute;
--- more than 5 s are not bridged, since what happened in them has not been seen. A minute is over 15 s
--- after its end; a price that comes in later changes nothing any more.
+-- They are those of upc._span_variances, which does not bridge gaps, since what happened in them has not
+-- been seen. A minute is over 15 s after its end; a price that comes in later changes nothing any more.
 --
 -- at: the clock. most: how many prices of a symbol at least, oldest first, where there are more; NULL
 -- takes as many as leave a tick its time.
@@ -71,58 +170,25 @@ DECLARE
     );
     v_count bigint;
 BEGIN
-    WITH second AS MATERIALIZED (
-        SELECT DISTINCT ON (n.symbol, p.exchange, date_trunc('second', p.received_at))
-            n.symbol,
-            p.exchange,
-            n.since,
-            date_trunc('second', p.received_at) AS second_at,
-            p.price
+    WITH minute AS MATERIALIZED (
+        SELECT n.symbol, v.*
         FROM upc._unnoted_spans(v_until, v_most) AS n
-        CROSS JOIN LATERAL (
-            SELECT o.exchange, o.received_at, o.price
-            FROM upc_data.price AS o
-            WHERE o.symbol = n.symbol
-              AND o.received_at >= n.since - interval '5 seconds'
-              AND o.received_at < n.until_minute
-            OFFSET 0
-        ) AS p
-        ORDER BY n.symbol, p.exchange, date_trunc('second', p.received_at), p.received_at DESC
-    ),
-    step AS (
-        SELECT
-            c.symbol,
-            c.exchange,
-            c.since,
-            c.second_at,
-            CASE
-                WHEN c.second_at - lag(c.second_at) OVER w <= interval '5 seconds'
-                THEN ln(c.price / lag(c.price) OVER w)
-            END AS log_return
-        FROM second AS c
-        WINDOW w AS (PARTITION BY c.symbol, c.exchange ORDER BY c.second_at)
+        CROSS JOIN LATERAL upc._span_variances(n.symbol, n.since, n.until_minute) AS v
     ),
     noted AS (
-        INSERT INTO upc_data.minute_variance AS v (symbol, exchange, minute_at, variance, seconds)
-        SELECT
-            t.symbol,
-            t.exchange,
-            upc._minute_of(t.second_at),
-            coalesce(sum(t.log_return * t.log_return), 0),
-            count(*)
-        FROM step AS t
-        WHERE t.second_at >= t.since
-        GROUP BY t.symbol, t.exchange, upc._minute_of(t.second_at)
+        INSERT INTO upc_data.minute_variance AS v
+            (symbol, exchange, minute_at, variance, robust_variance, seconds)
+        SELECT m.symbol, m.of_exchange, m.minute_at, m.variance, m.robust_variance, m.seconds
+        FROM minute AS m
         ON CONFLICT ON CONSTRAINT minute_variance_symbol_exchange_minute_at_pkey DO NOTHING
         RETURNING v.symbol
     ),
     progress AS (
         -- Up to the last price there is, and not to where a clock that is ahead would have it.
         INSERT INTO upc_data.log_progress AS k (symbol, variance_until)
-        SELECT c.symbol, upc._minute_of(max(c.second_at)) + interval '1 minute'
-        FROM second AS c
-        WHERE c.second_at >= c.since
-        GROUP BY c.symbol
+        SELECT m.symbol, max(m.minute_at) + interval '1 minute'
+        FROM minute AS m
+        GROUP BY m.symbol
         ON CONFLICT ON CONSTRAINT log_progress_symbol_pkey
             DO UPDATE SET variance_until = excluded.variance_until
     )

@@ -174,6 +174,126 @@ COMMENT ON FUNCTION upc._day_forecasts IS
     'the forecasts, eight each, of every other starting minute of some UTC days, from the first on; -32768 where nothing can be forecast';
 
 
+-- upc._minute_forecasts, corrected by one-second prices where they are there.
+CREATE FUNCTION upc._corrected_minute_forecasts(
+    symbol text,
+    first_day date,
+    last_day date,
+    factors smallint[],
+    coefficients double precision[],
+    places integer[],
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
+RETURNS TABLE (place integer, forecasts smallint[])
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1440
+AS $fn$
+DECLARE
+    v_exchange text := upc._second_exchange(symbol, coefficients);
+BEGIN
+    IF v_exchange IS NULL THEN
+        RETURN QUERY
+        SELECT m.place, m.forecasts
+        FROM upc._minute_forecasts(
+            symbol, first_day, last_day, factors, coefficients, places, since, until
+        ) AS m;
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT
+        m.place,
+        CASE WHEN f.place IS NULL THEN m.forecasts
+            ELSE upc._corrected(m.forecasts, f, coefficients)
+        END
+    FROM upc._minute_forecasts(
+        symbol, first_day, last_day, factors, coefficients, places, since, until
+    ) AS m
+    LEFT JOIN upc._second_features(
+        symbol, v_exchange, first_day::timestamp AT TIME ZONE 'UTC',
+        1440 * (last_day - first_day + 1), factors, since, until
+    ) AS f ON f.place = m.place;
+END
+$fn$;
+COMMENT ON FUNCTION upc._corrected_minute_forecasts IS
+    'the forecasts of upc._minute_forecasts, corrected by one-second prices where they are there';
+
+
+CREATE FUNCTION upc._corrected_day(
+    day_forecasts smallint[],
+    features upc.second_features[],
+    coefficients double precision[]
+)
+RETURNS smallint[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN (
+        SELECT array_agg(v.forecast ORDER BY m.place, v.k)
+        FROM (
+            SELECT p AS place, day_forecasts[4 * p - 3:4 * p + 4] AS forecasts
+            FROM generate_series(1, 1440, 2) AS p
+        ) AS m
+        LEFT JOIN unnest(features) AS f ON f.place = m.place
+        CROSS JOIN LATERAL unnest(
+            CASE WHEN f.place IS NULL OR m.forecasts[1] = -32768 THEN m.forecasts
+                ELSE upc._corrected(m.forecasts, f, coefficients)
+            END
+        ) WITH ORDINALITY AS v (forecast, k)
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._corrected_day IS
+    'the forecasts of every other starting minute of a UTC day, corrected by the features of some of its minutes';
+
+
+-- upc._day_forecasts, corrected by one-second prices where they are there: moves are counted beside the
+-- forecast that is asked with.
+CREATE FUNCTION upc._corrected_day_forecasts(
+    symbol text,
+    days date[],
+    factors smallint[],
+    coefficients double precision[],
+    since timestamptz DEFAULT '-infinity',
+    until timestamptz DEFAULT 'infinity'
+)
+RETURNS TABLE (day date, forecasts smallint[])
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 30
+AS $fn$
+DECLARE
+    v_exchange text := upc._second_exchange(symbol, coefficients);
+    v_seconds_from timestamptz;
+    v_features upc.second_features[];
+BEGIN
+    IF v_exchange IS NULL THEN
+        RETURN QUERY
+        SELECT d.day, d.forecasts
+        FROM upc._day_forecasts(symbol, days, factors, coefficients, since, until) AS d;
+        RETURN;
+    END IF;
+    SELECT min(v.minute_at) INTO v_seconds_from
+    FROM upc_data.minute_variance AS v
+    WHERE v.symbol = _corrected_day_forecasts.symbol AND v.exchange = v_exchange;
+    FOR day, forecasts IN
+        SELECT d.day, d.forecasts
+        FROM upc._day_forecasts(symbol, days, factors, coefficients, since, until) AS d
+    LOOP
+        IF (day + 1)::timestamp AT TIME ZONE 'UTC' > v_seconds_from THEN
+            v_features := ARRAY(
+                SELECT f
+                FROM upc._second_features(
+                    symbol, v_exchange, day::timestamp AT TIME ZONE 'UTC', 1440, factors, since, until
+                ) AS f
+            );
+            forecasts := upc._corrected_day(forecasts, v_features, coefficients);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$fn$;
+COMMENT ON FUNCTION upc._corrected_day_forecasts IS
+    'the forecasts of upc._day_forecasts, corrected by one-second prices where they are there';
+
+
 -- Forecasts of a fit that was made before forecasts were standard deviations: it answers until another one
 -- is counted. Its week is that of UTC.
 CREATE FUNCTION upc._first_variances(
@@ -267,6 +387,11 @@ BEGIN
     v_forecasts := upc._newest_forecasts(symbol, known_at, factors, coefficients, v_week);
     IF v_forecasts IS NULL THEN
         RETURN NULL;
+    END IF;
+    IF upc._has_seconds(coefficients) THEN
+        v_forecasts := upc._corrected_forecasts(
+            symbol, known_at, factors, coefficients, v_forecasts
+        );
     END IF;
 
     -- The minutes ahead, each with its own factor.

@@ -178,7 +178,12 @@ BEGIN
         DELETE FROM upc_data.volatility_fit AS f WHERE f.symbol = prepare_volatility.symbol;
         RETURN false;
     END IF;
-    PERFORM upc._store_fit(symbol, v_until, v_new.factors, v_new.coefficients);
+    PERFORM upc._store_fit(
+        symbol, v_until, v_new.factors,
+        upc._with_seconds(
+            symbol, '-infinity', v_until::timestamp AT TIME ZONE 'UTC', v_new.factors, v_new.coefficients
+        )
+    );
     RETURN true;
 END
 $fn$;

@@ -227,7 +227,7 @@ BEGIN
     SELECT
         _replace_volatility_days.symbol, _replace_volatility_days.generation, f.day,
         upc._candle_window(_replace_volatility_days.symbol, f.day), f.forecasts, coalesce(s.version, 1)
-    FROM upc._day_forecasts(
+    FROM upc._corrected_day_forecasts(
         _replace_volatility_days.symbol,
         ARRAY(
             SELECT k

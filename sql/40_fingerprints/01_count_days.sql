@@ -152,7 +152,7 @@ BEGIN
     INSERT INTO upc_data.volatility_day AS v (symbol, generation, day, closes, forecasts, version)
     SELECT
         d.symbol, _store_volatility_days.generation, d.day, d.closes, f.forecasts, 1
-    FROM upc._day_forecasts(
+    FROM upc._corrected_day_forecasts(
         _store_volatility_days.symbol,
         ARRAY(
             SELECT k.day

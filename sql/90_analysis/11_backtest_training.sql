@@ -48,7 +48,9 @@ BEGIN
     UPDATE upc_data.backtest AS b
     SET
         factors = v_fit.factors,
-        coefficients = v_fit.coefficients,
+        coefficients = upc._with_seconds(
+            v_test.symbol, v_test.train_from, v_test.train_to, v_fit.factors, v_fit.coefficients
+        ),
         regime_edges = v_edges
     WHERE b.symbol = v_test.symbol AND b.backtest_id = v_test.backtest_id;
 END
@@ -131,7 +133,7 @@ BEGIN
     IF v_test.factors IS NOT NULL THEN
         v_forecasts := ARRAY(
             SELECT unnest(array_agg(f.forecasts ORDER BY f.day))
-            FROM upc._day_forecasts(
+            FROM upc._corrected_day_forecasts(
                 v_test.symbol, v_days, v_test.factors, v_test.coefficients, v_since, v_until
             ) AS f
         );

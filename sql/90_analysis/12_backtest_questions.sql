@@ -125,7 +125,7 @@ BEGIN
         ),
         forecast AS MATERIALIZED (
             SELECT f.*
-            FROM upc._minute_forecasts(
+            FROM upc._corrected_minute_forecasts(
                 v_test.symbol, v_day, v_day, v_test.factors, v_test.coefficients,
                 ARRAY(SELECT DISTINCT a.minute FROM asked AS a)
             ) AS f

@@ -150,6 +150,30 @@ def correction(conn: Connection, symbol: str) -> Finding:
     return Finding(name, "ok", seen)
 
 
+def seconds(conn: Connection, symbol: str) -> Finding:
+    """Check that one-second prices correct the forecast where it was fitted on them."""
+    row = conn.execute(
+        """
+        SELECT s.exchange, s.fitted_until, s.days, s.is_corrected,
+            s.known_at > now() - interval '10 minutes', upc.setting('use_seconds')::boolean
+        FROM upc.seconds_in_use(%s) AS s
+        """,
+        (symbol,),
+    ).fetchone()
+    name = f"seconds {symbol}"
+    if row is None:
+        seen = "not in the forecast: it takes 30 days of them before the first of a month"
+        return Finding(name, "ok", seen)
+    exchange, until, days, is_corrected, is_live, is_on = row
+    seen = f"of {exchange}, {days} days before {until}"
+    if not is_on:
+        return Finding(name, "ok", f"not in the forecast, by the rule use_seconds; fitted: {seen}")
+    if is_live and not is_corrected:
+        repair = f"log prices again: pyupc feed --exchange {exchange}"
+        return Finding(name, "warn", f"missing, candles alone forecast; fitted: {seen}", repair)
+    return Finding(name, "ok", f"correct the forecast: {seen}")
+
+
 def _last(found: Status) -> str:
     seconds = found["tick_age_seconds"]
     return ", no tick yet" if seconds is None else f", last tick {_lasting(seconds)} ago"

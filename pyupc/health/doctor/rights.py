@@ -36,6 +36,7 @@ WRITES = {
     "price": "INSERT, UPDATE, DELETE",
     "recalibration": "INSERT, DELETE",
     "scheduled_news": "INSERT, UPDATE, DELETE",
+    "second_source": "INSERT",
     "series": "UPDATE",
     "tick": "INSERT, UPDATE, DELETE",
     "tick_count": "INSERT, UPDATE",

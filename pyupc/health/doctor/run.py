@@ -133,6 +133,8 @@ class Examination:
                 yield from self._ask(((f"basis {symbol}", check),))
                 check = partial(lease.correction, symbol=symbol)
                 yield from self._ask(((f"correction {symbol}", check),))
+                check = partial(lease.seconds, symbol=symbol)
+                yield from self._ask(((f"seconds {symbol}", check),))
                 check = partial(lease.fingerprints, found=status[0])
                 yield from self._ask(((f"fingerprints {symbol}", check),))
 

@@ -47,6 +47,44 @@ def brute_force(prices: Prices) -> dict[datetime, tuple[float, int]]:
     return found
 
 
+def steps_of(prices: Prices) -> dict[datetime, list[float | None]]:
+    """Log returns by minute, one a second with a price; None where there is no second before."""
+    seconds: dict[datetime, float] = {}
+    for at, price in sorted(prices):
+        seconds[at.replace(microsecond=0)] = price
+    found: dict[datetime, list[float | None]] = {}
+    for at, price in seconds.items():
+        before = next(
+            (seconds[at - k * SECOND] for k in range(1, 6) if at - k * SECOND in seconds), None
+        )
+        step = None if before is None else float(Decimal(price).ln() - Decimal(before).ln())
+        found.setdefault(at.replace(second=0), []).append(step)
+    return found
+
+
+def cut_by_hand(prices: Prices) -> dict[datetime, float]:
+    """Robust variances by minute: squares of at most 25 times their mean of 15 minutes."""
+    steps = steps_of(prices)
+    found = {}
+    for minute, own in steps.items():
+        near = [step for k in range(15) for step in steps.get(minute - k * MINUTE, [])]
+        level = sum(step**2 for step in near if step is not None) / len(near)
+        found[minute] = sum(min(step**2, 25 * level) for step in own if step is not None)
+    return found
+
+
+def robust(
+    conn: Connection, symbol: str = "BTC", exchange: str = "x"
+) -> dict[datetime, float | None]:
+    rows = table(
+        conn,
+        "SELECT minute_at, robust_variance FROM upc_data.minute_variance"
+        " WHERE symbol = %s AND exchange = %s",
+        (symbol, exchange),
+    )
+    return {row["minute_at"]: row["robust_variance"] for row in rows}
+
+
 def noted(
     conn: Connection, symbol: str = "BTC", exchange: str = "x"
 ) -> dict[datetime, tuple[float, int]]:
@@ -94,6 +132,8 @@ def test_brute_force(conn: Connection, most: int | None) -> None:
         pass
     for (symbol, exchange), each in prices.items():
         assert same(noted(conn, symbol, exchange), brute_force(each))
+        cut = robust(conn, symbol, exchange)
+        assert cut == pytest.approx(cut_by_hand(each), rel=1e-9, abs=1e-18)
     assert note(conn, most=most) == 0
 
 
@@ -114,6 +154,43 @@ def test_by_hand(conn: Connection) -> None:
     assert variance == pytest.approx(expected)
     assert seconds == 3
     assert noted(conn)[START - MINUTE] == (0, 1)
+
+
+@pytest.mark.parametrize("most", [1, None])
+def test_a_jump_is_cut(conn: Connection, most: int | None) -> None:
+    """A flash print there and back in the last minute of 20, at 50 times the usual step."""
+    prices = walk(5, 1200, gaps=0)
+    at, price = prices[1150]
+    prices[1150] = (at, price * np.exp(0.005))
+    put(conn, prices)
+    while note(conn, most=most):
+        pass
+    minute = at.replace(second=0, microsecond=0)
+    cut, plain = robust(conn), noted(conn)
+    assert cut == pytest.approx(cut_by_hand(prices), rel=1e-9)
+    # Two squares of 900: each counts for a ninth of the sum at the most.
+    assert plain[minute][0] > 50 * 60 * 1e-8
+    assert (cut[minute] or 1) < plain[minute][0] / 10
+    before = minute - MINUTE
+    assert cut[before] == pytest.approx(plain[before][0], rel=1e-9)
+
+
+def test_a_price_that_stands_still_has_no_variance(conn: Connection) -> None:
+    put(conn, [(START + k * SECOND, 100.0) for k in range(120)])
+    assert note(conn) == 2
+    assert robust(conn) == {START: 0, START + MINUTE: 0}
+
+
+def test_minutes_that_were_noted_before_count_as_they_were(conn: Connection) -> None:
+    """A clock was put back: the log has a minute again, with other prices."""
+    prices = walk(6, 300, gaps=0)
+    put(conn, prices)
+    note(conn)
+    before = robust(conn)
+    conn.execute("UPDATE upc_data.log_progress SET variance_until = '-infinity'")
+    put(conn, [(START + 0.7 * SECOND, 1.0)])
+    assert note(conn) == 0
+    assert robust(conn) == before
 
 
 def test_a_minute_is_noted_once_it_is_over(conn: Connection) -> None:
