@@ -21,7 +21,7 @@ COMMENT ON CONSTRAINT minute_variance_robust_variance_check ON upc_data.minute_v
     'a sum of squares';
 """
 
-# The prices themselves are gone for most of the minutes that are noted: nothing is made up for them.
+# For most of the minutes that are noted the prices are gone: nothing is made up for them.
 SOURCES = """
 CREATE TABLE upc_data.second_source (
     symbol text COLLATE "C" NOT NULL,
