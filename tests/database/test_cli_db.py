@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pyupc.cli import COMMANDS, main
 from pyupc.cli.common.options import NegativeNumbers, json_output, symbols
+from pyupc.cli.common.report import exit_code_of
 from pyupc.database import schema
 from pyupc.database.connect import connect
 from pyupc.errors import PyupcError
@@ -203,8 +204,24 @@ def test_an_interrupt_while_an_upgrade_waits_exits_with_130(fresh: str) -> None:
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
+
+
+def interrupted_without_a_rollback() -> None:
+    try:
+        raise KeyboardInterrupt
+    finally:
+        raise psycopg.OperationalError("another command is already in progress")
+
+
+def test_what_fails_while_an_interrupted_command_cleans_up_is_not_its_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(psycopg.OperationalError) as caught:
+        interrupted_without_a_rollback()
+    assert exit_code_of(caught.value) == 130
+    assert capsys.readouterr().err == "pyupc: interrupted\n"
 
 
 def test_a_reader_that_goes_away_is_no_error(fresh: str) -> None:

@@ -63,13 +63,13 @@ def show(problem: PyupcError, cause: BaseException | None = None) -> None:
 
 
 def _problem(error: BaseException) -> PyupcError:
+    if _is_interruption(error):
+        return _Interrupted("interrupted")
     if (translated := _of_database(error)) is not None:
         return translated
     match error:
         case PyupcError():
             return error
-        case KeyboardInterrupt() | click.Abort():
-            return _Interrupted("interrupted")
         case click.UsageError():
             path = error.ctx.command_path if error.ctx else "pyupc"
             place = origin(error.ctx, getattr(error, "param", None))
@@ -85,6 +85,16 @@ def _problem(error: BaseException) -> PyupcError:
                 f"internal error: {type(error).__name__}: {error}",
                 "run it again with PYUPC_DEBUG=1 and report the output",
             )
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """True also for what cleaning up after an interruption has met, such as a rollback's error."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt | click.Abort):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _of_database(error: BaseException) -> PyupcError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.support.contracts import market, markets_of, rows
-from tests.support.engine import Connection, instant, scalar
+from tests.support.engine import Connection, instant, open_db, scalar
 
 FROM, UNTIL = instant("2026-03-05T10:00"), instant("2026-03-05T12:00")
 EPOCH = instant("2000-01-01T00:00")
@@ -114,31 +115,32 @@ def test_days_that_were_thinned_go_on_in_it(db: Connection) -> None:
     ]
 
 
-def test_a_day_reads_the_rows_of_its_symbol_and_span_alone(db: Connection) -> None:
+def test_a_day_reads_the_rows_of_its_symbol_and_span_alone(fresh_db: str) -> None:
     """Of ten symbols with nine days each: what PostgreSQL has counted in this transaction."""
-    db.execute(
-        """
-        INSERT INTO upc_data.tick (
-            symbol, tick_id, ticked_at, feed, state, market_at, price, priced_at, ttc_seconds,
-            method, model, settlement, fingerprint, strikes, prob_above
+    with closing(open_db(fresh_db, autocommit=False)) as conn:
+        conn.execute(
+            """
+            INSERT INTO upc_data.tick (
+                symbol, tick_id, ticked_at, feed, state, market_at, price, priced_at, ttc_seconds,
+                method, model, settlement, fingerprint, strikes, prob_above
+            )
+            SELECT
+                s, extract(epoch FROM t), t, 'one', 'fresh', t, 1, t, 60, 'linear', 'volatility',
+                'close', 'f', '{1}', '{99}'
+            FROM unnest(%s::text[]) AS s
+            CROSS JOIN generate_series(%s::timestamptz, %s, interval '3 minutes') AS t
+            """,
+            [[f"S{k}" for k in range(9)] + ["BTC"], UNTIL - timedelta(days=9), UNTIL],
         )
-        SELECT
-            s, extract(epoch FROM t), t, 'one', 'fresh', t, 1, t, 60, 'linear', 'volatility',
-            'close', 'f', '{1}', '{99}'
-        FROM unnest(%s::text[]) AS s
-        CROSS JOIN generate_series(%s::timestamptz, %s, interval '3 minutes') AS t
-        """,
-        [[f"S{k}" for k in range(9)] + ["BTC"], UNTIL - timedelta(days=9), UNTIL],
-    )
-    db.execute("ANALYZE upc_data.tick")
-    counts = """
-        SELECT coalesce(sum(seq_tup_read), 0), coalesce(sum(idx_tup_fetch), 0)
-        FROM pg_stat_xact_all_tables
-        WHERE schemaname = 'upc_data' AND relname ~ '^tick(_[0-9]|_default|_minute|$)'
-    """
-    [before] = db.execute(counts).fetchall()
-    found = history(db, UNTIL - timedelta(days=1), UNTIL, timedelta(minutes=15))
-    [after] = db.execute(counts).fetchall()
+        conn.execute("ANALYZE upc_data.tick")
+        counts = """
+            SELECT coalesce(sum(seq_tup_read), 0), coalesce(sum(idx_tup_fetch), 0)
+            FROM pg_stat_xact_all_tables
+            WHERE schemaname = 'upc_data' AND relname ~ '^tick(_[0-9]|_default|_minute|$)'
+        """
+        [before] = conn.execute(counts).fetchall()
+        found = history(conn, UNTIL - timedelta(days=1), UNTIL, timedelta(minutes=15))
+        [after] = conn.execute(counts).fetchall()
     assert len(found) == 96
     assert after[0] - before[0] == 0, "a table was read from end to end"
     # One row for each point, and not the other four fifths of the day.
