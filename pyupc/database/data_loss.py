@@ -23,6 +23,8 @@ _NO_DATA: dict[str, LiteralString] = {
     "fingerprint_curve": "false",
     "fingerprint_grid": "false",
     "volatility_curve": "false",
+    "volatility_drift": "false",
+    "volatility_month": "false",
     # A downgrade puts its rows back into the log of ticks.
     "tick_minute": "false",
     "log_progress": "false",

@@ -48,8 +48,10 @@ BEGIN ATOMIC
         ('volatility_change', '{INSERT,DELETE}'),
         ('volatility_curve', '{INSERT,UPDATE,DELETE}'),
         ('volatility_day', '{INSERT,UPDATE,DELETE}'),
+        ('volatility_drift', '{INSERT,UPDATE,DELETE}'),
         ('volatility_fit', '{INSERT,UPDATE,DELETE}'),
         ('volatility_histogram', '{INSERT,UPDATE,DELETE}'),
+        ('volatility_month', '{INSERT,UPDATE,DELETE}'),
         ('volatility_state', '{INSERT,UPDATE,DELETE}'),
         ('write_probe', '{INSERT,UPDATE}');
 END;

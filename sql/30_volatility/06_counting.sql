@@ -322,7 +322,7 @@ BEGIN
         sha256(
             convert_to(
                 concat_ws(
-                    '; ', 2, upc.counting_hash(), v_counts, v_fit,
+                    '; ', 3, upc.counting_hash(), v_counts, v_fit,
                     ARRAY(
                         SELECT round(t::numeric, 6) FROM unnest(upc.volatility_thresholds()) AS t
                     ),

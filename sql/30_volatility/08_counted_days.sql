@@ -99,9 +99,13 @@ BEGIN ATOMIC
       AND h.generation = _forget_empty_standardised.generation
       AND h.year = _forget_empty_standardised.year
       AND h.pairs = 0;
+    DELETE FROM upc_data.volatility_month AS h
+    WHERE h.symbol = _forget_empty_standardised.symbol
+      AND h.generation = _forget_empty_standardised.generation
+      AND h.pairs = 0;
 END;
 COMMENT ON FUNCTION upc._forget_empty_standardised IS
-    'deletes the rows of a year in which no pair is left';
+    'deletes the rows of a year, and of months, in which no pair is left';
 
 
 CREATE FUNCTION upc._take_out_standardised(
@@ -154,6 +158,7 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
     v_year smallint := extract(year FROM days[1]);
+    v_month date := date_trunc('month', days[1]::timestamp);
     v_has_empty boolean;
 BEGIN
     WITH counted AS MATERIALIZED (
@@ -181,6 +186,22 @@ BEGIN
                 positive = upc._add_counts(h.positive, excluded.positive),
                 negative = upc._add_counts(h.negative, excluded.negative)
     ),
+    -- The order is that of the rows above: two pieces of a month wait for each other at most once.
+    month AS (
+        INSERT INTO upc_data.volatility_month AS h
+            (symbol, generation, month, minutes, pairs, positive, negative)
+        SELECT
+            _add_standardised.symbol, _add_standardised.generation, v_month,
+            c.minutes, c.pairs, c.positive, c.negative
+        FROM counted AS c
+        WHERE c.bucket = upc._baseline()
+        ORDER BY c.minutes
+        ON CONFLICT ON CONSTRAINT volatility_month_pkey DO UPDATE SET
+            pairs = h.pairs + excluded.pairs,
+            positive = upc._add_counts(h.positive, excluded.positive),
+            negative = upc._add_counts(h.negative, excluded.negative)
+        RETURNING h.pairs
+    ),
     less AS (
         SELECT upc._take_out_standardised(
             _add_standardised.symbol, _add_standardised.generation, v_year,
@@ -189,14 +210,15 @@ BEGIN
         FROM counted AS c
         WHERE NOT upc._is_whole(c.pairs, c.positive, c.negative)
     )
-    SELECT bool_or(l.pairs = 0) INTO v_has_empty FROM less AS l;
+    SELECT bool_or(l.pairs = 0) INTO v_has_empty
+    FROM (SELECT m.pairs FROM month AS m UNION ALL SELECT k.pairs FROM less AS k) AS l;
     IF v_has_empty THEN
         PERFORM upc._forget_empty_standardised(symbol, generation, v_year);
     END IF;
 END
 $fn$;
 COMMENT ON FUNCTION upc._add_standardised IS
-    'counts standardised moves as upc._count_standardised_moves does, and adds them to a generation of counts';
+    'counts standardised moves of some days of one month as upc._count_standardised_moves does, and adds them to a generation of counts';
 
 
 CREATE FUNCTION upc._replace_volatility_days(
@@ -270,7 +292,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._replace_volatility_days IS
-    'counts the standardised moves of some UTC days of one year for a generation of counts: what it has of them is taken out, what the candles are now is put in; source: the generation in use, which they are counted beside';
+    'counts the standardised moves of some UTC days of one month for a generation of counts: what it has of them is taken out, what the candles are now is put in; source: the generation in use, which they are counted beside';
 
 
 CREATE FUNCTION upc._counting_fit(
@@ -302,7 +324,7 @@ COMMENT ON FUNCTION upc._counting_fit IS
 -- Bring the counts of standardised moves of a symbol up to its candles, for a piece of a build: the
 -- counts that answer, or the first ones of all.
 --
--- days: UTC days, all of one year, as volatility_pieces has them.
+-- days: UTC days, all of one month, as volatility_pieces has them.
 --
 -- Example:
 --   SELECT upc.count_volatility_days('ETH', '{2024-01-01}');
@@ -340,7 +362,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.count_volatility_days IS
-    'brings the counts of standardised moves of a symbol up to its candles for some UTC days of one year';
+    'brings the counts of standardised moves of a symbol up to its candles for some UTC days of one month';
 
 
 -- UTC days whose standardised moves a build of a symbol has to count, in pieces that can be counted and
@@ -360,8 +382,7 @@ BEGIN ATOMIC
         FROM upc_data.volatility_change AS n
         WHERE n.symbol = volatility_pieces.symbol
     ) AS c
-    -- A quarter's windows are a few megabytes.
-    GROUP BY extract(year FROM c.day), extract(quarter FROM c.day)
+    GROUP BY date_trunc('month', c.day::timestamp)
     ORDER BY 1;
 END;
 COMMENT ON FUNCTION upc.volatility_pieces IS

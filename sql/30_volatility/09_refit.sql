@@ -22,7 +22,7 @@ BEGIN ATOMIC
         -- A version is given again to each day that is counted anew.
         HAVING count(*) <> 2 OR min(d.version) <> max(d.version)
     ) AS c
-    GROUP BY extract(year FROM c.day), extract(quarter FROM c.day)
+    GROUP BY date_trunc('month', c.day::timestamp)
     ORDER BY 1;
 END;
 COMMENT ON FUNCTION upc.recount_pieces IS
@@ -31,7 +31,7 @@ COMMENT ON FUNCTION upc.recount_pieces IS
 
 -- Count some UTC days for the newest fit of a symbol's volatility, beside the counts of the fit in use.
 --
--- days: all of one year, as recount_pieces has them. They are counted as the candles are now, and again if
+-- days: all of one month, as recount_pieces has them. They are counted as the candles are now, and again if
 -- the counts in use are brought up to other candles later (volatility_pieces).
 --
 -- Example:
@@ -56,7 +56,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.recount_volatility_days IS
-    'counts the standardised moves of some UTC days of one year for the newest fit, beside the counts of the fit in use';
+    'counts the standardised moves of some UTC days of one month for the newest fit, beside the counts of the fit in use';
 
 
 CREATE FUNCTION upc._use_newest_fit(symbol text)

@@ -200,6 +200,7 @@ LANGUAGE plpgsql VOLATILE
 AS $fn$
 DECLARE
     v_year smallint := extract(year FROM days[1]);
+    v_month date := date_trunc('month', days[1]::timestamp);
     v_has_empty boolean;
 BEGIN
     -- Two pieces of one year may meet here; in one order they wait, and never for each other.
@@ -240,6 +241,22 @@ BEGIN
                 positive = upc._add_counts(h.positive, excluded.positive),
                 negative = upc._add_counts(h.negative, excluded.negative)
     ),
+    -- The order is that of the rows above: two pieces of a month wait for each other at most once.
+    month AS (
+        INSERT INTO upc_data.volatility_month AS h
+            (symbol, generation, month, minutes, pairs, positive, negative)
+        SELECT
+            _add_both_moves.symbol, _add_both_moves.generation, v_month,
+            c.minutes, c.pairs, c.positive, c.negative
+        FROM counted AS c
+        WHERE c.kind = 'standardised' AND c.bucket = upc._baseline()
+        ORDER BY c.minutes
+        ON CONFLICT ON CONSTRAINT volatility_month_pkey DO UPDATE SET
+            pairs = h.pairs + excluded.pairs,
+            positive = upc._add_counts(h.positive, excluded.positive),
+            negative = upc._add_counts(h.negative, excluded.negative)
+        RETURNING h.pairs
+    ),
     less AS (
         SELECT CASE c.kind
             WHEN 'plain' THEN upc._take_out(
@@ -253,7 +270,8 @@ BEGIN
         FROM counted AS c
         WHERE NOT upc._is_whole(c.pairs, c.positive, c.negative)
     )
-    SELECT bool_or(l.pairs = 0) INTO v_has_empty FROM less AS l;
+    SELECT bool_or(l.pairs = 0) INTO v_has_empty
+    FROM (SELECT m.pairs FROM month AS m UNION ALL SELECT k.pairs FROM less AS k) AS l;
     RETURN v_has_empty;
 END
 $fn$;
@@ -313,7 +331,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._count_both_days IS
-    'brings plain and standardised counts of some UTC days of one year up to counted_day in one pass: counted are the windows that plain moves were counted from, NULL where none were, starts the places of starting minutes that differ; returns whether no pair is left in some row';
+    'brings plain and standardised counts of some UTC days of one month up to counted_day in one pass: counted are the windows that plain moves were counted from, NULL where none were, starts the places of starting minutes that differ; returns whether no pair is left in some row';
 
 
 CREATE FUNCTION upc._forget_empty_counts(symbol text, generation integer, year smallint)
@@ -334,7 +352,7 @@ COMMENT ON FUNCTION upc._forget_empty_counts IS
 
 -- Bring the counts of a symbol up to its candles for some UTC days.
 --
--- days: all of one year. A day that was counted before is counted anew only where its candles
+-- days: all of one month. A day that was counted before is counted anew only where its candles
 -- changed: what they were is taken out, what they are is put in, in one pass, and in the same pass
 -- standardised moves are, once there is a fit of the volatility.
 -- Errors: none; a symbol that is not registered has no candles.
@@ -399,7 +417,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc.count_days IS
-    'brings the counts of a symbol up to its candles for some UTC days of one year';
+    'brings the counts of a symbol up to its candles for some UTC days of one month';
 
 
 -- The key of the advisory lock that a build of a symbol's fingerprints holds.
@@ -433,7 +451,7 @@ COMMENT ON FUNCTION upc.refit_lock_key IS
 
 -- The UTC days that a build of a symbol has to count, in pieces.
 --
--- Returns a row per piece, at most a quarter each; none where nothing changed since the last build.
+-- Returns a row per piece, at most a month each; none where nothing changed since the last build.
 -- Each can be counted and committed on its own, in any order, and two at a time.
 -- Errors: none.
 --
@@ -443,15 +461,15 @@ CREATE FUNCTION upc.build_pieces(symbol text)
 RETURNS TABLE (days date[])
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    -- A quarter keeps the work above the fixed costs of a piece, and its windows and starting minutes
-    -- in some tens of megabytes. A piece never crosses a year.
+    -- A month keeps the work above the fixed costs of a piece, and its windows and starting minutes in a
+    -- few megabytes. Counts of standardised moves are kept by months, too.
     SELECT array_agg(c.day ORDER BY c.day)
     FROM (
         SELECT DISTINCT n.day
         FROM upc_data.candle_change AS n
         WHERE n.symbol = build_pieces.symbol
     ) AS c
-    GROUP BY extract(year FROM c.day), extract(quarter FROM c.day)
+    GROUP BY date_trunc('month', c.day::timestamp)
     ORDER BY 1;
 END;
 COMMENT ON FUNCTION upc.build_pieces IS

@@ -14,10 +14,12 @@ CREATE TYPE upc._reading AS (
     slope double precision,
     shift double precision,
     decided double precision,
-    deviation double precision
+    deviation double precision,
+    positive_drift double precision[],
+    negative_drift double precision[]
 );
 COMMENT ON TYPE upc._reading IS
-    'a curve, and how moves of the price are looked up on it: s percent at (slope * s + shift) / unit; where decided, a price, is not NULL, the outcome is known and no curve is needed; deviation: the forecast standard deviation of the move, percent';
+    'a curve, and how moves of the price are looked up on it: s percent at (slope * s + shift) / unit; where decided, a price, is not NULL, the outcome is known and no curve is needed; deviation: the forecast standard deviation of the move, percent; the drifts: what is added to the spread of intervals at each threshold, NULL for nothing';
 
 
 CREATE FUNCTION upc._volatility_edges()
@@ -78,6 +80,33 @@ RETURN CASE
 END;
 COMMENT ON FUNCTION upc._curve_value IS
     'a curve''s probability at a move with its _threshold_index: in straight lines between thresholds, or that of the nearest one';
+
+
+-- What drift adds to the spread of the interval of a probability that is read at a move with its sign; place:
+-- _threshold_index of its size.
+CREATE FUNCTION upc._drift_at(
+    positive_drift double precision[],
+    negative_drift double precision[],
+    thresholds double precision[],
+    place integer,
+    move double precision,
+    is_linear boolean
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN _drift_at.positive_drift IS NULL OR _drift_at.move IS NULL THEN NULL
+    WHEN _drift_at.move > 0 THEN upc._curve_value(
+        _drift_at.positive_drift, _drift_at.thresholds, _drift_at.place, _drift_at.move,
+        _drift_at.is_linear
+    )
+    ELSE upc._curve_value(
+        _drift_at.negative_drift, _drift_at.thresholds, _drift_at.place, -_drift_at.move,
+        _drift_at.is_linear
+    )
+END;
+COMMENT ON FUNCTION upc._drift_at IS
+    'what drift adds to the spread of an interval, at a move with its sign; NULL where nothing is known of it';
 
 
 CREATE FUNCTION upc._curve_between(
@@ -275,7 +304,8 @@ BEGIN
                 ELSE o.positive END AS other_positive,
             CASE WHEN v_is_corrected THEN coalesce(o.recalibrated_negative, o.negative)
                 ELSE o.negative END AS other_negative,
-            o.effective_size AS other_size
+            o.effective_size AS other_size,
+            d.positive AS positive_drift, d.negative AS negative_drift
         INTO v_curve
         FROM upc.volatility_curve AS c
         LEFT JOIN upc.volatility_curve AS o
@@ -283,6 +313,10 @@ BEGIN
             AND o.symbol = c.symbol
             AND o.bucket = c.bucket
             AND o.minutes = c.minutes + 1
+        -- It hardly changes from a minute to the next.
+        LEFT JOIN upc.volatility_drift AS d
+            ON d.symbol = c.symbol
+            AND d.minutes = c.minutes
         WHERE c.symbol = question.symbol
           AND c.bucket = v_bucket
           AND c.minutes = v_minutes;
@@ -309,7 +343,8 @@ BEGIN
     RETURN ROW(
         NULL, v_curve.fingerprint, upc.volatility_thresholds(), upc._volatility_edges(),
         v_curve.positive, v_curve.negative, v_curve.sample_size, v_curve.effective_size,
-        v_curve.weighted_size, coalesce(v_unit, v_deviation), 1, 0, NULL, v_deviation
+        v_curve.weighted_size, coalesce(v_unit, v_deviation), 1, 0, NULL, v_deviation,
+        v_curve.positive_drift, v_curve.negative_drift
     )::upc._reading;
 END
 $fn$;

@@ -97,6 +97,8 @@ DECLARE
     v_scale double precision;
     v_spread double precision;
     v_reach double precision;
+    v_has_drift boolean := false;
+    v_drift double precision := 0;
 BEGIN
     IF v_is_plain AND upc._is_question(
         upc._make_question(
@@ -121,6 +123,7 @@ BEGIN
         deviation := v_curve.deviation;
         v_decided := v_curve.decided;
         v_is_partly_seen := v_curve.shift <> 0;
+        v_has_drift := v_curve.positive_drift IS NOT NULL;
         v_is_linear := method = 'linear';
         v_last := cardinality(v_curve.thresholds) - 1;
     END IF;
@@ -211,7 +214,25 @@ BEGIN
             prob_above := prob_within;
         END IF;
         IF v_decided IS NULL THEN
-            v_spread := v_independent + v_overlapping * (
+            IF v_has_drift AND v_is_partly_seen THEN
+                v_x := (v_curve.shift + 100 * (strike - price) / price * v_curve.slope) / v_curve.unit;
+                v_drift := upc._drift_at(
+                    v_curve.positive_drift, v_curve.negative_drift, v_curve.thresholds,
+                    upc._threshold_index(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear),
+                    v_x, v_is_linear
+                );
+            ELSIF v_has_drift AND strike > price THEN
+                v_drift := v_curve.positive_drift[v_k];
+                IF v_is_linear THEN
+                    v_drift := v_drift + v_part * (v_curve.positive_drift[v_k + 1] - v_drift);
+                END IF;
+            ELSIF v_has_drift THEN
+                v_drift := v_curve.negative_drift[v_k];
+                IF v_is_linear THEN
+                    v_drift := v_drift + v_part * (v_curve.negative_drift[v_k + 1] - v_drift);
+                END IF;
+            END IF;
+            v_spread := v_drift + v_independent + v_overlapping * (
                 1 - (v_scale * (prob_above - 50)) * (v_scale * (prob_above - 50))
             ) ^ 0.16666666666666666::double precision;
             v_reach := 50 * v_spread

@@ -176,6 +176,37 @@ COMMENT ON FUNCTION upc._interval_reach IS
     'the part that both ends of the interval of a probability share, from its spread';
 
 
+-- Drift of a pair of bounds: of the bound that has more of it, or the one that there is. The share of moves
+-- between two bounds varies less from month to month than that beyond either.
+CREATE FUNCTION upc._bounds_drift(
+    positive_drift double precision[],
+    negative_drift double precision[],
+    thresholds double precision[],
+    lower_place integer,
+    lower_move double precision,
+    upper_place integer,
+    upper_move double precision,
+    is_linear boolean
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(
+    greatest(
+        upc._drift_at(
+            _bounds_drift.positive_drift, _bounds_drift.negative_drift, _bounds_drift.thresholds,
+            _bounds_drift.lower_place, _bounds_drift.lower_move, _bounds_drift.is_linear
+        ),
+        upc._drift_at(
+            _bounds_drift.positive_drift, _bounds_drift.negative_drift, _bounds_drift.thresholds,
+            _bounds_drift.upper_place, _bounds_drift.upper_move, _bounds_drift.is_linear
+        )
+    ),
+    0
+);
+COMMENT ON FUNCTION upc._bounds_drift IS
+    'what drift adds to the spread of the interval of a pair of bounds; 0 where nothing is known of it';
+
+
 -- Of what is decided there is nothing to be uncertain about.
 CREATE FUNCTION upc._reached_low(
     percent double precision,
@@ -208,7 +239,8 @@ COMMENT ON FUNCTION upc._reached_high IS
     'the upper end of the interval of a probability in percent, by its reach; decided: of the reading';
 
 
--- Probabilities of pairs of bounds, from one coherent curve, without their intervals.
+-- Probabilities of pairs of bounds, from one coherent curve, without their intervals, and where on the
+-- curve each bound lies: _bound_move, _threshold_index.
 --
 -- It is part of the query that calls it, in steps, each of which is worked out once.
 CREATE FUNCTION upc._pair_probabilities(
@@ -218,15 +250,22 @@ CREATE FUNCTION upc._pair_probabilities(
     lowers double precision[],
     uppers double precision[]
 )
-RETURNS TABLE (place bigint, probability double precision)
+RETURNS TABLE (
+    place bigint,
+    probability double precision,
+    lower_move double precision,
+    upper_move double precision,
+    lower_place integer,
+    upper_place integer
+)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 100
 BEGIN ATOMIC
-    SELECT p.place, upc._between(p.lower, p.upper, p.above_lower, p.above_upper)
+    SELECT
+        p.place, upc._between(p.lower, p.upper, p.above_lower, p.above_upper),
+        p.lower_move, p.upper_move, p.lower_place, p.upper_place
     FROM (
         SELECT
-            k.place,
-            k.lower,
-            k.upper,
+            k.*,
             upc._above(
                 (_pair_probabilities.reading).decided, (_pair_probabilities.reading).thresholds,
                 (_pair_probabilities.reading).positive, (_pair_probabilities.reading).negative,
@@ -279,7 +318,8 @@ COMMENT ON FUNCTION upc._pair_probabilities IS
 -- reading: as _bounds_reading has it. lowers, uppers: USD, of equal length, lower < upper; NULL where there
 -- is none; where both are NULL, so is the probability.
 -- Returns one row per pair, place being its place in the lists, in percent. prob_low and prob_high: the
--- interval of the pair's own probability at the sizes of the curve, by the formula of 04_intervals.sql.
+-- interval of the pair's own probability at the sizes of the curve, by the formula of 04_intervals.sql, with the
+-- drift of the bound that drifts more.
 -- It is part of the query that calls it.
 CREATE FUNCTION upc._bounds_probabilities(
     reading upc._reading,
@@ -317,6 +357,11 @@ BEGIN ATOMIC
                 upc._interval_spread(
                     p.probability, (_bounds_probabilities.reading).effective_size,
                     (_bounds_probabilities.reading).weighted_size
+                ) + upc._bounds_drift(
+                    (_bounds_probabilities.reading).positive_drift,
+                    (_bounds_probabilities.reading).negative_drift,
+                    (_bounds_probabilities.reading).thresholds, p.lower_place, p.lower_move,
+                    p.upper_place, p.upper_move, _bounds_probabilities.is_linear
                 ) AS spread
             FROM upc._pair_probabilities(
                 _bounds_probabilities.reading, _bounds_probabilities.is_linear,

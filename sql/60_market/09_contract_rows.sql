@@ -242,7 +242,9 @@ CREATE FUNCTION upc._read_contracts(
     shift double precision,
     decided double precision,
     effective_size double precision,
-    weighted_size double precision
+    weighted_size double precision,
+    positive_drift double precision[],
+    negative_drift double precision[]
 )
 RETURNS SETOF upc._read_contract
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
@@ -256,6 +258,10 @@ BEGIN ATOMIC
             p.*,
             upc._interval_spread(
                 p.probability, _read_contracts.effective_size, _read_contracts.weighted_size
+            ) + upc._bounds_drift(
+                _read_contracts.positive_drift, _read_contracts.negative_drift,
+                _read_contracts.thresholds, p.lower_place, p.lower_move, p.upper_place, p.upper_move,
+                _read_contracts.is_linear
             ) AS spread
         FROM (
             SELECT
@@ -348,7 +354,7 @@ COMMENT ON TYPE upc._priced_contract IS
 -- The open contracts of an event with all that is known of each, by their bounds: the one query for the table
 -- and the document.
 --
--- symbol to weighted_size: as in _read_contracts. edge_order, contracts, fee, precision_units: the order of the
+-- symbol to negative_drift: as in _read_contracts. edge_order, contracts, fee, precision_units: the order of the
 -- event and its whole numbers. price_stale to last_minute: of the event.
 CREATE FUNCTION upc._priced_contracts(
     symbol text,
@@ -367,6 +373,8 @@ CREATE FUNCTION upc._priced_contracts(
     decided double precision,
     effective_size double precision,
     weighted_size double precision,
+    positive_drift double precision[],
+    negative_drift double precision[],
     edge_order upc._edge_terms,
     contracts bigint,
     fee bigint,
@@ -424,7 +432,8 @@ BEGIN ATOMIC
                     upc._whole_ask(q.no_ask) AS whole_no
                 FROM upc._read_contracts(
                     symbol, event_ticker, is_quoted, is_paused, price, is_linear, thresholds, edges,
-                    positive, negative, unit, slope, shift, decided, effective_size, weighted_size
+                    positive, negative, unit, slope, shift, decided, effective_size, weighted_size,
+                    positive_drift, negative_drift
                 ) AS q
                 OFFSET 0
             ) AS w
@@ -457,6 +466,8 @@ DECLARE
     v_edges double precision[] := reading.edges;
     v_positive double precision[] := reading.positive;
     v_negative double precision[] := reading.negative;
+    v_positive_drift double precision[] := reading.positive_drift;
+    v_negative_drift double precision[] := reading.negative_drift;
     v_order upc._edge_terms := event.edge_order;
 BEGIN
     RETURN QUERY
@@ -471,6 +482,7 @@ BEGIN
         question.symbol, event.event_ticker, event.is_quoted, event.is_paused, question.price,
         v_is_linear, v_thresholds, v_edges, v_positive, v_negative, reading.unit,
         reading.slope, reading.shift, reading.decided, reading.effective_size, reading.weighted_size,
+        v_positive_drift, v_negative_drift,
         v_order, v_order.whole_contracts, v_order.whole_fee, v_order.whole_precision,
         event.price_stale, event.quotes_stale, event.rules_unclear, event.last_minute
     ) AS c;

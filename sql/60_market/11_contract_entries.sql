@@ -143,6 +143,8 @@ DECLARE
     v_edges double precision[] := reading.edges;
     v_positive double precision[] := reading.positive;
     v_negative double precision[] := reading.negative;
+    v_positive_drift double precision[] := reading.positive_drift;
+    v_negative_drift double precision[] := reading.negative_drift;
     v_order upc._edge_terms := event.edge_order;
     v_head text := concat(
         '{"series":', to_json(event.series),
@@ -202,6 +204,7 @@ BEGIN
                 question.symbol, event.event_ticker, event.is_quoted, event.is_paused, question.price,
                 v_is_linear, v_thresholds, v_edges, v_positive, v_negative, reading.unit,
                 reading.slope, reading.shift, reading.decided, reading.effective_size, reading.weighted_size,
+                v_positive_drift, v_negative_drift,
                 v_order, v_order.whole_contracts, v_order.whole_fee, v_order.whole_precision,
                 event.price_stale, event.quotes_stale, event.rules_unclear, event.last_minute
             ) AS p

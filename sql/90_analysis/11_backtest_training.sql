@@ -139,13 +139,7 @@ BEGIN
         );
     END IF;
 
-    INSERT INTO upc_data.backtest_histogram AS h (
-        symbol, backtest_id, moves, year, bucket, minutes, pairs, positive, negative
-    )
-    SELECT
-        v_test.symbol, v_test.backtest_id, v_prefix || m.moves, extract(year FROM first_day),
-        m.bucket, m.minutes, m.pairs, m.positive, m.negative
-    FROM (
+    WITH counted AS MATERIALIZED (
         SELECT 'plain' AS moves, p.*
         FROM upc._count_moves(v_closes, upc._all_starts(cardinality(v_days)), v_horizons) AS p
         WHERE EXISTS (
@@ -157,7 +151,24 @@ BEGIN
             v_days, v_closes, v_forecasts, v_test.factors, v_horizons
         ) AS s
         WHERE v_test.factors IS NOT NULL
-    ) AS m
+    ),
+    month AS (
+        INSERT INTO upc_data.backtest_month AS h (
+            symbol, backtest_id, month, minutes, pairs, positive, negative
+        )
+        SELECT
+            v_test.symbol, v_test.backtest_id, date_trunc('month', first_day::timestamp),
+            m.minutes, m.pairs, m.positive, m.negative
+        FROM counted AS m
+        WHERE m.moves = 'standardised' AND m.bucket = upc._baseline() AND NOT is_test
+    )
+    INSERT INTO upc_data.backtest_histogram AS h (
+        symbol, backtest_id, moves, year, bucket, minutes, pairs, positive, negative
+    )
+    SELECT
+        v_test.symbol, v_test.backtest_id, v_prefix || m.moves, extract(year FROM first_day),
+        m.bucket, m.minutes, m.pairs, m.positive, m.negative
+    FROM counted AS m
     -- Two pieces of a year may meet: in one order they wait, and never for each other.
     ORDER BY m.moves, m.bucket, m.minutes
     ON CONFLICT ON CONSTRAINT backtest_histogram_pkey
@@ -168,4 +179,4 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._count_backtest IS
-    'counts the moves of some UTC days, all of one year, of a backtest''s training or test span';
+    'counts the moves of some UTC days, all of one month, of a backtest''s training or test span';

@@ -128,9 +128,11 @@ BEGIN
         WHEN 'fit' THEN
             PERFORM upc._fit_backtest(symbol, backtest_id);
         WHEN 'train' THEN
-            PERFORM upc._count_backtest(
-                symbol, backtest_id, v_step.first_day, v_step.last_day, false
-            );
+            PERFORM upc._count_backtest(symbol, backtest_id, min(d)::date, max(d)::date, false)
+            FROM generate_series(
+                v_step.first_day::timestamp, v_step.last_day, interval '1 day'
+            ) AS d
+            GROUP BY date_trunc('month', d);
         WHEN 'answer' THEN
             PERFORM upc._count_backtest_answers(
                 symbol, backtest_id, v_step.first_day, v_step.last_day

@@ -87,6 +87,7 @@ def test_a_symbol_that_is_ticked_is_well(market: str, tmp_path: Path) -> None:
         "basis BTC": "ok",
         "correction BTC": "ok",
         "seconds BTC": "ok",
+        "intervals BTC": "ok",
         "fingerprints BTC": "ok",
         "files": "ok",
         "extras": found["extras"]["state"],

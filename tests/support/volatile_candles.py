@@ -20,6 +20,9 @@ EVERYTHING = (
     "SELECT (symbol, year, bucket, minutes, pairs, positive, negative)::text "
     "FROM upc_data.volatility_histogram ORDER BY symbol, year, bucket, minutes",
     "SELECT c::text FROM upc.volatility_curve AS c ORDER BY symbol, bucket, minutes",
+    "SELECT (symbol, month, minutes, pairs, positive, negative)::text "
+    "FROM upc_data.volatility_month ORDER BY symbol, month, minutes",
+    "SELECT d::text FROM upc.volatility_drift AS d ORDER BY symbol, minutes",
     "SELECT s::text FROM upc_data.volatility_state AS s ORDER BY symbol",
     "SELECT h::text FROM upc_data.fingerprint_histogram AS h "
     "ORDER BY symbol, year, bucket, minutes",

@@ -19,6 +19,8 @@ OLD_CANDLE_SECONDS = 300
 
 # Up to here prices are as near to what settles as those of a single exchange can be.
 MOST_BASIS_BP = 2.0
+# Drift from months of fewer than two years is a rough guess.
+YEARS_OF_MONTHS = 24
 
 _LIGHTS: Mapping[str, State] = {"green": "ok", "yellow": "warn", "red": "fail"}
 
@@ -172,6 +174,23 @@ def seconds(conn: Connection, symbol: str) -> Finding:
         repair = f"log prices again: pyupc feed --exchange {exchange}"
         return Finding(name, "warn", f"missing, candles alone forecast; fitted: {seen}", repair)
     return Finding(name, "ok", f"correct the forecast: {seen}")
+
+
+def intervals(conn: Connection, symbol: str) -> Finding:
+    """Say how many months the drift in the volatility model's intervals is known from."""
+    row = conn.execute(
+        "SELECT min(d.months), bool_and(d.positive IS NOT NULL) FROM upc.volatility_drift AS d"
+        " WHERE d.symbol = %s",
+        (symbol,),
+    ).fetchone()
+    months, is_known = row or (None, None)
+    name = f"intervals {symbol}"
+    if not is_known:
+        return Finding(name, "ok", "about sampling alone: drift takes two months of candles")
+    seen = f"about sampling, and drift between {months:.0f} months"
+    if months < YEARS_OF_MONTHS:
+        seen += f": fewer than {YEARS_OF_MONTHS} are a rough guess"
+    return Finding(name, "ok", seen)
 
 
 def _last(found: Status) -> str:

@@ -135,6 +135,8 @@ class Examination:
                 yield from self._ask(((f"correction {symbol}", check),))
                 check = partial(lease.seconds, symbol=symbol)
                 yield from self._ask(((f"seconds {symbol}", check),))
+                check = partial(lease.intervals, symbol=symbol)
+                yield from self._ask(((f"intervals {symbol}", check),))
                 check = partial(lease.fingerprints, found=status[0])
                 yield from self._ask(((f"fingerprints {symbol}", check),))
 

@@ -117,7 +117,7 @@ def test_the_fit_before_answers_until_all_is_counted(due: Connection) -> None:
     due.execute("SELECT upc.prepare_volatility('BTC')")
     assert_same_fit(stored_fit(due), expected_fit(stored_candles(due), "2026-03-01"))
     todo = pieces(due)
-    assert len(todo) == 2
+    assert len(todo) == 4
     for days in todo:
         assert not switch(due)
         assert answers(due) == before
