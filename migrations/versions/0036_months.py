@@ -1,4 +1,4 @@
-"""Months of standardised moves: how far the model drifts from one to the next, for its intervals."""
+"""Months of standardised moves: how far the model drifts from one to the next."""
 
 from __future__ import annotations
 
@@ -48,15 +48,16 @@ CREATE TABLE upc_data.volatility_drift (
     CONSTRAINT volatility_drift_pkey PRIMARY KEY (symbol, minutes)
 );
 COMMENT ON TABLE upc_data.volatility_drift IS
-    'how far standardised moves of the next month may be from those counted; refreshed with the curves';
+    'how far standardised moves of the next month may be from those counted; refreshed with curves';
 COMMENT ON COLUMN upc_data.volatility_drift.symbol IS 'symbol';
 COMMENT ON COLUMN upc_data.volatility_drift.minutes IS 'minutes from now to the later close';
 COMMENT ON COLUMN upc_data.volatility_drift.months IS
     'number of months behind the row, as how many of equal weight they count';
 COMMENT ON COLUMN upc_data.volatility_drift.positive IS
-    'element k: what drift adds to the spread of the interval of volatility_curve.positive, z squared '
-    'divided by a number of starting minutes; NULL where there is but one month';
-COMMENT ON COLUMN upc_data.volatility_drift.negative IS 'of volatility_curve.negative, like positive';
+    'element k: what drift adds to the spread of the interval of volatility_curve.positive, '
+    'z squared divided by a number of starting minutes; NULL where there is but one month';
+COMMENT ON COLUMN upc_data.volatility_drift.negative IS
+    'of volatility_curve.negative, like positive';
 CREATE TABLE upc_data.backtest_month (
     symbol text COLLATE "C" NOT NULL,
     backtest_id bigint NOT NULL,

@@ -94,8 +94,8 @@ def _leads(overall: Sequence[Row]) -> str:
 def coverage(report: Report) -> str:
     """Share of the intervals that held in the test span; empty where nothing was counted in it."""
     parts = [
-        f"{row['coverage']:.1f} % of {row['cells']:,} cells of {row['moves']} moves, at a mean width of"
-        f" {row['mean_width']:.1f} points"
+        f"{row['coverage']:.1f} % of {row['cells']:,} cells of {row['moves']} moves,"
+        f" at a mean width of {row['mean_width']:.1f} points"
         for row in report.coverage
     ]
     if not parts:

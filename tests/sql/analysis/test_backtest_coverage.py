@@ -145,7 +145,9 @@ def test_plain_moves(tested: tuple[Connection, int]) -> None:
     judged = []
     for row in rows:
         came = ahead.get((row["bucket"], row["minutes"]))
-        for side in ("positive", "negative") if came else ():
+        if came is None:
+            continue
+        for side in ("positive", "negative"):
             said = np.array(row[side])
             spread = sampling(said, row["effective_size"], row["weighted_size"])
             chosen = np.minimum(said, 100 - said) * row["effective_size"] >= 500

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support import volatility_reference
+from tests.support.brute_force import BASELINE, Cell
 from tests.support.candle_changes import write_candles
 from tests.support.engine import Connection, build, put, scalar
 from tests.support.readings import Floats, column, strikes, table
@@ -18,7 +19,7 @@ from tests.support.volatile_candles import (
     stored_fit,
     volatile_candles,
 )
-from tests.support.volatility_reference import BASELINE, Cell, Fit, cell
+from tests.support.volatility_reference import Fit, cell
 
 Months = dict[tuple[str, int], Cell]
 
