@@ -48,7 +48,7 @@ def tick(dsn: str, age: str = "0 s", lease: str = "1 hour") -> None:
         )
         conn.execute(
             "SELECT FROM upc.tick('BTC', 'coinbase', at => now() - %s::interval,"
-            " holder => 'somebody', lease => %s)",
+            " holder => 'somebody', lease => %s, every => '10 s')",
             (age, lease),
         )
 
