@@ -30,8 +30,18 @@ _SNAPSHOT = """() => {
         price: text("price"), momentum: text("momentum"), ttc: text("ttc"),
         event_ticker: text("event-ticker"), fingerprint: text("fingerprint"),
         state: text("state"), feed: text("feed"),
+        event: document.getElementById("ladder").dataset.event,
+        bets: [...document.querySelectorAll("#bets-list li:not([hidden])")].map((line) => ({
+            ...line.dataset,
+            text: Object.fromEntries([...line.querySelectorAll("[data-key]")].map(
+                (part) => [part.dataset.key, part.textContent]
+            )),
+        })),
         rows: rows.map((row) => ({
-            strike: Number(row.dataset.strike),
+            strike: Number(row.dataset.strike), label: row.querySelector("th").innerText,
+            worth: Object.fromEntries([...row.querySelectorAll("[data-worth]")].map(
+                (cell) => [cell.dataset.key, cell.dataset.worth]
+            )),
             cells: Object.fromEntries([...row.querySelectorAll("[data-key]")].map(
                 (cell) => [cell.dataset.key, [cell.dataset.value, cell.textContent.trim()]]
             )),

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,8 +68,10 @@ def same_second(visit: Visit, folder: Path, symbol: str = "BTC") -> tuple[dict[s
         seen = visit.snapshot()
         table = read(folder, symbol, "strike_table")
         live = read(folder, symbol, "live_probabilities")
-        if seen["last_updated"] == table["last_updated"] == live["timestamp"]:
-            return seen, table, live
+        contracts = read(folder, symbol, "contracts")
+        times = {table["last_updated"], live["timestamp"], contracts["timestamp"]}
+        if times == {seen["last_updated"]}:
+            return seen, table, live, contracts
         time.sleep(0.1)
     raise AssertionError(f"the page shows {seen['last_updated']}, the file {table['last_updated']}")
 
@@ -86,7 +89,14 @@ def number(text: str) -> float | None:
     return None if plain in ("", "\N{EM DASH}") else float(plain)
 
 
-def assert_the_same(seen: dict[str, Any], table: dict[str, Any], live: dict[str, Any]) -> None:
+def tenths(value: float) -> float:
+    """Rounded as the page does it: half away from zero, by what the double is."""
+    return float(Decimal(value).quantize(Decimal("0.1"), ROUND_HALF_UP))
+
+
+def assert_the_same(
+    seen: dict[str, Any], table: dict[str, Any], live: dict[str, Any], contracts: dict[str, Any]
+) -> None:
     assert number(seen["price"]) == round(table["current_price"], 2)
     assert number(seen["momentum"]) == round(live["momentum_bps"], 2)
     assert seen["fingerprint"] == table["fingerprint"]
@@ -94,25 +104,66 @@ def assert_the_same(seen: dict[str, Any], table: dict[str, Any], live: dict[str,
     assert seen["event_ticker"] == (table["event_ticker"] or "\N{EM DASH}")
     minutes, seconds = seen["ttc"].split(":")
     assert 0 <= table["ttc"] - (60 * int(minutes) + int(seconds)) <= 2
+    event = [row for row in contracts["contracts"] if row["event_ticker"] == seen["event"]]
+    if event:
+        assert_contracts(seen, event)
+    else:
+        assert_strikes(seen, table, live)
+    assert_bets(seen, contracts)
+
+
+def assert_strikes(seen: dict[str, Any], table: dict[str, Any], live: dict[str, Any]) -> None:
+    """Without a market the rows are those of the strike table."""
     expected = sorted(table["strikes"], key=lambda row: -row["strike"])
     assert [row["strike"] for row in seen["rows"]] == [row["strike"] for row in expected]
     moves = {row["strike"]: row["move_percent"] for row in live["probabilities"]}
     for shown, row in zip(seen["rows"], expected, strict=True):
-        row = {**row, "move_percent": moves[row["strike"]]}
-        keys = (
-            *("buffer", "move_percent", "probability", "prob_above", "yes_ask", "no_ask"),
-            *("yes_edge", "no_edge", "volume"),
-        )
-        for key in keys:
+        values = {
+            **{key: row[key] for key in ("buffer", "prob_low", "prob_high")},
+            **{"probability": row["prob_above"], "move_percent": moves[row["strike"]]},
+        }
+        for key, expected_value in values.items():
             value, text = shown["cells"][key]
-            if key.endswith("_edge") and row[key] is None:
-                assert text == WORDS[row["edge_reason"] or "no_offer"]
+            assert float(value) == expected_value, key
+            if key.startswith("prob"):
+                expected_value = tenths(expected_value)
+            assert number(text) == expected_value, (key, text, row)
+
+
+def assert_contracts(seen: dict[str, Any], event: list[dict[str, Any]]) -> None:
+    assert [row["strike"] for row in seen["rows"]] == [row["lower"] for row in reversed(event)]
+    for shown, row in zip(seen["rows"], reversed(event), strict=True):
+        for key in ("probability", "yes_ask", "no_ask", "yes_edge", "no_edge", "volume"):
+            value, text = shown["cells"][key]
+            assert (float(value) if value else None) == row[key], key
+            if row[key] is None:
+                words = WORDS[row["edge_reason"] or "no_offer"]
+                assert text == (words if key.endswith("_edge") else "\N{EM DASH}")
+            elif key.endswith("_ask"):
+                assert number(text) == pytest.approx(100 * row[key], abs=1e-9)
             else:
-                assert number(text) == row[key], (key, text, row)
-            assert (float(value) if value else None) == row[key]
-        assert shown["cells"]["active_side"][1] == row["active_side"]
-        interval = f"{row['prob_low']:.2f}\N{EN DASH}{row['prob_high']:.2f}"
-        assert shown["cells"]["interval"][1] == interval
+                assert number(text) == tenths(row[key]), (key, text, row)
+        # Green is what is worth buying: for sure where the low end is, else a paler one.
+        for side in ("yes", "no"):
+            edge, low = row[f"{side}_edge"], row[f"{side}_edge_low"]
+            sure = "maybe" if edge is not None and edge >= 0.05 else None
+            wanted = "sure" if low is not None and low > 0 else sure
+            assert shown["worth"].get(f"{side}_edge") == wanted, (side, row)
+
+
+def assert_bets(seen: dict[str, Any], contracts: dict[str, Any]) -> None:
+    best = contracts["bets"][:3]
+    assert [(bet["ticker"], bet["side"]) for bet in seen["bets"]] == [
+        (bet["ticker"], bet["side"]) for bet in best
+    ]
+    for shown, bet in zip(seen["bets"], best, strict=True):
+        assert shown["text"]["what"] == f"Buy {bet['side'].capitalize()} {bet['contract']}"
+        assert number(shown["text"]["ask"][:-1]) == pytest.approx(100 * bet["ask"])
+        assert number(shown["text"]["edge"].removeprefix("edge ")) == tenths(bet["edge"])
+        ends = shown["text"]["range"].strip("()").split("\N{HORIZONTAL ELLIPSIS}")
+        assert [number(end.strip()) for end in ends] == [
+            tenths(bet[key]) for key in ("edge_low", "edge_high")
+        ]
 
 
 def assert_trade(visit: Visit, folder: Path) -> None:
@@ -168,8 +219,7 @@ def test_a_replayed_hour(browser: Browser, market_dsn: str, live: Path) -> None:
     ):
         until(lambda: is_current(visit))
         for _ in range(3):
-            seen, table, probabilities = same_second(visit, live)
-            assert_the_same(seen, table, probabilities)
+            assert_the_same(*same_second(visit, live))
             visit.page.wait_for_timeout(1100)
         for chart in ("curve", "heatmap"):
             visit.page.wait_for_selector(f"#{chart} canvas, #{chart} svg")
@@ -274,11 +324,12 @@ def test_a_live_market_through_all_that_fails(
     ):
         visit.page.evaluate("window.isTheSamePage = true")
         until(lambda: is_current(visit))
-        seen, table, probabilities = same_second(visit, live)
+        seen, table, probabilities, contracts = same_second(visit, live)
         assert table["event_ticker"]
         assert any(row["yes_ask"] is not None for row in table["strikes"])
         assert any(row["yes_edge"] is not None for row in table["strikes"])
-        assert_the_same(seen, table, probabilities)
+        assert_the_same(seen, table, probabilities, contracts)
+        assert len(seen["bets"]) == 2
 
         ticker = table["strikes"][0]["ticker"]
         bought = ("--side", "yes", "--price", "0.50", "--count", "10")

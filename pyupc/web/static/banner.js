@@ -41,7 +41,8 @@ export function showVerdict(verdict, { symbol, age, tick }) {
 function calmText(level, tick) {
   if (level !== "fresh") return "Connecting";
   const every = tick.interval_seconds;
-  return `Live: a tick every ${every === 1 ? "second" : `${every} s`}`;
+  const word = FEEDS[tick.strike_table.feed]?.[0] ?? "Live";
+  return `${word}: a tick every ${every === 1 ? "second" : `${every} s`}`;
 }
 
 /** A feed that is no market says so in words, wherever one looks. */

@@ -3,7 +3,7 @@
 import { axis, baseOption, Chart } from "/static/charts.js";
 import { byId, setText } from "/static/dom.js";
 import { fixed, grouped, isNumber, priceText, strikeText } from "/static/format.js";
-import { ladderRows } from "/static/ladder.js";
+import { strikeRows } from "/static/strike_rows.js";
 
 let chart = null;
 let tick = null;
@@ -24,7 +24,7 @@ export function showCurve(newTick, newSelected) {
 }
 
 function known() {
-  return ladderRows(tick).filter((row) => isNumber(row.prob_above)).reverse();
+  return strikeRows(tick).filter((row) => isNumber(row.prob_above)).reverse();
 }
 
 function summary() {
@@ -80,7 +80,7 @@ function points(name, symbol, colour, data) {
 function build(colours) {
   if (tick === null) return null;
   const rows = known();
-  const all = ladderRows(tick).reverse();
+  const all = strikeRows(tick).reverse();
   const price = tick.strike_table.current_price;
   const asks = (key, value) =>
     all.filter((row) => isNumber(row[key])).map((row) => [row.strike, value(row[key])]);

@@ -1,6 +1,6 @@
 // Why there is no edge, in words that fit a cell, and in a sentence.
 
-import { signed } from "/static/format.js";
+import { isNumber, signed } from "/static/format.js";
 
 const REASONS = {
   closed: ["closed", "The market has closed."],
@@ -21,9 +21,24 @@ function reason(value, rowReason) {
   return REASONS[rowReason ?? "no_offer"] ?? [rowReason, rowReason];
 }
 
-export const edgeText = (value, rowReason) => reason(value, rowReason)?.[0] ?? signed(value);
+export const edgeText = (value, rowReason, decimals = 2) =>
+  reason(value, rowReason)?.[0] ?? signed(value, decimals);
 
 export const edgeSentence = (value, rowReason) => reason(value, rowReason)?.[1] ?? null;
+
+/** The side of a row with the surer edge; null where neither has one. */
+export function bestSide(row) {
+  const sides = ["yes", "no"]
+    .filter((side) => isNumber(row[`${side}_edge`]))
+    .map((side) => ({
+      name: side === "yes" ? "Yes" : "No",
+      ask: row[`${side}_ask`],
+      edge: row[`${side}_edge`],
+      low: row[`${side}_edge_low`] ?? null,
+    }));
+  const sure = ({ low, edge }) => low ?? edge;
+  return sides.sort((one, other) => sure(other) - sure(one))[0] ?? null;
+}
 
 /** Both edges of a row in half a sentence. */
 export function edgesText({ yes_edge: yes, no_edge: no, edge_reason: rowReason }) {

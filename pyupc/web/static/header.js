@@ -4,14 +4,14 @@ import { byId, setAttribute, setText, setValue } from "/static/dom.js";
 import { instant } from "/static/clock.js";
 import { ageText, countdown, DASH, fixed, isNumber, priceText, signed } from "/static/format.js";
 import { standIn } from "/static/stand_in.js";
+import { closeTimes } from "/static/times.js";
 
 const DELTAS = ["1m", "2m", "3m", "4m", "15m", "30m"];
 const WORDS = ["event-title", "event-ticker", "event-status", "model", "method", "settlement"];
 
+/** Without a colour: a price that falls is no loss. */
 function setSigned(node, value, decimals) {
   setValue(node, signed(value, decimals), value);
-  const sign = isNumber(value) ? Math.sign(Number(value.toFixed(decimals))) : 0;
-  setAttribute(node, "data-sign", sign > 0 ? "up" : sign < 0 ? "down" : null);
 }
 
 /** Everything that changes with a tick; null empties it, as when the symbol has just changed. */
@@ -54,11 +54,8 @@ function setState(id, state) {
 }
 
 function closeText(table, live) {
-  const closes = instant(table.market_at) + live.ttc_seconds;
-  if (!Number.isFinite(closes)) return "";
   // The seconds to the close are rounded down, so the close itself is rounded to the minute.
-  const at = new Date(Math.round(closes / 60) * 60_000).toISOString();
-  return `at ${at.slice(11, 16)} UTC`;
+  return closeTimes(60 * Math.round((instant(table.market_at) + live.ttc_seconds) / 60));
 }
 
 /**

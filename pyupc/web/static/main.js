@@ -3,16 +3,20 @@
 import { getJson } from "/static/api.js";
 import { showFeed, showTitle, showVerdict } from "/static/banner.js";
 import { mark, since } from "/static/clock.js";
+import { showBetClocks, showBets, startBets } from "/static/bets.js";
 import { startCurve, showCurve } from "/static/curve.js";
 import { announce, byId, setAttribute, setText } from "/static/dom.js";
-import { edgesText } from "/static/edge.js";
-import { fixed, grouped, priceDecimals, priceText, strikeText } from "/static/format.js";
+import { eventOf, eventsOf, nearestRow } from "/static/events.js";
+import { showEvent, showEventClock } from "/static/event_line.js";
+import { showEventTabs, startEventTabs } from "/static/event_tabs.js";
+import { priceText } from "/static/format.js";
 import { judge } from "/static/freshness.js";
 import { secondsToClose, showClocks, showHeader } from "/static/header.js";
 import { moveCross, retryHeatmap, showHeatmap, startHeatmap } from "/static/heatmap.js";
 import { startHelp } from "/static/help.js";
-import { clearLadder, ladderRows, showLadder, startLadder } from "/static/ladder.js";
+import { clearLadder, showLadder, startLadder } from "/static/ladder.js";
 import { clearReliability, loadReliability, startReliability } from "/static/reliability.js";
+import { selectionText } from "/static/selection.js";
 import { Stream } from "/static/stream.js";
 import { showTabs, startTabs } from "/static/tabs.js";
 import { showTrades, startTrades } from "/static/trades.js";
@@ -63,15 +67,24 @@ function takePulse(data, delay) {
   beat();
 }
 
-/** The strike that is looked at: the chosen one if it is in the ladder, else the nearest. */
-function selectedStrike() {
+/** The row that is looked at: the chosen one if it is in the event, else the nearest to the price. */
+function selectedRow(event) {
+  const chosen = event?.rows.find((row) => row.strike === view.strike);
+  return chosen ?? nearestRow(event, tick?.strike_table.current_price);
+}
+
+/** The same strike in the strike table, of which curve and fingerprint are. */
+function tableStrike(row) {
   const strikes = tick?.strike_table.strikes ?? [];
-  const isThere = strikes.some((row) => row.strike === view.strike);
-  return isThere ? view.strike : (strikes[0]?.strike ?? null);
+  const isThere = strikes.some((each) => each.strike === row?.strike);
+  return isThere ? row.strike : (strikes[0]?.strike ?? null);
 }
 
 function showTick() {
-  const strike = selectedStrike();
+  const events = eventsOf(tick);
+  const event = eventOf(events, view.event);
+  const row = selectedRow(event);
+  const strike = tableStrike(row);
   // Which tick it is that the page shows, for whoever compares it with the documents.
   setAttribute(byId("panel"), "data-symbol", view.symbol);
   showHeader(tick);
@@ -81,30 +94,14 @@ function showTick() {
     clearLadder();
     setText(byId("selection"), "");
   } else {
-    showLadder(tick, strike);
-    showSelection(strike);
+    showLadder(tick, event, row?.strike);
+    setText(byId("selection"), selectionText(row, row?.strike === view.strike));
   }
+  showEventTabs(events, event);
+  showEvent(event);
   showCurve(tick, strike);
   const seconds = tick && secondsToClose(tick, age());
   showHeatmap({ symbol: view.symbol, bucket: view.bucket, tick, strike, seconds });
-}
-
-function showSelection(strike) {
-  const row = ladderRows(tick).find((each) => each.strike === strike);
-  if (!row) {
-    setText(byId("selection"), "");
-    return;
-  }
-  const isChosen = row.strike === view.strike;
-  setText(
-    byId("selection"),
-    `${isChosen ? "Selected" : "Nearest"} ${strikeText(row.strike)}: ` +
-      `P(above) ${fixed(row.prob_above)} (${row.interval ?? "no interval"}), ` +
-      `buffer ${fixed(row.buffer, priceDecimals(row.strike))} or ${fixed(row.move_percent)} %, ` +
-      `${edgesText(row)}, ` +
-      `volume ${grouped(row.volume, 0, 2)}, ${grouped(row.sample_size)} starting minutes` +
-      `${row.ticker ? `, ${row.ticker}` : ""}`,
-  );
 }
 
 /** Whatever is true of the page by the clock alone, several times a second. */
@@ -117,7 +114,10 @@ function beat() {
   const link = stream;
   const verdict = judge({ link, tick, pulse, age: age() });
   showVerdict(verdict, { symbol: view.symbol, age: age(), tick });
+  showBets(tick, verdict.level);
   showClocks(tick, age());
+  showBetClocks(tick, age());
+  showEventClock(tick, age());
   if (tick) moveCross(secondsToClose(tick, age()));
   const price = tick && priceText(tick.strike_table.current_price);
   showTitle(view.symbol, price, verdict.level, tick?.strike_table.feed);
@@ -149,7 +149,7 @@ async function loadSymbols() {
   }
   const isKnown = symbols.some((row) => row.symbol === view.symbol);
   if (!isKnown && symbols.length > 0) {
-    view = { ...view, symbol: symbols[0].symbol, strike: null };
+    view = { ...view, symbol: symbols[0].symbol, event: null, strike: null };
     writeView(view, { replace: true });
     openSymbol();
   } else {
@@ -181,8 +181,14 @@ function choose(change) {
 function chooseSymbol(symbol) {
   if (symbol === view.symbol) return;
   // A strike of one symbol is none of another.
-  choose({ symbol, strike: null });
+  choose({ symbol, event: null, strike: null });
   announce(`${symbol} is shown`);
+}
+
+/** The row of a bet, in its event. */
+function chooseBet(bet) {
+  const event = eventsOf(tick).find((each) => each.ticker === bet.event_ticker);
+  if (event) choose({ event: event.id, strike: bet.lower ?? 0 });
 }
 
 const charts = [];
@@ -196,7 +202,9 @@ function wake() {
 }
 
 startTabs(chooseSymbol);
-startLadder((strike) => choose({ strike }));
+startBets(chooseBet);
+startEventTabs((event) => choose({ event, strike: null }));
+startLadder((strike) => choose({ strike }), () => showTick());
 startTrades();
 startHelp({
   onSymbol: (place) => symbols[place] && chooseSymbol(symbols[place].symbol),

@@ -9,7 +9,7 @@ export const SILENCE_LIMIT = 4;
 const LATE_LIMIT = 3;
 const PAUSES = [0.5, 1, 2, 3];
 // The documents that the page shows.
-const DOCUMENTS = "live_probabilities,strike_table,watchlist,active_trades";
+const DOCUMENTS = "live_probabilities,strike_table,watchlist,active_trades,contracts";
 
 export class Stream {
   #source = null;

@@ -1,4 +1,4 @@
-// What is looked at, kept in the address: ?symbol=BTC&bucket=7&strike=118500.
+// What is looked at, kept in the address: ?symbol=BTC&event=range&bucket=7&strike=118500.
 
 export function readView() {
   const asked = new URLSearchParams(location.search);
@@ -8,15 +8,17 @@ export function readView() {
     symbol: asked.get("symbol")?.toUpperCase() || null,
     // null follows the fingerprint that answers now.
     bucket: /^(baseline|-?\d{1,2})$/.test(bucket ?? "") ? bucket : null,
-    // null is the strike nearest to the price.
+    // null is the row nearest to the price; 0 the one without a lower bound.
     strike: asked.get("strike") && Number.isFinite(strike) ? strike : null,
+    // null is the hourly event.
+    event: /^[\w-]{1,20}$/.test(asked.get("event") ?? "") ? asked.get("event") : null,
   };
 }
 
 /** One step of the back button for each choice; replace is for what nobody chose. */
 export function writeView(view, { replace = false } = {}) {
   const asked = new URLSearchParams(location.search);
-  for (const key of ["symbol", "bucket", "strike"]) {
+  for (const key of ["symbol", "event", "bucket", "strike"]) {
     if (view[key] === null) {
       asked.delete(key);
     } else {

@@ -1,0 +1,200 @@
+"""The ladder of each event and the bets above it, in a browser, beside the documents."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from pyupc.database.connect import connect
+from tests.support.contract_rows import Contract, Event
+from tests.support.engine import open_db
+from tests.support.market import going, read, until
+from tests.support.price_feed import Feed, feeding
+from tests.support.times_of_day import next_hour
+from tests.web.browser import Visit, browsing, visiting
+from tests.web.serving import Served, serving
+
+SMALL = {"width": 360, "height": 740}
+TABS = ["15min", "hour", "range", "day"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as found:
+        yield found
+
+
+def quoted(name: str, lower: int | None, upper: int | None, cents: int) -> Contract:
+    ask = Decimal(cents) / 100
+    low, high = (None if each is None else Decimal(each) for each in (lower, upper))
+    return Contract(name, low, high, yes_ask=ask, yes_bid=ask - Decimal("0.03"))
+
+
+@contextmanager
+def until_priced(feed: Feed) -> Iterator[None]:
+    until(lambda: feed.acknowledged() != [])
+    yield
+
+
+@pytest.fixture(scope="module")
+def desk(
+    market_dsn: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Served, Path]]:
+    """A server beside a live tick of BTC, with an event of each kind around the price."""
+    folder = tmp_path_factory.mktemp("desk")
+    hour = next_hour(90)
+    # Quotes that do not grow old while the tests go on.
+    read_at = datetime.now(UTC) + timedelta(hours=1)
+    with open_db(market_dsn) as conn:
+        query = "SELECT upc.simulated_price('BTC', clock_timestamp())"
+        [(price,)] = conn.execute(query).fetchall()
+        middle = 250 * round(price / 250)
+        above = [
+            quoted(f"H{k}", middle + 250 * k, None, max(4, min(97, 50 - 3 * k)))
+            for k in range(-15, 16)
+        ]
+        ranges = [quoted("R-", None, middle - 500, 20), quoted("R+", middle + 500, None, 30)]
+        ranges += [
+            quoted(f"R{k}", middle + 250 * k, middle + 250 * k + 250, 25) for k in range(-2, 2)
+        ]
+        day = [quoted(f"D{k}", middle + 500 * k, None, 50) for k in (-1, 0, 1)]
+        events = (
+            ("KXBTC15M-Q", "KXBTC15M", hour, [quoted("Q", middle - 1000, None, 70)]),
+            ("KXBTCD-H", "KXBTCD", hour, above),
+            ("KXBTC-R", "KXBTC", hour, ranges),
+            ("KXBTCD-D", "KXBTCD", hour + timedelta(hours=4), day),
+        )
+        for ticker, series, closes_at, contracts in events:
+            Event(ticker, series, closes_at, read_at, tuple(contracts)).put(conn)
+    with (
+        feeding(market_dsn, folder / "prices", "BTC") as feed,
+        until_priced(feed),
+        going(market_dsn, "tick", "--feed", "database", "--symbol", "BTC", "--out", folder),
+        serving(market_dsn) as served,
+    ):
+        until((folder / "btc_contracts.json").exists)
+        yield served, folder
+
+
+def at_once(visit: Visit, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Contents of the page, and the document of the same tick."""
+    for _ in range(40):
+        seen, document = visit.snapshot(), read(folder, "BTC", "contracts")
+        if seen["last_updated"] == document["timestamp"]:
+            return seen, document
+        time.sleep(0.1)
+    raise AssertionError("the page and the file are never of the same tick")
+
+
+def choose(visit: Visit, tab: str) -> None:
+    visit.page.click(f"#event-tabs [data-event='{tab}']")
+
+
+def low(row: dict[str, Any]) -> float:
+    return float(max(row["yes_edge_low"], row["no_edge_low"]))
+
+
+def test_a_tab_for_each_event(browser: Browser, desk: tuple[Served, Path]) -> None:
+    served, folder = desk
+    with visiting(browser, served.address, timezone_id="Asia/Tokyo") as visit:
+        until(lambda: visit.freshness() == "fresh")
+        page = visit.page
+        tabs = page.eval_on_selector_all(
+            "#event-tabs button", "(all) => all.map((b) => b.dataset.event)"
+        )
+        assert tabs == TABS
+        # The hourly one: eleven strikes to either side of the price, and all of them if asked.
+        seen, document = at_once(visit, folder)
+        assert seen["event"] == "KXBTCD-H"
+        strikes = [
+            row["lower"] for row in document["contracts"] if row["event_ticker"] == "KXBTCD-H"
+        ]
+        price = document["current_price"]
+        over = [strike for strike in strikes if strike > price][:11]
+        under = [strike for strike in strikes if strike <= price][-11:]
+        assert [row["strike"] for row in seen["rows"]] == [*under, *over][::-1]
+        page.click("#all-rows")
+        assert [row["strike"] for row in at_once(visit, folder)[0]["rows"]] == strikes[::-1]
+        # UTC, New York, and here.
+        closes = datetime.fromisoformat(document["contracts"][0]["closes_at"])
+        line = page.inner_text("#event-line")
+        assert re.search(r"\d{1,2}:00 [AP]M E[SD]T", line)
+        assert f"{closes:%H:%M} UTC" in line
+        assert f"{closes + timedelta(hours=9):%H:%M} here" in line
+        link = page.get_attribute("#event-link", "href")
+        assert link == "https://kalshi.com/markets/kxbtcd/kxbtcd-h"
+
+        choose(visit, "range")
+        until(lambda: visit.snapshot()["event"] == "KXBTC-R")
+        labels = [row["label"] for row in visit.snapshot()["rows"]]
+        assert labels[0].startswith("\N{GREATER-THAN OR EQUAL TO} ")
+        assert labels[-1].startswith("< ")
+        assert all(re.fullmatch(r"[\d,]+\N{EN DASH}[\d,]+", label) for label in labels[1:-1])
+        assert "event=range" in page.url
+        page.click("#sort-edge")
+        seen, document = at_once(visit, folder)
+        rows = [row for row in document["contracts"] if row["event_ticker"] == "KXBTC-R"]
+        by_edge = [low({r["lower"] or 0: r for r in rows}[row["strike"]]) for row in seen["rows"]]
+        assert by_edge == sorted(by_edge, reverse=True)
+        page.click("#more-columns")
+        assert page.is_visible("#ladder th[data-key=yes_edge_low]")
+        assert visit.complaints == []
+
+
+def test_a_bet_is_selected_and_its_line_copied(
+    browser: Browser, desk: tuple[Served, Path], market_dsn: str
+) -> None:
+    served, folder = desk
+    options = {"permissions": ["clipboard-read", "clipboard-write"]}
+    with visiting(browser, served.address, **options) as visit:
+        until(lambda: visit.freshness() == "fresh")
+        seen, document = at_once(visit, folder)
+        best = [(bet["ticker"], bet["side"]) for bet in document["bets"][:3]]
+        assert [(bet["ticker"], bet["side"]) for bet in seen["bets"]] == best
+        # One that is not of the event that is shown.
+        place = next(k for k, bet in enumerate(document["bets"][:3]) if bet["series"] != "KXBTCD")
+        bet = document["bets"][place]
+        visit.page.click(f"#bets-list li:nth-child({place + 1}) button")
+        until(lambda: visit.snapshot()["event"] == bet["event_ticker"])
+        selected = "#ladder tr[aria-current]"
+        assert visit.page.get_attribute(selected, "data-ticker") == bet["ticker"]
+        copied = visit.page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith(
+            f"pyupc trades open --ticker {bet['ticker']} --side {bet['side']} "
+        )
+        with connect(market_dsn) as conn:
+            conn.execute("SELECT upc.set_rule('suggest_bets', 'off')")
+        try:
+            until(lambda: visit.page.inner_text("#bets-none") == "Suggestions are off.")
+            assert visit.snapshot()["bets"] == []
+        finally:
+            with connect(market_dsn) as conn:
+                conn.execute("SELECT upc.unset_rule('suggest_bets')")
+        assert visit.complaints == []
+
+
+def test_a_small_screen(browser: Browser, desk: tuple[Served, Path]) -> None:
+    """Four strikes to either side of the price; nothing is wider than the screen."""
+    served, folder = desk
+    with visiting(browser, served.address, viewport=SMALL, is_mobile=True, has_touch=True) as visit:
+        until(lambda: visit.freshness() == "fresh")
+        seen, document = at_once(visit, folder)
+        strikes = [row["strike"] for row in seen["rows"]]
+        price = document["current_price"]
+        assert [
+            sum(strike > price for strike in strikes),
+            sum(strike <= price for strike in strikes),
+        ] == [4, 4]
+        for tab in TABS:
+            choose(visit, tab)
+            assert visit.page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
+        assert visit.complaints == []
