@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.warm_process import REPOSITORY
+
+SCREENSHOTS = Path(os.environ.get("PYUPC_SCREENSHOTS", REPOSITORY / "build" / "screenshots"))
 
 WIDE = {"width": 1440, "height": 1000}
 PHONE = {"width": 390, "height": 844}
@@ -90,6 +95,23 @@ class Visit:
     def color_of(self, selector: str) -> str:
         query = "(element) => getComputedStyle(element).color"
         return str(self.page.eval_on_selector(selector, query))
+
+
+def keep(visit: Visit, name: str, *, full: bool = False) -> None:
+    """Keep a picture for whoever looks at the run."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    visit.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full)
+
+
+def assert_accessible(visit: Visit) -> None:
+    found = Axe().run(visit.page).response["violations"]
+    serious = [
+        f"{each['id']}: {node['html'][:200]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+    assert serious == []
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from tests.support.engine import open_db
 from tests.support.market import going, read, until
 from tests.support.price_feed import Feed, feeding
 from tests.support.times_of_day import next_hour
-from tests.web.browser import Visit, browsing, visiting
+from tests.web.browser import Visit, assert_accessible, browsing, keep, visiting
 from tests.web.serving import Served, serving
 
 SMALL = {"width": 360, "height": 740}
@@ -133,6 +133,7 @@ def test_a_tab_for_each_event(browser: Browser, desk: tuple[Served, Path]) -> No
         link = page.get_attribute("#event-link", "href")
         assert link == "https://kalshi.com/markets/kxbtcd/kxbtcd-h"
 
+        keep(visit, "desk")
         choose(visit, "range")
         until(lambda: visit.snapshot()["event"] == "KXBTC-R")
         labels = [row["label"] for row in visit.snapshot()["rows"]]
@@ -194,6 +195,8 @@ def test_a_small_screen(browser: Browser, desk: tuple[Served, Path]) -> None:
             sum(strike > price for strike in strikes),
             sum(strike <= price for strike in strikes),
         ] == [4, 4]
+        keep(visit, "desk_phone", full=True)
+        assert_accessible(visit)
         for tab in TABS:
             choose(visit, tab)
             assert visit.page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from pyupc.database.connect import connect
@@ -21,11 +19,16 @@ from tests.support.cluster import Server
 from tests.support.market import going, pyupc, read, rows, until
 from tests.support.price_feed import Feed, feeding
 from tests.support.ticking import FROM
-from tests.support.warm_process import REPOSITORY
-from tests.web.browser import PHONE, WIDE, Visit, browsing, visiting
+from tests.web.browser import (
+    PHONE,
+    WIDE,
+    Visit,
+    assert_accessible,
+    browsing,
+    keep,
+    visiting,
+)
 from tests.web.serving import serving
-
-SCREENSHOTS = Path(os.environ.get("PYUPC_SCREENSHOTS", REPOSITORY / "build" / "screenshots"))
 
 # Between the kill of a tick and a page that nobody can take for alive.
 GREY_SECONDS = 5.0
@@ -51,11 +54,6 @@ JUDGED = """
 def browser() -> Iterator[Browser]:
     with browsing() as found:
         yield found
-
-
-def keep(visit: Visit, name: str, *, full: bool = False) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    visit.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full)
 
 
 def is_current(visit: Visit) -> bool:
@@ -199,17 +197,6 @@ def cut_off(visit: Visit) -> list[str]:
     return found
 
 
-def assert_accessible(visit: Visit) -> None:
-    found = Axe().run(visit.page).response["violations"]
-    serious = [
-        f"{each['id']}: {node['html'][:200]}"
-        for each in found
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"]
-    ]
-    assert serious == []
-
-
 def test_a_replayed_hour(browser: Browser, market_dsn: str, live: Path) -> None:
     tick = ("tick", "--feed", "replay", "--from", FROM, "--out", live)
     with (
@@ -346,6 +333,9 @@ def test_a_live_market_through_all_that_fails(
 
         server.kill()
         until(lambda: visit.banner() is not None and not is_current(visit))
+        # Nobody is told to buy by old numbers.
+        assert visit.snapshot()["bets"] == []
+        assert "old" in visit.page.inner_text("#bets-none")
         server.start()
         took = until(lambda: is_current(visit) and visit.banner() is None, 30)
         print(f"well {took:.1f} s after PostgreSQL was started again")

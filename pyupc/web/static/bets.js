@@ -111,7 +111,8 @@ function showLine(line, bet) {
 
 function sizeText(bet) {
   const limit = bet.limited_by ? `, ${bet.limited_by} limit` : "";
-  return bet.count > 0 ? `buy ${grouped(bet.count)}${limit}` : `none left: ${bet.limited_by ?? "Kelly"} limit`;
+  if (bet.count > 0) return `buy ${grouped(bet.count)}${limit}`;
+  return bet.limited_by ? `buy none${limit}` : "too small a bankroll";
 }
 
 /** What goes on between the ticks. */

@@ -166,6 +166,30 @@ def test_the_ranking_is_that_of_the_document(conn: Connection) -> None:
     assert best_bets(conn, most=0) == []
 
 
+def test_over_an_hour(conn: Connection) -> None:
+    """As the price moves and the closes come nearer."""
+    put(conn, *ALL)
+    leaders = set()
+    for minute in range(0, 60, 4):
+        at = AT + timedelta(minutes=minute)
+        price = PRICE + 400 * (minute % 12 - 4) / 4
+        conn.execute("SELECT upc.record_price('BTC', 'one', %s, %s, %s)", (price, at, at))
+        conn.execute("UPDATE upc_data.market_event SET read_at = %s", (at,))
+        [row] = table(
+            conn,
+            "SELECT contracts FROM upc.tick('BTC', 'database', %s, model => 'volatility', "
+            "method => 'linear', settlement => NULL)",
+            at,
+        )
+        document = json.loads(row["contracts"], parse_float=Decimal)
+        wanted = [bet for bet in candidates(document) if bet["edge_low"] > 0]
+        named = [(bet["ticker"], bet["side"]) for bet in document["bets"]]
+        assert named == [(bet["ticker"], bet["side"]) for bet in wanted]
+        assert named
+        leaders.add(named[0])
+    assert len(leaders) > 2
+
+
 def test_in_words(conn: Connection) -> None:
     put(conn, *ALL)
     tick(conn)
