@@ -47,6 +47,8 @@ CREATE FUNCTION upc._second_variances(
 )
 RETURNS TABLE (minute_at timestamptz, variance double precision)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1000
+-- Whoever joins their rows may have turned it off, and each of them would be looked at.
+SET enable_nestloop = on
 AS $fn$
 DECLARE
     v_noted_until timestamptz;

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import factorial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from tests.support.engine import Candles, Connection, minute
 
@@ -105,3 +107,21 @@ def put_seconds(
         for at, variance, cut in rows:
             when = epoch + timedelta(minutes=at)
             copy.write_row((symbol, exchange, when, variance, cut, 60))
+
+
+def true_above(variance: Floats, minutes: int, strikes: Floats) -> Floats:
+    """Given the variance that was to come, and any number of jumps."""
+    rate = JUMPS * minutes / 1440
+    found = np.zeros_like(strikes)
+    for jumps in range(6):
+        deviation = np.sqrt(variance + jumps * JUMP_SIZE**2)[:, None]
+        share = np.exp(-rate) * rate**jumps / factorial(jumps)
+        found += share * norm.sf(strikes / deviation)
+    return found
+
+
+def loss(said: Floats, true: Floats) -> Floats:
+    """Expected log loss of each place."""
+    p = np.clip(said, 1e-4, 1 - 1e-4)
+    found: Floats = -(true * np.log(p) + (1 - true) * np.log(1 - p)).mean(axis=1)
+    return found

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.optimize import root
+from scipy.stats import norm
 
 from tests.support import volatility_reference
 from tests.support.databases import Databases
 from tests.support.engine import Connection, minute, open_db, put, scalar
-from tests.support.second_world import Floats, World, put_seconds, world
+from tests.support.second_world import Floats, World, loss, put_seconds, true_above, world
 from tests.support.volatile_candles import forecast
 
 SINCE = "2026-01-01"
@@ -354,3 +355,34 @@ def test_in_use(conn: Connection) -> None:
     [row] = conn.execute(query.encode()).fetchall()
     assert row == ("x", "2026-02-07", 32, False)
     assert conn.execute("SELECT FROM upc.seconds_in_use('ETH')").fetchall() == []
+
+
+def test_it_gains_where_the_volatility_is_known(conn: Connection) -> None:
+    """On the day after those that are fitted, by the expected log loss of a normal ladder."""
+    query = """
+        SELECT m.place, m.forecasts, c.forecasts
+        FROM upc_data.volatility_fit AS f
+        CROSS JOIN (SELECT ARRAY(SELECT generate_series(1, 1380))) AS p (places)
+        CROSS JOIN LATERAL upc._minute_forecasts(
+            'BTC', '2026-02-07', '2026-02-07', f.used_factors, f.used_coefficients, p.places
+        ) AS m
+        JOIN LATERAL upc._corrected_minute_forecasts(
+            'BTC', '2026-02-07', '2026-02-07', f.used_factors, f.used_coefficients, p.places
+        ) AS c ON c.place = m.place
+        ORDER BY m.place
+        """
+    rows = conn.execute(query.encode()).fetchall()
+    assert len(rows) == 1380
+    places = np.array([row[0] for row in rows]) + FITTED
+    factors = fitted(conn)[0].astype(int)
+    total = np.concatenate([[0], WORLD.true.cumsum()])
+    for k, minutes in enumerate(HORIZONS):
+        season = volatility_reference.week_variance(WORLD.minutes[places], factors, minutes)
+        plainly, better = (
+            np.sqrt(season * np.exp([row[column][k] / 1000 for row in rows]))[:, None]
+            for column in (1, 2)
+        )
+        strikes = plainly * np.array([-2, -1, -0.5, 0.5, 1, 2])
+        true = true_above(total[places + minutes] - total[places], minutes, strikes)
+        losses = [loss(norm.sf(strikes / each), true).mean() for each in (plainly, better)]
+        assert losses[1] < losses[0] - 0.0003
