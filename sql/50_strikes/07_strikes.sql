@@ -82,9 +82,10 @@ DECLARE
     v_lowest integer;
     v_highest integer := levels;
     v_last integer;
+    v_next integer := 0;
     v_k integer;
     v_x double precision;
-    v_part double precision;
+    v_part double precision := 0;
     -- The common question takes the short way.
     v_is_plain boolean := method = 'nearest' AND model = 'momentum' AND settlement = 'close';
     v_is_linear boolean;
@@ -125,6 +126,7 @@ BEGIN
         v_is_partly_seen := v_curve.shift <> 0;
         v_has_drift := v_curve.positive_drift IS NOT NULL;
         v_is_linear := method = 'linear';
+        v_next := v_is_linear::integer;
         v_last := cardinality(v_curve.thresholds) - 1;
     END IF;
 
@@ -214,22 +216,23 @@ BEGIN
             prob_above := prob_within;
         END IF;
         IF v_decided IS NULL THEN
-            IF v_has_drift AND v_is_partly_seen THEN
-                v_x := (v_curve.shift + 100 * (strike - price) / price * v_curve.slope) / v_curve.unit;
-                v_drift := upc._drift_at(
-                    v_curve.positive_drift, v_curve.negative_drift, v_curve.thresholds,
-                    upc._threshold_index(v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear),
-                    v_x, v_is_linear
-                );
-            ELSIF v_has_drift AND strike > price THEN
-                v_drift := v_curve.positive_drift[v_k];
-                IF v_is_linear THEN
-                    v_drift := v_drift + v_part * (v_curve.positive_drift[v_k + 1] - v_drift);
-                END IF;
-            ELSIF v_has_drift THEN
-                v_drift := v_curve.negative_drift[v_k];
-                IF v_is_linear THEN
-                    v_drift := v_drift + v_part * (v_curve.negative_drift[v_k + 1] - v_drift);
+            IF v_has_drift THEN
+                IF v_is_partly_seen THEN
+                    v_x := (v_curve.shift + 100 * (strike - price) / price * v_curve.slope)
+                        / v_curve.unit;
+                    v_drift := upc._drift_at(
+                        v_curve.positive_drift, v_curve.negative_drift, v_curve.thresholds,
+                        upc._threshold_index(
+                            v_curve.thresholds, v_curve.edges, abs(v_x), v_is_linear
+                        ),
+                        v_x, v_is_linear
+                    );
+                ELSIF strike > price THEN
+                    v_drift := v_curve.positive_drift[v_k] + v_part
+                        * (v_curve.positive_drift[v_k + v_next] - v_curve.positive_drift[v_k]);
+                ELSE
+                    v_drift := v_curve.negative_drift[v_k] + v_part
+                        * (v_curve.negative_drift[v_k + v_next] - v_curve.negative_drift[v_k]);
                 END IF;
             END IF;
             v_spread := v_drift + v_independent + v_overlapping * (
