@@ -25,6 +25,9 @@ _NO_DATA: dict[str, LiteralString] = {
     "volatility_curve": "false",
     "volatility_drift": "false",
     "volatility_month": "false",
+    # Made from candles.
+    "horizon_curve": "false",
+    "horizon_day": "false",
     # A downgrade puts its rows back into the log of ticks.
     "tick_minute": "false",
     "log_progress": "false",

@@ -29,6 +29,8 @@ BEGIN ATOMIC
         ('fingerprint_grid', '{INSERT,UPDATE,DELETE}'),
         ('fingerprint_histogram', '{INSERT,UPDATE,DELETE}'),
         ('fit_change', '{INSERT,DELETE}'),
+        ('horizon_curve', '{INSERT,UPDATE,DELETE}'),
+        ('horizon_day', '{INSERT,UPDATE,DELETE}'),
         ('id_counter', '{INSERT,UPDATE}'),
         ('live_answer', '{INSERT,DELETE}'),
         ('log_progress', '{INSERT,UPDATE}'),

@@ -46,6 +46,14 @@ RETURN '{1, 2, 3, 5, 10, 15, 30, 60}'::integer[];
 COMMENT ON FUNCTION upc._fitted_horizons IS 'the horizons, in minutes, that a forecast is fitted for';
 
 
+CREATE FUNCTION upc._long_horizons()
+RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '{75, 90, 120, 180, 240, 360, 480, 720, 1440}'::integer[];
+COMMENT ON FUNCTION upc._long_horizons IS
+    'the horizons beyond an hour, in minutes, that a forecast is fitted and moves are counted for';
+
+
 CREATE FUNCTION upc._log_forecast(horizon integer, source text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

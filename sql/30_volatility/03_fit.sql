@@ -5,6 +5,9 @@
 -- of a horizon make the sum of x b + y / exp(x b) small (QLIKE), where y counts 20 times its forecast at
 -- the most: the forecast is then a variance, and not the mean of a logarithm. Newton's steps begin at
 -- least squares of the logarithm, and take the second derivative that is expected, the sum of x x'.
+--
+-- Beyond an hour windows overlap so much that a few days decide. Of n samples a horizon of t minutes has
+-- n t / 10000 samples' worth of doubt in every weight, and its steps begin at what is known of an hour.
 
 CREATE TYPE upc.fit_sample AS (
     day date,
@@ -37,10 +40,19 @@ CREATE TYPE upc.fit_sample AS (
     y5 double precision,
     y6 double precision,
     y7 double precision,
-    y8 double precision
+    y8 double precision,
+    y9 double precision,
+    y10 double precision,
+    y11 double precision,
+    y12 double precision,
+    y13 double precision,
+    y14 double precision,
+    y15 double precision,
+    y16 double precision,
+    y17 double precision
 );
 COMMENT ON TYPE upc.fit_sample IS
-    'a starting minute that is fitted: the first day of its run, its place in it, its features, and the variance that came over each of upc._fitted_horizons(), beside the season''s';
+    'a starting minute that is fitted: the first day of its run, its place in it, its features, and the variance that came over each of upc._fitted_horizons(), beside the season''s, and over each of upc._long_horizons(), NULL where the day after has a hole';
 
 
 -- A variance of nothing is taken for one of a hundredth of a basis point a minute.
@@ -83,7 +95,7 @@ SET enable_nestloop = off
 AS $fn$
 DECLARE
     v_from timestamptz := first_day::timestamp AT TIME ZONE 'UTC' - interval '1 minute';
-    v_until timestamptz := last_day::timestamp AT TIME ZONE 'UTC' + interval '25 hours';
+    v_until timestamptz := last_day::timestamp AT TIME ZONE 'UTC' + interval '48 hours';
     v_minutes integer := extract(epoch FROM v_until - v_from)::integer / 60;
     v_first bigint := extract(epoch FROM first_day::timestamp)::bigint / 60;
     v_moves double precision[];
@@ -116,7 +128,8 @@ BEGIN
         WINDOW w AS (ORDER BY m.i ROWS UNBOUNDED PRECEDING)
     ) AS r;
 
-    -- Minutes with a hole in the hour after them are left out, so that all horizons have the same ones.
+    -- Minutes with a hole in the hour after them are left out, so that all horizons have the same ones;
+    -- beyond an hour, those with a hole in the day after them.
     RETURN QUERY
     SELECT
         _fit_samples.first_day,
@@ -128,7 +141,8 @@ BEGIN
         upc._variance_that_came(v_moves, v_season, 1 + f.place, 10),
         upc._variance_that_came(v_moves, v_season, 1 + f.place, 15),
         upc._variance_that_came(v_moves, v_season, 1 + f.place, 30),
-        upc._variance_that_came(v_moves, v_season, 1 + f.place, 60)
+        upc._variance_that_came(v_moves, v_season, 1 + f.place, 60),
+        k.came[1], k.came[2], k.came[3], k.came[4], k.came[5], k.came[6], k.came[7], k.came[8], k.came[9]
     FROM upc._forecast_features(
         symbol,
         first_day,
@@ -136,12 +150,19 @@ BEGIN
         factors,
         ARRAY(
             SELECT m
-            FROM generate_series(1, v_minutes - 61) AS m
+            FROM generate_series(1, v_minutes - 1441) AS m
             WHERE (v_first + m) % stride = 0 AND v_missing[61 + m] = v_missing[1 + m]
         ),
         since,
         until
-    ) AS f;
+    ) AS f
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN v_missing[1441 + f.place] = v_missing[1 + f.place] THEN ARRAY(
+            SELECT upc._variance_that_came(v_moves, v_season, 1 + f.place, h.minutes)
+            FROM unnest(upc._long_horizons()) WITH ORDINALITY AS h (minutes, i)
+            ORDER BY h.i
+        ) END AS came
+    ) AS k;
 END
 $fn$;
 COMMENT ON FUNCTION upc._fit_samples IS
@@ -210,8 +231,9 @@ COMMENT ON FUNCTION upc._newton_step IS
 
 -- Sums of the samples of a fit that its steps are made of.
 --
--- residual: an expression of a horizon's variance s.y and log_forecast, as text.
-CREATE FUNCTION upc._residual_sums(residual text)
+-- residual: an expression of a horizon's variance s.y and log_forecast, as text. first, horizons: the number
+-- of the first variance, and how many; coefficients begin with those of the first.
+CREATE FUNCTION upc._residual_sums(residual text, first integer DEFAULT 1, horizons integer DEFAULT 8)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (
@@ -229,14 +251,14 @@ RETURN (
                 ),
                 ', ' ORDER BY h
             )
-            FROM generate_series(1, 8) AS h
+            FROM generate_series(1, horizons) AS h
         ),
         (
             SELECT string_agg(
                 format(
                     '%s AS e%s',
                     replace(
-                        replace(_residual_sums.residual, 's.y', 's.y' || h),
+                        replace(_residual_sums.residual, 's.y', 's.y' || first - 1 + h),
                         'log_forecast',
                         upc._log_forecast(h, 's')
                     ),
@@ -244,7 +266,7 @@ RETURN (
                 ),
                 ', ' ORDER BY h
             )
-            FROM generate_series(1, 8) AS h
+            FROM generate_series(1, horizons) AS h
         )
     )
 );
@@ -321,6 +343,22 @@ BEGIN
         $sql$,
         upc._residual_sums('least(20, s.y / exp(log_forecast)) - 1')
     );
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc._long_likelihood_sums(
+            samples upc.fit_sample[],
+            coefficients double precision[]
+        )
+        RETURNS double precision[]
+        LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+        AS $fn$
+        BEGIN
+            RETURN (%s);
+        END
+        $fn$
+        $sql$,
+        upc._residual_sums('least(20, s.y / exp(log_forecast)) - 1', 9, 9)
+    );
 END
 $do$;
 COMMENT ON FUNCTION upc._sample_products IS
@@ -329,11 +367,76 @@ COMMENT ON FUNCTION upc._least_squares_sums IS
     'for the horizons of a fit, laid end to end: the logarithm of the variance that came, and its products with the features, summed over the samples';
 COMMENT ON FUNCTION upc._likelihood_sums IS
     'for the horizons of a fit, laid end to end: the variance that came as a multiple of the forecast, 20 at the most, less 1, and its products with the features, summed over the samples';
+COMMENT ON FUNCTION upc._long_likelihood_sums IS
+    'upc._likelihood_sums for upc._long_horizons(): samples have a complete day after them';
+
+
+-- Coefficients for upc._long_horizons(), laid end to end, unrounded.
+--
+-- samples: with a complete day after them. hour: the coefficients of 60 minutes.
+-- Returns NULL where there are fewer than 200 samples.
+CREATE FUNCTION upc._fit_long_horizons(samples upc.fit_sample[], hour double precision[])
+RETURNS double precision[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_horizons integer[] := upc._long_horizons();
+    v_size integer := cardinality(hour);
+    v_products double precision[];
+    v_doubts double precision[] := ARRAY(
+        SELECT 1 + cardinality(samples) * h.minutes / 10000.0::double precision
+        FROM unnest(upc._long_horizons()) WITH ORDINALITY AS h (minutes, i)
+        ORDER BY h.i
+    );
+    v_inverses double precision[] := '{}'::double precision[];
+    v_coefficients double precision[] := '{}'::double precision[];
+    v_sums double precision[];
+    v_before double precision[];
+    v_step double precision;
+    v_largest double precision;
+BEGIN
+    IF coalesce(cardinality(samples), 0) < 200 THEN
+        RETURN NULL;
+    END IF;
+    v_products := upc._sample_products(samples);
+    FOR h IN 1..cardinality(v_horizons) LOOP
+        FOR k IN 2..v_size LOOP
+            -- One sample's worth is in them.
+            v_products[k][k] := v_products[k][k] + v_doubts[h] - coalesce(v_doubts[h - 1], 1);
+        END LOOP;
+        v_inverses := v_inverses || ARRAY[upc._inverse(v_products)];
+        v_coefficients := v_coefficients || hour;
+    END LOOP;
+    FOR v_round IN 1..50 LOOP
+        v_sums := upc._long_likelihood_sums(samples, v_coefficients);
+        v_before := v_coefficients;
+        v_largest := 0::double precision;
+        FOR h IN 1..cardinality(v_horizons) LOOP
+            FOR i IN 1..v_size LOOP
+                v_step := 0::double precision;
+                FOR k IN 1..v_size LOOP
+                    v_step := v_step + v_inverses[h][i][k] * (
+                        v_sums[(h - 1) * v_size + k]
+                        - CASE WHEN k > 1 THEN v_doubts[h] * v_before[(h - 1) * v_size + k] ELSE 0 END
+                    );
+                END LOOP;
+                v_coefficients[(h - 1) * v_size + i] := v_before[(h - 1) * v_size + i] + v_step;
+                v_largest := greatest(v_largest, abs(v_step));
+            END LOOP;
+        END LOOP;
+        EXIT WHEN v_largest < 1e-6;
+    END LOOP;
+    RETURN v_coefficients;
+END
+$fn$;
+COMMENT ON FUNCTION upc._fit_long_horizons IS
+    'fits the forecast for upc._long_horizons() by QLIKE on samples with a complete day after them; NULL where they are too few';
 
 
 -- Fit the forecast of a symbol's volatility on the candles opened in [since, until).
 --
--- Returns the factors of the minutes of the week in hundredths, and for each of upc._fitted_horizons() a
+-- Returns the factors of the minutes of the week in hundredths, and for each of upc._fitted_horizons(), and
+-- where there are 200 starting minutes with a complete day after them each of upc._long_horizons(), a
 -- constant and the coefficients of the features: the logarithm of the variance of a move is their sum,
 -- plus the logarithm of the variance of the minutes of the week ahead. They are rounded to hundredths, so
 -- that a small correction of old candles mostly changes nothing. NULL where there are too few candles:
@@ -354,6 +457,7 @@ DECLARE
     v_last date;
     v_stride integer;
     v_samples upc.fit_sample[];
+    v_long_samples upc.fit_sample[];
     v_inverse double precision[];
     v_doubt double precision[];
     v_step double precision[];
@@ -374,8 +478,10 @@ BEGIN
         WHEN v_last - v_first > 2 THEN 3
         ELSE 1
     END;
-    SELECT array_agg(s ORDER BY s.day, s.place)
-    INTO v_samples
+    SELECT
+        array_agg(s ORDER BY s.day, s.place),
+        array_agg(s ORDER BY s.day, s.place) FILTER (WHERE s.y9 IS NOT NULL)
+    INTO v_samples, v_long_samples
     FROM generate_series(v_first::timestamp, v_last::timestamp, interval '60 days') AS d
     CROSS JOIN LATERAL upc._fit_samples(
         _fit_volatility.symbol, d::date, least(d::date + 59, v_last), since, until, factors, v_stride
@@ -401,6 +507,8 @@ BEGIN
         FROM unnest(coefficients, v_step) WITH ORDINALITY AS c (coefficient, step, i);
         EXIT WHEN 1e-6 > ALL (ARRAY(SELECT abs(s) FROM unnest(v_step) AS s));
     END LOOP;
+    coefficients := coefficients
+        || upc._fit_long_horizons(v_long_samples, coefficients[155:176]);
     coefficients := ARRAY(
         SELECT round(c.coefficient::numeric, 2)::double precision
         FROM unnest(coefficients) WITH ORDINALITY AS c (coefficient, i)

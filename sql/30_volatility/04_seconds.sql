@@ -20,7 +20,7 @@ COMMENT ON TYPE upc.second_features IS
 CREATE FUNCTION upc._has_seconds(coefficients double precision[])
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN cardinality(_has_seconds.coefficients) = 213;
+RETURN cardinality(_has_seconds.coefficients) IN (213, 411);
 COMMENT ON FUNCTION upc._has_seconds IS 'true where one-second prices correct what coefficients forecast';
 
 
@@ -571,7 +571,7 @@ COMMENT ON FUNCTION upc._source_number IS
     'the number of an exchange in the coefficients of a symbol''s fits, given where it has none';
 
 
--- Coefficients of a fit with those of a correction behind them, where an exchange has 30 days of seconds
+-- Coefficients of a fit with those of a correction behind those of up to an hour, where an exchange has 30 days of seconds
 -- before an instant and the rule use_seconds is on; else as they are.
 CREATE FUNCTION upc._with_seconds(
     symbol text,
@@ -599,12 +599,12 @@ BEGIN
     IF coalesce(cardinality(v_samples), 0) < 5000 THEN
         RETURN coefficients;
     END IF;
-    RETURN coefficients || upc._source_number(symbol, v_exchange)::double precision
-        || upc._fit_correction(v_samples);
+    RETURN coefficients[:176] || upc._source_number(symbol, v_exchange)::double precision
+        || upc._fit_correction(v_samples) || coefficients[177:];
 END
 $fn$;
 COMMENT ON FUNCTION upc._with_seconds IS
-    'the coefficients of a fit with those of a correction by one-second prices behind them, where they can be fitted';
+    'the coefficients of a fit with those of a correction by one-second prices behind those of up to an hour, where they can be fitted';
 
 
 -- One-second prices in the forecast of a symbol: since when they correct it, and whether they do now.

@@ -38,7 +38,9 @@ COMMENT ON FUNCTION upc._horizon_shares IS
 
 -- Forecasts are whole thousandths of the logarithm of a variance: what is counted is what was forecast,
 -- whoever computed it.
-CREATE FUNCTION upc._whole_forecasts(source text)
+--
+-- horizons: how many there are coefficients of.
+CREATE FUNCTION upc._whole_forecasts(source text, horizons integer DEFAULT 8)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (
@@ -49,10 +51,10 @@ RETURN (
         ),
         ', ' ORDER BY h
     )
-    FROM generate_series(1, cardinality(upc._fitted_horizons())) AS h
+    FROM generate_series(1, horizons) AS h
 );
 COMMENT ON FUNCTION upc._whole_forecasts IS
-    'expressions, as text: the forecasts of coefficients from the features of source, one for each fitted horizon';
+    'expressions, as text: the forecasts of coefficients from the features of source, one for each of some horizons';
 
 
 CREATE FUNCTION upc._forecast_of(forecasts smallint[], minutes integer)
@@ -68,6 +70,21 @@ RETURN exp(
 );
 COMMENT ON FUNCTION upc._forecast_of IS
     'the variance of the move of some minutes of average weight, from the forecasts of the fitted horizons';
+
+
+-- Coefficients for upc._long_horizons(), 22 each: the last ones of a fit.
+CREATE FUNCTION upc._long_coefficients(coefficients double precision[])
+RETURNS double precision[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN CASE WHEN cardinality(coefficients) IN (374, 411)
+        THEN coefficients[cardinality(coefficients) - 197:]
+    END;
+END
+$fn$;
+COMMENT ON FUNCTION upc._long_coefficients IS
+    'those of the coefficients of a fit that are for upc._long_horizons(); NULL where these are not fitted';
 
 
 DO $do$
@@ -105,6 +122,7 @@ BEGIN
             known_at timestamptz,
             factors smallint[],
             coefficients double precision[],
+            long_coefficients double precision[],
             week integer[]
         )
         RETURNS smallint[]
@@ -112,20 +130,49 @@ BEGIN
         AS $fn$
         BEGIN
             RETURN (
-                SELECT ARRAY[%1$s]
+                SELECT ARRAY[%1$s] || CASE WHEN long_coefficients IS NOT NULL THEN ARRAY[%2$s] END
                 FROM upc._newest_features(symbol, known_at, factors, week) AS f
             );
         END
         $fn$
         $sql$,
-        upc._whole_forecasts('f')
+        upc._whole_forecasts('f'),
+        replace(upc._whole_forecasts('f', 9), 'coefficients', 'long_coefficients')
+    );
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc._long_forecasts(
+            symbol text,
+            first_day date,
+            last_day date,
+            factors smallint[],
+            coefficients double precision[],
+            places integer[],
+            since timestamptz DEFAULT '-infinity',
+            until timestamptz DEFAULT 'infinity'
+        )
+        RETURNS TABLE (place integer, forecasts smallint[])
+        LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1440
+        AS $fn$
+        BEGIN
+            RETURN QUERY
+            SELECT f.place, ARRAY[%1$s]
+            FROM upc._forecast_features(
+                symbol, first_day, last_day, factors, places, since, until
+            ) AS f;
+        END
+        $fn$
+        $sql$,
+        upc._whole_forecasts('f', 9)
     );
 END
 $do$;
 COMMENT ON FUNCTION upc._minute_forecasts IS
     'the forecasts, one for each fitted horizon, for starting minutes, by their number from 1, of UTC days that follow each other';
 COMMENT ON FUNCTION upc._newest_forecasts IS
-    'the forecasts, one for each fitted horizon, for one full minute; week: minutes of the week from a day before it on';
+    'the forecasts, one for each fitted horizon, and for each of upc._long_horizons() that is fitted, for one full minute; week: minutes of the week from a day before it on';
+COMMENT ON FUNCTION upc._long_forecasts IS
+    'upc._minute_forecasts for each of upc._long_horizons(), by coefficients of these alone';
 
 
 -- Forecasts of the starting minutes that are counted, every other one: 720 times eight for each day.
@@ -363,6 +410,33 @@ COMMENT ON FUNCTION upc._first_variances IS
     'upc._forecast_variances by a fit of the five ranges alone, with six coefficients for each of 60 minutes';
 
 
+CREATE FUNCTION upc._long_variances(known_at timestamptz, factors smallint[], forecasts smallint[])
+RETURNS double precision[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_week integer[] := upc._week_minutes(known_at, 1440);
+    v_horizons integer[] := upc._long_horizons();
+    v_variances double precision[] := '{}'::double precision[];
+    v_total bigint := 0;
+    v_done integer := 0;
+BEGIN
+    FOR h IN 1..cardinality(v_horizons) LOOP
+        v_total := v_total + (
+            SELECT sum(factors[1 + w.minute]::bigint ^ 2)::bigint
+            FROM unnest(v_week[v_done + 1:v_horizons[h]]) AS w (minute)
+        );
+        v_done := v_horizons[h];
+        v_variances := v_variances
+            || v_total::double precision / 10000 * exp(0.001::double precision * forecasts[h]);
+    END LOOP;
+    RETURN v_variances;
+END
+$fn$;
+COMMENT ON FUNCTION upc._long_variances IS
+    'the variances of the move of the next upc._long_horizons() minutes, from their forecasts at a full minute';
+
+
 -- factors, coefficients: of a fit, whoever's; NULL where nothing was fitted.
 CREATE FUNCTION upc._fitted_variances(
     symbol text,
@@ -384,14 +458,16 @@ BEGIN
         RETURN upc._first_variances(symbol, known_at, factors, coefficients);
     END IF;
     v_week := upc._week_minutes(known_at - interval '24 hours', 1500);
-    v_forecasts := upc._newest_forecasts(symbol, known_at, factors, coefficients, v_week);
+    v_forecasts := upc._newest_forecasts(
+        symbol, known_at, factors, coefficients, upc._long_coefficients(coefficients), v_week
+    );
     IF v_forecasts IS NULL THEN
         RETURN NULL;
     END IF;
     IF upc._has_seconds(coefficients) THEN
         v_forecasts := upc._corrected_forecasts(
-            symbol, known_at, factors, coefficients, v_forecasts
-        );
+            symbol, known_at, factors, coefficients, v_forecasts[:8]
+        ) || v_forecasts[9:];
     END IF;
 
     -- The minutes ahead, each with its own factor.
@@ -401,11 +477,13 @@ BEGIN
                 * upc._forecast_of(v_forecasts, t)
         FROM generate_series(1, 60) AS t
         ORDER BY t
-    );
+    ) || CASE WHEN cardinality(v_forecasts) = 17 THEN
+        upc._long_variances(known_at, factors, v_forecasts[9:17])
+    END;
 END
 $fn$;
 COMMENT ON FUNCTION upc._fitted_variances IS
-    'the variances of the move of the next 1 to 60 minutes by a fit, the move as a share of the price, from candles closed by a full minute; NULL where nothing was fitted, or where less than half of the last 5, 20, 60, 240 or 1440 candles are there';
+    'the variances of the move of the next 1 to 60 minutes, and of upc._long_horizons() where they are fitted, by a fit, the move as a share of the price, from candles closed by a full minute; NULL where nothing was fitted, or where less than half of the last 5, 20, 60, 240 or 1440 candles are there';
 
 
 CREATE FUNCTION upc._forecast_variances(symbol text, known_at timestamptz)
@@ -532,7 +610,28 @@ COMMENT ON FUNCTION upc._cached_forecast IS
     'the variances of upc._known_variances, cached for those who ask next';
 
 
--- Variance of the move of the next seconds, from the variances of 1 to 60 minutes: straight lines
+-- Seconds beyond an hour, and variances with those of upc._long_horizons() in them.
+CREATE FUNCTION upc._long_variance(variances double precision[], seconds double precision)
+RETURNS double precision
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_minutes integer[] := 60 || upc._long_horizons();
+    v_place integer := greatest(1, width_bucket(seconds / 60, v_minutes::double precision[]));
+BEGIN
+    IF seconds >= 86400 THEN
+        RETURN variances[69] * seconds / 86400;
+    END IF;
+    RETURN variances[59 + v_place] + (variances[60 + v_place] - variances[59 + v_place])
+        * (seconds / 60 - v_minutes[v_place]) / (v_minutes[v_place + 1] - v_minutes[v_place]);
+END
+$fn$;
+COMMENT ON FUNCTION upc._long_variance IS
+    'upc.variance_until beyond an hour: straight lines between the variances of 60 minutes and of upc._long_horizons(), in proportion to time beyond a day';
+
+
+-- Variance of the move of the next seconds, from the variances of 1 to 60 minutes, and beyond an hour
+-- those of 75, 90, 120, 180, 240, 360, 480, 720 and 1440 minutes, if they are there: straight lines
 -- between them, in proportion to time outside.
 --
 -- Example:
@@ -543,6 +642,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     WHEN variance_until.seconds <= 60
     THEN variance_until.variances[1] * variance_until.seconds / 60
+    WHEN variance_until.seconds > 3600 AND cardinality(variance_until.variances) > 60
+    THEN upc._long_variance(variance_until.variances, variance_until.seconds)
     WHEN variance_until.seconds >= 3600
     THEN variance_until.variances[60] * variance_until.seconds / 3600
     ELSE
@@ -553,7 +654,7 @@ RETURN CASE
         ) * (variance_until.seconds / 60 - floor(variance_until.seconds / 60))
 END;
 COMMENT ON FUNCTION upc.variance_until IS
-    'the variance of the move of the next seconds from those of 1 to 60 minutes: straight lines between them, in proportion to time outside';
+    'the variance of the move of the next seconds from those of 1 to 60 minutes, and of 75 to 1440 where they are: straight lines between them, in proportion to time outside';
 
 
 -- The forecast of a symbol's volatility: the standard deviation of the move of the time left.

@@ -276,6 +276,100 @@ COMMENT ON FUNCTION upc._count_both_moves IS
     'upc._count_moves and upc._count_standardised_moves in one pass, over all starting minutes of some UTC days, or plain moves of starts and standardised ones of firsts to lasts; removed_from: the place in closes from which on they are taken out';
 
 
+-- Beyond an hour a start every quarter of an hour is as good: 96 a day, of which all closes are looked at a
+-- day ahead. Momentum says nothing about what comes so late, so that there is a baseline alone.
+DO $do$
+BEGIN
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc._count_long_moves(
+            symbol text,
+            first_day date,
+            last_day date,
+            factors smallint[],
+            long_coefficients double precision[],
+            since timestamptz DEFAULT '-infinity',
+            until timestamptz DEFAULT 'infinity'
+        )
+        RETURNS TABLE (day date, counters numeric[])
+        LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 90
+        SET work_mem = '64MB'
+        SET jit = off
+        SET enable_nestloop = off
+        AS $fn$
+        DECLARE
+            v_from timestamptz := first_day::timestamp AT TIME ZONE 'UTC';
+            v_until timestamptz := last_day::timestamp AT TIME ZONE 'UTC' + interval '48 hours';
+            v_quarters integer := extract(epoch FROM v_until - v_from)::integer / 900;
+            v_counters numeric[] := upc._bin_counters();
+            v_bins double precision[] := upc._volatility_bins();
+            v_closes double precision[];
+            v_season double precision[];
+        BEGIN
+            -- Element q is the close of the q-th quarter of an hour, and the season until then.
+            SELECT array_agg(coalesce(c.close, 'NaN') ORDER BY w.q), array_agg(w.total / 10000 ORDER BY w.q)
+            INTO v_closes, v_season
+            FROM (
+                SELECT m.q, sum(m.squares) OVER (ORDER BY m.q) AS total
+                FROM (
+                    SELECT (k.p + 14) / 15 AS q, sum(factors[1 + k.minute]::double precision ^ 2) AS squares
+                    FROM unnest(upc._week_minutes(v_from, 15 * v_quarters))
+                        WITH ORDINALITY AS k (minute, p)
+                    GROUP BY 1
+                ) AS m
+            ) AS w
+            LEFT JOIN (
+                SELECT (extract(epoch FROM o.opened_at - v_from)::bigint / 60 + 1) / 15 AS q, o.close
+                FROM upc_data.candle AS o
+                WHERE o.symbol = _count_long_moves.symbol
+                  AND o.opened_at >= greatest(v_from, since)
+                  AND o.opened_at < least(v_until, until)
+                  AND (extract(epoch FROM o.opened_at - v_from)::bigint / 60 + 1) %% 15 = 0
+                OFFSET 0
+            ) AS c ON c.q = w.q;
+
+            RETURN QUERY
+            SELECT
+                _count_long_moves.first_day + (s.q - 1) / 96,
+                ARRAY[%1$s]
+            FROM (
+                SELECT f.place / 15 AS q, v_closes[f.place / 15] AS price,
+                    v_season[f.place / 15] AS season, f.forecasts
+                FROM upc._long_forecasts(
+                    symbol, first_day, last_day, factors, long_coefficients,
+                    ARRAY(SELECT generate_series(15, 15 * (v_quarters - 96), 15)), since, until
+                ) AS f
+                OFFSET 0
+            ) AS s
+            WHERE s.price <> 'NaN'
+            GROUP BY 1;
+        END
+        $fn$
+        $sql$,
+        (
+            SELECT string_agg(
+                format(
+                    $part$
+                    coalesce(sum(v_counters[width_bucket(
+                        (v_closes[s.q + %1$s] - s.price) / s.price
+                        * exp(-0.0005::double precision * s.forecasts[%2$s])
+                        / sqrt(v_season[s.q + %1$s] - s.season),
+                        (SELECT v_bins)
+                    )]), 0)
+                    $part$,
+                    h.minutes / 15, h.i
+                ),
+                ', ' ORDER BY h.i
+            )
+            FROM unnest(upc._long_horizons()) WITH ORDINALITY AS h (minutes, i)
+        )
+    );
+END
+$do$;
+COMMENT ON FUNCTION upc._count_long_moves IS
+    'packed counters (upc._bin_counters) of the standardised moves of UTC days that follow each other over each of upc._long_horizons(), from a start every quarter of an hour; of candles opened in [since, until)';
+
+
 -- Name of the formulas that standardised moves are counted by, as upc._probe_counting has it for plain
 -- ones, and of those that their forecast is fitted by. A fit reads candles, so that it is known by its
 -- text, without comments.
@@ -314,9 +408,10 @@ BEGIN
     FROM pg_catalog.pg_proc AS p
     WHERE p.pronamespace = 'upc'::regnamespace
       AND p.proname IN (
-          '_day_forecasts', '_fit_samples', '_fit_volatility', '_forecast_features', '_inverse',
-          '_least_squares_sums', '_likelihood_sums', '_minute_forecasts', '_newton_step',
-          '_sample_products', '_week_factors', '_week_minutes'
+          '_count_long_moves', '_day_forecasts', '_fit_long_horizons', '_fit_samples',
+          '_fit_volatility', '_forecast_features', '_inverse', '_least_squares_sums',
+          '_likelihood_sums', '_long_forecasts', '_long_likelihood_sums', '_minute_forecasts',
+          '_newton_step', '_sample_products', '_week_factors', '_week_minutes'
       );
     RETURN encode(
         sha256(
@@ -327,7 +422,7 @@ BEGIN
                         SELECT round(t::numeric, 6) FROM unnest(upc.volatility_thresholds()) AS t
                     ),
                     (upc._season_sums('{2024-03-10}', v_factors))[1530],
-                    upc._fitted_horizons(), upc._feature_names(), upc._scaled_range(54321, 83),
+                    upc._fitted_horizons(), upc._long_horizons(), upc._feature_names(), upc._scaled_range(54321, 83),
                     upc._scaled_move(100.7, 100, 83), upc._scaled_volume(12.5, true, 83),
                     upc._log_range(54321), upc._variance_that_came('{1, 2, 4}', '{1, 3, 9}', 1, 2),
                     ARRAY(

@@ -27,6 +27,7 @@ BEGIN
     DELETE FROM upc_data.volatility_day AS d WHERE d.symbol = _reset_volatility.symbol;
     DELETE FROM upc_data.volatility_histogram AS h WHERE h.symbol = _reset_volatility.symbol;
     DELETE FROM upc_data.volatility_month AS h WHERE h.symbol = _reset_volatility.symbol;
+    DELETE FROM upc_data.horizon_day AS d WHERE d.symbol = _reset_volatility.symbol;
     -- Forecasts go on with what was fitted before until all is counted.
     UPDATE upc_data.volatility_fit AS f
     SET fitted_until = '-infinity', used_generation = NULL, completed_at = NULL
@@ -68,6 +69,10 @@ BEGIN
     WHERE h.symbol = forget_old_fits.symbol
       AND h.generation <> v_fit.generation
       AND h.generation IS DISTINCT FROM v_fit.used_generation;
+    DELETE FROM upc_data.horizon_day AS d
+    WHERE d.symbol = forget_old_fits.symbol
+      AND d.generation <> v_fit.generation
+      AND d.generation IS DISTINCT FROM v_fit.used_generation;
 END
 $fn$;
 COMMENT ON FUNCTION upc.forget_old_fits IS

@@ -295,6 +295,70 @@ COMMENT ON FUNCTION upc._replace_volatility_days IS
     'counts the standardised moves of some UTC days of one month for a generation of counts: what it has of them is taken out, what the candles are now is put in; source: the generation in use, which they are counted beside';
 
 
+-- Keep the counts beyond an hour of some UTC days, and of the days before them, whose pairs end in them, as
+-- the candles are now: a day's counts stand for themselves, so that they are replaced as a whole.
+--
+-- The caller has counted all else: whoever comes later waits for the end of this transaction, and so sees
+-- candles that are at least as new.
+CREATE FUNCTION upc._store_long_days(
+    symbol text,
+    generation integer,
+    factors smallint[],
+    coefficients double precision[],
+    days date[]
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+AS $fn$
+DECLARE
+    v_coefficients double precision[] := upc._long_coefficients(coefficients);
+    v_days date[];
+BEGIN
+    IF v_coefficients IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(
+        hashtextextended(format('pyupc long days of %s, %s', symbol, generation), 0)
+    );
+    v_days := ARRAY(SELECT DISTINCT d - k FROM unnest(days) AS d, generate_series(0, 1) AS k ORDER BY 1);
+    WITH run AS (
+        SELECT min(r.day) AS first, max(r.day) AS last
+        FROM (
+            SELECT d AS day, d - (row_number() OVER (ORDER BY d))::integer AS run
+            FROM unnest(v_days) AS d
+            WHERE upc._has_candles(_store_long_days.symbol, d)
+            OFFSET 0
+        ) AS r
+        GROUP BY r.run
+    ),
+    fresh AS MATERIALIZED (
+        SELECT c.day, c.counters
+        FROM run AS r
+        CROSS JOIN LATERAL upc._count_long_moves(
+            _store_long_days.symbol, r.first, r.last, _store_long_days.factors,
+            v_coefficients
+        ) AS c
+        WHERE 0 <> ANY (c.counters)
+    ),
+    gone AS (
+        DELETE FROM upc_data.horizon_day AS d
+        WHERE d.symbol = _store_long_days.symbol
+          AND d.generation = _store_long_days.generation
+          AND d.day = ANY (v_days)
+          AND NOT EXISTS (SELECT FROM fresh AS f WHERE f.day = d.day)
+    )
+    INSERT INTO upc_data.horizon_day AS d (symbol, generation, day, counters)
+    SELECT _store_long_days.symbol, _store_long_days.generation, f.day, f.counters
+    FROM fresh AS f
+    ON CONFLICT ON CONSTRAINT horizon_day_symbol_generation_day_pkey
+        DO UPDATE SET counters = excluded.counters
+        WHERE d.counters <> excluded.counters;
+END
+$fn$;
+COMMENT ON FUNCTION upc._store_long_days IS
+    'keeps the counts over upc._long_horizons() of some UTC days, and of the days before them, for a generation of counts, as the candles are now';
+
+
 CREATE FUNCTION upc._counting_fit(
     symbol text,
     OUT generation integer,
@@ -359,6 +423,9 @@ BEGIN
             symbol, v_fit.generation, v_fit.factors, v_fit.coefficients, v_days
         );
     END IF;
+    PERFORM upc._store_long_days(
+        symbol, v_fit.generation, v_fit.factors, v_fit.coefficients, days
+    );
 END
 $fn$;
 COMMENT ON FUNCTION upc.count_volatility_days IS

@@ -52,6 +52,9 @@ BEGIN
             symbol, v_fit.generation, v_fit.factors, v_fit.coefficients, days,
             v_fit.used_generation
         );
+        PERFORM upc._store_long_days(
+            symbol, v_fit.generation, v_fit.factors, v_fit.coefficients, days
+        );
     END IF;
 END
 $fn$;

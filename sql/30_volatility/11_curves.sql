@@ -60,6 +60,14 @@ COMMENT ON FUNCTION upc._volatility_name IS
     'the name of a fingerprint of standardised moves from its symbol and momentum bucket (99: baseline)';
 
 
+CREATE FUNCTION upc._long_name(symbol text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN lower(_long_name.symbol) || '_volatility_beyond_hour';
+COMMENT ON FUNCTION upc._long_name IS
+    'the name of the fingerprint of standardised moves beyond an hour';
+
+
 CREATE FUNCTION upc._mixed_size(
     size double precision,
     baseline_size double precision,
@@ -139,6 +147,107 @@ COMMENT ON FUNCTION upc._volatility_curve_query IS
     'the query, as text, that makes the curves of standardised moves from their counts: of the symbol $1, or of all';
 
 
+-- Query part for curves beyond an hour, as text: long_curve, by minutes, from weighted counters.
+--
+-- counters: a query for minutes, counters and the weight of their year; of counters see 25_histograms.
+-- Windows overlap as upc._curve_query says, of starts every quarter of an hour.
+CREATE FUNCTION upc._long_curve_part(counters text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(
+    $sql$
+    long_packed AS (
+        SELECT
+            c.minutes,
+            upc._packed(sum(c.counters)) AS plain,
+            upc._packed(sum(c.weight * c.counters)) AS packed,
+            upc._packed(sum(c.weight * c.weight * c.counters)) AS squares
+        FROM (%1$s) AS c
+        WHERE c.counters <> 0
+        GROUP BY c.minutes
+    ),
+    long_curve AS MATERIALIZED (
+        SELECT
+            s.minutes,
+            s.pairs::bigint AS sample_size,
+            ARRAY(SELECT 100 * n / s.weight FROM unnest(s.positive) WITH ORDINALITY AS p (n, i) ORDER BY i)
+                AS positive,
+            ARRAY(SELECT 100 * n / s.weight FROM unnest(s.negative) WITH ORDINALITY AS p (n, i) ORDER BY i)
+                AS negative,
+            s.weight * s.weight / s.squares AS weighted_size,
+            greatest(1, s.weight * s.weight / s.squares / (
+                1 + 2 * (
+                    SELECT coalesce(sum(2 / pi() * asin(1 - k::double precision / s.minutes)), 0)
+                    FROM generate_series(15, s.minutes - 1, 15) AS k
+                )
+            )) AS effective_size
+        FROM (
+            SELECT
+                p.minutes,
+                %2$s AS pairs,
+                (%3$s)::double precision AS weight,
+                (%4$s)::double precision AS squares,
+                ARRAY[%5$s]::double precision[] AS positive,
+                ARRAY[%6$s]::double precision[] AS negative
+            FROM long_packed AS p
+            OFFSET 0
+        ) AS s
+    )
+    $sql$,
+    _long_curve_part.counters,
+    replace(upc._unpacked(60), 'p.packed', 'p.plain'),
+    upc._unpacked(60),
+    replace(upc._unpacked(60), 'p.packed', 'p.squares'),
+    (SELECT string_agg(upc._unpacked(61 + k), ', ' ORDER BY k) FROM generate_series(0, 59) AS k),
+    (SELECT string_agg(upc._unpacked(59 - k), ', ' ORDER BY k) FROM generate_series(0, 59) AS k)
+);
+COMMENT ON FUNCTION upc._long_curve_part IS
+    'part of a query: curves of standardised moves beyond an hour, by minutes, from packed counters with the weights of their years';
+
+
+CREATE FUNCTION upc._long_curve_query()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(
+    $sql$
+    WITH %s
+    SELECT
+        $1 COLLATE "C" AS symbol,
+        c.minutes,
+        c.sample_size,
+        c.positive,
+        c.negative,
+        c.effective_size,
+        c.weighted_size,
+        upc._long_name($1) AS fingerprint
+    FROM long_curve AS c
+    $sql$,
+    upc._long_curve_part(
+        $sql$
+        SELECT h.minutes, k.counters, y.weight
+        FROM upc_data.volatility_fit AS f
+        JOIN upc_data.horizon_day AS d ON d.symbol = $1 AND d.generation = f.used_generation
+        -- Weighed as the curves up to an hour are.
+        JOIN (
+            SELECT
+                extract(year FROM v.day) AS year,
+                greatest(1, 5 - (max(extract(year FROM v.day)) OVER () - extract(year FROM v.day)))
+                    AS weight
+            FROM upc_data.volatility_day AS v
+            JOIN upc_data.volatility_fit AS u ON u.symbol = $1 AND v.generation = u.used_generation
+            WHERE v.symbol = $1
+            GROUP BY 1
+        ) AS y ON y.year = extract(year FROM d.day)
+        CROSS JOIN LATERAL unnest(d.counters, upc._long_horizons()) AS k (counters, minutes)
+        CROSS JOIN LATERAL (SELECT k.minutes::smallint AS minutes) AS h
+        WHERE f.symbol = $1
+        $sql$
+    )
+);
+COMMENT ON FUNCTION upc._long_curve_query IS
+    'the query, as text, that makes the curves of the symbol $1 beyond an hour from their counts';
+
+
 CREATE VIEW upc.volatility_curve AS
 SELECT
     c.symbol,
@@ -175,3 +284,31 @@ COMMENT ON COLUMN upc.volatility_curve.fingerprint IS 'name; also of its view in
 COMMENT ON COLUMN upc.volatility_curve.recalibrated_positive IS
     'positive, corrected by what came of earlier answers; NULL where there is no correction';
 COMMENT ON COLUMN upc.volatility_curve.recalibrated_negative IS 'negative, corrected like positive';
+
+
+CREATE VIEW upc.horizon_curve AS
+SELECT
+    c.symbol,
+    c.minutes,
+    c.sample_size,
+    c.positive,
+    c.negative,
+    c.effective_size,
+    c.weighted_size,
+    c.fingerprint
+FROM upc_data.horizon_curve AS c;
+COMMENT ON VIEW upc.horizon_curve IS
+    'the fingerprints of standardised moves beyond an hour: one row per symbol and distance of 75 to 1440 minutes';
+COMMENT ON COLUMN upc.horizon_curve.symbol IS 'symbol';
+COMMENT ON COLUMN upc.horizon_curve.minutes IS 'minutes from now to the later close';
+COMMENT ON COLUMN upc.horizon_curve.sample_size IS
+    'starting minutes behind the row, one every quarter of an hour, unweighted';
+COMMENT ON COLUMN upc.horizon_curve.positive IS
+    'element k: probability in percent of a move of at least the k-th of upc.volatility_thresholds() standard deviations';
+COMMENT ON COLUMN upc.horizon_curve.negative IS
+    'element k: probability in percent of a move of at most minus the k-th threshold';
+COMMENT ON COLUMN upc.horizon_curve.effective_size IS
+    'starting minutes behind a probability of 1/2, were they independent';
+COMMENT ON COLUMN upc.horizon_curve.weighted_size IS
+    'starting minutes behind the row, were the years of equal weight';
+COMMENT ON COLUMN upc.horizon_curve.fingerprint IS 'name of the fingerprint';

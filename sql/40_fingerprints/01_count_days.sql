@@ -414,6 +414,11 @@ BEGIN
     IF v_has_empty THEN
         PERFORM upc._forget_empty_counts(count_days.symbol, v_fit.generation, v_year);
     END IF;
+    IF v_fit.generation IS NOT NULL THEN
+        PERFORM upc._store_long_days(
+            count_days.symbol, v_fit.generation, v_fit.factors, v_fit.coefficients, count_days.days
+        );
+    END IF;
 END
 $fn$;
 COMMENT ON FUNCTION upc.count_days IS

@@ -97,9 +97,9 @@ COMMENT ON FUNCTION upc._is_volatility IS
 CREATE FUNCTION upc._are_variances(variances double precision[])
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN cardinality(variances) = 60 AND 0 < ALL (variances) AND 'Infinity' > ALL (variances);
+RETURN cardinality(variances) IN (60, 69) AND 0 < ALL (variances) AND 'Infinity' > ALL (variances);
 COMMENT ON FUNCTION upc._are_variances IS
-    'true for 60 finite numbers above zero; NULL for NULL';
+    'true for 60 finite numbers above zero, or 69, with those of upc._long_horizons(); NULL for NULL';
 
 
 CREATE FUNCTION upc._is_question(question upc._question)

@@ -77,8 +77,8 @@ BEGIN ATOMIC
             ),
             (
                 11, question.variances IS NULL OR upc._are_variances(question.variances), 'UP020',
-                'variances must be 60 positive numbers, got %s', question.variances::text,
-                'They are those of the move of the next 1 to 60 minutes, as a share of the price.',
+                'variances must be 60 or 69 positive numbers, got %s', question.variances::text,
+                'They are those of the move of the next 1 to 60 minutes, and of 75 to 1440, as a share of the price.',
                 'Pass NULL for the forecast at the newest candle.'
             ),
             (

@@ -16,10 +16,11 @@ CREATE TYPE upc._reading AS (
     decided double precision,
     deviation double precision,
     positive_drift double precision[],
-    negative_drift double precision[]
+    negative_drift double precision[],
+    is_stretched boolean
 );
 COMMENT ON TYPE upc._reading IS
-    'a curve, and how moves of the price are looked up on it: s percent at (slope * s + shift) / unit; where decided, a price, is not NULL, the outcome is known and no curve is needed; deviation: the forecast standard deviation of the move, percent; the drifts: what is added to the spread of intervals at each threshold, NULL for nothing';
+    'a curve, and how moves of the price are looked up on it: s percent at (slope * s + shift) / unit; where decided, a price, is not NULL, the outcome is known and no curve is needed; deviation: the forecast standard deviation of the move, percent; the drifts: what is added to the spread of intervals at each threshold, NULL for nothing; is_stretched: true where what is known of 60 minutes answers beyond them';
 
 
 CREATE FUNCTION upc._volatility_edges()
@@ -344,12 +345,129 @@ BEGIN
         NULL, v_curve.fingerprint, upc.volatility_thresholds(), upc._volatility_edges(),
         v_curve.positive, v_curve.negative, v_curve.sample_size, v_curve.effective_size,
         v_curve.weighted_size, coalesce(v_unit, v_deviation), 1, 0, NULL, v_deviation,
-        v_curve.positive_drift, v_curve.negative_drift
+        v_curve.positive_drift, v_curve.negative_drift,
+        ttc_seconds > 3600 AND cardinality(v_variances) = 60
     )::upc._reading;
 END
 $fn$;
 COMMENT ON FUNCTION upc._volatility_reading IS
     'the curve that a question about moves in units of their forecast is read off, and that unit in percent';
+
+
+CREATE FUNCTION upc._listed_reading(
+    symbol text,
+    bucket integer,
+    minutes integer,
+    is_corrected boolean
+)
+RETURNS upc._reading
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_reading upc._reading;
+BEGIN
+    IF minutes > 60 THEN
+        SELECT c.positive, c.negative, c.sample_size, c.effective_size, c.weighted_size
+        INTO v_reading.positive, v_reading.negative, v_reading.sample_size,
+            v_reading.effective_size, v_reading.weighted_size
+        FROM upc.horizon_curve AS c
+        WHERE c.symbol = _listed_reading.symbol AND c.minutes = _listed_reading.minutes;
+        RETURN v_reading;
+    END IF;
+    SELECT
+        CASE WHEN is_corrected THEN coalesce(c.recalibrated_positive, c.positive) ELSE c.positive END,
+        CASE WHEN is_corrected THEN coalesce(c.recalibrated_negative, c.negative) ELSE c.negative END,
+        c.sample_size, c.effective_size, c.weighted_size
+    INTO v_reading.positive, v_reading.negative, v_reading.sample_size,
+        v_reading.effective_size, v_reading.weighted_size
+    FROM upc.volatility_curve AS c
+    WHERE c.symbol = _listed_reading.symbol
+      AND c.bucket IN (_listed_reading.bucket, upc._baseline())
+      AND c.minutes = 60
+    ORDER BY c.bucket = upc._baseline()
+    LIMIT 1;
+    RETURN v_reading;
+END
+$fn$;
+COMMENT ON FUNCTION upc._listed_reading IS
+    'the curve of standardised moves of 60 minutes, of a momentum bucket or else the baseline, or of one of upc._long_horizons()';
+
+
+-- The reading of a question about moves in units of their forecast beyond an hour: between the curves of 60
+-- minutes and of upc._long_horizons() in straight lines, or that of the nearest one.
+--
+-- Arguments as of _volatility_reading. Where there is no such curve or forecast, what is known of 60 minutes
+-- answers: is_stretched.
+-- Errors: UP002 symbol, UP020 no forecast.
+CREATE FUNCTION upc._long_reading(
+    question upc._question,
+    ttc_seconds integer,
+    seconds double precision
+)
+RETURNS upc._reading
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_minutes integer[] := 60 || upc._long_horizons();
+    v_bucket integer := coalesce(upc.momentum_bucket(question.momentum), upc._baseline());
+    v_is_corrected boolean := question.recalibrate AND question.volatility IS NULL;
+    v_place integer := least(
+        width_bucket(seconds / 60, v_minutes::double precision[]), cardinality(v_minutes) - 1
+    );
+    v_share double precision := least(
+        1, (seconds / 60 - v_minutes[v_place]) / (v_minutes[v_place + 1] - v_minutes[v_place])
+    );
+    v_reading upc._reading;
+BEGIN
+    IF question.variances IS NULL AND (question.volatility IS NULL OR seconds <> ttc_seconds) THEN
+        question.variances := upc._known_variances(question.symbol, question.at);
+    END IF;
+    IF question.method = 'nearest' THEN
+        v_share := (v_share > 0.5)::integer;
+    END IF;
+    IF question.volatility IS NOT NULL OR cardinality(question.variances) > 60 THEN
+        v_reading := upc._listed_reading(
+            question.symbol, v_bucket, v_minutes[v_place + (v_share = 1)::integer], v_is_corrected
+        );
+        IF v_share > 0 AND v_share < 1 AND v_reading.positive IS NOT NULL THEN
+            v_reading := upc._reading_between(
+                v_reading,
+                upc._listed_reading(
+                    question.symbol, v_bucket, v_minutes[v_place + 1], v_is_corrected
+                ),
+                v_share
+            );
+        END IF;
+    END IF;
+    IF v_reading.positive[1] IS NULL THEN
+        v_reading := upc._volatility_reading(question, ttc_seconds, seconds);
+        v_reading.is_stretched := true;
+        RETURN v_reading;
+    END IF;
+    v_reading.deviation := coalesce(
+        question.volatility, 100 * sqrt(upc.variance_until(question.variances, ttc_seconds))
+    );
+    v_reading.unit := v_reading.deviation * CASE WHEN seconds = ttc_seconds THEN 1 ELSE sqrt(coalesce(
+        upc.variance_until(question.variances, seconds)
+            / upc.variance_until(question.variances, ttc_seconds),
+        seconds / ttc_seconds
+    )) END;
+    -- Of the longer times there are too few in a month: what drifts in an hour drifts there, too.
+    SELECT d.positive, d.negative
+    INTO v_reading.positive_drift, v_reading.negative_drift
+    FROM upc.volatility_drift AS d
+    WHERE d.symbol = question.symbol AND d.minutes = 60;
+    v_reading.fingerprint := upc._long_name(question.symbol);
+    v_reading.thresholds := upc.volatility_thresholds();
+    v_reading.edges := upc._volatility_edges();
+    v_reading.slope := 1;
+    v_reading.shift := 0;
+    v_reading.is_stretched := false;
+    RETURN v_reading;
+END
+$fn$;
+COMMENT ON FUNCTION upc._long_reading IS
+    'the curve that a question about moves in units of their forecast beyond an hour is read off, and that unit in percent';
 
 
 -- The reading of a question: a curve, and how moves of the price are looked up on it.
@@ -396,7 +514,9 @@ BEGIN
         END IF;
     END IF;
 
-    IF question.model = 'volatility' THEN
+    IF question.model = 'volatility' AND v_seconds > 3600 THEN
+        v_reading := upc._long_reading(question, v_ttc, v_seconds);
+    ELSIF question.model = 'volatility' THEN
         v_reading := upc._volatility_reading(question, v_ttc, v_seconds);
     ELSE
         v_reading := upc._plain_reading(

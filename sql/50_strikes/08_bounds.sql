@@ -54,18 +54,23 @@ COMMENT ON FUNCTION upc._coherent_reading IS
 
 -- The model that answers for bounds, which may be further away than an hour.
 --
--- Fingerprints end at 60 minutes. Those of standardised moves go on by the forecast of the time left:
--- that is the model volatility_60m. Beyond a day there is no forecast worth the name.
-CREATE FUNCTION upc._model_of_bounds(model text, ttc_seconds integer)
+-- Fingerprints end at 60 minutes; standardised moves are counted up to a day. Where only those of 60 minutes
+-- are, they go on by the forecast of the time left: that is the model volatility_60m. Beyond a day there is no
+-- forecast worth the name. is_stretched: of the reading.
+CREATE FUNCTION upc._model_of_bounds(
+    model text,
+    ttc_seconds integer,
+    is_stretched boolean DEFAULT false
+)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     WHEN _model_of_bounds.ttc_seconds <= 3600 THEN _model_of_bounds.model
     WHEN _model_of_bounds.ttc_seconds <= 86400 AND _model_of_bounds.model = 'volatility'
-    THEN 'volatility_60m'
+    THEN CASE WHEN _model_of_bounds.is_stretched THEN 'volatility_60m' ELSE 'volatility' END
 END;
 COMMENT ON FUNCTION upc._model_of_bounds IS
-    'the model that answers for bounds with so much time left: the one asked for up to an hour, volatility_60m up to a day where that is volatility, else NULL';
+    'the model that answers for bounds with so much time left: the one asked for up to an hour; up to a day volatility, or volatility_60m where it reads what is known of 60 minutes; else NULL';
 
 
 -- The curve that bounds are read off: coherent, and NULL where no model answers so far from the close.

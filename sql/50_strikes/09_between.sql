@@ -49,9 +49,10 @@ COMMENT ON FUNCTION upc._refuse_bounds IS
 --   fingerprint          name of the fingerprint that answered
 --   deviation            the standard deviation that the moves are measured by, percent; NULL but for
 --                        standardised moves
---   used_model           that answered: up to an hour the one that was asked for. Up to a day
---                        volatility_60m, for volatility: the standardised moves of 60 minutes by the
---                        forecast of the time left. NULL where nothing answers
+--   used_model           that answered: the one that was asked for, and from an hour to a day volatility
+--                        alone. volatility_60m there, where nothing is counted beyond an hour: the
+--                        standardised moves of 60 minutes by the forecast of the time left. NULL where
+--                        nothing answers
 --   reason               why nothing answers, and so all else is NULL: the other models have nothing
 --                        beyond 60 minutes, and none has beyond a day
 -- above(K) is the prob_above of compute_strikes, but for two things. Where the method is nearest and the
@@ -98,7 +99,7 @@ BEGIN
             variances => variances, recalibrate => recalibrate
         )
     );
-    used_model := upc._model_of_bounds(model, v_ttc);
+    used_model := upc._model_of_bounds(model, v_ttc, v_reading.is_stretched);
     IF used_model IS NULL THEN
         reason := CASE
             WHEN v_ttc > 86400 THEN 'no model answers beyond a day'

@@ -109,6 +109,10 @@ BEGIN
         END IF;
         v_last := v.question;
         v.reading := v_reading;
+        v_event.model := upc._model_of_bounds(
+            v_last.model, v_last.ttc_seconds, (v.reading).is_stretched
+        );
+        v.event := v_event;
         RETURN NEXT v;
     END LOOP;
 END

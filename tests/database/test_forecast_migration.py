@@ -61,7 +61,7 @@ def test_what_was_fitted_before_answers_until_all_is_counted_again(fresh_db: str
         assert scalar(conn, "SELECT upc.volatility_pending('BTC')") > 0
         build(conn)
         assert scalar(conn, "SELECT upc.volatility_pending('BTC')") == 0
-        assert not np.allclose(scalar(conn, known, AT), expected, rtol=1e-4)
+        assert not np.allclose(scalar(conn, known, AT)[:60], expected, rtol=1e-4)
         found = everything(conn)
         assert found != wanted
         conn.execute("SELECT upc.reset_fingerprints('BTC')")

@@ -10,6 +10,7 @@ import numpy as np
 
 from tests.support.engine import Candles, Connection, scalar
 from tests.support.readings import PRICE, Floats, Row, table, volatile_candles
+from tests.support.volatility_reference import LONG
 
 Z2 = 3.841458820694124  # of 95 percent
 Bound = float | None
@@ -127,6 +128,8 @@ def above(conn: Connection, question: Question, bounds: Floats) -> tuple[Floats,
 
 def curve(conn: Connection, q: Question, seconds: float) -> tuple[Side, float, Floats]:
     """The curve of a time, what moves in percent are divided by, and its thresholds."""
+    if q.model == "volatility" and seconds > 3600:
+        return long_side(conn, q, seconds), deviation(conn, q, seconds), Z_THRESHOLDS
     minutes = min(60.0, max(1.0, seconds / 60))
     if q.method == "nearest":
         minutes = float(np.ceil(minutes - 0.5))
@@ -141,6 +144,30 @@ def curve(conn: Connection, q: Question, seconds: float) -> tuple[Side, float, F
     side = own[whole].to(own[min(60, whole + 1)], share)
     is_short = q.method == "linear" and seconds < 60
     return side, float(np.sqrt(seconds / 60)) if is_short else 1.0, MOVE_THRESHOLDS
+
+
+def long_side(conn: Connection, q: Question, seconds: float) -> Side:
+    """Between the curves of an hour, of the bucket, and of the longer times, of all minutes."""
+    bucket = 99 if q.momentum is None else int(np.clip(np.rint(q.momentum), -30, 30))
+    far = {
+        row["minutes"]: Side(
+            np.array(row["positive"]),
+            np.array(row["negative"]),
+            row["effective_size"],
+            row["weighted_size"],
+        )
+        for row in table(conn, "SELECT * FROM upc.horizon_curve WHERE symbol = 'BTC'")
+    }
+    hour = stored(conn, "volatility_curve", bucket)[60]
+    if not far:
+        return hour
+    sides = [hour, *(far[minutes] for minutes in LONG)]
+    listed = np.array([60, *LONG])
+    place = float(np.interp(min(seconds / 60, 1440), listed, np.arange(10)))
+    share = place % 1
+    if q.method == "nearest":
+        share = float(share > 0.5)
+    return sides[int(place)].to(sides[min(9, int(place) + 1)], share)
 
 
 def stored(conn: Connection, view: str, bucket: int) -> dict[int, Side]:
@@ -163,11 +190,10 @@ def deviation(conn: Connection, q: Question, seconds: float) -> float:
     variances = np.array(scalar(conn, "SELECT upc._known_variances('BTC')"))
 
     def variance(time: float) -> float:
-        # In straight lines from nothing to an hour, beyond in proportion to time.
-        known = np.concatenate([[0.0], variances])
-        if time > 3600:
-            return float(variances[-1] * time / 3600)
-        return float(np.interp(time / 60, np.arange(61), known))
+        # In straight lines from nothing to a day or an hour, beyond in proportion to time.
+        known = np.array([*range(61), *LONG])[: 1 + len(variances)]
+        variance = np.interp(time / 60, known, np.concatenate([[0.0], variances]))
+        return float(variance * max(1, time / 60 / known[-1]))
 
     if q.volatility is None:
         return 100 * float(np.sqrt(variance(seconds)))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.support import volatility_reference
-from tests.support.brute_force import Cell, Histogram
+from tests.support.brute_force import BASELINE, Cell, Histogram
 from tests.support.engine import Candles, Connection, minute, scalar, walk
 from tests.support.volatility_reference import Fit, Floats
 
@@ -23,6 +23,8 @@ EVERYTHING = (
     "SELECT (symbol, month, minutes, pairs, positive, negative)::text "
     "FROM upc_data.volatility_month ORDER BY symbol, month, minutes",
     "SELECT d::text FROM upc.volatility_drift AS d ORDER BY symbol, minutes",
+    "SELECT (symbol, day, counters)::text FROM upc_data.horizon_day ORDER BY symbol, day",
+    "SELECT c::text FROM upc.horizon_curve AS c ORDER BY symbol, minutes",
     "SELECT s::text FROM upc_data.volatility_state AS s ORDER BY symbol",
     "SELECT h::text FROM upc_data.fingerprint_histogram AS h "
     "ORDER BY symbol, year, bucket, minutes",
@@ -72,7 +74,8 @@ def stored_fit(conn: Connection, symbol: str = "BTC") -> Fit:
         "SELECT factors, coefficients FROM upc_data.volatility_fit WHERE symbol = %s", (symbol,)
     ).fetchall()
     ((factors, coefficients),) = rows
-    return Fit(np.array(factors), np.array(coefficients).reshape(8, 22))
+    table = np.array(coefficients).reshape(-1, 22)
+    return Fit(np.array(factors), table[:8], table[8:])
 
 
 def stored_counts(conn: Connection, symbol: str = "BTC") -> Histogram:
@@ -87,6 +90,25 @@ def stored_counts(conn: Connection, symbol: str = "BTC") -> Histogram:
     }
 
 
+def unpacked(counters: int) -> Cell:
+    """Eight digits each: the middle one has all pairs, those above it the ones upward."""
+    digits = np.array([counters // 10 ** (8 * k) % 10**8 for k in range(121)])
+    return Cell(int(digits[60]), digits[61:], digits[59::-1])
+
+
+def stored_long_counts(conn: Connection, symbol: str = "BTC") -> Histogram:
+    rows = conn.execute(
+        "SELECT day - '1970-01-01'::date, counters FROM upc_data.horizon_day WHERE symbol = %s",
+        (symbol,),
+    )
+    return {
+        (day, BASELINE, horizon): unpacked(int(one))
+        for day, counters in rows
+        for horizon, one in zip(volatility_reference.LONG, counters, strict=True)
+        if one
+    }
+
+
 def expected_fit(candles: Candles, until: str) -> Fit | None:
     chosen = candles.where(candles.minutes < minute(until))
     return volatility_reference.fit(*volatility_reference.of(chosen))
@@ -96,12 +118,18 @@ def expected_counts(candles: Candles, fitted: Fit) -> Histogram:
     return volatility_reference.histogram(*volatility_reference.of(candles), fitted)
 
 
+def expected_long_counts(candles: Candles, fitted: Fit) -> Histogram:
+    return volatility_reference.long_histogram(*volatility_reference.of(candles), fitted)
+
+
 def assert_same_fit(found: Fit, expected: Fit | None) -> None:
     assert expected is not None
     np.testing.assert_array_equal(found.factors, expected.factors)
     # Rounded to hundredths: what lies between two of them may end on either side.
-    np.testing.assert_allclose(found.coefficients, expected.coefficients, rtol=0, atol=0.0101)
-    assert (np.abs(found.coefficients - expected.coefficients) > 1e-9).mean() < 0.03
+    ours = np.concatenate([found.coefficients, found.long])
+    theirs = np.concatenate([expected.coefficients, expected.long])
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=0.0101)
+    assert (np.abs(ours - theirs) > 1e-9).mean() < 0.03
 
 
 def forecast(conn: Connection, at: Any = None, symbol: str = "BTC") -> Floats | None:

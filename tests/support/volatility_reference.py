@@ -22,6 +22,7 @@ Whole = NDArray[np.int64]
 
 WEEK = 10_080
 HORIZONS = (1, 2, 3, 5, 10, 15, 30, 60)
+LONG = (75, 90, 120, 180, 240, 360, 480, 720, 1440)
 NAMES = (
     *("f5", "f20", "f60", "f240", "f1440"),
     *("v1", "v5", "v20", "v60", "v240"),
@@ -35,10 +36,12 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 @dataclass(frozen=True)
 class Fit:
-    """`factors`: of the minutes of the week, hundredths. `coefficients`: 8 rows of 22."""
+    """`factors`: of the minutes of the week, hundredths. `coefficients`: 8 rows of 22; `long`: 9
+    rows for the horizons beyond an hour, none where there are too few days."""
 
     factors: Whole
     coefficients: Floats
+    long: Floats
 
 
 @dataclass(frozen=True)
@@ -201,10 +204,30 @@ def samples(candles: Series, factors: Whole, stride: int) -> tuple[Floats, Float
     )
 
 
-def gradient(regressors: Floats, came: Floats, coefficients: Floats) -> Floats:
-    """Of QLIKE, a row a horizon, with a ratio of 20 at the most and a ridge of 1."""
+def long_samples(candles: Series, factors: Whole, stride: int) -> tuple[Floats, Floats]:
+    """The same beyond an hour, of minutes with a complete day after them."""
+    known = features(candles, factors)
+    squares = np.append(np.nan, np.diff(np.log(candles.closes))) ** 2
+    ends = candles.first + np.arange(len(squares)) + 1
+    totals = np.cumsum(np.nan_to_num(squares))
+    holes = np.cumsum(np.isnan(squares))
+    at = np.flatnonzero(~np.isnan(known[:, 0]) & (ends % stride == 0))
+    at = at[at + 1440 < len(squares)]
+    at = at[holes[at + 1440] == holes[at]]
+    came = [
+        (totals[at + horizon] - totals[at]) / week_variance(ends[at], factors, horizon)
+        for horizon in LONG
+    ]
+    return (
+        np.column_stack([np.ones(len(at)), known[at]]),
+        np.maximum(np.column_stack(came), 1e-12),
+    )
+
+
+def gradient(regressors: Floats, came: Floats, coefficients: Floats, ridge: float = 1) -> Floats:
+    """Of QLIKE, a row a horizon, with a ratio of 20 at the most."""
     ratio = np.minimum(came / np.exp(regressors @ coefficients.T), 20)
-    penalty = coefficients * (np.arange(coefficients.shape[1]) > 0)
+    penalty = ridge * coefficients * (np.arange(coefficients.shape[1]) > 0)
     return np.asarray((ratio - 1).T @ regressors - penalty)
 
 
@@ -223,10 +246,21 @@ def fit(
         return None
     rows = [_solve(regressors, came[:, [place]]) for place in range(len(HORIZONS))]
     table: Floats = np.vstack(rows)
-    return Fit(factors, np.round(table, 2))
+    return Fit(factors, np.round(table, 2), _long_fit(candles, factors, stride))
 
 
-def _solve(regressors: Floats, came: Floats) -> Floats:
+def _long_fit(candles: Series, factors: Whole, stride: int) -> Floats:
+    regressors, came = long_samples(candles, factors, stride)
+    if len(regressors) < 200:
+        return np.empty((0, 22))
+    rows = [
+        _solve(regressors, came[:, [place]], 1 + len(regressors) * horizon / 10_000)
+        for place, horizon in enumerate(LONG)
+    ]
+    return np.asarray(np.round(np.vstack(rows), 2))
+
+
+def _solve(regressors: Floats, came: Floats, ridge: float = 1) -> Floats:
     """The root of the gradient, from a regression of the logarithm on, by scipy."""
     from scipy.optimize import root
 
@@ -236,11 +270,11 @@ def _solve(regressors: Floats, came: Floats) -> Floats:
     def jacobian(point: Floats) -> Floats:
         ratio = came[:, 0] / np.exp(regressors @ point)
         weight = np.where(ratio < 20, ratio, 0)
-        ridge = np.diag((np.arange(len(point)) > 0).astype(np.float64))
-        return np.asarray(-(regressors * weight[:, None]).T @ regressors - ridge)
+        doubt = ridge * np.diag((np.arange(len(point)) > 0).astype(np.float64))
+        return np.asarray(-(regressors * weight[:, None]).T @ regressors - doubt)
 
     found = root(
-        lambda point: gradient(regressors, came, point[None])[0],
+        lambda point: gradient(regressors, came, point[None], ridge)[0],
         start,
         jac=jacobian,
         method="hybr",
@@ -259,7 +293,7 @@ def variances(
     volumes: Floats,
     known_at: int,
 ) -> Floats | None:
-    """Variances of the next 1 to 60 minutes, from the candles that have closed by a minute."""
+    """Variances of the next 1 to 60 minutes and of `LONG`, from the candles that have closed."""
     closed = minutes < known_at
     if not closed.any():
         return None
@@ -278,13 +312,14 @@ def variances(
     if np.isnan(known).any():
         return None
     whole = forecasts(known, fitted.coefficients)
-    return np.array(
-        [
-            average_variance(whole, horizon)[0]
-            * week_variance(np.array([known_at]), fitted.factors, horizon)[0]
-            for horizon in range(1, 61)
-        ]
-    )
+    short = [average_variance(whole, horizon)[0] for horizon in range(1, 61)]
+    long = np.exp(forecasts(known, fitted.long)[0] / 1000).tolist() if len(fitted.long) else []
+    season = [
+        week_variance(np.array([known_at]), fitted.factors, horizon)[0]
+        for horizon in (*range(1, 61), *LONG)
+    ]
+    found: Floats = np.array([*short, *long]) * np.array(season)[: 60 + len(long)]
+    return found
 
 
 def minute_forecasts(
@@ -325,6 +360,27 @@ def histogram(
                 member = of_year if bucket == BASELINE else of_year & (buckets == bucket)
                 if bucket <= BASELINE:
                     cells[year, bucket, horizon] = cell(moves[member])
+    return cells
+
+
+def long_histogram(
+    minutes: Minutes, highs: Floats, lows: Floats, closes: Closes, volumes: Floats, fitted: Fit
+) -> Histogram:
+    """Counts per day, since 1970, and horizon of the starts at every quarter of an hour."""
+    if not len(fitted.long):
+        return {}
+    candles = series(minutes, highs, lows, closes, volumes)
+    known = features(candles, fitted.factors)[minutes - minutes[0]]
+    whole = forecasts(known, fitted.long)
+    days = minutes // 1440  # what closes at midnight belongs to the day before
+    cells: Histogram = {}
+    for place, horizon in enumerate(LONG):
+        found, later = brute_force.later(minutes, horizon)
+        chosen = found & ~np.isnan(known[:, 0]) & ((minutes + 1) % 15 == 0)
+        season = week_variance(minutes + 1, fitted.factors, horizon)
+        moves = (closes[later] - closes) / closes / np.sqrt(np.exp(whole[:, place] / 1000) * season)
+        for day in np.unique(days[chosen]).tolist():
+            cells[day, BASELINE, horizon] = cell(moves[chosen & (days == day)])
     return cells
 
 

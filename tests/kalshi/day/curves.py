@@ -9,6 +9,7 @@ import numpy as np
 
 from tests.support.engine import Connection, scalar
 from tests.support.readings import Floats, table
+from tests.support.volatility_reference import LONG
 
 Z2 = 3.841458820694124  # of 95 percent
 BASELINE = 99
@@ -35,7 +36,8 @@ Bucket = dict[int, Row]
 @dataclass(frozen=True)
 class Asked:
     """A question. `observed`: mean of the last minute so far; `sigmas`: percent, of 1 to 60
-    minutes; `bounds_are_coherent`: the two sides of the cell beside the price meet in the middle.
+    minutes and of `LONG`; `bounds_are_coherent`: the two sides of the cell beside the price meet
+    in the middle.
     """
 
     price: float
@@ -67,6 +69,7 @@ class Curves:
     symbol: str
     plain: dict[int, Bucket] = field(default_factory=dict)
     volatile: dict[int, Bucket] = field(default_factory=dict)
+    far: Bucket = field(default_factory=dict)
 
     @classmethod
     def read(cls, conn: Connection, symbol: str) -> Curves:
@@ -83,6 +86,15 @@ class Curves:
                     row["weighted_size"],
                     int(row["sample_size"]),
                 )
+        for row in table(conn, "SELECT * FROM upc.horizon_curve WHERE symbol = %s", symbol):
+            found.far[row["minutes"]] = Row(
+                np.array(row["positive"]),
+                np.array(row["negative"]),
+                row["effective_size"],
+                row["weighted_size"],
+                int(row["sample_size"]),
+            )
+        assert tuple(sorted(found.far)) == LONG
         assert found.plain.keys() >= {BASELINE}
         assert found.volatile.keys() >= {BASELINE}
         return found
@@ -128,6 +140,9 @@ class Curves:
 
     def _volatile(self, q: Asked, seconds: float) -> Reading:
         assert q.sigmas is not None
+        if seconds > 3600:
+            name = f"{self.symbol.lower()}_volatility_beyond_hour"
+            return Reading(self._far(q, seconds), DEVIATIONS, sigma(q.sigmas, seconds), name, False)
         minutes = min(60.0, max(1.0, seconds / 60))
         if q.method == "nearest":
             minutes = float(np.ceil(minutes - 0.5))
@@ -145,6 +160,19 @@ class Curves:
             row = mixed(row, rows[whole + 1], share)._replace(size=size, weighted=weighted)
         name = f"{self.symbol.lower()}_volatility_{label(bucket)}"
         return Reading(row, DEVIATIONS, sigma(q.sigmas, seconds), name, False)
+
+    def _far(self, q: Asked, seconds: float) -> Row:
+        bucket = BASELINE
+        if q.momentum is not None:
+            bucket = int(np.clip(np.rint(q.momentum), -30, 30))
+        hour = self.volatile.get(bucket, {}).get(60) or self.volatile[BASELINE][60]
+        rows = {60: hour, **self.far}
+        listed = sorted(rows)
+        if q.method == "nearest":
+            return rows[min(listed, key=lambda each: (abs(60 * each - seconds), each))]
+        after = next((each for each in listed if 60 * each > seconds), listed[-1])
+        before = max(each for each in listed if each < after)
+        return mixed(rows[before], rows[after], min(1, (seconds / 60 - before) / (after - before)))
 
     # Probabilities in percent.
 
@@ -221,20 +249,20 @@ def deciding_bounds(q: Asked, bounds: Floats) -> Floats:
 
 
 def sigma(sigmas: Floats, seconds: float) -> float:
-    """Percent. Variances are straight lines from nothing to an hour, then in proportion to time."""
+    """Percent. Variances are straight lines from nothing to a day, then in proportion to time."""
     known = np.concatenate([[0.0], sigmas**2])
-    if seconds > 3600:
-        return float(sigmas[-1] * np.sqrt(seconds / 3600))
-    return float(np.sqrt(np.interp(seconds / 60, np.arange(61), known)))
+    variance = np.interp(seconds / 60, np.array([*range(61), *LONG]), known)
+    return float(np.sqrt(variance * max(1, seconds / 86_400)))
 
 
 def ladder(conn: Connection, symbol: str, at: object) -> Floats | None:
-    """The forecast of the standard deviation of 1 to 60 minutes, percent."""
+    """The forecast of the standard deviation of 1 to 60 minutes and of `LONG`, percent."""
     found = scalar(
         conn,
-        "SELECT array_agg(upc.volatility(%s, %s, 60 * k) ORDER BY k) FROM generate_series(1, 60) k",
+        "SELECT array_agg(upc.volatility(%s, %s, 60 * k) ORDER BY k) FROM unnest(%s::integer[]) k",
         symbol,
         at,
+        [*range(1, 61), *LONG],
     )
     return None if found[0] is None else np.array(found)
 

@@ -51,7 +51,7 @@ def asking(moment: Moment, read: Read, way: Way) -> Asking:
     is_unseen = left < 60 and (settlement == "close" or terms.settlement == "trimmed")
     used: str | None = model
     if left > 3600:
-        used = "volatility_60m" if model == "volatility" and left <= DAY_SECONDS else None
+        used = "volatility" if model == "volatility" and left <= DAY_SECONDS else None
     asked = Asked(
         moment.seen.price,
         moment.seen.momentum,

@@ -146,7 +146,7 @@ def test_the_day_has_everything(day: Day) -> None:
         *(None, "closed", "paused", "price_stale", "quotes_stale", "awaiting_strike"),
         *("rules_unclear", "no_model", "last_minute", "no_offer"),
     }
-    assert {row["model"] for row in rows} >= {None, "volatility", "volatility_60m", "momentum"}
+    assert {row["model"] for row in rows} >= {None, "volatility", "momentum"}
     assert {(look.status, look.result) for look in looks} >= {
         *((status, word) for status in ("determined", "finalized") for word in ("yes", "no")),
         *((status, word) for status in ("determined", "finalized") for word in ("scalar", "void")),

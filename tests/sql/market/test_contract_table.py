@@ -114,8 +114,7 @@ def test_every_number(conn: Connection, model: str, method: str) -> None:
             row = rows[each.ticker]
             assert_numbers(row, numbers.get(each.ticker, dict.fromkeys(EDGES)))
             assert row["edge_reason"] == ("no_model" if is_far else None)
-            used = "volatility_60m" if ttc > 3600 else model
-            assert row["model"] == (None if is_far else used)
+            assert row["model"] == (None if is_far else model)
             assert (row["ttc_seconds"], row["closes_at"]) == (ttc, event.closes_at)
             assert (row["series"], row["event_ticker"]) == (event.series, event.ticker)
             assert (row["lower"], row["upper"], row["state"]) == (each.lower, each.upper, "active")

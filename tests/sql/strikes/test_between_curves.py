@@ -21,7 +21,7 @@ from tests.support.readings import METHODS, MODELS, PLAIN_MODELS, PRICE, SETTLEM
 BUILT = {"BTC": stepwise_candles(180)}
 MOMENTA = (None, 0.4, -6.7, 44.0)
 TIMES = (0, 1, 20, 59, 60, 61, 145, 885, 930, 2745, 3599, 3600)
-FAR_TIMES = (3601, 3650, 7200, 40_000, 86_400)
+FAR_TIMES = (3601, 3650, 4050, 4500, 5_401, 20_000, 86_400)
 
 # On and around the price, within a cell of it, and far beyond the grid.
 EDGES: list[float] = (
@@ -91,13 +91,19 @@ def test_a_volatility_that_is_given(conn: Connection, method: str, settlement: s
 @pytest.mark.parametrize("settlement", SETTLEMENTS)
 @pytest.mark.parametrize("method", METHODS)
 def test_beyond_an_hour(conn: Connection, method: str, settlement: str) -> None:
-    """The curve of 60 minutes, by the forecast of the time left."""
-    for momentum, ttc in product((None, -2.0), FAR_TIMES):
-        question = Question(ttc, "volatility", method, settlement, momentum)
-        assert_as_expected(conn, question)
-        [row, *_] = between(conn, question, PAIRS[:1])
-        assert row["used_model"] == "volatility_60m"
-        assert row["reason"] is None
+    """Curves of their own up to a day; without them that of 60 minutes, by the forecast."""
+    for is_counted, used in ((True, "volatility"), (False, "volatility_60m")):
+        if not is_counted:
+            conn.execute("DELETE FROM upc_data.horizon_curve")
+        for momentum, ttc in product((None, -2.0), FAR_TIMES):
+            question = Question(ttc, "volatility", method, settlement, momentum)
+            assert_as_expected(conn, question)
+            [row, *_] = between(conn, question, PAIRS[:1])
+            seconds = ttc if settlement == "close" else ttc - 39.5
+            # Up to there an hour is the nearest.
+            own = 4050 if method == "nearest" else 3600
+            assert row["used_model"] == (used if seconds > own else "volatility")
+            assert row["reason"] is None
 
 
 def test_the_hour_is_no_step(conn: Connection) -> None:

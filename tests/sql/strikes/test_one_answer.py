@@ -23,6 +23,7 @@ from tests.support.readings import (
     table,
     volatile_candles,
 )
+from tests.support.volatility_reference import LONG
 
 DAYS = 3
 HISTORY = volatile_candles(190, "2026-03-03", DAYS * 1440)
@@ -275,22 +276,19 @@ def test_a_backtest(conn: Connection, settlement: str) -> None:
         assert found == pytest.approx(expected[ttc], abs=NEAR), ttc
 
 
-@pytest.mark.parametrize("ttc", [5000, 3600, 630, 120, 90, 61])
+@pytest.mark.parametrize("ttc", [3630, 3600, 630, 120, 90, 61])
 def test_a_volatility_is_of_the_whole_time_left(conn: Connection, ttc: int) -> None:
     """The part of it that is open for the average: by the forecast, or in proportion to time."""
     variances = np.array(scalar(conn, "SELECT upc._known_variances('BTC')"))
-    times = np.arange(61) * 60.0
+    times = np.array([*range(61), *LONG]) * 60.0
 
     def until(seconds: float) -> float:
-        known = np.concatenate([[0], variances])
-        if seconds > 3600:
-            return float(variances[-1]) * seconds / 3600
-        return float(np.interp(seconds, times, known))
+        return float(np.interp(seconds, times, np.concatenate([[0], variances])))
 
     part = ttc - 60 + 61 * 121 / 360
     known = np.sqrt(until(part) / until(ttc))
     otherwise = np.sqrt(part / ttc)
-    assert abs(known - otherwise) > 1e-9 or ttc == 5000
+    assert abs(known - otherwise) > 1e-9
     for share, is_known in ((known, True), (otherwise, False)):
         if not is_known:
             conn.execute(

@@ -67,9 +67,9 @@ def fitted(conn: Connection) -> tuple[Floats, Floats, Floats]:
     factors, coefficients = conn.execute(
         "SELECT used_factors, used_coefficients FROM upc_data.volatility_fit WHERE symbol = 'BTC'"
     ).fetchall()[0]
-    assert len(coefficients) == 213
+    assert len(coefficients) == 411
     whole = np.array(coefficients)
-    return np.array(factors, dtype=np.float64), whole[:176], whole[177:].reshape(6, 6)
+    return np.array(factors, dtype=np.float64), whole[:176], whole[177:213].reshape(6, 6)
 
 
 def mean_of(values: Floats, places: NDArray[np.int64], width: int) -> Floats:
@@ -163,10 +163,11 @@ def test_samples_are_what_came(conn: Connection, samples: Floats) -> None:
 
 
 def plain(conn: Connection, place: int) -> Floats:
-    """Variances of the next 60 minutes by candles alone."""
+    """Variances of the time ahead by candles alone."""
     found = scalar(
         conn,
-        "SELECT upc._fitted_variances('BTC', %s, f.used_factors, f.used_coefficients[1:176])"
+        "SELECT upc._fitted_variances('BTC', %s, f.used_factors,"
+        " f.used_coefficients[:176] || f.used_coefficients[214:])"
         " FROM upc_data.volatility_fit AS f WHERE f.symbol = 'BTC'",
         instant_of(place),
     )
@@ -187,7 +188,7 @@ def test_forecast(conn: Connection, place: int) -> None:
     change = np.clip(weights @ row, -1, 1)
     ladder = np.log([*HORIZONS, 30, 60])
     expected = np.interp(np.log(np.arange(1, 61)), ladder, [*change, 0, 0])
-    found = np.log(corrected(conn, place) / plain(conn, place))
+    found = np.log(corrected(conn, place) / plain(conn, place))[:60]
     # Whole thousandths.
     np.testing.assert_allclose(found, expected, atol=1.1e-3)
     assert np.abs(found[:5]).max() > 0.02

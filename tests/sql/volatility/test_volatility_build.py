@@ -25,10 +25,12 @@ from tests.support.volatile_candles import (
     everything,
     expected_counts,
     expected_fit,
+    expected_long_counts,
     forecast,
     stored_candles,
     stored_counts,
     stored_fit,
+    stored_long_counts,
     volatile_candles,
 )
 
@@ -64,6 +66,7 @@ def assert_like_a_rebuild(conn: Connection) -> None:
     candles = stored_candles(conn)
     assert_same_fit(stored_fit(conn), expected_fit(candles, fitted_until(conn)))
     assert_equal_counts(stored_counts(conn), expected_counts(candles, stored_fit(conn)))
+    assert_equal_counts(stored_long_counts(conn), expected_long_counts(candles, stored_fit(conn)))
     assert scalar(conn, "SELECT upc.volatility_pending('BTC')") == 0
     assert rebuilt(conn) == found
 

@@ -26,7 +26,8 @@ def fitted(conn: Connection, since: str = "-infinity", until: str = "infinity") 
     assert (factors is None) == (coefficients is None)
     if factors is None:
         return None
-    return Fit(np.array(factors), np.array(coefficients).reshape(8, 22))
+    table = np.array(coefficients).reshape(-1, 22)
+    return Fit(np.array(factors), table[:8], table[8:])
 
 
 # Ranges

@@ -65,18 +65,22 @@ def test_variances_with_holes(conn: Connection) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-10)
 
 
-@pytest.mark.parametrize("seconds", [0, 1, 59, 60, 61, 899, 900, 3599, 3600, 4000])
+@pytest.mark.parametrize(
+    "seconds", [0, 1, 59, 60, 61, 899, 900, 3599, 3600, 4000, 4500, 28801, 86399, 86400, 90000]
+)
 def test_volatility_of_the_time_left(conn: Connection, seconds: int) -> None:
     """In straight lines between minutes, in proportion outside of them."""
     wanted = expected(conn, HISTORY, MIDDLE)
     assert wanted is not None
-    variance = (
-        np.interp(seconds, 60 * np.arange(61), np.append(0, wanted))
-        if seconds <= 3600
-        else wanted[-1] * seconds / 3600
-    )
+    known = np.array([*range(61), *volatility_reference.LONG])
+    variance = np.interp(seconds, 60 * known, np.append(0, wanted)) * max(1, seconds / 86400)
     found = scalar(conn, "SELECT upc.volatility('BTC', %s, %s)", instant(MIDDLE), seconds)
     np.testing.assert_allclose(found, 100 * np.sqrt(variance), rtol=1e-10)
+
+
+def test_an_hour_s_variances_alone_go_on_in_proportion(conn: Connection) -> None:
+    query = "SELECT upc.variance_until(array_fill(4::float8, '{60}'), %s)"
+    assert scalar(conn, query, 5400) == 6
 
 
 def test_the_newest_of_all_without_an_instant(conn: Connection) -> None:
