@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import root
 from scipy.stats import norm
 
+from pyupc.health.doctor import lease
 from tests.support import volatility_reference
 from tests.support.databases import Databases
 from tests.support.engine import Connection, minute, open_db, put, scalar
@@ -356,6 +357,23 @@ def test_in_use(conn: Connection) -> None:
     [row] = conn.execute(query.encode()).fetchall()
     assert row == ("x", "2026-02-07", 32, False)
     assert conn.execute("SELECT FROM upc.seconds_in_use('ETH')").fetchall() == []
+
+
+def test_the_doctor_says_whether_they_are_used(conn: Connection) -> None:
+    def state() -> tuple[str, str]:
+        found = lease.seconds(conn, "BTC")
+        return found.state, found.seen.partition(":")[0]
+
+    assert state() == ("ok", "correct the forecast")
+    at = instant_of(FITTED + 700)
+    conn.execute("UPDATE upc_data.volatility_state SET known_at = date_trunc('minute', now())")
+    assert state()[0] == "warn"
+    conn.execute("SELECT upc.set_rule('use_seconds', 'off')")
+    assert state()[0] == "ok"
+    conn.execute("SELECT upc.unset_rule('use_seconds')")
+    conn.execute("UPDATE upc_data.volatility_state SET known_at = %s", (at,))
+    conn.execute("UPDATE upc_data.volatility_fit SET used_coefficients = used_coefficients[1:176]")
+    assert state() == ("ok", "not in the forecast")
 
 
 def test_it_gains_where_the_volatility_is_known(conn: Connection) -> None:
