@@ -82,6 +82,7 @@ def features(made: World, factors: Floats, places: NDArray[np.int64]) -> Floats:
     """A row for each place, known when its minute is over: s1, s5, s15, f5, f20."""
     season = factors[volatility_reference.minute_of_week(made.minutes)] / 100
     ranges = volatility_reference.ranges(made.candles.highs, made.candles.lows) * 1e-8 / season
+    ranges[np.isnan(made.candles.highs)] = np.nan
     beside = made.robust / season**2
     hour = mean_of(ranges, places, 60) ** 2
     return np.column_stack(
@@ -103,6 +104,47 @@ def test_features(conn: Connection) -> None:
     found: Floats = np.array(rows, dtype=np.float64)
     np.testing.assert_array_equal(found[:, 0], np.arange(1, 201))
     np.testing.assert_allclose(found[:, 1:], features(WORLD, factors, places), atol=2e-5)
+
+
+def test_features_with_gaps(conn: Connection) -> None:
+    """A twelfth of the minutes of seconds and of the candles is missing, each on its own."""
+    factors, _, _ = fitted(conn)
+    first, count = 20_000, 400
+    dice = np.random.default_rng(403)
+    robust, highs = WORLD.robust.copy(), WORLD.candles.highs.copy()
+    for column, table, at in (
+        (robust, "minute_variance", "minute_at"),
+        (highs, "candle", "opened_at"),
+    ):
+        gone = first - 60 + np.flatnonzero(dice.random(count + 60) < 1 / 12)
+        column[gone] = np.nan
+        conn.execute(
+            f"DELETE FROM upc_data.{table} WHERE {at} = ANY (%s)".encode(),
+            ([instant_of(int(place)) for place in gone],),
+        )
+    made = replace(WORLD, robust=robust, candles=replace(WORLD.candles, highs=highs))
+    seen, candles = ~np.isnan(robust), ~np.isnan(highs)
+    places = np.array(
+        [
+            place
+            for place in range(first, first + count)
+            if seen[place]
+            and seen[place - 4 : place + 1].sum() >= 4
+            and seen[place - 14 : place + 1].sum() >= 12
+            and candles[place - 4 : place + 1].sum() >= 3
+        ]
+    )
+    assert 0.7 < len(places) / count < 0.95
+    rows = conn.execute(
+        "SELECT f.place, f.s1, f.s5, f.s15, f.f5, f.f20 FROM upc._second_features("
+        "'BTC', 'x', %s, %s, %s::smallint[]) AS f ORDER BY f.place",
+        (instant_of(first), count, factors.astype(int).tolist()),
+    ).fetchall()
+    found: Floats = np.array(rows, dtype=np.float64)
+    np.testing.assert_array_equal(found[:, 0], places - first + 1)
+    with np.errstate(invalid="ignore"):
+        expected = features(made, factors, places)
+    np.testing.assert_allclose(found[:, 1:], expected, atol=2e-5)
 
 
 @pytest.fixture(scope="module")
