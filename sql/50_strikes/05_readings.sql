@@ -17,10 +17,13 @@ CREATE TYPE upc._reading AS (
     deviation double precision,
     positive_drift double precision[],
     negative_drift double precision[],
-    is_stretched boolean
+    is_stretched boolean,
+    other_positive double precision[],
+    other_negative double precision[],
+    share double precision
 );
 COMMENT ON TYPE upc._reading IS
-    'a curve, and how moves of the price are looked up on it: s percent at (slope * s + shift) / unit; where decided, a price, is not NULL, the outcome is known and no curve is needed; deviation: the forecast standard deviation of the move, percent; the drifts: what is added to the spread of intervals at each threshold, NULL for nothing; is_stretched: true where what is known of 60 minutes answers beyond them';
+    'a curve, and how moves of the price are looked up on it: s percent at (slope * s + shift) / unit; where decided, a price, is not NULL, the outcome is known and no curve is needed; deviation: the forecast standard deviation of the move, percent; the drifts: what is added to the spread of intervals at each threshold, NULL for nothing; is_stretched: true where what is known of 60 minutes answers beyond them; share: how far it lies on the way to the other curve, NULL where it is mixed already (upc._mixed_reading)';
 
 
 CREATE FUNCTION upc._volatility_edges()
@@ -330,8 +333,6 @@ BEGIN
         PERFORM upc._refuse_forecast(question.symbol);
     END IF;
     IF v_share > 0 THEN
-        v_curve.positive := upc._curve_between(v_curve.positive, v_curve.other_positive, v_share);
-        v_curve.negative := upc._curve_between(v_curve.negative, v_curve.other_negative, v_share);
         v_curve.effective_size := v_curve.effective_size
             + v_share * (v_curve.other_size - v_curve.effective_size);
     END IF;
@@ -346,7 +347,8 @@ BEGIN
         v_curve.positive, v_curve.negative, v_curve.sample_size, v_curve.effective_size,
         v_curve.weighted_size, coalesce(v_unit, v_deviation), 1, 0, NULL, v_deviation,
         v_curve.positive_drift, v_curve.negative_drift,
-        ttc_seconds > 3600 AND cardinality(v_variances) = 60
+        ttc_seconds > 3600 AND cardinality(v_variances) = 60,
+        v_curve.other_positive, v_curve.other_negative, nullif(v_share, 0)
     )::upc._reading;
 END
 $fn$;
@@ -470,7 +472,30 @@ COMMENT ON FUNCTION upc._long_reading IS
     'the curve that a question about moves in units of their forecast beyond an hour is read off, and that unit in percent';
 
 
--- The reading of a question: a curve, and how moves of the price are looked up on it.
+-- A reading whose curve and the other one are mixed by its share. A few strikes are mixed one by one in less
+-- time than all 60 thresholds are, contracts by the hundred are not.
+CREATE FUNCTION upc._mixed_reading(reading upc._reading)
+RETURNS upc._reading
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF reading.share > 0 THEN
+        reading.positive := upc._curve_between(
+            reading.positive, reading.other_positive, reading.share
+        );
+        reading.negative := upc._curve_between(
+            reading.negative, reading.other_negative, reading.share
+        );
+        reading.share := NULL;
+    END IF;
+    RETURN reading;
+END
+$fn$;
+COMMENT ON FUNCTION upc._mixed_reading IS
+    'a reading whose two curves are mixed to one, which is all that is looked up then';
+
+
+-- The reading of a question: a curve, or two to be mixed, and how moves of the price are looked up on it.
 --
 -- Errors: those of compute_strikes.
 CREATE FUNCTION upc._question_reading(question upc._question)
@@ -541,6 +566,11 @@ BEGIN
         v_middle := (v_reading.positive[1] + 100 - v_reading.negative[1]) / 2;
         v_reading.positive[1] := v_middle;
         v_reading.negative[1] := 100 - v_middle;
+        IF v_reading.share > 0 THEN
+            v_middle := (v_reading.other_positive[1] + 100 - v_reading.other_negative[1]) / 2;
+            v_reading.other_positive[1] := v_middle;
+            v_reading.other_negative[1] := 100 - v_middle;
+        END IF;
     END IF;
     RETURN v_reading;
 END

@@ -83,6 +83,7 @@ DECLARE
     v_highest integer := levels;
     v_last integer;
     v_next integer := 0;
+    v_is_between boolean;
     v_k integer;
     v_x double precision;
     v_part double precision := 0;
@@ -127,6 +128,7 @@ BEGIN
         v_has_drift := v_curve.positive_drift IS NOT NULL;
         v_is_linear := method = 'linear';
         v_next := v_is_linear::integer;
+        v_is_between := v_curve.share > 0;
         v_last := cardinality(v_curve.thresholds) - 1;
     END IF;
 
@@ -176,6 +178,18 @@ BEGIN
                     coalesce(v_curve.negative[v_k + 1], v_curve.negative[v_k])
                     - v_curve.negative[v_k]
                 );
+                IF v_is_between THEN
+                    positive_prob := positive_prob + v_curve.share * (
+                        v_curve.other_positive[v_k] - positive_prob + v_part * (
+                            v_curve.other_positive[v_k + 1] - v_curve.other_positive[v_k]
+                        )
+                    );
+                    negative_prob := negative_prob + v_curve.share * (
+                        v_curve.other_negative[v_k] - negative_prob + v_part * (
+                            v_curve.other_negative[v_k + 1] - v_curve.other_negative[v_k]
+                        )
+                    );
+                END IF;
             ELSE
                 v_k := 1 + width_bucket(v_x, v_curve.edges);
                 positive_prob := v_curve.positive[v_k];

@@ -89,7 +89,7 @@ BEGIN
         PERFORM upc.require_symbol(question.symbol);
         RETURN NULL;
     END IF;
-    RETURN upc._coherent_reading(upc._question_reading(question));
+    RETURN upc._coherent_reading(upc._mixed_reading(upc._question_reading(question)));
 END
 $fn$;
 COMMENT ON FUNCTION upc._bounds_reading IS

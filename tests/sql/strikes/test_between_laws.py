@@ -125,7 +125,7 @@ def test_as_compute_strikes(conn: Connection, model: str, method: str, settlemen
         for row, strike in zip(rows, expected, strict=True):
             if is_plain and strike["move_percent"] < 0.1:
                 continue
-            assert row["probability"] == strike["prob_above"]
+            assert row["probability"] == pytest.approx(strike["prob_above"], abs=1e-12)
             for name in ("prob_low", "prob_high"):
                 assert row[name] == pytest.approx(strike[name], abs=1e-9)
             for name in ("sample_size", "fingerprint", "deviation"):
