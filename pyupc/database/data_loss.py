@@ -80,6 +80,9 @@ _NO_DEFAULT: dict[tuple[str, str], LiteralString] = {
     ("trade", "realised_pnl"): "sold_count > 0",
     ("trade", "realised_fee"): "sold_count > 0",
     ("tick", "yes_bid"): "yes_bid IS NOT NULL",
+    ("tick", "source"): "false",
+    ("tick", "basis"): "basis IS NOT NULL",
+    ("tick", "basis_settlements"): "basis IS NOT NULL",
     ("tick", "no_bid"): "no_bid IS NOT NULL",
 }
 

@@ -39,6 +39,12 @@ class Shape(BaseModel):
 
 VALID_UNTIL: Any = Field(description="an instant; from then on the document is old")
 PROBLEM: Any = Field(None, description="why there is no newer one")
+BASIS: Any = Field(
+    description="basis points by which such prices lie above what settles, as the last 12"
+    " settlements show: probabilities are of current_price less this; null where they are of"
+    " current_price"
+)
+SETTLEMENTS: Any = Field(description="how many settlements the basis rests on")
 
 
 class ProblemDetails(Shape):
@@ -84,6 +90,8 @@ class LiveProbabilities(Shape):
     model: str
     settlement: str
     volatility: float | None = Field(description="forecast until the close, percent of the price")
+    basis_bps: float | None = BASIS
+    basis_settlements: int | None = SETTLEMENTS
     state: State
     feed: str
     market_at: str
@@ -167,6 +175,8 @@ class StrikeTable(Shape):
     valid_until: str = VALID_UNTIL
     tick_id: int
     edge_reason: EdgeReason | None = Field(description="null where a strike has an edge")
+    basis_bps: float | None = BASIS
+    basis_settlements: int | None = SETTLEMENTS
     problem: str | None = PROBLEM
 
 
@@ -181,6 +191,8 @@ class Contracts(Shape):
     feed: str
     market_at: str
     model: str = Field(description="that answers up to an hour")
+    basis_bps: float | None = BASIS
+    basis_settlements: int | None = SETTLEMENTS
     valid_until: str = VALID_UNTIL
     tick_id: int
     count: int = Field(description="contracts in the list")

@@ -42,6 +42,7 @@ BEGIN ATOMIC
         ('scheduled_news', '{INSERT,UPDATE,DELETE}'),
         ('second_source', '{INSERT}'),
         ('series', '{UPDATE}'),
+        ('settlement_basis', '{INSERT}'),
         ('tick', '{INSERT,UPDATE,DELETE}'),
         ('tick_count', '{INSERT,UPDATE}'),
         ('tick_lease', '{INSERT,UPDATE,DELETE}'),

@@ -20,7 +20,7 @@ RETURNS TABLE (
     unit text,
     meaning text
 )
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 25
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 30
 AS $fn$
     SELECT
         e.place, d.name, d.kind, d.fallback, d.at_least, d.at_most, coalesce(d.is_above, false), d.unit,
@@ -43,6 +43,7 @@ AS $fn$
 {"name": "use_seconds", "kind": "switch", "fallback": "on", "meaning": "one-second prices correct the forecast of up to 15 minutes, where there are 30 days of them"},
 {"name": "account_precision", "kind": "number", "fallback": "0.01", "at_least": "0.0001", "at_most": "0.01", "unit": "USD", "meaning": "what is paid is rounded up to a multiple of this: 0.0001 for direct members of Kalshi, 0.01 for others"},
 {"name": "edge_contracts", "kind": "number", "fallback": "10", "at_least": "0", "is_above": true, "at_most": "1000000", "unit": "contracts", "meaning": "size of the order whose fee is taken off an edge"},
+{"name": "use_basis", "kind": "switch", "fallback": "on", "meaning": "a price of the log is asked about less the basis that the last 12 settlements show"},
 {"name": "suggest_bets", "kind": "switch", "fallback": "on", "meaning": "bets are suggested; off silences all of them"},
 {"name": "bankroll", "kind": "number", "fallback": "0", "at_least": "0", "at_most": "1000000000", "unit": "USD", "meaning": "what sizes of bets are worked out from; 0 tells no size"},
 {"name": "kelly_share", "kind": "number", "fallback": "0.25", "at_least": "0", "is_above": true, "at_most": "1", "meaning": "share of the size by Kelly that a bet gets"},

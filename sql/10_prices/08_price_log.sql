@@ -93,7 +93,8 @@ CREATE FUNCTION upc._logged_price(
     OUT price double precision,
     OUT priced_at timestamptz,
     OUT same_since timestamptz,
-    OUT newest_at timestamptz
+    OUT newest_at timestamptz,
+    OUT source text
 )
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
@@ -159,6 +160,7 @@ BEGIN
     IF price IS NULL THEN
         RETURN;
     END IF;
+    source := v_exchange;
 
     -- Ones older than an hour add nothing about a price that does not move.
     SELECT min(s.received_at)
@@ -185,7 +187,7 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._logged_price IS
-    'the newest logged price in USD by an instant, of one exchange or of any, when it was so, since when it has been the same, and when the newest of all came in; NULL without one';
+    'the newest logged price in USD by an instant, of one exchange or of any, when it was so, since when it has been the same, when the newest of all came in, and its exchange; NULL without one';
 
 
 CREATE FUNCTION upc._price_by(symbol text, at timestamptz)
@@ -221,25 +223,33 @@ COMMENT ON FUNCTION upc._price_by IS
 
 -- The mean price of a stretch of the log, each price for as long as it was the newest one.
 --
+-- exchange: NULL takes the one that was heard last.
 -- Returns USD; NULL where the log has no price of the stretch's beginning (at most 5 s older), or
 -- nothing of any 15 seconds of it: what has not been seen is not known.
-CREATE FUNCTION upc._observed_average(symbol text, since timestamptz, until timestamptz)
+CREATE FUNCTION upc._observed_average(
+    symbol text,
+    since timestamptz,
+    until timestamptz,
+    exchange text DEFAULT NULL
+)
 RETURNS double precision
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
 DECLARE
-    v_exchange text;
+    v_exchange text := exchange;
     v_average double precision;
 BEGIN
-    -- One exchange's, as ticks take it: the one that was heard last.
-    SELECT p.exchange
-    INTO v_exchange
-    FROM upc_data.price AS p
-    WHERE p.symbol = _observed_average.symbol
-      AND p.received_at <= until
-      AND p.received_at > until - interval '15 seconds'
-    ORDER BY p.received_at DESC
-    LIMIT 1;
+    -- One exchange's, as ticks take it.
+    IF v_exchange IS NULL THEN
+        SELECT p.exchange
+        INTO v_exchange
+        FROM upc_data.price AS p
+        WHERE p.symbol = _observed_average.symbol
+          AND p.received_at <= until
+          AND p.received_at > until - interval '15 seconds'
+        ORDER BY p.received_at DESC
+        LIMIT 1;
+    END IF;
     IF v_exchange IS NULL OR until <= since THEN
         RETURN NULL;
     END IF;

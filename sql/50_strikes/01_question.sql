@@ -15,10 +15,14 @@ CREATE TYPE upc._question AS (
     observed double precision,
     strikes double precision[],
     variances double precision[],
-    recalibrate boolean
+    recalibrate boolean,
+    source text,
+    shown_price double precision,
+    basis double precision,
+    basis_settlements integer
 );
 COMMENT ON TYPE upc._question IS
-    'a question for probabilities: fields as the arguments of compute_strikes; at: the clock that it is asked by, NULL for that of the statement';
+    'a question for probabilities: fields as the arguments of compute_strikes; at: the clock that it is asked by, NULL for that of the statement; source: the exchange of the price, or candles; shown_price: the price as it came in, where price is less its basis, a share that rests on so many settlements; NULL: none';
 
 
 -- A question from its parts, by name, with the defaults of compute_strikes.
@@ -45,10 +49,87 @@ RETURNS upc._question
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ROW(
     price, momentum, symbol, at, ttc_seconds, step, levels, method, model, settlement, volatility,
-    observed, strikes, variances, recalibrate
+    observed, strikes, variances, recalibrate, NULL, NULL, NULL, NULL
 )::upc._question;
 COMMENT ON FUNCTION upc._make_question IS
     'a question for probabilities from its parts, with the defaults of compute_strikes';
+
+
+-- Where a price comes from that is passed in: it is taken for one of the exchange that was heard last, in the
+-- hour before an instant, else for one of candles.
+CREATE FUNCTION upc._price_source(symbol text, at timestamptz)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN coalesce(
+        (
+            SELECT p.exchange
+            FROM upc_data.price AS p
+            WHERE p.symbol = _price_source.symbol
+              AND p.received_at > at - interval '1 hour'
+              AND p.received_at <= at
+            ORDER BY p.received_at DESC
+            LIMIT 1
+        ),
+        'candles'
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._price_source IS
+    'the exchange that was heard last in the hour before an instant; candles where none was';
+
+
+-- The question with its source and, if that is wanted, its price and what was seen of the last minute less the
+-- basis of the source: as Kalshi would have them. Where less than 12 settlements are known they stay.
+--
+-- source: an exchange, or candles; NULL for prices that are made up. question.at: not NULL.
+CREATE FUNCTION upc._without_basis(question upc._question, source text, is_wanted boolean)
+RETURNS upc._question
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_known record;
+BEGIN
+    question.source := source;
+    IF is_wanted AND source IS NOT NULL THEN
+        v_known := upc._known_basis(question.symbol, source, question.at);
+        IF v_known.basis IS NOT NULL THEN
+            question.shown_price := question.price;
+            question.basis := v_known.basis;
+            question.basis_settlements := v_known.settlements;
+            question.price := upc._less_basis(question.price, v_known.basis);
+            question.observed := upc._less_basis(question.observed, v_known.basis);
+        END IF;
+    END IF;
+    RETURN question;
+END
+$fn$;
+COMMENT ON FUNCTION upc._without_basis IS
+    'a question with its source, and its price and what was seen of the last minute less the basis of that';
+
+
+CREATE FUNCTION upc._shown_price(question upc._question)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce((_shown_price.question).shown_price, (_shown_price.question).price);
+COMMENT ON FUNCTION upc._shown_price IS 'the price of a question in USD as it came in, with its basis';
+
+
+-- What was seen of the last minute: the mean of the log's prices since an instant, less the basis of the
+-- question. NULL where the log does not have it all.
+CREATE FUNCTION upc._seen_average(question upc._question, since timestamptz)
+RETURNS double precision
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN upc._less_basis(
+    upc._observed_average(
+        (_seen_average.question).symbol, _seen_average.since, (_seen_average.question).at,
+        (_seen_average.question).source
+    ),
+    (_seen_average.question).basis
+);
+COMMENT ON FUNCTION upc._seen_average IS
+    'the mean of the logged prices in USD from an instant to that of a question, of its exchange and less its basis';
 
 
 CREATE FUNCTION upc._models()

@@ -515,6 +515,8 @@ DECLARE
     v_name text;
     v_each upc._event_document;
     v_read_at timestamptz;
+    v_was_settled boolean;
+    v_is_settled boolean;
 BEGIN
     FOR v_each IN SELECT d.* FROM upc._event_documents(document) AS d LOOP
         event_ticker := v_each.event ->> 'event_ticker';
@@ -533,6 +535,12 @@ BEGIN
             v_read_at := least(v_read_at, clock_timestamp());
         END IF;
 
+        v_was_settled := EXISTS (
+            SELECT FROM upc_data.market_event AS e
+            WHERE e.symbol = event_symbol
+              AND e.event_ticker = load_market.event_ticker
+              AND e.expiration_value > 0
+        );
         is_stored := upc._store_event(event_symbol, v_series.series, v_each, closes_at, v_read_at);
         markets := 0;
         left_out := '{}';
@@ -543,10 +551,13 @@ BEGIN
             PERFORM upc._sum_up_event(event_symbol, event_ticker);
             PERFORM upc._note_settlement(v_series, event_ticker, v_each.markets);
         END IF;
-        SELECT e.unknown_status
-        INTO unknown_status
+        SELECT e.unknown_status, e.expiration_value > 0
+        INTO unknown_status, v_is_settled
         FROM upc_data.market_event AS e
         WHERE e.symbol = event_symbol AND e.event_ticker = load_market.event_ticker;
+        IF v_is_settled AND NOT v_was_settled THEN
+            PERFORM upc._note_basis(event_symbol, v_read_at);
+        END IF;
         RETURN NEXT;
     END LOOP;
 END

@@ -307,20 +307,65 @@ COMMENT ON FUNCTION upc._strike_rows IS
 
 CREATE TYPE upc._table_question AS (
     question upc._question,
-    event upc._event
+    event upc._event,
+    price_state text
 );
 COMMENT ON TYPE upc._table_question IS
-    'a question for the strike table with nothing left out, and the event whose contracts are in it';
+    'a question for the strike table with nothing left out, the event whose contracts are in it, and the freshness of the price';
 
 
-CREATE FUNCTION upc._complete_table_question(question upc._question, has_market boolean)
+-- The question with the price of the log where it has none, less the basis where that is wanted.
+--
+-- basis, price_state: as in strike_table.
+CREATE FUNCTION upc._price_of_table(
+    question upc._question,
+    basis boolean,
+    price_state text
+)
 RETURNS upc._table_question
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+AS $fn$
+DECLARE
+    v_known record;
+    v_source text;
+BEGIN
+    IF question.price IS NULL THEN
+        v_known := upc._known_price(question.symbol, question.at);
+        v_source := v_known.source;
+        basis := coalesce(basis, upc.setting('use_basis')::boolean);
+        question.price := v_known.price;
+        question.momentum := coalesce(question.momentum, v_known.momentum);
+        price_state := coalesce(price_state, v_known.price_state);
+    ELSIF basis THEN
+        v_source := upc._price_source(question.symbol, question.at);
+    END IF;
+    RETURN (
+        upc._without_basis(question, v_source, basis),
+        NULL::upc._event,
+        coalesce(price_state, 'fresh')
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._price_of_table IS
+    'a question for the strike table with its price, less its basis where that is wanted, and the freshness of the price';
+
+
+CREATE FUNCTION upc._complete_table_question(
+    question upc._question,
+    has_market boolean,
+    basis boolean,
+    price_state text
+)
+RETURNS upc._table_question
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
 DECLARE
     v_event upc._event;
+    v_priced upc._table_question;
 BEGIN
     PERFORM upc.require_symbol(question.symbol);
+    v_priced := upc._price_of_table(question, basis, price_state);
+    question := v_priced.question;
     IF has_market THEN
         v_event := upc.current_event(question.symbol, question.at);
     END IF;
@@ -339,44 +384,43 @@ BEGIN
     IF question.settlement = 'average' AND question.ttc_seconds < 60
         AND question.observed IS NULL
     THEN
-        question.observed := upc._observed_average(
-            question.symbol,
-            question.at + make_interval(secs => question.ttc_seconds - 60),
-            question.at
+        question.observed := upc._seen_average(
+            question, question.at + make_interval(secs => question.ttc_seconds - 60)
         );
         IF question.observed IS NULL THEN
             PERFORM upc._refuse_observed(question.symbol);
         END IF;
     END IF;
-    RETURN (upc._with_strikes(question, v_event), v_event);
+    RETURN (upc._with_strikes(question, v_event), v_event, v_priced.price_state);
 END
 $fn$;
 COMMENT ON FUNCTION upc._complete_table_question IS
-    'a question for the strike table with its time to the close, step, forecast and average filled in, and the event';
+    'a question for the strike table with its price, time to the close, step, forecast and average filled in, and the event';
 
 
 -- The strikes around a price, each with the market of the event that closes next: the 2 · levels + 1 of its
 -- strikes that are nearest to the price, filled up from the grid where it has fewer; the grid without an
 -- event, or where a step is asked for.
 --
--- price, momentum, symbol, levels, method, model, settlement, volatility, observed, variances: as in
--- compute_strikes. at: the clock; it chooses the event, and the ages of price and quotes, the forecast
+-- price: NULL takes the newest one of the price log, with its momentum and state. momentum, symbol, levels, method,
+-- model, settlement, volatility, observed, variances: as in compute_strikes. at: the clock; it chooses the event, and the ages of price and quotes, the forecast
 -- and what has been seen of the last minute go by it. ttc_seconds: NULL means to the event's close, or
 -- to the next full hour where there is no event. step: NULL means the distance between most of the
--- event's strikes, or the symbol's own. price_state: freshness of the price. has_market: false leaves
--- the event out, as for prices that are not today's.
+-- event's strikes, or the symbol's own. price_state: freshness of the price; NULL: the log's where the price
+-- is, else fresh. has_market: false leaves the event out, as for prices that are not today's. basis: as in
+-- contract_table; strikes and buffers are those of the price that is asked about.
 -- Returns one row per strike, nearest to the price first: probabilities in percent, asks and bids
 -- in USD per contract, exact; yes_edge and no_edge in cents per contract: what it pays on average,
 -- less its ask and the taker fee, in an order of upc.edge_contracts (10). Unknown numbers are NULL; from
 -- halted on that is every probability, from stale on (price or quotes) every edge, and from halted
 -- quotes on every quote. Under 60 s to the close there is no edge unless the average settles.
 -- edge_reason is one of edge_reasons() where neither side has an edge, else NULL.
--- Errors: those of compute_strikes.
+-- Errors: those of compute_strikes, UP011 no price in the log.
 --
 -- Example:
 --   SELECT strike, probability FROM strike_table(97250, 7, at => '2024-01-01 12:45+00');
 CREATE FUNCTION upc.strike_table(
-    price double precision,
+    price double precision DEFAULT NULL,
     momentum double precision DEFAULT NULL,
     symbol text DEFAULT 'BTC',
     at timestamptz DEFAULT clock_timestamp(),
@@ -384,13 +428,14 @@ CREATE FUNCTION upc.strike_table(
     step double precision DEFAULT NULL,
     levels integer DEFAULT 10,
     method text DEFAULT 'nearest',
-    price_state text DEFAULT 'fresh',
+    price_state text DEFAULT NULL,
     has_market boolean DEFAULT true,
     model text DEFAULT 'momentum',
     settlement text DEFAULT 'close',
     volatility double precision DEFAULT NULL,
     observed double precision DEFAULT NULL,
-    variances double precision[] DEFAULT NULL
+    variances double precision[] DEFAULT NULL,
+    basis boolean DEFAULT NULL
 )
 RETURNS TABLE (
     strike double precision,
@@ -421,7 +466,7 @@ RETURNS TABLE (
     deviation double precision,
     edge_reason text
 )
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 21
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 21
 BEGIN ATOMIC
     SELECT r.*
     FROM upc._complete_table_question(
@@ -432,9 +477,11 @@ BEGIN ATOMIC
             strike_table.volatility, strike_table.observed,
             variances => strike_table.variances, at => strike_table.at
         ),
-        strike_table.has_market
+        strike_table.has_market,
+        strike_table.basis,
+        strike_table.price_state
     ) AS q
-    CROSS JOIN LATERAL upc._row_terms_of(q.question, q.event, strike_table.price_state) AS w
+    CROSS JOIN LATERAL upc._row_terms_of(q.question, q.event, q.price_state) AS w
     CROSS JOIN LATERAL upc._strike_rows(q.question, q.event, w) AS r
     ORDER BY r.buffer, r.strike;
 END;

@@ -36,9 +36,7 @@ BEGIN
     IF question.settlement = 'average' AND question.ttc_seconds < 60 THEN
         question.observed := coalesce(
             question.observed,
-            upc._observed_average(
-                question.symbol, event.closes_at - interval '1 minute', question.at
-            )
+            upc._seen_average(question, event.closes_at - interval '1 minute')
         );
         IF question.observed IS NULL THEN
             question.settlement := 'close';
@@ -143,39 +141,6 @@ COMMENT ON FUNCTION upc._contract_rows IS
     'rows of the contract table, for a question with nothing left out';
 
 
--- The price of a symbol by the log, with its momentum and its state.
--- Errors: UP011 no price.
-CREATE FUNCTION upc._known_price(
-    symbol text,
-    at timestamptz,
-    OUT price double precision,
-    OUT momentum double precision,
-    OUT price_state text
-)
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
-AS $fn$
-DECLARE
-    v_logged record;
-BEGIN
-    v_logged := upc._logged_price(symbol, at);
-    IF v_logged.price IS NULL THEN
-        RAISE EXCEPTION 'the price log has no price of %', symbol
-            USING
-                ERRCODE = 'UP011',
-                DETAIL = 'Without a price in the arguments the newest one of the log is taken.',
-                HINT = format('Pass a price, or start the feed: pyupc feed --symbol %s', symbol);
-    END IF;
-    price := v_logged.price;
-    momentum := (upc.momentum(symbol, at, price)).momentum;
-    price_state := upc._logged_state(
-        symbol, 'database', at, v_logged.priced_at, v_logged.same_since, v_logged.newest_at
-    );
-END
-$fn$;
-COMMENT ON FUNCTION upc._known_price IS
-    'the newest logged price of a symbol by an instant in USD, its momentum in basis points, and its state; raises UP011 without one';
-
-
 -- Every open contract of all followed events of a symbol, with its probability, quotes and edges.
 --
 -- Arguments:
@@ -190,6 +155,10 @@ COMMENT ON FUNCTION upc._known_price IS
 --   observed     USD, the mean of the last minute so far, for events that close within a minute; NULL: that
 --                of the price log
 --   variances    as in compute_strikes
+--   basis        true: price and observed are asked about less their basis, as Kalshi would have them, where
+--                12 settlements of the last day are known (a price in the arguments is taken for one of the
+--                exchange that was heard last, without a log for one of candles); false: as they are; NULL:
+--                where the price is the log's, as the rule use_basis says, else false
 --
 -- Returns one row per contract, by close, series, event and bounds. Unknown numbers are NULL:
 --   series, kind, event_ticker, closes_at, ttc_seconds, ticker  the contract, its event and its series
@@ -224,7 +193,8 @@ CREATE FUNCTION upc.contract_table(
     settlement text DEFAULT NULL,
     price_state text DEFAULT NULL,
     observed double precision DEFAULT NULL,
-    variances double precision[] DEFAULT NULL
+    variances double precision[] DEFAULT NULL,
+    basis boolean DEFAULT NULL
 )
 RETURNS SETOF upc._contract_row
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 400
@@ -232,13 +202,18 @@ AS $fn$
 DECLARE
     v_question upc._question;
     v_known record;
+    v_source text;
 BEGIN
     PERFORM upc.require_symbol(symbol);
     IF price IS NULL THEN
         v_known := upc._known_price(symbol, at);
+        v_source := v_known.source;
+        basis := coalesce(basis, upc.setting('use_basis')::boolean);
         price := v_known.price;
         momentum := coalesce(momentum, v_known.momentum);
         price_state := coalesce(price_state, v_known.price_state);
+    ELSIF basis THEN
+        v_source := upc._price_source(symbol, at);
     END IF;
     IF coalesce(model, 'volatility') = 'volatility' THEN
         variances := coalesce(variances, upc._known_variances(symbol, at));
@@ -257,6 +232,7 @@ BEGIN
     IF NOT upc._is_question(v_question) THEN
         PERFORM upc._refuse_question(v_question);
     END IF;
+    v_question := upc._without_basis(v_question, v_source, basis);
     v_question.settlement := settlement;
     RETURN QUERY
     SELECT r.* FROM upc._contract_rows(v_question, coalesce(price_state, 'fresh')) AS r;

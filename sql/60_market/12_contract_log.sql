@@ -34,9 +34,11 @@ BEGIN
     END IF;
 
     v_question := upc._make_question(
-        tick.price, tick.momentum, tick.symbol, method => tick.method, model => tick.model,
+        upc._less_basis(tick.price, tick.basis), tick.momentum, tick.symbol, method => tick.method, model => tick.model,
         settlement => settlement, at => tick.market_at
     );
+    v_question.source := tick.source;
+    v_question.basis := tick.basis;
     IF tick.model = 'volatility' THEN
         v_question.variances := upc._cached_forecast(tick.symbol, tick.market_at);
     END IF;

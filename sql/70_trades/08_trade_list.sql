@@ -41,6 +41,9 @@ BEGIN
         SELECT m.momentum INTO v_question.momentum
         FROM upc.momentum(symbol, at, v_seen.price) AS m;
     END IF;
+    v_question := upc._without_basis(
+        v_question, v_seen.source, upc.setting('use_basis')::boolean
+    );
     SELECT d.model, d.method
     INTO v_question.model, v_question.method
     FROM upc._question_defaults(symbol, model, method, settlement) AS d;
@@ -57,9 +60,7 @@ BEGIN
     IF coalesce(settlement, upc._answered_settlement(v_event.settlement)) = 'average'
         AND v_closes_at - at < interval '60 seconds'
     THEN
-        v_question.observed := upc._observed_average(
-            symbol, v_closes_at - interval '1 minute', at
-        );
+        v_question.observed := upc._seen_average(v_question, v_closes_at - interval '1 minute');
     END IF;
     RETURN (
         v_question, v_state,
@@ -187,7 +188,7 @@ BEGIN
         l.upper
     FROM (
         SELECT
-            a.trade, (q.question).price, a.probability, a.buffer, a.close_price, a.pnl,
+            a.trade, upc._shown_price(q.question) AS price, a.probability, a.buffer, a.close_price, a.pnl,
             a.pnl_after_fees, a.result, a.lower, a.upper
         FROM (
             SELECT DISTINCT t.symbol

@@ -143,7 +143,7 @@ BEGIN
         'kind', v_trade.kind,
         'position', trim_scale(v_trade.position),
         'reason', reason,
-        'price', question.price,
+        'price', upc._shown_price(question),
         'probability', value.probability,
         'momentum_bps', question.momentum,
         'ttc_seconds', value.ttc_seconds,

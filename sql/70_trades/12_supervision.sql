@@ -125,7 +125,7 @@ DECLARE
 BEGIN
     SELECT
         coalesce(
-            array_agg(row_to_json(upc._trade_entry_of(a.trade, a, question.price, question.at))),
+            array_agg(row_to_json(upc._trade_entry_of(a.trade, a, upc._shown_price(question), question.at))),
             '{}'
         ),
         array_agg(

@@ -20,7 +20,8 @@ CREATE FUNCTION upc._feed_price(
     OUT delta_3m double precision,
     OUT delta_4m double precision,
     OUT delta_15m double precision,
-    OUT delta_30m double precision
+    OUT delta_30m double precision,
+    OUT source text
 )
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
@@ -41,11 +42,13 @@ BEGIN
         SELECT p.price, p.priced_at
         INTO price, priced_at
         FROM upc.replay_price(symbol, market_at) AS p;
+        source := 'candles';
         state := upc._price_state(market_at - priced_at, NULL);
     ELSIF feed IS NOT NULL THEN
         v_logged := upc._logged_price(symbol, at, nullif(feed, 'database'));
         price := v_logged.price;
         priced_at := v_logged.priced_at;
+        source := v_logged.source;
         state := upc._logged_state(
             symbol, feed, at, priced_at, v_logged.same_since, v_logged.newest_at
         );
@@ -66,16 +69,15 @@ BEGIN
 END
 $fn$;
 COMMENT ON FUNCTION upc._feed_price IS
-    'the price in USD that a feed shows at an instant, its state, and the momentum that goes with it';
+    'the price in USD that a feed shows at an instant, its state, the momentum that goes with it, and where it is from: an exchange, candles, or NULL for what is made up';
 
 
--- The mean price that a feed has shown since an instant: what has been seen of the average that
--- decides. NULL where it has not been seen.
+-- The mean price that a feed has shown from an instant to that of a question, less its basis: what has been seen
+-- of the average that decides. NULL where it has not been seen.
 CREATE FUNCTION upc._feed_average(
-    symbol text,
+    question upc._question,
     feed text,
     since timestamptz,
-    until timestamptz,
     seed integer
 )
 RETURNS double precision
@@ -84,17 +86,17 @@ AS $fn$
 BEGIN
     RETURN CASE feed
         WHEN 'simulated' THEN (
-            SELECT avg(upc.simulated_price(_feed_average.symbol, s, seed))
-            FROM generate_series(since, until, interval '1 second') AS s
+            SELECT avg(upc.simulated_price(question.symbol, s, seed))
+            FROM generate_series(since, question.at, interval '1 second') AS s
         )
         WHEN 'replay' THEN (
-            SELECT avg(p.price)
-            FROM generate_series(since, until, interval '1 second') AS s
-            CROSS JOIN LATERAL upc.replay_price(_feed_average.symbol, s) AS p
+            SELECT upc._less_basis(avg(p.price), question.basis)
+            FROM generate_series(since, question.at, interval '1 second') AS s
+            CROSS JOIN LATERAL upc.replay_price(question.symbol, s) AS p
         )
-        ELSE upc._observed_average(symbol, since, until)
+        ELSE upc._seen_average(question, since)
     END;
 END
 $fn$;
 COMMENT ON FUNCTION upc._feed_average IS
-    'the mean price in USD that a feed has shown in a stretch of time; NULL where it has not been seen';
+    'the mean price in USD that a feed has shown from an instant to that of a question, less its basis; NULL where it has not been seen';

@@ -13,7 +13,7 @@ AS $fn$
     FROM json_array_elements($keys$
 [
 {"name": "strike", "kind": "plain", "type": "number", "meaning": "USD"},
-{"name": "buffer", "kind": "plain", "type": "number", "meaning": "distance from the price, USD"},
+{"name": "buffer", "kind": "plain", "type": "number", "meaning": "distance from the price that is asked about, USD"},
 {"name": "buffer_pct", "kind": "plain", "type": "number", "meaning": "buffer in steps between strikes"},
 {"name": "probability", "kind": "probability", "type": "number or null", "meaning": "not to cross the strike, percent"},
 {"name": "yes_ask", "kind": "quote", "type": "integer or null", "meaning": "cents, rounded up"},
@@ -133,7 +133,7 @@ BEGIN ATOMIC
                 '{current_price,ttc,broker,event_ticker,market_title,strike_tier,market_status,
                 momentum.weighted_score,momentum.deltas.delta_1m,momentum.deltas.delta_2m,
                 momentum.deltas.delta_3m,momentum.deltas.delta_4m,momentum.deltas.delta_15m,
-                momentum.deltas.delta_30m,fingerprint,quotes_read_at}'
+                momentum.deltas.delta_30m,fingerprint,quotes_read_at,basis_bps,basis_settlements}'
             )
     ),
     answer (document, kind, keys) AS (
@@ -143,7 +143,7 @@ BEGIN ATOMIC
             (
                 'live_probabilities', 'plain',
                 '{current_price,base_strike,ttc_seconds,momentum_score,fingerprint_csv,momentum_bps,
-                fingerprint,method,model,settlement,volatility,
+                fingerprint,method,model,settlement,volatility,basis_bps,basis_settlements,
                 probabilities[].strike,probabilities[].buffer,probabilities[].move_percent,
                 probabilities[].direction}'
             ),
@@ -158,7 +158,7 @@ BEGIN ATOMIC
             ('active_trades', 'state', '{quote_state}'),
             ('active_trades', 'plain', '{active_trades,count,current_price}'),
             ('contracts', 'instant', '{timestamp}'),
-            ('contracts', 'plain', '{contracts,count,open_count,current_price,momentum_bps,model}'),
+            ('contracts', 'plain', '{contracts,count,open_count,current_price,momentum_bps,model,basis_bps,basis_settlements}'),
             -- For the predecessor's consumers.
             ('market_snapshot', 'instant', '{timestamp}'),
             ('market_snapshot', 'rows', '{markets}'),

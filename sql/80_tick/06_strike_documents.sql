@@ -101,7 +101,7 @@ AS $fn$
 DECLARE
     v_terms upc._row_terms := upc._row_terms_of(question, event, price_state);
     t record;
-    v_decimals integer := upc._usd_decimals(question.price);
+    v_decimals integer := upc._usd_decimals(upc._shown_price(question));
     v_beyond double precision;
     v_within double precision;
     v_buffer double precision;

@@ -28,7 +28,9 @@ BEGIN
     RETURN json_build_object(
         'timestamp', upc._iso_utc(tick.ticked_at),
         'current_price', tick.price,
-        'base_strike', upc._grid_strike(round(tick.price / step), step),
+        'base_strike', upc._grid_strike(
+            round(upc._less_basis(tick.price, tick.basis) / step), step
+        ),
         'ttc_seconds', tick.ttc_seconds,
         'momentum_score', tick.momentum / 100,
         'strikes', tick.strikes,
@@ -41,6 +43,8 @@ BEGIN
         'model', tick.model,
         'settlement', tick.settlement,
         'volatility', tick.volatility,
+        'basis_bps', 10000 * tick.basis,
+        'basis_settlements', tick.basis_settlements,
         'state', tick.state,
         'feed', tick.feed,
         'market_at', upc._iso_utc(tick.market_at),
@@ -128,7 +132,9 @@ BEGIN
             'market_at', v_market_at,
             'valid_until', valid_until,
             'tick_id', tick.tick_id,
-            'edge_reason', edge_reason
+            'edge_reason', edge_reason,
+            'basis_bps', 10000 * tick.basis,
+            'basis_settlements', tick.basis_settlements
         );
     END LOOP;
     RETURN v_documents;
@@ -157,6 +163,8 @@ DECLARE
         'feed', tick.feed,
         'market_at', upc._iso_utc(tick.market_at),
         'model', tick.model,
+        'basis_bps', 10000 * tick.basis,
+        'basis_settlements', tick.basis_settlements,
         'valid_until', valid_until,
         'tick_id', tick.tick_id,
         'count', coalesce(contracts.shown_count, 0),

@@ -64,7 +64,7 @@ BEGIN
     END IF;
     IF question.settlement = 'average' AND question.ttc_seconds < 60 THEN
         question.observed := upc._feed_average(
-            question.symbol, feed, v.closes_at - interval '1 minute', question.at, seed
+            question, feed, v.closes_at - interval '1 minute', seed
         );
         IF question.observed IS NULL THEN
             question.settlement := 'close';

@@ -18,7 +18,8 @@ CREATE TYPE upc._tick_frame AS (
     min_probability double precision,
     min_differential double precision,
     limits double precision[],
-    valid_until text
+    valid_until text,
+    use_basis boolean
 );
 COMMENT ON TYPE upc._tick_frame IS
     'what is the same for all symbols of a batch: the arguments of tick, and the rules in force';
@@ -97,7 +98,8 @@ BEGIN
         coalesce(min_differential, upc.setting('min_differential')::double precision),
         v_limits,
         -- The formula of upc.valid_until; a setting is read once.
-        upc._iso_utc(at + make_interval(secs => v_limits[1]))
+        upc._iso_utc(at + make_interval(secs => v_limits[1])),
+        upc.setting('use_basis')::boolean
     )::upc._tick_frame;
 END
 $fn$;
@@ -137,6 +139,28 @@ COMMENT ON FUNCTION upc._look_after IS
     'settles and stops the trades of a symbol where that is due, and announces what is news of its price and quotes';
 
 
+-- A row of the log with what was asked, apart from the price that its feed shows.
+CREATE FUNCTION upc._tick_of(question upc._question)
+RETURNS upc_data.tick
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v upc_data.tick;
+BEGIN
+    v.ttc_seconds := question.ttc_seconds;
+    v.method := question.method;
+    v.model := question.model;
+    v.settlement := question.settlement;
+    v.source := question.source;
+    v.basis := question.basis;
+    v.basis_settlements := question.basis_settlements;
+    RETURN v;
+END
+$fn$;
+COMMENT ON FUNCTION upc._tick_of IS
+    'a row of the log of ticks with the model, the settlement and the basis of a question';
+
+
 -- The answer of a tick: its price, momentum and strikes, and its trades looked after.
 --
 -- replay_from, elapsed, step: as in tick.
@@ -171,17 +195,20 @@ BEGIN
     END IF;
 
     v_question := upc._make_question(
-        v_seen.price, v_seen.momentum, symbol, step => _answer_tick.step,
-        levels => frame.levels, method => frame.method, model => frame.model,
-        settlement => frame.settlement, at => v_seen.market_at
+        v_seen.price, v_seen.momentum, symbol, step => _answer_tick.step, levels => frame.levels,
+        method => frame.method, model => frame.model, settlement => frame.settlement,
+        at => v_seen.market_at
     );
-    v_asked := upc._ask_of_tick(v_question, v_event, frame.feed, frame.seed);
+    v_asked := upc._ask_of_tick(
+        upc._without_basis(v_question, v_seen.source, frame.use_basis), v_event, frame.feed, frame.seed
+    );
     v_question := v_asked.question;
     v_strikes := upc._strike_documents(
         v_question, v_event, v_seen.state, frame.min_probability, frame.min_differential
     );
     v.step := v_question.step;
 
+    v_tick := upc._tick_of(v_question);
     v_tick.symbol := symbol;
     v_tick.ticked_at := frame.at;
     v_tick.feed := frame.feed;
@@ -190,15 +217,11 @@ BEGIN
     v_tick.price := v_seen.price;
     v_tick.priced_at := v_seen.priced_at;
     v_tick.momentum := v_seen.momentum;
-    v_tick.ttc_seconds := v_question.ttc_seconds;
-    v_tick.method := v_question.method;
     v_tick.fingerprint := v_strikes.fingerprint;
     v_tick.strikes := v_strikes.strikes;
     v_tick.prob_above := v_strikes.prob_above;
     v_tick.event_ticker := v_event.event_ticker;
     v_tick.closes_at := v_asked.closes_at;
-    v_tick.model := v_question.model;
-    v_tick.settlement := v_question.settlement;
     v_tick.volatility := v_asked.volatility;
     -- Without an edge, as in strike_table, no ask or bid is one to judge by.
     IF upc._is_shown('difference', v_seen.state) AND upc._is_shown('difference', v.quote_state)

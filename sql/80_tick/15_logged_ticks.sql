@@ -26,7 +26,10 @@ SELECT
     m.yes_bid,
     m.yes_ask,
     m.no_bid,
-    m.no_ask
+    m.no_ask,
+    m.source,
+    m.basis,
+    m.basis_settlements
 FROM upc_data.tick_minute AS m
 
 UNION ALL
@@ -73,7 +76,10 @@ SELECT
     t.yes_bid,
     t.yes_ask,
     t.no_bid,
-    t.no_ask
+    t.no_ask,
+    t.source,
+    t.basis,
+    t.basis_settlements
 FROM upc_data.tick AS t
 -- While a day is thinned, ticks are in both.
 WHERE NOT EXISTS (
@@ -122,3 +128,9 @@ COMMENT ON COLUMN analytics.logged_tick.yes_bid IS
 COMMENT ON COLUMN analytics.logged_tick.yes_ask IS 'the ask of yes, like yes_bid';
 COMMENT ON COLUMN analytics.logged_tick.no_bid IS 'the bid for no, like yes_bid';
 COMMENT ON COLUMN analytics.logged_tick.no_ask IS 'the ask of no, like yes_bid';
+COMMENT ON COLUMN analytics.logged_tick.source IS
+    'where the price came from: an exchange, or candles; NULL for made-up prices and before it was logged';
+COMMENT ON COLUMN analytics.logged_tick.basis IS
+    'the share by which such prices lie above what settles: the probabilities are of price / (1 + basis); NULL where they are of the price as it is';
+COMMENT ON COLUMN analytics.logged_tick.basis_settlements IS
+    'how many settlements the basis rests on';

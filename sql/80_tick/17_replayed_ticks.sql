@@ -101,6 +101,27 @@ COMMENT ON FUNCTION upc._replay_forecast IS
     'the variances that a tick stood on, found by the volatility that it logged; NULL where candles have changed since';
 
 
+-- What a tick had seen of the last minute, less its basis; NULL where the log no longer has it.
+CREATE FUNCTION upc._replay_average(tick analytics.logged_tick)
+RETURNS double precision
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+DECLARE
+    v_question upc._question;
+BEGIN
+    v_question.symbol := (tick).symbol;
+    v_question.at := (tick).market_at;
+    v_question.source := (tick).source;
+    v_question.basis := (tick).basis;
+    RETURN upc._feed_average(
+        v_question, (tick).feed, (tick).closes_at - interval '1 minute', NULL
+    );
+END
+$fn$;
+COMMENT ON FUNCTION upc._replay_average IS
+    'the mean price in USD that a logged tick had seen of the last minute, less its basis; NULL where it is no longer in the log';
+
+
 -- The largest difference between what was logged and what is answered now, percentage points.
 CREATE FUNCTION upc._replay_difference(
     tick analytics.logged_tick,
@@ -119,7 +140,8 @@ BEGIN
         FROM (
             SELECT c.prob_above, row_number() OVER () AS place
             FROM upc.compute_strikes(
-                (tick).price, (tick).momentum, (tick).symbol, _replay_difference.ttc_seconds,
+                upc._less_basis((tick).price, (tick).basis), (tick).momentum, (tick).symbol,
+                _replay_difference.ttc_seconds,
                 method => (tick).method, model => (tick).model, settlement => (tick).settlement,
                 observed => _replay_difference.observed, strikes => (tick).strikes,
                 variances => _replay_difference.variances
@@ -136,7 +158,7 @@ COMMENT ON FUNCTION upc._replay_difference IS
 -- Logged ticks, asked again: momentum, time to the close and probabilities should be what they were.
 --
 -- since, until: instants from the one up to but not including the other.
--- Each is asked with its own price, momentum, strikes, model, method, settlement and forecast. What was seen of the last
+-- Each is asked with its own price and basis, momentum, strikes, model, method, settlement and forecast. What was seen of the last
 -- minute comes from the prices in the log.
 -- Returns one row per tick, by time: obstacle, why it cannot be compared, NULL where it was; and the differences
 -- from what was logged, now less then: momentum in basis points, ttc_seconds, and the largest one of the
@@ -205,9 +227,7 @@ BEGIN
         END IF;
         v_ttc := floor(extract(epoch FROM v_tick.closes_at - v_tick.market_at));
         IF obstacle IS NULL AND v_tick.settlement = 'average' AND v_ttc < 60 THEN
-            v_observed := upc._feed_average(
-                symbol, v_tick.feed, v_tick.closes_at - interval '1 minute', v_tick.market_at, NULL
-            );
+            v_observed := upc._replay_average(v_tick);
             IF v_observed IS NULL THEN
                 obstacle := 'its last minute is no longer in the price log';
             END IF;

@@ -46,19 +46,20 @@ COMMENT ON FUNCTION upc._settlements IS
 -- The basis of a symbol's candles at an instant: by how much the average of their last minute lay above what
 -- the last 12 events with such a minute settled on.
 --
--- Returns the mean as a share of the value; NULL below 12 of the last day: it drifts.
+-- Returns the mean as a share of the value, by the rules of upc._known_basis; NULL below 12 of the last day.
 CREATE FUNCTION upc._candle_basis(symbol text, backtest_id bigint, at timestamptz)
 RETURNS double precision
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (
-    SELECT CASE WHEN count(*) = 12 THEN avg(l.ratio) - 1 END
+    SELECT CASE WHEN count(*) = 12 THEN (upc._steady_mean(array_agg(l.share))).mean END
     FROM (
-        SELECT upc._minute_average(c) / s.value AS ratio
+        SELECT upc._minute_average(c) / s.value - 1 AS share
         FROM upc._settlements(
             _candle_basis.symbol, _candle_basis.backtest_id, _candle_basis.at, 24
         ) AS s
         JOIN upc_data.candle AS c
             ON c.symbol = _candle_basis.symbol AND c.opened_at = s.closes_at - interval '1 minute'
+        WHERE abs(upc._minute_average(c) / s.value - 1) <= 0.01
         ORDER BY s.closes_at DESC
         LIMIT 12
     ) AS l

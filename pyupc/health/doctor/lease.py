@@ -118,12 +118,16 @@ def basis(conn: Connection, symbol: str) -> Finding:
     name = f"basis {symbol}"
     if not rows:
         return Finding(name, "ok", "not known: fewer than 12 settlements in the last day")
+    is_used = bool(conn.execute("SELECT upc.setting('use_basis')::boolean").fetchall()[0][0])
     seen = ", ".join(
         f"{source} {mean:+.1f} bp (spread {spread:.1f})" for source, mean, spread in rows
     )
+    seen += f"; probabilities {'allow' if is_used else 'do not allow'} for it"
     if all(abs(mean) <= MOST_BASIS_BP for _, mean, _ in rows):
         return Finding(name, "ok", seen)
     repair = "take prices in USD, of an exchange of the index: pyupc feed --exchange coinbase"
+    if not is_used:
+        repair += "; until then pyupc config set use_basis on"
     return Finding(name, "warn", f"away from what Kalshi settles on: {seen}", repair)
 
 

@@ -40,6 +40,7 @@ WRITES = {
     "scheduled_news": "INSERT, UPDATE, DELETE",
     "second_source": "INSERT",
     "series": "UPDATE",
+    "settlement_basis": "INSERT",
     "tick": "INSERT, UPDATE, DELETE",
     "tick_count": "INSERT, UPDATE",
     "tick_lease": "INSERT, UPDATE, DELETE",

@@ -157,12 +157,12 @@ def test_logged_price(conn: Connection, exchange: str | None, seed: int) -> None
     for at in instants(log, seed):
         known = [row for row in log if row[1] <= at and exchange in (None, row[0])]
         newest = max((row[1] for row in log if exchange in (None, row[0])), default=None)
-        expected: tuple[Any, ...] = (None, None, None, newest)
+        expected: tuple[Any, ...] = (None, None, None, newest, None)
         if known:
             of, received, price, exchange_at = known[-1]
             hour = [row for row in known if row[0] == of and row[1] > received - seconds(3600)]
             same = list(takewhile(lambda row: row[2] == price, reversed(hour)))  # noqa: B023
-            expected = (price, min(received, exchange_at or received), same[-1][1], newest)
+            expected = (price, min(received, exchange_at or received), same[-1][1], newest, of)
             answered += 1
         query = "SELECT * FROM upc._logged_price('BTC', %s, %s)"
         assert conn.execute(query, (at, exchange)).fetchall() == [expected]

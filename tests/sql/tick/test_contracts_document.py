@@ -24,7 +24,7 @@ HOUR, QUARTER = instant("2026-03-06T01:00"), instant("2026-03-06T00:15")
 DAILY = instant("2026-03-06T22:00")
 HEADER = [
     *("symbol", "timestamp", "current_price", "momentum_bps", "state", "feed", "market_at"),
-    *("model", "valid_until", "tick_id", "count", "open_count"),
+    *("model", "basis_bps", "basis_settlements", "valid_until", "tick_id", "count", "open_count"),
     *("suggest_bets", "bets", "best_of_rest", "contracts"),
 ]
 COLUMNS = [
