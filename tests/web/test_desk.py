@@ -201,3 +201,100 @@ def test_a_small_screen(browser: Browser, desk: tuple[Served, Path]) -> None:
             choose(visit, tab)
             assert visit.page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
         assert visit.complaints == []
+
+
+PAST = """
+    INSERT INTO upc_data.tick (
+        symbol, tick_id, ticked_at, feed, state, market_at, price, priced_at, ttc_seconds, method,
+        model, settlement, fingerprint, strikes, prob_above
+    )
+    SELECT
+        'BTC', -k, at, 'database', 'fresh', at, 100000 + k, at, 60, 'linear', 'volatility',
+        'average', 'f', '{1}', '{99}'
+    FROM generate_series(20, 900, 7) AS k
+    CROSS JOIN LATERAL (SELECT clock_timestamp() - make_interval(secs => k)) AS t (at)
+"""
+
+CONTRACTS_OF_PAST = """
+    INSERT INTO upc_data.contract_log (
+        symbol, logged_at, tick_id, event_ticker, is_minute, price, model, tickers, probabilities,
+        yes_bids, yes_asks, no_bids, no_asks, yes_bid_sizes, yes_ask_sizes, no_bid_sizes,
+        no_ask_sizes
+    )
+    SELECT
+        'BTC', clock_timestamp() - make_interval(mins => k), -k, 'KXBTCD-H', true, 1e5,
+        'volatility', '{H0,H1}', ARRAY[40 + k, 30 + k], ARRAY[0.40, NULL]::numeric[],
+        ARRAY[0.45, 0.36]::numeric[], ARRAY[0.55, 0.64]::numeric[], ARRAY[0.60, NULL]::numeric[],
+        '{}', '{}', '{}', '{}'
+    FROM generate_series(2, 12) AS k
+"""
+
+# What the page keeps, by its own modules.
+KEPT = """() => import("/static/history.js").then((its) => ({
+    prices: its.prices().map((point) => [point.at, point.price]),
+    contract: its.contractHistory("H0").map((p) => [p.at, p.probability, p.bid, p.ask]),
+}))"""
+
+LOGGED = """
+    SELECT DISTINCT ON (floor(extract(epoch FROM t.ticked_at) / 10))
+        extract(epoch FROM t.ticked_at)::float, t.price
+    FROM upc_data.tick AS t
+    WHERE t.symbol = 'BTC' AND t.ticked_at <= to_timestamp(%s)
+    ORDER BY floor(extract(epoch FROM t.ticked_at) / 10), t.ticked_at
+"""
+
+LOGGED_CONTRACT = """
+    SELECT
+        extract(epoch FROM c.logged_at)::float, c.probability, (100 * c.yes_bid)::float,
+        (100 * c.yes_ask)::float
+    FROM upc.logged_contracts('BTC', now() - interval '1 hour', now(), 'H0') AS c
+    WHERE c.is_minute AND c.logged_at <= to_timestamp(%s)
+    ORDER BY c.logged_at
+"""
+
+
+def test_the_last_hour_is_that_of_the_log(
+    browser: Browser, desk: tuple[Served, Path], market_dsn: str
+) -> None:
+    served, _ = desk
+    with connect(market_dsn) as conn:
+        conn.execute(PAST)
+        conn.execute(CONTRACTS_OF_PAST)
+    asked: list[str] = []
+    with visiting(browser, served.address) as visit:
+        page = visit.page
+        page.on("request", lambda each: asked.append(each.url) if "/history/" in each.url else None)
+        until(lambda: page.is_visible("#past canvas") and page.is_visible("#course canvas"))
+        assert page.locator("#ladder tr[aria-current] .spark path[d*=L]").count() > 0
+        read_once = page.evaluate(KEPT)
+        # Another step of ten seconds, which comes from the stream.
+        until(lambda: len(page.evaluate(KEPT)["prices"]) > len(read_once["prices"]), 15)
+        seen = page.evaluate(KEPT)
+        with connect(market_dsn) as conn:
+            logged = conn.execute(LOGGED, [seen["prices"][-1][0] + 1e-3]).fetchall()
+            contract = conn.execute(LOGGED_CONTRACT, [seen["prices"][-1][0] + 1e-3]).fetchall()
+        assert seen["prices"] == [pytest.approx(row, abs=1e-5) for row in logged]
+        assert seen["contract"] == [pytest.approx(row, abs=1e-5) for row in contract]
+        assert len(asked) == 1
+        assert visit.complaints == []
+
+
+def test_a_log_that_cannot_be_read_greys_what_shows_it(
+    browser: Browser, desk: tuple[Served, Path]
+) -> None:
+    served, _ = desk
+    with visiting(browser, served.address) as visit:
+        page = visit.page
+        until(lambda: page.is_visible("#past canvas"))
+        price = visit.color_of("#price")
+        gray = "(each) => getComputedStyle(each).filter.includes('grayscale')"
+        assert not page.eval_on_selector("#past", gray)
+        page.route("**/api/history/**", lambda route: route.fulfill(status=503, json={}))
+        choose(visit, "range")
+        until(lambda: page.eval_on_selector("#past", gray))
+        assert "cannot be read" in page.inner_text("#past-hint")
+        assert not page.eval_on_selector("#curve", gray)
+        assert (visit.freshness(), visit.color_of("#price")) == ("fresh", price)
+        page.unroute("**/api/history/**")
+        until(lambda: not page.eval_on_selector("#past", gray))
+        assert page.inner_text("#past-hint") == ""

@@ -53,6 +53,7 @@ export class Chart {
   #library = null;
   #frame = 0;
   #message = null;
+  #isWanted = false;
   #trouble = "Loading the chart";
 
   /** build(colours): the option, or null where there is nothing to draw. afterwards: drawn or resized. */
@@ -65,6 +66,8 @@ export class Chart {
     this.#note.hidden = false;
     this.#note.textContent = this.#trouble;
     new ResizeObserver(() => {
+      if (holder.clientWidth === 0) return;
+      if (this.#isWanted) this.start();
       this.#chart?.resize();
       this.afterwards();
     }).observe(holder);
@@ -84,8 +87,10 @@ export class Chart {
     this.afterwards();
   }
 
+  /** Where it is hidden it begins when it is seen: without a size there is nothing to draw on. */
   async start() {
-    if (this.#chart !== null) return;
+    this.#isWanted = true;
+    if (this.#chart !== null || this.#holder.clientWidth === 0) return;
     try {
       this.#library = await loadLibrary();
     } catch {
@@ -93,7 +98,7 @@ export class Chart {
       this.#showNote();
       return;
     }
-    if (this.#chart !== null) return;
+    if (this.#chart !== null || this.#holder.clientWidth === 0) return;
     this.#trouble = null;
     this.#showNote();
     this.#chart = this.#library.init(this.#holder, null, { renderer: "canvas" });
@@ -161,5 +166,37 @@ export function axis(colours, name, more = {}) {
     axisLabel: { color: colours.muted, fontSize: 11, hideOverlap: true },
     splitLine: { lineStyle: { color: colours.line, opacity: 0.6 } },
     ...more,
+  };
+}
+
+/** Points of [seconds, value] in the milliseconds of a time axis; the line breaks where nothing came for longer. */
+export function withGaps(points, gap) {
+  return points.flatMap(([at, value], place) => {
+    const before = points[place - 1]?.[0];
+    const point = [1000 * at, value];
+    return at - before > gap ? [[1000 * before + 1, null], point] : [point];
+  });
+}
+
+/** An area between two lines; points: [x, low, high]. */
+export function band(name, points, colour) {
+  return {
+    name,
+    type: "custom",
+    silent: true,
+    z: 1,
+    itemStyle: { color: colour },
+    data: points.length > 1 ? [[points[0][0], points[0][1]]] : [],
+    clip: true,
+    renderItem: (_, api) => ({
+      type: "polygon",
+      shape: {
+        points: [
+          ...points.map(([x, , high]) => api.coord([x, high])),
+          ...points.toReversed().map(([x, low]) => api.coord([x, low])),
+        ],
+      },
+      style: { fill: colour },
+    }),
   };
 }

@@ -1,6 +1,6 @@
 // P(above) over the strikes as it is now, with its interval, the asks and the price.
 
-import { axis, baseOption, Chart } from "/static/charts.js";
+import { axis, band, baseOption, Chart } from "/static/charts.js";
 import { byId, setText } from "/static/dom.js";
 import { fixed, grouped, isNumber, priceText, strikeText } from "/static/format.js";
 import { strikeRows } from "/static/strike_rows.js";
@@ -42,27 +42,10 @@ function summary() {
   );
 }
 
-function bandSeries(rows, colours) {
-  const banded = rows.filter((row) => isNumber(row.prob_low) && isNumber(row.prob_high));
-  return {
-    name: "95 %",
-    type: "custom",
-    silent: true,
-    z: 1,
-    itemStyle: { color: colours.band },
-    data: banded.length > 1 ? [[banded[0].strike, banded[0].prob_low]] : [],
-    clip: true,
-    renderItem: (_, api) => ({
-      type: "polygon",
-      shape: {
-        points: [
-          ...banded.map((row) => api.coord([row.strike, row.prob_high])),
-          ...banded.toReversed().map((row) => api.coord([row.strike, row.prob_low])),
-        ],
-      },
-      style: { fill: colours.band },
-    }),
-  };
+function banded(rows) {
+  return rows
+    .filter((row) => isNumber(row.prob_low) && isNumber(row.prob_high))
+    .map((row) => [row.strike, row.prob_low, row.prob_high]);
 }
 
 function points(name, symbol, colour, data) {
@@ -116,7 +99,7 @@ function build(colours) {
       formatter: (items) => tooltipText(items, all),
     },
     series: [
-      bandSeries(rows, colours),
+      band("95 %", banded(rows), colours.band),
       {
         name: "P(above)",
         type: "line",

@@ -5,6 +5,8 @@ import { byId, element, memory, setAttribute, setText, setValue } from "/static/
 import { bestSide, edgeSentence, edgeText } from "/static/edge.js";
 import { DASH, fixed, grouped, isNumber, priceDecimals, priceText, signed } from "/static/format.js";
 import { nearestRow } from "/static/events.js";
+import { contractHistory } from "/static/history.js";
+import { showSpark, spark } from "/static/spark.js";
 
 const cents = (value) => (isNumber(value) ? grouped(100 * value, 0, 2) : DASH);
 const size = (value) => (isNumber(value) ? grouped(Math.floor(value)) : DASH);
@@ -15,6 +17,7 @@ const one = (value) => fixed(value, 1);
 const COLUMNS = [
   { key: "probability", label: "Chance %", text: one },
   { key: "bar", label: "0 to 100", isBar: true },
+  { key: "spark", label: "Last hour", isSpark: true, wide: true, market: true },
   { key: "yes_ask", label: "Yes ask", text: cents, wide: true, market: true },
   { key: "yes_ask_size", label: "offered", text: size, wide: true, minor: true, market: true },
   { key: "no_ask", label: "No ask", text: cents, wide: true, market: true },
@@ -129,7 +132,7 @@ function makeRow(strike) {
   const head = element("th", { scope: "row", "data-key": "strike", "data-value": strike }, watched, text);
   const node = element("tr", { "data-strike": strike, tabindex: -1 }, head);
   const cells = COLUMNS.map((column) => {
-    const cell = element("td", attributes(column), column.isBar ? chanceBar() : null);
+    const cell = element("td", attributes(column), column.isBar ? chanceBar() : column.isSpark ? spark() : null);
     node.append(cell);
     return cell;
   });
@@ -229,6 +232,7 @@ function showRow(row, values, isSelected, isHeld) {
     const cell = row.cells[at];
     const value = values[column.key];
     if (column.isBar) showChanceBar(cell.firstChild, values);
+    else if (column.isSpark) showSpark(cell.firstChild, contractHistory(values.ticker));
     else if (column.isBest) showBest(cell, values);
     else if (column.side) showEdge(cell, value, values[`${column.side}_edge_low`], values.edge_reason);
     else setValue(cell, column.text(value, values), value);

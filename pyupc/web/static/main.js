@@ -4,6 +4,7 @@ import { getJson } from "/static/api.js";
 import { showFeed, showTitle, showVerdict } from "/static/banner.js";
 import { mark, since } from "/static/clock.js";
 import { showBetClocks, showBets, startBets } from "/static/bets.js";
+import { showCourse, startCourse } from "/static/course.js";
 import { startCurve, showCurve } from "/static/curve.js";
 import { announce, byId, setAttribute, setText } from "/static/dom.js";
 import { eventOf, eventsOf, nearestRow } from "/static/events.js";
@@ -14,7 +15,9 @@ import { judge } from "/static/freshness.js";
 import { secondsToClose, showClocks, showHeader } from "/static/header.js";
 import { moveCross, retryHeatmap, showHeatmap, startHeatmap } from "/static/heatmap.js";
 import { startHelp } from "/static/help.js";
+import { carryOn, clearHistory, historyProblem, startHistory } from "/static/history.js";
 import { clearLadder, showLadder, startLadder } from "/static/ladder.js";
+import { showPast, startPast } from "/static/past.js";
 import { clearReliability, loadReliability, startReliability } from "/static/reliability.js";
 import { selectionText } from "/static/selection.js";
 import { Stream } from "/static/stream.js";
@@ -49,6 +52,7 @@ function takeTick(data, delay) {
   pulse = null;
   received = mark();
   ageThen = told;
+  carryOn(tick, eventOf(eventsOf(tick), view.event), stream.connection);
   showTick();
   beat();
   if (hadNone) startCharts();
@@ -99,9 +103,19 @@ function showTick() {
   }
   showEventTabs(events, event);
   showEvent(event);
+  showHistory(tick, event, row);
   showCurve(tick, strike);
   const seconds = tick && secondsToClose(tick, age());
   showHeatmap({ symbol: view.symbol, bucket: view.bucket, tick, strike, seconds });
+}
+
+/** isChanged: the log has been read, or could not be. */
+function showHistory(tick, event, row, isChanged = false) {
+  const problem = historyProblem();
+  setAttribute(byId("panel"), "data-history", tick && problem !== null ? "unread" : null);
+  setText(byId("past-hint"), problem === null ? "" : `The log cannot be read: ${problem}. Trying again.`);
+  showPast(tick, event, row?.strike, isChanged);
+  showCourse(tick, row, isChanged);
 }
 
 /** Whatever is true of the page by the clock alone, several times a second. */
@@ -161,6 +175,7 @@ function openSymbol() {
   tick = null;
   pulse = null;
   calibrationAt = null;
+  clearHistory();
   stream.open(view.symbol);
   clearReliability();
   showTick();
@@ -191,6 +206,14 @@ function chooseBet(bet) {
   if (event) choose({ event: event.id, strike: bet.lower ?? 0 });
 }
 
+function readHistory() {
+  if (tick === null) return;
+  const event = eventOf(eventsOf(tick), view.event);
+  const row = selectedRow(event);
+  showLadder(tick, event, row?.strike);
+  showHistory(tick, event, row, true);
+}
+
 const charts = [];
 
 function startCharts() {
@@ -206,11 +229,12 @@ startBets(chooseBet);
 startEventTabs((event) => choose({ event, strike: null }));
 startLadder((strike) => choose({ strike }), () => showTick());
 startTrades();
+startHistory(readHistory);
 startHelp({
   onSymbol: (place) => symbols[place] && chooseSymbol(symbols[place].symbol),
   onNearest: () => choose({ strike: null }),
 });
-charts.push(startCurve(), startHeatmap((bucket) => choose({ bucket })), startReliability());
+charts.push(startPast(), startCourse(), startCurve(), startHeatmap((bucket) => choose({ bucket })), startReliability());
 
 addEventListener("popstate", () => {
   const { symbol } = view;

@@ -20,6 +20,7 @@ export class Stream {
   #heard = null;
   #least = Infinity;
   #sent = new Map();
+  #connection = 0;
 
   /** onTick(data, delay), onPulse(data, delay): delay is how many seconds late it came. */
   constructor({ onTick, onPulse }) {
@@ -49,6 +50,11 @@ export class Stream {
     return this.#heard !== null;
   }
 
+  /** Another number after each break: what came between is missing. */
+  get connection() {
+    return this.#connection;
+  }
+
   /** Begins anew at once: after sleep, or when the network is back. */
   restart() {
     if (this.#symbol !== null) {
@@ -65,6 +71,7 @@ export class Stream {
 
   #connect() {
     this.#drop();
+    this.#connection += 1;
     this.#opened = mark();
     // What was sent before this connection says nothing about its delays.
     this.#least = Infinity;
