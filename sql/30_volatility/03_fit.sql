@@ -274,6 +274,14 @@ COMMENT ON FUNCTION upc._residual_sums IS
     'a query, as text, for sums over the samples of a fit: of a residual of each horizon, and of its products with the features';
 
 
+CREATE FUNCTION upc._likelihood_residual()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 'least(20, s.y / exp(log_forecast)) - 1'::text;
+COMMENT ON FUNCTION upc._likelihood_residual IS
+    'the residual of QLIKE as upc._residual_sums takes it: the variance that came as a multiple of the forecast, 20 at the most, less 1';
+
+
 DO $do$
 BEGIN
     EXECUTE format(
@@ -341,7 +349,7 @@ BEGIN
         END
         $fn$
         $sql$,
-        upc._residual_sums('least(20, s.y / exp(log_forecast)) - 1')
+        upc._residual_sums(upc._likelihood_residual())
     );
     EXECUTE format(
         $sql$
@@ -357,7 +365,7 @@ BEGIN
         END
         $fn$
         $sql$,
-        upc._residual_sums('least(20, s.y / exp(log_forecast)) - 1', 9, 9)
+        upc._residual_sums(upc._likelihood_residual(), 9, 9)
     );
 END
 $do$;

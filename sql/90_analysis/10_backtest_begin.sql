@@ -24,6 +24,32 @@ COMMENT ON FUNCTION upc._close_interval IS
     'the time between two closes of contracts of a kind: 15 minutes of updown, an hour of the others';
 
 
+CREATE FUNCTION upc._require_backtest_minutes(models text[], minutes integer[])
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF coalesce(cardinality(minutes), 0) = 0
+        OR NOT coalesce(1 <= ALL (minutes) AND 1440 >= ALL (minutes), false)
+    THEN
+        PERFORM upc._refuse_backtest(
+            'times to the close must be 1 to 1440 minutes',
+            'They are whole minutes before the contracts close.', 'For example 2, 5, 15 and 60.'
+        );
+    END IF;
+    IF 60 < ANY (minutes) AND NOT models <@ '{volatility:linear, volatility:nearest, gaussian}' THEN
+        PERFORM upc._refuse_backtest(
+            'only volatility and gaussian answer beyond 60 minutes',
+            'A question that one model cannot answer is put to none.',
+            'Leave the other models out: --model volatility:linear --model gaussian'
+        );
+    END IF;
+END
+$fn$;
+COMMENT ON FUNCTION upc._require_backtest_minutes IS
+    'raises UP022 unless models of a backtest answer so many minutes before the close';
+
+
 -- Refuse the settings of a backtest that cannot be: models, minutes, strikes, settlement, kind.
 -- Errors: UP022.
 CREATE FUNCTION upc._require_backtest_settings(
@@ -69,14 +95,7 @@ BEGIN
             'no model to test', 'At least one is needed.', 'For example volatility:linear.'
         );
     END IF;
-    IF coalesce(cardinality(minutes), 0) = 0
-        OR NOT coalesce(1 <= ALL (minutes) AND 60 >= ALL (minutes), false)
-    THEN
-        PERFORM upc._refuse_backtest(
-            'times to the close must be 1 to 60 minutes',
-            'They are whole minutes before the contracts close.', 'For example 2, 5, 15 and 60.'
-        );
-    END IF;
+    PERFORM upc._require_backtest_minutes(models, minutes);
     IF NOT coalesce(kind IN ('above', 'range', 'updown'), false) THEN
         PERFORM upc._refuse_backtest(
             format('unknown kind of contract %s', coalesce(quote_literal(left(kind, 40)), 'NULL')),
@@ -188,7 +207,7 @@ COMMENT ON FUNCTION upc._backtest_spans IS
 -- candle, or where that leaves nothing to train on the day that two thirds of the candles come
 -- before; test_to: the end of the candles. NULL step: the symbol's own.
 -- models: model:method with the models and methods of compute_strikes, or gaussian. minutes: times
--- to the close, 1 to 60. close_minute: of the hour, at which contracts close; those of updown do so
+-- to the close, 1 to 60, with volatility and gaussian alone up to 1440. close_minute: of the hour, at which contracts close; those of updown do so
 -- every quarter of an hour. kind: above, at or above the strikes of the grid; range, between two
 -- neighbours of the grid; updown, not below the average of the minute before the quarter of an hour began,
 -- minutes up to 15. recalibrate: false leaves the answers of the volatility model as they are.

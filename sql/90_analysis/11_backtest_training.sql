@@ -23,6 +23,15 @@ BEGIN
             );
         END IF;
     END IF;
+    IF 60 < ANY (v_test.minutes) AND v_fit.factors IS NOT NULL
+        AND upc._long_coefficients(v_fit.coefficients) IS NULL
+    THEN
+        PERFORM upc._refuse_backtest(
+            format('there is too little to fit the volatility of %s beyond an hour on', symbol),
+            'It takes a day, and 200 minutes with a day after them.',
+            'Train on a longer span, or ask up to 60 minutes before the close.'
+        );
+    END IF;
     SELECT percentile_cont(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY h.deviation)
     INTO v_edges
     FROM (
@@ -84,6 +93,71 @@ COMMENT ON FUNCTION upc._require_own_forecast IS
     'raises UP022 for a backtest that goes on after an upgrade which changed the forecast of volatility, or took a model of its away';
 
 
+-- Counts over upc._long_horizons() of the training of a backtest; none where it asks up to an hour alone.
+DO $do$
+BEGIN
+    EXECUTE format(
+        $sql$
+        CREATE FUNCTION upc._count_long_training(test upc_data.backtest, first_day date, last_day date)
+        RETURNS TABLE (minutes smallint, pairs integer, positive integer[], negative integer[])
+        LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 9
+        AS $fn$
+        DECLARE
+            -- A copy: what is read of an argument that is a row is decompressed each time.
+            v_test upc_data.backtest := test;
+            v_coefficients double precision[] := upc._long_coefficients(v_test.coefficients);
+        BEGIN
+            IF v_coefficients IS NULL OR NOT 60 < ANY (v_test.minutes) THEN
+                RETURN;
+            END IF;
+            RETURN QUERY
+            SELECT p.minutes, %1$s, ARRAY[%2$s], ARRAY[%3$s]
+            FROM (
+                SELECT k.minutes::smallint AS minutes, upc._packed(sum(k.counters)) AS packed
+                FROM upc._count_long_moves(
+                    v_test.symbol, first_day, last_day, v_test.factors, v_coefficients,
+                    v_test.train_from, v_test.train_to
+                ) AS c
+                CROSS JOIN LATERAL unnest(c.counters, upc._long_horizons()) AS k (counters, minutes)
+                GROUP BY k.minutes
+                HAVING sum(k.counters) <> 0
+            ) AS p;
+        END
+        $fn$
+        $sql$,
+        upc._unpacked(60),
+        (SELECT string_agg(upc._unpacked(61 + k), ', ' ORDER BY k) FROM generate_series(0, 59) AS k),
+        (SELECT string_agg(upc._unpacked(59 - k), ', ' ORDER BY k) FROM generate_series(0, 59) AS k)
+    );
+END
+$do$;
+COMMENT ON FUNCTION upc._count_long_training IS
+    'counts of standardised moves over upc._long_horizons() of some UTC days of a backtest''s training';
+
+
+-- Minutes up to an hour that moves are counted over. The average of the last minute asks about a time that
+-- lies between two minutes. Of the first minute all starts are there, which the effective sizes are made of, as
+-- in the fingerprints. From 60 to 75 minutes curves go over from the one to the other.
+CREATE FUNCTION upc._trained_minutes(minutes integer[], settlement text)
+RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT DISTINCT h
+    FROM unnest(_trained_minutes.minutes) AS t
+    CROSS JOIN LATERAL (
+        VALUES
+            (1),
+            (t),
+            (CASE WHEN _trained_minutes.settlement = 'average' THEN greatest(1, t - 1) ELSE t END),
+            (CASE WHEN t BETWEEN 61 AND 75 THEN 60 ELSE 1 END)
+    ) AS v (h)
+    WHERE h <= 60
+    ORDER BY h
+);
+COMMENT ON FUNCTION upc._trained_minutes IS
+    'the minutes up to an hour that a backtest counts moves over, from those that it asks';
+
+
 CREATE FUNCTION upc._count_backtest(
     symbol text,
     backtest_id bigint,
@@ -114,16 +188,7 @@ BEGIN
     -- The training looks at nothing outside of its span.
     v_since := CASE WHEN is_test THEN '-infinity' ELSE v_test.train_from END;
     v_until := CASE WHEN is_test THEN v_test.test_to ELSE v_test.train_to END;
-    -- The average of the last minute asks about a time that lies between two minutes. Of the first
-    -- minute all starts are there, which the effective sizes are made of, as in the fingerprints.
-    v_horizons := ARRAY(
-        SELECT DISTINCT h
-        FROM unnest(v_test.minutes::integer[]) AS t
-        CROSS JOIN LATERAL (
-            VALUES (1), (t), (CASE WHEN v_test.settlement = 'average' THEN greatest(1, t - 1) ELSE t END)
-        ) AS v (h)
-        ORDER BY h
-    );
+    v_horizons := upc._trained_minutes(v_test.minutes::integer[], v_test.settlement);
     v_closes := ARRAY(
         SELECT unnest(array_agg(
             upc._candle_window(v_test.symbol, d.day, v_since, v_until) ORDER BY d.i
@@ -151,6 +216,10 @@ BEGIN
             v_days, v_closes, v_forecasts, v_test.factors, v_horizons
         ) AS s
         WHERE v_test.factors IS NOT NULL
+        UNION ALL
+        SELECT 'standardised', upc._baseline()::smallint, l.*
+        FROM upc._count_long_training(v_test, first_day, last_day) AS l
+        WHERE NOT is_test
     ),
     month AS (
         INSERT INTO upc_data.backtest_month AS h (
@@ -160,7 +229,7 @@ BEGIN
             v_test.symbol, v_test.backtest_id, date_trunc('month', first_day::timestamp),
             m.minutes, m.pairs, m.positive, m.negative
         FROM counted AS m
-        WHERE m.moves = 'standardised' AND m.bucket = upc._baseline() AND NOT is_test
+        WHERE m.moves = 'standardised' AND m.bucket = upc._baseline() AND m.minutes <= 60 AND NOT is_test
     )
     INSERT INTO upc_data.backtest_histogram AS h (
         symbol, backtest_id, moves, year, bucket, minutes, pairs, positive, negative

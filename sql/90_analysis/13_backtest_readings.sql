@@ -44,6 +44,22 @@ RETURN format(
     ),
     plain AS MATERIALIZED (%1$s),
     standardised AS MATERIALIZED (%2$s),
+    long_curve AS MATERIALIZED (
+        SELECT
+            s.minutes::integer AS minutes,
+            array_agg((100 * s.up)::double precision / s.weight ORDER BY s.k) AS positive,
+            array_agg((100 * s.down)::double precision / s.weight ORDER BY s.k) AS negative
+        FROM (
+            SELECT
+                h.minutes, k, sum(h.weight * h.positive[k]) AS up, sum(h.weight * h.negative[k]) AS down,
+                sum(h.weight * h.pairs)::double precision AS weight
+            FROM (%3$s) AS h
+            CROSS JOIN generate_series(1, 60) AS k
+            WHERE h.minutes > 60
+            GROUP BY h.minutes, k
+        ) AS s
+        GROUP BY s.minutes
+    ),
     curve AS MATERIALIZED (
         SELECT 'plain' AS moves, p.bucket::integer AS bucket, p.minutes::integer AS minutes,
             p.positive, p.negative, p.shrinkage
@@ -102,10 +118,18 @@ RETURN format(
             ON c.moves = CASE a.kind WHEN 'volatility' THEN 'standardised' ELSE 'plain' END
         JOIN curve AS b
             ON b.moves = c.moves AND b.minutes = c.minutes AND b.bucket = upc._baseline()
+        UNION ALL
+        -- Beyond an hour there is one for all.
+        SELECT a.model, true, a.is_linear, b.bucket, l.minutes, l.positive, l.negative
+        FROM asked AS a
+        CROSS JOIN long_curve AS l
+        CROSS JOIN (SELECT generate_series(-30, 30) UNION ALL SELECT upc._baseline()) AS b (bucket)
+        WHERE a.kind = 'volatility'
     )
     $sql$,
     upc._curve_query(upc._backtest_counts('plain')),
-    upc._curve_query(upc._backtest_counts('standardised'), 2)
+    upc._curve_query(upc._backtest_counts('standardised'), 2),
+    upc._backtest_counts('standardised')
 );
 COMMENT ON FUNCTION upc._backtest_curves IS
     'query parts for the curves of a backtest, by model and the bucket that is asked for';
@@ -120,7 +144,7 @@ RETURN $sql$
     recalibration AS MATERIALIZED (
         SELECT w.week, h.minutes, k.lift, k.stretch, k.bend
         FROM unnest($5) AS w (week)
-        CROSS JOIN (SELECT DISTINCT c.minutes FROM curve AS c) AS h
+        CROSS JOIN (SELECT DISTINCT c.minutes FROM model_curve AS c) AS h
         LEFT JOIN LATERAL (
             SELECT b.lifts, b.stretches, b.bends
             FROM upc_data.backtest_recalibration AS b
@@ -133,11 +157,12 @@ RETURN $sql$
     corrected AS MATERIALIZED (
         SELECT
             s.model, s.is_standardised, s.is_linear, s.bucket, s.minutes, k.week,
-            CASE WHEN s.is_standardised
+            -- What was said up to an hour is no reason to correct what is said beyond.
+            CASE WHEN s.is_standardised AND s.minutes <= 60
                 THEN upc._recalibrated_curve(s.positive, k.lift, k.stretch, k.bend)
                 ELSE s.positive
             END AS positive,
-            CASE WHEN s.is_standardised
+            CASE WHEN s.is_standardised AND s.minutes <= 60
                 THEN upc._recalibrated_curve(s.negative, -k.lift, k.stretch, k.bend)
                 ELSE s.negative
             END AS negative
@@ -147,6 +172,37 @@ RETURN $sql$
     $sql$;
 COMMENT ON FUNCTION upc._corrected_part IS
     'query part for the curves of a backtest as they are corrected in some weeks';
+
+
+-- Query part for the curves that lie before and after the times beyond an hour that a backtest asks about, and how
+-- far it has got from the one to the other: long_place.
+CREATE FUNCTION upc._long_place_part()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN $sql$
+    long_place AS (
+        SELECT
+            t.kind, t.minutes, l.listed[t.place] AS near, l.listed[t.place + 1] AS far,
+            (t.time - l.listed[t.place]) / (l.listed[t.place + 1] - l.listed[t.place]) AS share
+        FROM (SELECT 60 || upc._long_horizons() AS listed) AS l
+        CROSS JOIN LATERAL (
+            SELECT
+                x.kind, x.minutes, x.time,
+                least(
+                    width_bucket(x.time, l.listed::double precision[]), cardinality(l.listed) - 1
+                ) AS place
+            FROM (
+                SELECT test.kind, m AS minutes, m - CASE WHEN test.settlement = 'average'
+                    THEN 1 - upc._average_share() ELSE 0 END AS time
+                FROM test
+                CROSS JOIN unnest(test.minutes::integer[]) AS m
+                WHERE m > 60
+            ) AS x
+        ) AS t
+    )
+    $sql$;
+COMMENT ON FUNCTION upc._long_place_part IS
+    'query part for the curves between which a backtest reads beyond an hour';
 
 
 CREATE TYPE upc._backtest_reading AS (
@@ -182,6 +238,7 @@ BEGIN
         $sql$
         WITH %1$s,
         %2$s,
+        %3$s,
         -- Of the average of the last minute 39.5 seconds less are open than until its end.
         timed AS (
             SELECT
@@ -203,6 +260,18 @@ BEGIN
                 ON e.model = s.model AND e.bucket = s.bucket AND e.week = s.week
                 AND e.minutes = CASE WHEN test.settlement = 'average'
                     THEN greatest(1, t.minutes - 1) ELSE t.minutes END
+            WHERE t.minutes <= 60
+            UNION ALL
+            SELECT
+                p.kind, s.week, s.model, s.is_standardised, s.is_linear, s.bucket, p.minutes,
+                upc._blend(s.positive, e.positive,
+                    CASE WHEN s.is_linear THEN p.share ELSE (p.share > 0.5)::integer END),
+                upc._blend(s.negative, e.negative,
+                    CASE WHEN s.is_linear THEN p.share ELSE (p.share > 0.5)::integer END)
+            FROM long_place AS p
+            JOIN corrected AS s ON s.minutes = p.near
+            JOIN corrected AS e
+                ON e.model = s.model AND e.bucket = s.bucket AND e.week = s.week AND e.minutes = p.far
         )
         SELECT
             t.week,
@@ -228,7 +297,8 @@ BEGIN
         ) AS w
         $sql$,
         upc._backtest_curves(),
-        upc._corrected_part()
+        upc._corrected_part(),
+        upc._long_place_part()
     )
     USING symbol, backtest_id, v_plain,
         ARRAY(

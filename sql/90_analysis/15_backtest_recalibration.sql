@@ -117,9 +117,10 @@ BEGIN
     )
     INTO v_curves
     FROM upc._backtest_readings(symbol, backtest_id, '{-infinity}') AS r
-    WHERE r.is_standardised AND r.is_linear = v_is_linear;
+    WHERE r.is_standardised AND r.is_linear = v_is_linear AND r.minutes <= 60;
     -- A range is the difference of two answers about strikes.
     v_test.kind := 'above';
+    v_test.minutes := ARRAY(SELECT m FROM unnest(v_test.minutes) AS m WHERE m <= 60 ORDER BY m);
     INSERT INTO upc_data.backtest_answer (
         symbol, backtest_id, week, minutes, questions, outcomes, log_odds
     )

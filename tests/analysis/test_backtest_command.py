@@ -112,6 +112,18 @@ def test_given_options_are_handed_on(conn: Connection) -> None:
     }
 
 
+def test_models_that_answer_so_far_from_the_close(conn: Connection) -> None:
+    """Of those that are tested anyhow; what is named is the database's to refuse."""
+    succeed("--symbol", "BTC", "--ttc", "120", "--ttc", "60")
+    named = ("--model", "gaussian", "--model", "momentum")
+    succeed("--symbol", "BTC", *named, "--ttc", "1440")
+    calls = rows(conn, "SELECT arguments FROM stub_call WHERE call = 'begin' ORDER BY began_at")
+    assert [(call["arguments"]["models"], call["arguments"]["minutes"]) for call in calls] == [
+        (["gaussian", "volatility:linear"], [60, 120]),
+        (["gaussian", "momentum:nearest"], [1440]),
+    ]
+
+
 def test_contracts_that_are_open_for_a_quarter_of_an_hour(conn: Connection) -> None:
     succeed("--symbol", "BTC", "--kind", "updown")
     [call] = rows(conn, "SELECT * FROM stub_call WHERE call = 'begin'")
@@ -394,7 +406,7 @@ def test_two_are_compared(conn: Connection) -> None:
         ("--delete", "1", "--symbol", "BTC"),
         ("--delete", "1", "--by", "ttc"),
         ("--ttc", "0"),
-        ("--ttc", "61"),
+        ("--ttc", "1441"),
         ("--step", "0"),
         ("--levels", "501"),
         ("--close-minute", "60"),

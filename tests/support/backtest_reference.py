@@ -13,7 +13,7 @@ import numpy as np
 from tests.support import brute_force, volatility_reference
 from tests.support.brute_force import BASELINE, Curves
 from tests.support.engine import Candles
-from tests.support.volatility_reference import Fit, Floats
+from tests.support.volatility_reference import LONG, Fit, Floats
 
 PLAIN = np.arange(60) / 20
 # Of the last minute's variance, what the mean of 60 values a second apart has.
@@ -93,6 +93,11 @@ def train(
         fitted = volatility_reference.fit(*columns)
         assert fitted is not None
         counts = volatility_reference.histogram(*columns, fitted)
+        for (day, bucket, minutes), cell in volatility_reference.long_histogram(
+            *columns, fitted
+        ).items():
+            key = int(brute_force.years_of(np.array([1440 * day]))[0]), bucket, minutes
+            counts[key] = brute_force.added(counts[key], cell) if key in counts else cell
         standardised = brute_force.curves(counts, year)
     plain = brute_force.curves(brute_force.histogram(known.minutes, known.closes), year)
     moves = np.log(known.closes[1:] / known.closes[:-1]) ** 2
@@ -156,10 +161,16 @@ def questions(candles: Candles, settings: Settings, fitted: Fit | None) -> Itera
                 int(buckets[here]) if buckets[here] <= 30 else BASELINE,
                 sum(squared[at] * w for at, w in zip(recent, weights, strict=True)) / sum(weights),
                 100 * math.sqrt(sum(hour)),
-                math.nan if variances is None else variances[minutes - 1],
-                0.0 if variances is None or minutes == 1 else variances[minutes - 2],
+                math.nan if variances is None else variance_until(variances, minutes),
+                0.0 if variances is None else variance_until(variances, minutes - 1),
                 price_to_beat,
             )
+
+
+def variance_until(variances: Floats, minutes: int) -> float:
+    """In straight lines between the times that are forecast."""
+    known = np.array([*range(61), *LONG])[: 1 + len(variances)]
+    return float(np.interp(minutes, known, np.append(0, variances)))
 
 
 def average(candles: Candles, place: int) -> float:
@@ -204,7 +215,8 @@ def curve_of(trained: Trained, model: str, bucket: int, minutes: int) -> tuple[F
         nearest = min(there, key=lambda known: (abs(known - bucket), abs(known)), default=BASELINE)
         bucket = nearest if is_plain else BASELINE
     own, base = curves[bucket, minutes], curves[BASELINE, minutes]
-    share = 1.0 if model in ("baseline", "momentum") else shares[bucket, minutes]
+    is_whole = model in ("baseline", "momentum") or bucket == BASELINE
+    share = 1.0 if is_whole else shares[bucket, minutes]
     return (
         base.positive + share * (own.positive - base.positive),
         base.negative + share * (own.negative - base.negative),
@@ -238,7 +250,9 @@ def above_strike(
             move /= math.sqrt(until)
     else:
         move /= math.sqrt(asked.earlier + settings.share * (asked.variance - asked.earlier))
-    if is_linear:
+    if until > 60:
+        sides = long_curve(trained, asked.bucket, until, is_linear)
+    elif is_linear:
         low = max(1, math.floor(until))
         part = max(0.0, until - low)
         sides = curve_of(trained, kind, asked.bucket, low)
@@ -259,6 +273,26 @@ def above_strike(
         edges = (thresholds[1:] + thresholds[:-1]) / 2 + (1e-9 if is_plain else 0)
         percent = float(side[np.searchsorted(edges, move, side="right")])
     return percent if strike > asked.price else 100 - percent
+
+
+def long_curve(
+    trained: Trained, bucket: int, until: float, is_linear: bool
+) -> tuple[Floats, Floats]:
+    """Between those of 60 minutes, of the bucket, and of the longer times, of all minutes."""
+    listed = [60, *LONG]
+    place = float(np.interp(until, listed, np.arange(len(listed))))
+    share = place % 1 if is_linear else float(place % 1 > 0.5)
+    near, far = listed[int(place)], listed[min(len(LONG), int(place) + 1)]
+    if not share:
+        far = near
+    one, other = (
+        curve_of(trained, "volatility", bucket if minutes == 60 else BASELINE, minutes)
+        for minutes in (near, far)
+    )
+    return (
+        one[0] + share * (other[0] - one[0]),
+        one[1] + share * (other[1] - one[1]),
+    )
 
 
 def scores(candles: Candles, settings: Settings, trained: Trained) -> Scores:

@@ -136,6 +136,12 @@ def curves(cells: Histogram, newest: int) -> Curves:
     )
 
 
+def added(cell: Cell, other: Cell) -> Cell:
+    return Cell(
+        cell.pairs + other.pairs, cell.positive + other.positive, cell.negative + other.negative
+    )
+
+
 def pooled(histories: Iterable[tuple[Histogram, int]]) -> Curves:
     """The baseline over all symbols: each year with the weight that its own symbol gives it."""
     return _curves(

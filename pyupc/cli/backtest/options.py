@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from pyupc.cli.common.span import parse_instant
 
 MINUTES = (2, 5, 10, 15, 30, 45, 60)
 # Contracts of this kind are open for as long.
 UPDOWN_MINUTES = 15
+# Further away only these models answer.
+HOUR_MINUTES = 60
+LONG_MODELS = ("gaussian", "volatility")
 MODELS = (
     *("baseline:nearest", "momentum:nearest", "momentum:linear"),
     *("gaussian", "volatility:linear"),
@@ -41,8 +45,12 @@ def _minutes(
 def _models(
     ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Remove duplicates, and add the default method `nearest` where none is given."""
+    """Remove duplicates, and add the default method `nearest` where none is given. Of the usual
+    ones those that answer as far from the close."""
     names = [value.strip().lower() for value in values]
+    is_default = ctx.get_parameter_source("models") != ParameterSource.COMMANDLINE
+    if is_default and max(ctx.params["minutes"]) > HOUR_MINUTES:
+        names = [name for name in names if name.split(":")[0] in LONG_MODELS]
     return tuple(
         dict.fromkeys(
             name if ":" in name or name == "gaussian" else f"{name}:nearest" for name in names
@@ -77,12 +85,12 @@ _OPTIONS = (
     click.option(
         "--ttc",
         "minutes",
-        type=click.IntRange(1, 60),
+        type=click.IntRange(1, 1440),
         multiple=True,
         metavar="MINUTES",
         callback=_minutes,
         help="Minutes from the question to the close; repeatable. Default: 2, 5, 10, 15, 30, 45 and"
-        " 60; of updown those up to 15.",
+        " 60; of updown those up to 15. Beyond 60 only volatility and gaussian answer.",
     ),
     click.option(
         "--model",

@@ -58,6 +58,8 @@ SETTINGS = Settings(
 )
 
 
+BEYOND_AN_HOUR = replace(SETTINGS, models=("volatility:linear", "gaussian"), minutes=(60, 1440))
+
 UNLIKE = "{backtest_id, started_at, completed_at, steps_done}"
 
 
@@ -190,6 +192,23 @@ def test_every_score_of_other_kinds(
     )
 
 
+@pytest.mark.parametrize(("settlement", "close_minute"), [("average", 0), ("close", 41)])
+def test_every_score_beyond_an_hour(conn: Connection, settlement: str, close_minute: int) -> None:
+    """The first closes are asked about before the test begins, and before its last training day."""
+    check_scores(
+        conn,
+        replace(
+            SETTINGS,
+            models=("volatility:nearest", "volatility:linear", "gaussian"),
+            minutes=(60, 61, 70, 90, 1440),
+            settlement=settlement,
+            close_minute=close_minute,
+            test_to=minute("2026-01-03T00:10"),
+        ),
+        at_least=150,
+    )
+
+
 def check_scores(conn: Connection, settings: Settings, at_least: int = 700) -> None:
     number = begin(conn, settings)
     run(conn, number)
@@ -201,7 +220,7 @@ def check_scores(conn: Connection, settings: Settings, at_least: int = 700) -> N
     # Some thousand questions of each model, and each model of the same ones.
     sizes = {
         model: sum(row[0] for key, row in found.items() if key[:2] == (model, "all"))
-        for model in MODELS
+        for model in settings.models
     }
     assert len(set(sizes.values())) == 1
     assert sizes["gaussian"] > at_least
@@ -263,36 +282,41 @@ def spoil(conn: Connection, since: int, but: int = -1) -> None:
     )
 
 
-def test_training_sees_nothing_of_the_test(conn: Connection) -> None:
-    first = begin(conn, SETTINGS)
+@pytest.mark.parametrize("settings", [SETTINGS, BEYOND_AN_HOUR], ids=["hour", "day"])
+def test_training_sees_nothing_of_the_test(conn: Connection, settings: Settings) -> None:
+    first = begin(conn, settings)
     run(conn, first, "fit", "train")
     spoil(conn, SETTINGS.train_to)
-    second = begin(conn, SETTINGS)
+    second = begin(conn, settings)
     run(conn, second, "fit", "train")
     assert contents(conn, first) == contents(conn, second)
 
 
-def test_training_sees_nothing_before_its_span(conn: Connection) -> None:
-    first = begin(conn, SETTINGS)
+@pytest.mark.parametrize("settings", [SETTINGS, BEYOND_AN_HOUR], ids=["hour", "day"])
+def test_training_sees_nothing_before_its_span(conn: Connection, settings: Settings) -> None:
+    first = begin(conn, settings)
     run(conn, first, "fit", "train")
     conn.execute(
         "UPDATE upc_data.candle SET high = 9 * high, close = 2 * close, volume = 7 "
         "WHERE opened_at < %s",
         (at(SETTINGS.train_from),),
     )
-    second = begin(conn, SETTINGS)
+    second = begin(conn, settings)
     run(conn, second, "fit", "train")
     assert contents(conn, first) == contents(conn, second)
 
 
-def test_a_question_sees_nothing_later_but_what_settles_it(conn: Connection) -> None:
+@pytest.mark.parametrize(("known", "minutes"), [(SETTINGS, 15), (BEYOND_AN_HOUR, 100)])
+def test_a_question_sees_nothing_later_but_what_settles_it(
+    conn: Connection, known: Settings, minutes: int
+) -> None:
     closes = minute("2026-01-03T14:00")
     settings = replace(
-        SETTINGS, minutes=(15,), test_from=closes, test_to=closes + 1, step=20.0, levels=10
+        known, minutes=(minutes,), test_from=closes, test_to=closes + 1, step=20.0, levels=10
     )
     first = begin(conn, settings)
     run(conn, first)
-    spoil(conn, closes - 15, but=closes - 1)
+    spoil(conn, closes - minutes, but=closes - 1)
     second = begin(conn, settings)
     run(conn, second)
     assert contents(conn, first) == contents(conn, second)
@@ -330,6 +354,8 @@ BAD = [
     "minutes => NULL",
     "minutes => '{0}'",
     "minutes => '{61}'",
+    "minutes => '{61}', models => '{gaussian, momentum:linear}'",
+    "minutes => '{1441}', models => '{gaussian}'",
     "minutes => '{5, NULL}'",
     "step => 0",
     "step => -1",
@@ -453,9 +479,20 @@ def test_no_such_step_or_backtest(conn: Connection) -> None:
     assert caught.value.sqlstate == "UP022"
 
 
-@pytest.mark.parametrize(("length", "models"), [(600, ("volatility:linear",)), (1, ("gaussian",))])
-def test_too_little_to_train_on(conn: Connection, length: int, models: tuple[str, ...]) -> None:
-    settings = replace(SETTINGS, models=models, train_from=SETTINGS.train_to - length)
+@pytest.mark.parametrize(
+    ("length", "models", "minutes"),
+    [
+        (600, ("volatility:linear",), (60,)),
+        (2100, ("volatility:linear",), (60, 75)),
+        (1, ("gaussian",), (60,)),
+    ],
+)
+def test_too_little_to_train_on(
+    conn: Connection, length: int, models: tuple[str, ...], minutes: tuple[int, ...]
+) -> None:
+    settings = replace(
+        SETTINGS, models=models, minutes=minutes, train_from=SETTINGS.train_to - length
+    )
     refused(conn, begin(conn, settings), 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from tests.support.engine import Connection, instant, put, scalar
+from tests.support.engine import Candles, Connection, instant, put, scalar
 from tests.support.readings import (
     METHODS,
     MODELS,
@@ -216,13 +217,29 @@ def watch(
 @pytest.mark.parametrize("settlement", SETTLEMENTS)
 def test_a_backtest(conn: Connection, settlement: str) -> None:
     """Trained on what the fingerprints are of, it asks as of the end of the candles."""
+    minutes = [ttc // 60 for ttc in SECONDS if ttc % 60 == 0 and ttc > 0]
+    check_backtest(conn, settlement, MODELS, minutes, AFTERWARDS)
+
+
+@pytest.mark.parametrize("settlement", SETTLEMENTS)
+def test_a_backtest_beyond_an_hour(conn: Connection, settlement: str) -> None:
+    later = volatile_candles(192, "2026-03-06", 1441)
+    check_backtest(conn, settlement, ("volatility",), [61, 68, 75, 100, 1440], later)
+
+
+def check_backtest(
+    conn: Connection,
+    settlement: str,
+    models: Sequence[str],
+    minutes: Sequence[int],
+    afterwards: Candles,
+) -> None:
     price = float(HISTORY.closes[-1])
     momentum = scalar(conn, "SELECT m.momentum FROM upc.momentum('BTC', %s) AS m", END)
-    minutes = [ttc // 60 for ttc in SECONDS if ttc % 60 == 0 and ttc > 0]
     expected: dict[int, dict[tuple[Any, ...], float]] = {}
     for ttc in minutes:
         sums: dict[tuple[Any, ...], float] = defaultdict(float)
-        for model, method in product(MODELS, METHODS):
+        for model, method in product(models, METHODS):
             for row in strikes(
                 conn,
                 price,
@@ -238,7 +255,7 @@ def test_a_backtest(conn: Connection, settlement: str) -> None:
                 place = min(19, int(row["prob_above"] // 5))
                 sums[f"{model}:{method}", distance, place] += row["prob_above"]
         expected[ttc] = sums
-    put(conn, "BTC", AFTERWARDS)
+    put(conn, "BTC", afterwards)
     for ttc in minutes:
         closes_at = END + timedelta(minutes=ttc)
         number = scalar(
@@ -246,9 +263,9 @@ def test_a_backtest(conn: Connection, settlement: str) -> None:
             "SELECT upc.begin_backtest('BTC', NULL, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
             " recalibrate => false)",
             END,
-            END,
+            closes_at,
             closes_at + timedelta(minutes=1),
-            [f"{model}:{method}" for model, method in product(MODELS, METHODS)],
+            [f"{model}:{method}" for model, method in product(models, METHODS)],
             [ttc],
             STEP,
             LEVELS,
