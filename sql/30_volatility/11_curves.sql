@@ -295,7 +295,9 @@ SELECT
     c.negative,
     c.effective_size,
     c.weighted_size,
-    c.fingerprint
+    c.fingerprint,
+    c.recalibrated_positive,
+    c.recalibrated_negative
 FROM upc_data.horizon_curve AS c;
 COMMENT ON VIEW upc.horizon_curve IS
     'the fingerprints of standardised moves beyond an hour: one row per symbol and distance of 75 to 1440 minutes';
@@ -312,3 +314,6 @@ COMMENT ON COLUMN upc.horizon_curve.effective_size IS
 COMMENT ON COLUMN upc.horizon_curve.weighted_size IS
     'starting minutes behind the row, were the years of equal weight';
 COMMENT ON COLUMN upc.horizon_curve.fingerprint IS 'name of the fingerprint';
+COMMENT ON COLUMN upc.horizon_curve.recalibrated_positive IS
+    'positive, corrected as that of 60 minutes is; NULL where there is no correction';
+COMMENT ON COLUMN upc.horizon_curve.recalibrated_negative IS 'negative, corrected like positive';

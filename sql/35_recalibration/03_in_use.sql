@@ -36,9 +36,11 @@ COMMENT ON FUNCTION upc.recalibration IS
     'the corrections of a symbol''s volatility model by week and time to the close, the newest first';
 
 
--- The query for the rows of upc_data.volatility_curve of the symbol $1, as text: curves as they were counted,
--- and corrected by the newest recalibration where there is one.
-CREATE FUNCTION upc._recalibrated_curve_query()
+-- The query for curves of the symbol $1 with those that are corrected by the newest recalibration, as text. Beyond the
+-- last knot it goes on level, up to a day.
+--
+-- curves: a query with positive, negative and minutes.
+CREATE FUNCTION upc._corrected_query(curves text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN format(
@@ -61,11 +63,30 @@ RETURN format(
             ORDER BY r.week DESC
             LIMIT 1
         ) AS n
-        CROSS JOIN generate_series(1, 60) AS m (minutes)
+        CROSS JOIN unnest(upc._all_horizons() || upc._long_horizons()) AS m (minutes)
         CROSS JOIN LATERAL upc._recalibration_at(n.lifts, n.stretches, n.bends, m.minutes) AS a
     ) AS k ON k.minutes = v.minutes
     $sql$,
-    upc._volatility_curve_query(true)
+    _corrected_query.curves
 );
+COMMENT ON FUNCTION upc._corrected_query IS
+    'the query, as text, for curves of the symbol $1 with those that are corrected';
+
+
+-- The query for the rows of upc_data.volatility_curve of the symbol $1, as text: curves as they were counted,
+-- and corrected by the newest recalibration where there is one.
+CREATE FUNCTION upc._recalibrated_curve_query()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN upc._corrected_query(upc._volatility_curve_query(true));
 COMMENT ON FUNCTION upc._recalibrated_curve_query IS
     'the query, as text, for the curves of standardised moves of the symbol $1, with those that are corrected';
+
+
+-- The same for the rows of upc_data.horizon_curve.
+CREATE FUNCTION upc._recalibrated_long_query()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN upc._corrected_query(upc._long_curve_query());
+COMMENT ON FUNCTION upc._recalibrated_long_query IS
+    'the query, as text, for the curves of the symbol $1 beyond an hour, with those that are corrected';

@@ -212,7 +212,7 @@ BEGIN
         'volatility_curve', '{bucket, minutes}', upc._recalibrated_curve_query(), symbol
     );
     PERFORM upc._store_rows('volatility_drift', '{minutes}', upc._volatility_drift_query(), symbol);
-    PERFORM upc._store_rows('horizon_curve', '{minutes}', upc._long_curve_query(), symbol);
+    PERFORM upc._store_rows('horizon_curve', '{minutes}', upc._recalibrated_long_query(), symbol);
     PERFORM upc._store_grid(symbol);
     UPDATE upc_data.curve_refresh AS r
     SET made_by = upc.curve_hash(), refreshed_at = clock_timestamp()

@@ -369,7 +369,10 @@ DECLARE
     v_reading upc._reading;
 BEGIN
     IF minutes > 60 THEN
-        SELECT c.positive, c.negative, c.sample_size, c.effective_size, c.weighted_size
+        SELECT
+            CASE WHEN is_corrected THEN coalesce(c.recalibrated_positive, c.positive) ELSE c.positive END,
+            CASE WHEN is_corrected THEN coalesce(c.recalibrated_negative, c.negative) ELSE c.negative END,
+            c.sample_size, c.effective_size, c.weighted_size
         INTO v_reading.positive, v_reading.negative, v_reading.sample_size,
             v_reading.effective_size, v_reading.weighted_size
         FROM upc.horizon_curve AS c

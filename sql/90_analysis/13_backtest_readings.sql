@@ -157,12 +157,11 @@ RETURN $sql$
     corrected AS MATERIALIZED (
         SELECT
             s.model, s.is_standardised, s.is_linear, s.bucket, s.minutes, k.week,
-            -- What was said up to an hour is no reason to correct what is said beyond.
-            CASE WHEN s.is_standardised AND s.minutes <= 60
+            CASE WHEN s.is_standardised
                 THEN upc._recalibrated_curve(s.positive, k.lift, k.stretch, k.bend)
                 ELSE s.positive
             END AS positive,
-            CASE WHEN s.is_standardised AND s.minutes <= 60
+            CASE WHEN s.is_standardised
                 THEN upc._recalibrated_curve(s.negative, -k.lift, k.stretch, k.bend)
                 ELSE s.negative
             END AS negative

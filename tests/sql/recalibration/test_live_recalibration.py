@@ -76,7 +76,7 @@ def test_it_is_fitted_on_the_whole_weeks_of_this_year(conn: Connection) -> None:
         assert [row[name] for row in rows] == numbers
 
 
-@pytest.mark.parametrize("ttc", [60, 120, 720, 1200, 2700, 3600])
+@pytest.mark.parametrize("ttc", [60, 120, 720, 1200, 2700, 3600, 7200, 86_400])
 def test_probabilities_at_the_thresholds_are_corrected_exactly(conn: Connection, ttc: int) -> None:
     """Between them a straight line goes on from one to the next, as before."""
     put_numbers(conn)
@@ -100,7 +100,7 @@ def test_probabilities_at_the_thresholds_are_corrected_exactly(conn: Connection,
 
 
 @pytest.mark.parametrize("settlement", ["close", "average"])
-@pytest.mark.parametrize("ttc", [90, 1000, 3600])
+@pytest.mark.parametrize("ttc", [90, 1000, 3600, 30_000])
 def test_every_way_to_ask_has_the_same_correction(
     conn: Connection, ttc: int, settlement: str
 ) -> None:
