@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _UNKNOWN = "-"
 _HEAD = (
-    *("symbol", "light", "feed", "tick", "price", "quotes", "candle", "trades"),
+    *("symbol", "light", "feed", "tick", "price", "basis", "quotes", "candle", "trades"),
     *("minute", "hour", "day", "problems"),
 )
 _LEFT = ("symbol", "light", "feed", "problems")
@@ -47,7 +47,8 @@ def command(symbols: tuple[str, ...], out: Path | None, output: Output) -> None:
     0 green, 1 yellow or red, 3 no database, 4 schema out of date.
 
     Without --symbol it covers the symbols that should tick: those that a process ticks, or ticked
-    within the last hour. Availability is the percentage of due ticks, for live feeds only.
+    within the last hour. The basis is what the last tick took off its price. Availability is the
+    percentage of due ticks, for live feeds only.
     """
     from pyupc.health.status.ask import ask
 
@@ -85,6 +86,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         printable(row["feed"] or _UNKNOWN),
         _age(row["tick_age_seconds"]),
         _with_age(row["price_state"], row["price_age_seconds"]),
+        _points(row["basis_bps"]),
         _with_age(row["quote_state"], row["quote_age_seconds"]),
         _age(row["candle_age_seconds"]),
         str(row["open_trades"]),
@@ -103,6 +105,10 @@ def _with_age(state: str | None, seconds: float | None) -> str:
     if state is None:
         return _UNKNOWN
     return state if seconds is None else f"{state} {_age(seconds)}"
+
+
+def _points(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:+.1f} bp"
 
 
 def _percent(value: float | None) -> str:

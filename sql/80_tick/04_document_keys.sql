@@ -86,7 +86,8 @@ BEGIN ATOMIC
             symbols[].minute_done,symbols[].minute_missed,symbols[].minute_availability,
             symbols[].hour_done,symbols[].hour_missed,symbols[].hour_availability,
             symbols[].day_done,symbols[].day_missed,symbols[].day_availability,
-            symbols[].day_answered}'
+            symbols[].day_answered,symbols[].price_source,symbols[].basis_bps,
+            symbols[].basis_settlements}'
         );
 END;
 COMMENT ON FUNCTION upc._status_keys IS

@@ -30,10 +30,13 @@ CREATE TYPE upc.symbol_status AS (
     day_done bigint,
     day_missed bigint,
     day_availability double precision,
-    day_answered double precision
+    day_answered double precision,
+    price_source text,
+    basis_bps double precision,
+    basis_settlements integer
 );
 COMMENT ON TYPE upc.symbol_status IS
-    'what stands behind the ticks of a symbol: ages in seconds, availability in percent';
+    'what stands behind the ticks of a symbol: ages in seconds, availability in percent, the basis that the last tick allowed for';
 
 
 -- Problems of a symbol, worst first. One makes its light red if there is no probability to be had, else
@@ -293,7 +296,9 @@ BEGIN
         WHEN v_lease.expires_at <= at THEN 'expired'
         ELSE 'held'
     END;
-    SELECT t.ticked_at, t.feed, t.momentum, t.state
+    SELECT
+        t.ticked_at, t.feed, t.momentum, t.state, t.source, 10000 * t.basis AS basis_bps,
+        t.basis_settlements
     INTO v_tick
     FROM upc_data.tick AS t
     JOIN upc_data.document AS d ON d.symbol = t.symbol AND d.tick_id = t.tick_id
@@ -303,6 +308,9 @@ BEGIN
     -- On a clock that has been put back the last tick is no less old for being ahead.
     v.tick_age_seconds := abs(extract(epoch FROM at - v.ticked_at));
     v.is_momentum_known := v_tick.momentum IS NOT NULL;
+    v.price_source := v_tick.source;
+    v.basis_bps := v_tick.basis_bps;
+    v.basis_settlements := v_tick.basis_settlements;
     IF coalesce(v.feed NOT IN ('replay', 'simulated'), true) THEN
         v := upc._add_market_status(v, at);
     ELSE

@@ -19,6 +19,7 @@ from pyupc.database.connect import connect
 from tests.support.databases import Databases
 from tests.support.logged_ticks import CLOSE, STRIKE, log_tick, put_candle, put_event
 from tests.support.market import on_terminal
+from tests.support.settlements import put_minute, settle
 
 Row = dict[str, Any]
 
@@ -227,3 +228,22 @@ def test_no_figure_of_nothing(fresh_db: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     result = run(fresh_db, "--plot", str(tmp_path / "nowhere" / "reliability.png"))
     assert result.exit_code == 1
+
+
+def test_the_basis(databases: Databases) -> None:
+    """A line per source; of settlements alone."""
+    with databases.clone("empty") as dsn:
+        assert "no settlement" in run(dsn, "--basis").stderr
+        with connect(dsn) as conn:
+            for hour in range(13):
+                put_minute(conn, CLOSE + timedelta(hours=hour), [100_070.0] * 60)
+                settle(conn, CLOSE + timedelta(hours=hour), 100_000)
+        [row] = json.loads(output(dsn, "--basis", "--json"))
+        assert (row["symbol"], row["source"], row["settlements"]) == ("BTC", "one", 13)
+        assert row["mean_bp"] == pytest.approx(7, abs=1e-6)
+        head, line = output(dsn, "--basis").splitlines()[-2:]
+        assert head.split()[:2] == ["source", "settlements"]
+        assert line.split() == [
+            *("one", "13", "0", "+7.00", "0.00", "-", "7.00", "0.00", "1", "0", "0", "0"),
+        ]
+        assert run(dsn, "--basis", "--edges").exit_code == 2

@@ -32,6 +32,12 @@ _EDGES = f"""
     CROSS JOIN LATERAL upc.edge_outcomes{_SPAN.format(_COUNTED)} AS e
 """
 
+_BASIS = f"""
+    SELECT s.symbol, b.*
+    FROM (SELECT %(symbol)s::text) AS s (symbol)
+    CROSS JOIN LATERAL upc.basis_outcomes{_SPAN.format("")} AS b
+"""
+
 _UNJUDGED = f"""
     SELECT count(*)
     FROM (SELECT %(symbol)s::text) AS s (symbol)
@@ -66,6 +72,10 @@ class Reader:
     def edges(self, symbol: str) -> list[Row]:
         """Rows of upc.edge_outcomes."""
         return self._rows(_EDGES, symbol)
+
+    def basis(self, symbol: str) -> list[Row]:
+        """Rows of upc.basis_outcomes."""
+        return self._rows(_BASIS, symbol)
 
     def unjudged(self, symbol: str) -> int:
         """Number of past closes without a known outcome."""

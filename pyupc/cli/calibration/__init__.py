@@ -36,6 +36,11 @@ def _figure(ctx: click.Context, parameter: click.Parameter, path: Path | None) -
 @bounds("the first tick that is kept", "now")
 @click.option("--edges", is_flag=True, help="Compare edges with what they paid after fees.")
 @click.option(
+    "--basis",
+    is_flag=True,
+    help="Compare last minutes with what Kalshi settled on, by exchange.",
+)
+@click.option(
     "--every-tick",
     is_flag=True,
     help="Count every tick that is kept, not one a minute: the last two days outweigh the others.",
@@ -53,6 +58,7 @@ def command(
     since: datetime | None,
     until: datetime | None,
     edges: bool,
+    basis: bool,
     every_tick: bool,
     plot: Path | None,
     output: Output,
@@ -68,10 +74,19 @@ def command(
     all times to the close, a row without bin all probabilities. With --edges each row is one
     contract bought at its ask every minute, in cents; a row without bounds covers all edges
     above zero, or all others.
+
+    With --basis each row is a source of prices, and --since and --until are of closes. Its basis is
+    the average of the last minute over the settlement value, in basis points; error is how far the
+    average was off, as it came in and less the basis that was known by the close; wrong is how many
+    contracts it decides otherwise than Kalshi did, and changed those of which the two differ.
     """
     refuse_reversed(since, until)
     if edges and plot is not None:
         raise UsageProblem("--plot draws probabilities, not edges", "leave --edges out")
+    if basis and (edges or every_tick or plot is not None):
+        raise UsageProblem(
+            "--basis is of settlements, not of ticks", "leave --edges, --every-tick and --plot out"
+        )
     if plot is not None:
         _prepare(plot)
 
@@ -86,13 +101,14 @@ def command(
     with connect(application_name="pyupc calibration") as conn:
         schema.check(conn)
         reader = Reader(conn, since, until, every_tick=every_tick)
-        read = reader.edges if edges else reader.scores
+        read = reader.basis if basis else reader.edges if edges else reader.scores
         with working("looking up outcomes") as show_progress:
             for symbol in symbols or registered_symbols(conn):
                 show_progress(f"{printable(symbol)}: looking up outcomes")
                 rows += read(symbol)
-                unjudged += reader.unjudged(symbol)
-    show = _show_edges if edges else _show_scores
+                if not basis:
+                    unjudged += reader.unjudged(symbol)
+    show = _show_basis if basis else _show_edges if edges else _show_scores
     print_rows(rows, output, human=lambda: show(rows, unjudged), columns=reader.columns)
     if plot is not None:
         _draw(rows, plot)
@@ -128,6 +144,14 @@ def _show_edges(rows: list[Row], unjudged: int) -> None:
 
     print_edges(rows)
     _print_unjudged(unjudged, None if rows else "no live tick with an ask has a known outcome")
+
+
+def _show_basis(rows: list[Row], _: int) -> None:
+    from pyupc.cli.calibration.table import print_basis
+
+    print_basis(rows)
+    if not rows:
+        click.echo("no settlement beside a last minute of prices is known yet", err=True)
 
 
 def _print_unjudged(unjudged: int, nothing: str | None) -> None:

@@ -93,6 +93,39 @@ def print_edges(rows: Sequence[Row]) -> None:
         )
 
 
+def print_basis(rows: Sequence[Row]) -> None:
+    """Print a line per source; bp are basis points."""
+    for number, (symbol, own) in enumerate(groupby(rows, lambda row: str(row["symbol"]))):
+        if number:
+            click.echo()
+        click.echo(f"{printable(symbol)}: last minutes above what settled, basis points")
+        click.echo()
+        print_columns(
+            (
+                *("source", "settlements", "left out", "mean", "spread", "drift"),
+                *("error", "corrected", "contracts", "wrong", "corrected", "changed"),
+            ),
+            [
+                (
+                    printable(row["source"]),
+                    f"{row['settlements']:,}",
+                    f"{row['left_out']:,}",
+                    _cents(row["mean_bp"]),
+                    _size(row["spread_bp"]),
+                    _cents(row["drift_bp"]),
+                    _size(row["error_bp"]),
+                    _size(row["corrected_error_bp"]),
+                    *(
+                        f"{row[column]:,}"
+                        for column in ("contracts", "wrong", "wrong_corrected", "changed")
+                    ),
+                )
+                for row in own
+            ],
+            left=1,
+        )
+
+
 def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
     for _, own in groupby(
         rows, lambda row: (row["symbol"], row["model"], row["method"], row["settlement"])
@@ -127,3 +160,7 @@ def _band(row: Row) -> str:
 
 def _cents(value: float | None) -> str:
     return _UNKNOWN if value is None else f"{value:+.2f}"
+
+
+def _size(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:.2f}"

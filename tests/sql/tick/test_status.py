@@ -69,6 +69,9 @@ def test_green(healthy: Connection) -> None:
         "day_missed": 0,
         "day_availability": 100,
         "day_answered": 100,
+        "price_source": "coinbase",
+        "basis_bps": None,
+        "basis_settlements": None,
     }
     found = document(healthy)
     assert (found["state"], found["problems"]) == ("green", [])

@@ -109,6 +109,9 @@ def test_twelve_settlements_correct_a_tick(conn: Connection) -> None:
         assert document["basis_bps"] == pytest.approx(7, abs=1e-8)
         assert document["basis_settlements"] == 12
     assert live["base_strike"] == 100_000
+    [shown_by_status] = table(conn, "SELECT * FROM upc.status('BTC', %s)", AT)
+    assert (shown_by_status["price_source"], shown_by_status["basis_settlements"]) == ("one", 12)
+    assert shown_by_status["basis_bps"] == pytest.approx(7, abs=1e-8)
     for each in shown["strikes"]:
         assert each["buffer"] == pytest.approx(abs(each["strike"] - asked), abs=0.006)
 
