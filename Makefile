@@ -23,7 +23,7 @@ RUN_TESTS = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/pycac
 .PHONY: demo test test-all docs lint reference clean
 
 demo: $(VENV)/installed-demo
-	@echo "==> the demo: a real PostgreSQL, made-up candles, 125 fingerprints, one tick a second, a page"
+	@echo "==> the demo: a real PostgreSQL, made-up candles and markets, 125 fingerprints, a tick a second, a page"
 	@$(BIN)/pyupc demo $(DEMO)
 
 test: $(VENV)/installed-test

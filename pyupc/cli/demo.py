@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,9 +76,12 @@ def command(
     The database gets a history and fingerprints; ticks come once a second. With the extra `web` the
     page is served, too, and its address printed before the first tick.
 
+    Beside simulated prices there is a simulated market: events of each kind with bids and asks,
+    their results, a trade each hour, and some hours of all that before the first tick.
+
     Uses the embedded PostgreSQL, whatever PYUPC_DSN is, and a database of its own, pyupc_demo. A
-    second run goes on with it; another source or seed starts afresh. Simulated prices are made up:
-    they show how pyupc works, and nothing about any market.
+    second run goes on with it; another source or seed starts afresh. Simulated prices and markets
+    are made up: they show how pyupc works, and nothing about any market.
     """
     from pyupc.tick.job import Job
     from pyupc.tick.run import run
@@ -103,6 +106,7 @@ def command(
         # Without a screen the log of the ticks is the output.
         logging.getLogger("pyupc.tick").setLevel(min(level, logging.INFO))
     with (
+        _market(dsn, history),
         _page(dsn, page, port, legacy) as address,
         Ladder(
             history.feed,
@@ -117,6 +121,16 @@ def command(
         if outcome.ticks and not is_live:
             ladder.show(outcome.ticks, "")
     raise SystemExit(outcome.exit_code)
+
+
+def _market(dsn: str, source: Source) -> AbstractContextManager[object]:
+    """The simulated market, read while the demo ticks; nothing for prices that are not made up."""
+    from pyupc.demo.market import Market
+    from pyupc.demo.sources import Simulation
+
+    if not isinstance(source, Simulation):
+        return nullcontext()
+    return Market(dsn, source.symbols, source.seed)
 
 
 @contextmanager
@@ -183,12 +197,15 @@ def _set_up(source: Source) -> tuple[str, Source]:
     from pyupc.candles.progress import watching
     from pyupc.database import migrate, schema
     from pyupc.demo.database import DATABASE, open_database
-    from pyupc.demo.sources import Live
+    from pyupc.demo.market import PAST_HOURS, Market
+    from pyupc.demo.sources import Live, Simulation
     from pyupc.embedded import default_home
     from pyupc.fingerprints.build import build, build_progress
 
     if source.feed == SIMULATED:
-        click.echo("The prices of this demo are simulated: made up, not a market's.", err=True)
+        click.echo(
+            "Prices and markets of this demo are simulated: made up, at no exchange.", err=True
+        )
     if isinstance(source, Live):
         # Reach the exchange before another history is dropped.
         with _step(f"asking {source.exchange}") as done:
@@ -211,6 +228,10 @@ def _set_up(source: Source) -> tuple[str, Source]:
         done.append(
             f"{built.fingerprints} fingerprints from {pairs:,} pairs, {built.days:,} days counted"
         )
+    if isinstance(source, Simulation):
+        with _step("the simulated market of the last hours") as done:
+            ticks = Market(dsn, source.symbols, source.seed).live_through()
+            done.append(f"{ticks} ticks of {PAST_HOURS} hours of the simulated market")
     return dsn, source
 
 

@@ -1,5 +1,74 @@
 -- Feeds: the prices that a tick can take, and why one has none.
 
+-- True in the demo's database, whose market is made up: nothing of it is for real prices, and nothing of a real
+-- one is stored beside it.
+--
+-- Returns a boolean.
+-- Errors: none.
+--
+-- Example:
+--   SELECT NOT has_simulated_market();
+CREATE FUNCTION upc.has_simulated_market()
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RETURN EXISTS (SELECT FROM upc_data.series AS s WHERE s.series LIKE 'SIM%');
+END
+$fn$;
+COMMENT ON FUNCTION upc.has_simulated_market IS
+    'true in a database whose market is simulated: the demo''s';
+
+
+CREATE FUNCTION upc._refuse_simulation(reason text)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    RAISE EXCEPTION '%', reason
+        USING
+            ERRCODE = 'UP033',
+            DETAIL = 'Quotes that are made up are for made-up prices, in a database of the demo''s own.',
+            HINT = 'Use pyupc demo for the one, and another database for the other.';
+END
+$fn$;
+COMMENT ON FUNCTION upc._refuse_simulation IS
+    'raises UP033: a simulated market and a real one do not go together';
+
+
+-- True for a feed whose ticks go with the markets that are stored: any live one; and the simulated one in the
+-- demo's database, where a live one is refused.
+-- Errors: UP033.
+CREATE FUNCTION upc._goes_with_markets(feed text)
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $fn$
+BEGIN
+    IF feed = 'replay' THEN
+        RETURN false;
+    END IF;
+    IF feed IS DISTINCT FROM 'simulated' AND upc.has_simulated_market() THEN
+        PERFORM upc._refuse_simulation(
+            format('the market of this database is simulated, and the feed %s is not', feed)
+        );
+    END IF;
+    RETURN feed IS DISTINCT FROM 'simulated' OR upc.has_simulated_market();
+END
+$fn$;
+COMMENT ON FUNCTION upc._goes_with_markets IS
+    'true for a feed whose ticks go with the markets that are stored; raises UP033 for a live feed beside a simulated market';
+
+
+-- True for ticks that are judged: those of live feeds, and simulated ones of a simulated event.
+CREATE FUNCTION upc._is_judged(feed text, event_ticker text)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN _is_judged.feed NOT IN ('replay', 'simulated')
+    OR _is_judged.feed = 'simulated' AND _is_judged.event_ticker IS NOT NULL;
+COMMENT ON FUNCTION upc._is_judged IS
+    'true for the feed and the event of a tick that is judged: of a live feed, or of a simulated event';
+
+
 CREATE FUNCTION upc._refuse_feed(symbol text, feed text)
 RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE

@@ -47,9 +47,10 @@ BEGIN
     v.asked_model := question.model;
     v.asked_settlement := question.settlement;
 
-    -- Made-up prices have no candles: the stored ones stand in for them.
+    -- Made-up prices have no candles, unless there is a market for them: the stored ones stand in for them.
     question.variances := upc._cached_forecast(
-        question.symbol, CASE WHEN feed <> 'simulated' THEN question.at END
+        question.symbol,
+        CASE WHEN feed <> 'simulated' OR event.event_ticker IS NOT NULL THEN question.at END
     );
     v.volatility := 100 * sqrt(upc.variance_until(question.variances, question.ttc_seconds));
     IF question.model = 'volatility' AND (
@@ -79,10 +80,25 @@ COMMENT ON FUNCTION upc._ask_of_tick IS
     'the question of a tick for its strikes, what was asked for where something stands in for it, the close, and the forecast';
 
 
+CREATE FUNCTION upc._seconds_to_quarter(at timestamptz)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 900 * (floor(date_part('epoch', _seconds_to_quarter.at) / 900) + 1)
+    - date_part('epoch', _seconds_to_quarter.at);
+COMMENT ON FUNCTION upc._seconds_to_quarter IS
+    'seconds from an instant to the next whole quarter of an hour, 900 at one';
+
+
 -- The question of a tick for the contracts of every event, as contract_table would ask it.
 --
 -- question: as _ask_of_tick has it. settlement: as the tick was asked; NULL is that of each event's series.
-CREATE FUNCTION upc._contract_question_of(question upc._question, settlement text)
+-- feed, seed: as in tick.
+CREATE FUNCTION upc._contract_question_of(
+    question upc._question,
+    settlement text,
+    feed text,
+    seed integer
+)
 RETURNS upc._question
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $fn$
@@ -91,8 +107,15 @@ BEGIN
     question.step := NULL;
     question.strikes := NULL;
     question.settlement := settlement;
-    -- Other events have last minutes of their own.
+    -- Other events have last minutes of their own, which the price log knows.
     question.observed := NULL;
+    IF feed = 'simulated' AND upc._seconds_to_quarter(question.at) < 60 THEN
+        -- Made-up prices are in no log. Whatever closes now closes at that quarter of an hour.
+        question.observed := upc._feed_average(
+            question, feed,
+            question.at + make_interval(secs => upc._seconds_to_quarter(question.at) - 60), seed
+        );
+    END IF;
     RETURN question;
 END
 $fn$;

@@ -93,7 +93,7 @@ BEGIN
     v_limits := upc._state_limits();
     RETURN (
         feed, at, holder, lease, seed, levels, method, model, settlement, every,
-        feed NOT IN ('replay', 'simulated'),
+        upc._goes_with_markets(feed),
         coalesce(min_probability, upc.setting('min_probability')::double precision),
         coalesce(min_differential, upc.setting('min_differential')::double precision),
         v_limits,
@@ -185,7 +185,7 @@ DECLARE
     v_strikes record;
 BEGIN
     v_seen := upc._feed_price(symbol, frame.feed, frame.at, replay_from, elapsed, frame.seed);
-    -- Prices that are not today's have nothing to do with today's markets.
+    -- Prices that are not today's have nothing to do with today's markets, but made-up ones with a made-up one.
     IF frame.is_live THEN
         v_event := upc.current_event(symbol, v_seen.market_at);
         v.event := v_event;
@@ -234,10 +234,10 @@ BEGIN
     END IF;
 
     v.active := '{}'::json[];
-    -- Made-up prices, and those of another day, have nothing to do with a contract or a trade.
+    -- Prices of another day, and made-up ones, have nothing to do with a contract or a trade of a real market.
     IF frame.is_live THEN
         v.contracts := upc._contract_entries(
-            upc._contract_question_of(v_question, frame.settlement), v_seen.state
+            upc._contract_question_of(v_question, frame.settlement, frame.feed, frame.seed), v_seen.state
         );
         v_question.settlement := frame.settlement;
         SELECT l.active, l.announced

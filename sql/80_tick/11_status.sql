@@ -137,20 +137,11 @@ COMMENT ON FUNCTION upc._status_problems IS
     'problems of a symbol, worst first; is_red: there is no probability to be had';
 
 
-CREATE FUNCTION upc._add_market_status(status upc.symbol_status, at timestamptz)
+CREATE FUNCTION upc._add_quote_status(status upc.symbol_status, at timestamptz)
 RETURNS upc.symbol_status
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 AS $fn$
-DECLARE
-    v_price record := upc._logged_price(status.symbol, at, nullif(status.feed, 'database'));
 BEGIN
-    IF v_price.priced_at IS NOT NULL THEN
-        status.price_age_seconds := extract(epoch FROM at - v_price.priced_at);
-        status.price_state := upc._logged_state(
-            status.symbol, coalesce(status.feed, 'database'), at, v_price.priced_at,
-            v_price.same_since, v_price.newest_at
-        );
-    END IF;
     SELECT e.event_ticker, extract(epoch FROM at - e.read_at)
     INTO status.event_ticker, status.quote_age_seconds
     FROM upc.current_event(status.symbol, at) AS e;
@@ -172,6 +163,27 @@ BEGIN
         status.quote_state := upc.freshness(make_interval(secs => status.quote_age_seconds));
     END IF;
     RETURN status;
+END
+$fn$;
+COMMENT ON FUNCTION upc._add_quote_status IS
+    'a symbol''s status with the age and state of its quotes';
+
+
+CREATE FUNCTION upc._add_market_status(status upc.symbol_status, at timestamptz)
+RETURNS upc.symbol_status
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+AS $fn$
+DECLARE
+    v_price record := upc._logged_price(status.symbol, at, nullif(status.feed, 'database'));
+BEGIN
+    IF v_price.priced_at IS NOT NULL THEN
+        status.price_age_seconds := extract(epoch FROM at - v_price.priced_at);
+        status.price_state := upc._logged_state(
+            status.symbol, coalesce(status.feed, 'database'), at, v_price.priced_at,
+            v_price.same_since, v_price.newest_at
+        );
+    END IF;
+    RETURN upc._add_quote_status(status, at);
 END
 $fn$;
 COMMENT ON FUNCTION upc._add_market_status IS
@@ -315,6 +327,9 @@ BEGIN
         v := upc._add_market_status(v, at);
     ELSE
         v.price_state := coalesce(v_tick.state, 'fresh');
+        IF v.feed = 'simulated' AND upc.has_simulated_market() THEN
+            v := upc._add_quote_status(v, at);
+        END IF;
     END IF;
     v := upc._add_stored_status(v, at);
     v := upc._add_availability(v, at);

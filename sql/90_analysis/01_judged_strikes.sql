@@ -73,7 +73,7 @@ FROM (
           AND k.symbol = t.symbol
           AND k.opened_at = t.closes_at - interval '1 minute'
     ) AS c
-    WHERE t.feed NOT IN ('replay', 'simulated')
+    WHERE upc._is_judged(t.feed, t.event_ticker)
       AND t.prob_above IS NOT NULL
       AND coalesce(e.closes_at, t.closes_at) <= statement_timestamp()
 ) AS u
@@ -212,7 +212,7 @@ BEGIN
                 AND t.ticked_at >= greatest(since, o.closes_at - interval '1 hour')
                 AND t.ticked_at < least(until, o.closes_at)
                 AND t.event_ticker IS NOT DISTINCT FROM o.event_ticker
-                AND t.feed NOT IN ('replay', 'simulated')
+                AND upc._is_judged(t.feed, t.event_ticker)
                 AND t.prob_above IS NOT NULL
           )
           OR EXISTS (
@@ -222,7 +222,7 @@ BEGIN
                 AND m.ticked_at < least(until, o.closes_at)
                 AND m.minute_at < o.closes_at
                 AND m.event_ticker IS NOT DISTINCT FROM o.event_ticker
-                AND m.feed NOT IN ('replay', 'simulated')
+                AND upc._is_judged(m.feed, m.event_ticker)
                 AND m.prob_above IS NOT NULL
           )
       )

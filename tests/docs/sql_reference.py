@@ -96,6 +96,7 @@ SQLSTATES = {
     "UP030": "the symbol, or a series of it, is taken",
     "UP031": "bounds: both missing, not positive numbers, or crossing",
     "UP032": "history: no such span, step or number",
+    "UP033": "a simulated market and a real one do not go together",
 }
 
 _CREATE = re.compile(

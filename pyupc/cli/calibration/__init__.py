@@ -67,8 +67,9 @@ def command(
 
     Every strike of a live feed's first tick of each minute is one question. Once the contract has
     closed, its market's result is the outcome; without an event, the candle of the last minute.
-    Replayed and simulated prices do not count. Ticks of one event share their outcome, so the
-    number of events is the real sample size, and the 95 % intervals are by event.
+    Replayed and simulated prices do not count, but in the demo's database, where the market is
+    simulated, too. Ticks of one event share their outcome, so the number of events is the real
+    sample size, and the 95 % intervals are by event.
 
     Probabilities are of closing at or above the strike, in percent. A row without minutes covers
     all times to the close, a row without bin all probabilities. With --edges each row is one
@@ -100,6 +101,8 @@ def command(
     unjudged = 0
     with connect(application_name="pyupc calibration") as conn:
         schema.check(conn)
+        if conn.execute("SELECT upc.has_simulated_market()").fetchone() == (True,):
+            click.echo("SIMULATED: prices and market of this database are made up", err=True)
         reader = Reader(conn, since, until, every_tick=every_tick)
         read = reader.basis if basis else reader.edges if edges else reader.scores
         with working("looking up outcomes") as show_progress:
