@@ -430,6 +430,21 @@ class ContractColumns(Shape):
     no_ask: list[float | None]
 
 
+class PastTrade(Shape):
+    """A trade that was held; prices and profit in USD, null while it is."""
+
+    id: int
+    ticker: str
+    contract: str | None = Field(description="$118,750; null while its bounds are awaited")
+    side: Literal["yes", "no"]
+    position: float
+    opened_at: str
+    buy_price: float
+    ended_at: str | None
+    end_price: float | None
+    profit: float | None = Field(description="after fees")
+
+
 class History(Shape):
     symbol: str
     since: str
@@ -437,6 +452,17 @@ class History(Shape):
     every_seconds: int
     ticks: TickColumns
     contracts: list[ContractColumns]
+    trades: list[PastTrade]
+
+
+class ClosestContract(Shape):
+    """The contract that was most open: its price was the nearest to 50 cents."""
+
+    ticker: str
+    contract: str | None
+    model_probability: float = Field(description="percent")
+    market_probability: float = Field(description="percent, the middle between bid and ask")
+    result: Literal["yes", "no"]
 
 
 class EventScore(Shape):
@@ -446,6 +472,7 @@ class EventScore(Shape):
     contracts: int
     model_brier: float | None
     market_brier: float | None
+    closest: ClosestContract | None
 
 
 class ClosedEvent(Shape):
@@ -463,10 +490,17 @@ class ClosedEvent(Shape):
     profit: float | None = Field(description="USD, after fees; null while a trade is held")
 
 
+class DayOfTrades(Shape):
+    day: str = Field(description="UTC")
+    trades: int = Field(description="that ended on it")
+    profit: float = Field(description="USD, after fees")
+
+
 class ClosedEvents(Shape):
     symbol: str
     before: str
     events: list[ClosedEvent]
+    days: list[DayOfTrades] = Field(description="the last 30 on which trades ended, oldest first")
 
 
 class Strike(Shape):

@@ -173,7 +173,8 @@ COMMENT ON FUNCTION upc.contract_history IS
     'probability, bids and asks of chosen contracts over time, the first of every step';
 
 
--- The history of a symbol as JSON, a list for each column: as history and contract_history have it.
+-- The history of a symbol as JSON, a list for each column: as history and contract_history have it; and the
+-- trades that were held in the span.
 --
 -- Errors: UP002 symbol, UP032 span or step.
 --
@@ -233,8 +234,32 @@ BEGIN ATOMIC
                 ) AS k
                 GROUP BY k.contract_ticker
             ) AS c
+        ),
+        'trades', (
+            SELECT coalesce(
+                json_agg(
+                    json_build_object(
+                        'id', t.trade_id,
+                        'ticker', t.ticker,
+                        'contract', upc._bounds_text(t.kind, t.lower, t.upper),
+                        'side', t.side,
+                        'position', t.position,
+                        'opened_at', upc._iso_utc(t.opened_at),
+                        'buy_price', t.buy_price,
+                        'ended_at', upc._iso_utc(t.ended_at),
+                        'end_price', t.end_price,
+                        'profit', upc._trade_profit(t)
+                    )
+                    ORDER BY t.trade_id
+                ),
+                '[]'
+            )
+            FROM upc_data.trade AS t
+            WHERE t.symbol = history_document.symbol
+              AND t.opened_at < history_document.until
+              AND coalesce(t.ended_at >= history_document.since, true)
         )
     );
 END;
 COMMENT ON FUNCTION upc.history_document IS
-    'ticks and chosen contracts of a symbol over time as JSON, a list for each column';
+    'ticks and chosen contracts of a symbol over time as JSON, a list for each column, and the trades that were held';

@@ -279,22 +279,122 @@ def test_the_last_hour_is_that_of_the_log(
         assert visit.complaints == []
 
 
-def test_a_log_that_cannot_be_read_greys_what_shows_it(
-    browser: Browser, desk: tuple[Served, Path]
+# An event that closed an hour ago, with a trade, and what was said of its contracts before.
+CLOSED = """
+    INSERT INTO upc_data.market_event (
+        symbol, event_ticker, series_ticker, title, closes_at, read_at, expiration_value
+    )
+    SELECT 'BTC', 'KXBTCD-C', 'KXBTCD', 'closed', at, at, 100123.45
+    FROM (SELECT date_trunc('hour', now() - interval '1 hour')) AS t (at);
+    INSERT INTO upc_data.market_quote (symbol, event_ticker, ticker, lower, status, result)
+    VALUES
+        ('BTC', 'KXBTCD-C', 'C0', 100000, 'finalized', 'yes'),
+        ('BTC', 'KXBTCD-C', 'C1', 100250, 'finalized', 'no');
+    INSERT INTO upc_data.contract_log (
+        symbol, logged_at, tick_id, event_ticker, is_minute, price, model, tickers, probabilities,
+        yes_bids, yes_asks, no_bids, no_asks, yes_bid_sizes, yes_ask_sizes, no_bid_sizes,
+        no_ask_sizes
+    )
+    SELECT
+        'BTC', e.closes_at - interval '15.5 minutes', -99, 'KXBTCD-C', true, 1e5, 'volatility',
+        '{C0,C1}', '{61.5,20}', '{0.56,0.28}', '{0.58,0.30}', '{0.42,0.70}', '{0.44,0.72}', '{}',
+        '{}', '{}', '{}'
+    FROM upc_data.market_event AS e
+    WHERE e.event_ticker = 'KXBTCD-C';
+    INSERT INTO upc_data.trade (
+        symbol, event_ticker, ticker, side, lower, kind, closes_at, buy_price, position, buy_fee,
+        opened_at, status, ended_at, end_price, end_fee, result
+    )
+    SELECT
+        'BTC', 'KXBTCD-C', 'C0', 'yes', 100000, 'above', closes_at, 0.55, 10, 0.18,
+        closes_at - interval '20 minutes', 'settled', closes_at, 1, 0, 'yes'
+    FROM upc_data.market_event
+    WHERE event_ticker = 'KXBTCD-C'
+"""
+
+GREY = "(each) => getComputedStyle(each).filter.includes('grayscale')"
+
+
+def dead(visit: Visit, path: str) -> None:
+    visit.page.route(path, lambda route: route.fulfill(status=503, json={}))
+
+
+def test_what_cannot_be_read_is_grey_and_nothing_else(
+    browser: Browser, desk: tuple[Served, Path], market_dsn: str
 ) -> None:
+    served, _ = desk
+    with connect(market_dsn) as conn:
+        conn.execute(CLOSED)
+    with visiting(browser, served.address) as visit:
+        page = visit.page
+        until(lambda: page.is_visible("#past canvas") and page.is_visible("#profit canvas"))
+        price = visit.color_of("#price")
+        [cells] = page.eval_on_selector_all(
+            "#events tbody tr", "(all) => all.map((row) => [...row.cells].map((c) => c.innerText))"
+        )
+        # (0.615 - 1)² and 0.2² on one side, (0.57 - 1)² and 0.29² on the other.
+        assert cells[1:] == [
+            *("above", "100,123.45", "$100,000", "61.5", "57.0", "yes", "0.094", "0.135", "+4.32")
+        ]
+        assert "+4.32 $ after fees, of 1 trade" in page.inner_text("#profit-summary")
+        keep(visit, "desk_past", full=True)
+        assert_accessible(visit)
+
+        dead(visit, "**/api/history/**")
+        choose(visit, "range")
+        until(lambda: page.eval_on_selector("#past", GREY))
+        assert "cannot be read" in page.inner_text("#past-hint")
+        assert not any(page.eval_on_selector(each, GREY) for each in ("#curve", "#profit"))
+        assert (visit.freshness(), visit.color_of("#price")) == ("fresh", price)
+        page.unroute("**/api/history/**")
+        dead(visit, "**/api/events/**")
+        # Another symbol and back, by its letter.
+        page.keyboard.press("e")
+        until(lambda: "symbol=ETH" in page.url)
+        page.keyboard.press("b")
+        until(lambda: "cannot be read" in page.inner_text("#events-hint"))
+        until(lambda: page.is_visible("#past") and not page.eval_on_selector("#past", GREY))
+        assert page.inner_text("#past-hint") == ""
+        assert (visit.freshness(), visit.color_of("#price")) == ("fresh", price)
+        page.unroute("**/api/events/**")
+        until(lambda: page.locator("#events tbody tr").count() == 1)
+        assert "cannot" not in page.inner_text("#events-hint")
+
+
+# What the help does not tell of: labels of panels, columns and numbers.
+UNTOLD = """() => {
+    const known = document.getElementById("help").textContent.toLowerCase();
+    const labels = "main :is(dt, h2:not(:has(span)), thead th, .switches button)";
+    return [...document.querySelectorAll(labels)]
+        .map((each) => each.textContent.trim().toLowerCase())
+        .filter((words) => words && !known.includes(words.replace(/ \\d+$/, "")));
+}"""
+
+
+def test_keys_and_their_help(browser: Browser, desk: tuple[Served, Path]) -> None:
     served, _ = desk
     with visiting(browser, served.address) as visit:
         page = visit.page
-        until(lambda: page.is_visible("#past canvas"))
-        price = visit.color_of("#price")
-        gray = "(each) => getComputedStyle(each).filter.includes('grayscale')"
-        assert not page.eval_on_selector("#past", gray)
-        page.route("**/api/history/**", lambda route: route.fulfill(status=503, json={}))
-        choose(visit, "range")
-        until(lambda: page.eval_on_selector("#past", gray))
-        assert "cannot be read" in page.inner_text("#past-hint")
-        assert not page.eval_on_selector("#curve", gray)
-        assert (visit.freshness(), visit.color_of("#price")) == ("fresh", price)
-        page.unroute("**/api/history/**")
-        until(lambda: not page.eval_on_selector("#past", gray))
-        assert page.inner_text("#past-hint") == ""
+        until(lambda: visit.freshness() == "fresh")
+        shown = [row["strike"] for row in visit.snapshot()["rows"]]
+
+        def selected() -> float:
+            text = page.get_attribute("#ladder tr[aria-current]", "data-strike")
+            return float(text or "nan")
+
+        place = shown.index(selected())
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        assert selected() == shown[place + 2]
+        page.keyboard.press("k")
+        assert selected() == shown[place + 1]
+        page.keyboard.press("/")
+        page.keyboard.type(f"{shown[2] + 60:,.0f}")
+        page.keyboard.press("Enter")
+        assert selected() == shown[2]
+        assert f"strike={shown[2]:.0f}" in page.url
+        assert not page.is_visible("#find-strike")
+        page.keyboard.press("?")
+        assert page.is_visible("#help")
+        assert page.evaluate(UNTOLD) == []
+        assert visit.complaints == []

@@ -5,8 +5,11 @@ import { nextTheme } from "/static/theme.js";
 
 const KEY = "pyupc.short-keys";
 
-/** onSymbol(place), onNearest(): what the keys of the page do. */
-export function startHelp({ onSymbol, onNearest }) {
+/**
+ * onSymbol(place), onLetter(letter), onNearest(), onStep(rows), onFind(): what the keys of the page do. Letters
+ * that mean something else name no symbol.
+ */
+export function startHelp({ onSymbol, onLetter, onNearest, onStep, onFind }) {
   const help = byId("help");
   const areOn = byId("short-keys");
   areOn.checked = memory.get(KEY) !== "off";
@@ -20,6 +23,9 @@ export function startHelp({ onSymbol, onNearest }) {
 
   const hands = {
     "?": () => help.showModal(),
+    "/": onFind,
+    j: () => onStep(1),
+    k: () => onStep(-1),
     l: () => byId("ladder").querySelector('tr[tabindex="0"]')?.focus(),
     n: onNearest,
     t: nextTheme,
@@ -37,6 +43,8 @@ export function startHelp({ onSymbol, onNearest }) {
     if (hand) {
       event.preventDefault();
       hand();
+    } else if (/^[a-z]$/i.test(event.key)) {
+      onLetter(event.key.toUpperCase());
     }
   });
 }

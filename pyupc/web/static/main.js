@@ -18,9 +18,12 @@ import { startHelp } from "/static/help.js";
 import { carryOn, clearHistory, historyProblem, startHistory } from "/static/history.js";
 import { clearLadder, showLadder, startLadder } from "/static/ladder.js";
 import { showPast, startPast } from "/static/past.js";
+import { clearPastEvents, readPastEvents, startPastEvents } from "/static/past_events.js";
+import { startProfit } from "/static/profit.js";
 import { clearReliability, loadReliability, startReliability } from "/static/reliability.js";
 import { selectionText } from "/static/selection.js";
 import { Stream } from "/static/stream.js";
+import { openFinder, startFinder } from "/static/strike_finder.js";
 import { showTabs, startTabs } from "/static/tabs.js";
 import { showTrades, startTrades } from "/static/trades.js";
 import { readView, writeView } from "/static/url_state.js";
@@ -144,6 +147,7 @@ async function refresh() {
     retryHeatmap();
     if (tick) startCharts();
   }
+  if (tick) readPastEvents(tick);
   if (tick && (calibrationAt === null || since(calibrationAt) > calibrationEvery)) {
     calibrationAt = mark();
     const { symbol } = view;
@@ -178,6 +182,7 @@ function openSymbol() {
   clearHistory();
   stream.open(view.symbol);
   clearReliability();
+  clearPastEvents();
   showTick();
   showTabs(symbols, view.symbol);
   beat();
@@ -206,6 +211,33 @@ function chooseBet(bet) {
   if (event) choose({ event: event.id, strike: bet.lower ?? 0 });
 }
 
+/** The next symbol that begins with the letter. */
+function chooseLetter(letter) {
+  const names = symbols.map((row) => row.symbol);
+  const place = names.indexOf(view.symbol);
+  const found = [...names.slice(place + 1), ...names.slice(0, place + 1)].find((name) => name.startsWith(letter));
+  if (found) chooseSymbol(found);
+}
+
+/** So many rows further down; many steps are one of the back button. */
+function stepRows(count) {
+  const shown = [...byId("ladder").querySelectorAll("tr[data-strike]")];
+  const place = shown.findIndex((node) => node.hasAttribute("aria-current"));
+  const next = shown[Math.min(shown.length - 1, Math.max(0, place + count))];
+  if (!next) return;
+  view = { ...view, strike: Number(next.dataset.strike) };
+  writeView(view, { replace: true });
+  showTick();
+  next.scrollIntoView({ block: "nearest" });
+}
+
+function findStrike(price) {
+  const row = nearestRow(eventOf(eventsOf(tick), view.event), price);
+  if (!row) return;
+  choose({ strike: row.strike });
+  byId("ladder").querySelector("tr[aria-current]")?.focus();
+}
+
 function readHistory() {
   if (tick === null) return;
   const event = eventOf(eventsOf(tick), view.event);
@@ -230,11 +262,16 @@ startEventTabs((event) => choose({ event, strike: null }));
 startLadder((strike) => choose({ strike }), () => showTick());
 startTrades();
 startHistory(readHistory);
+startPastEvents();
+startFinder(findStrike);
 startHelp({
   onSymbol: (place) => symbols[place] && chooseSymbol(symbols[place].symbol),
+  onLetter: chooseLetter,
   onNearest: () => choose({ strike: null }),
+  onStep: stepRows,
+  onFind: openFinder,
 });
-charts.push(startPast(), startCourse(), startCurve(), startHeatmap((bucket) => choose({ bucket })), startReliability());
+charts.push(startPast(), startCourse(), startProfit(), startCurve(), startHeatmap((bucket) => choose({ bucket })), startReliability());
 
 addEventListener("popstate", () => {
   const { symbol } = view;

@@ -13,6 +13,8 @@ const EVERY = 5;
 const FREE = 120;
 const MOST_LINES = 40;
 const MOST_LABELS = 9;
+// Seconds that the label of the close takes.
+const LABEL = 1000;
 
 let chart = null;
 let now = { tick: null, event: null, selected: null };
@@ -138,7 +140,8 @@ function build(colours) {
         fontSize: 11,
         hideOverlap: true,
         showMaxLabel: false,
-        formatter: (value) => shortTime(value / 1000),
+        // The close has a label of its own.
+        formatter: (value) => (hasClose && event.closes - value / 1000 < LABEL ? "" : shortTime(value / 1000)),
       },
       splitLine: { show: false },
     }),

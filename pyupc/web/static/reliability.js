@@ -20,6 +20,7 @@ export async function loadReliability(symbol, answers) {
     calibration = await getJson(`/api/calibration/${encodeURIComponent(symbol)}`, { timeout: 30_000 });
   } catch (error) {
     show(null, "");
+    byId("reliability-card").hidden = false;
     chart.say(`${error.message}${error.hint ? ` ${error.hint}` : ""}`);
     return false;
   }
@@ -31,12 +32,10 @@ export async function loadReliability(symbol, answers) {
     totals.find((row) => same(row, answers)) ??
     totals.toSorted((one, other) => other.questions - one.questions)[0];
   const waiting = calibration.unjudged_closes;
+  // Nothing has been judged: there is nothing to show, and it takes no room.
+  byId("reliability-card").hidden = !total;
   if (!total) {
     show(null, "");
-    chart.say(
-      "Nothing to show yet: no close of a live feed has been judged." +
-        (waiting > 0 ? ` ${grouped(waiting)} wait for their result.` : ""),
-    );
     return true;
   }
   const bins = scores.filter((row) => row.bin !== null && same(row, total));
@@ -47,6 +46,7 @@ export async function loadReliability(symbol, answers) {
 
 /** Another symbol: what stands there is not its own. */
 export function clearReliability() {
+  byId("reliability-card").hidden = true;
   show(null, "");
   chart.say(null);
 }

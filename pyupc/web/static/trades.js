@@ -2,7 +2,6 @@
 
 import { byId, element, setAttribute, setValue } from "/static/dom.js";
 import { countdown, DASH, dollars, fixed, grouped, isNumber, signed, strikeText } from "/static/format.js";
-import { isMadeUp } from "/static/banner.js";
 
 const COLUMNS = [
   { key: "id", label: "Trade", text: String, isHead: true },
@@ -64,16 +63,7 @@ export function showTrades(tick) {
     }
     showTrade(rows.get(trade.id), trade);
   }
-  byId("trades-scroll").hidden = trades.length === 0;
-  byId("trades-empty").hidden = trades.length > 0;
-  if (trades.length === 0) byId("trades-empty").textContent = emptyText(tick);
-}
-
-function emptyText(tick) {
-  if (!tick) return DASH;
-  const feed = tick.strike_table.feed;
-  if (isMadeUp(feed)) return `Trades are watched over on live feeds only; this one is ${feed}.`;
-  return "None is held. pyupc trades open records one.";
+  byId("trades-card").hidden = trades.length === 0;
 }
 
 function showTrade(row, trade) {

@@ -273,14 +273,23 @@ def test_contracts_as_they_were_logged(db: Connection) -> None:
     ]
 
 
-def brier(its: list[Row], of_market: bool) -> tuple[int, float]:
-    errors = [
-        (
-            (each["yes_bid"] + each["yes_ask"]) / 2 if of_market else each["probability"] / 100,
-            result,
-        )
+def asked(its: list[Row]) -> list[Row]:
+    """Those with a result, a probability and a bid."""
+    return [
+        {**each, "result": result}
         for each, result in zip(its, RESULTS, strict=True)
         if result and each["probability"] is not None and each["yes_bid"] is not None
+    ]
+
+
+def middle(row: Row) -> Decimal:
+    return Decimal(row["yes_bid"] + row["yes_ask"]) / 2
+
+
+def brier(its: list[Row], of_market: bool) -> tuple[int, float]:
+    errors = [
+        (middle(each) if of_market else each["probability"] / 100, each["result"])
+        for each in asked(its)
     ]
     squares = [(float(said) - (result == "yes")) ** 2 for said, result in errors]
     return len(squares), float(np.mean(squares))
@@ -302,6 +311,21 @@ def test_what_model_and_market_had_said_of_a_closed_event(db: Connection) -> Non
         assert row["scored_contracts"][place] == count
         assert row["model_brier"][place] == pytest.approx(model, abs=1e-12)
         assert row["market_brier"][place] == pytest.approx(brier(logged[at], True)[1], abs=1e-12)
+        nearest = min(asked(logged[at]), key=lambda each: abs(middle(each) - Decimal("0.5")))
+        assert row["closest"][place] == nearest["ticker"]
+        assert row["closest_model"][place] == nearest["probability"]
+        assert row["closest_market"][place] == float(100 * middle(nearest))
+    document = scalar(
+        db, "SELECT upc.closed_events_document('BTC', %s)", CLOSE + timedelta(minutes=1)
+    )
+    [event] = document["events"]
+    closest = [score["closest"] for score in event["scores"]]
+    results = {f"E-T{strike}": result for strike, result in zip(STRIKES, RESULTS, strict=True)}
+    assert [each["ticker"] for each in closest] == row["closest"]
+    assert [each["result"] for each in closest] == [results[each] for each in row["closest"]]
+    assert [each["contract"] for each in closest] == [
+        f"${int(each.removeprefix('E-T')):,}" for each in row["closest"]
+    ]
     assert (row["trades"], row["profit"]) == (0, None)
     assert not rows(db, "SELECT * FROM upc.closed_events('BTC', %s)", CLOSE)
     assert not rows(db, "SELECT * FROM upc.closed_events('ETH', %s)", CLOSE + timedelta(days=1))
@@ -324,12 +348,32 @@ def test_the_profit_of_its_trades(db: Connection) -> None:
     ]
     won = 10 * (Decimal("0.97") - Decimal("0.91") + Decimal("0.05") - Decimal("0.12"))
     assert rows(db, query, later) == [{"trades": 2, "profit": won - sum(cents)}]
+    # By the day on which they ended, and where they were held.
+    days = "SELECT * FROM upc.profit_by_day('BTC', %s)"
+    assert rows(db, days, later) == [{"day": CLOSE.date(), "trades": 2, "profit": won - sum(cents)}]
+    assert rows(db, days, before) == []
+    held = "SELECT upc.history_document('BTC', %s, %s) -> 'trades'"
+    [bought, other] = scalar(db, held, before, later)
+    assert (bought["contract"], bought["side"], bought["buy_price"]) == ("$99,000", "yes", 0.91)
+    assert bought["end_price"] == 0.97
+    assert Decimal(str(bought["profit"])) + Decimal(str(other["profit"])) == won - sum(cents)
+    assert instant(other["opened_at"]) == instant(other["ended_at"]) == before
+    assert scalar(db, held, before - timedelta(hours=1), before) == []
+    assert scalar(db, held, later, later + timedelta(hours=1)) == []
+
+
+@pytest.mark.parametrize("days", [0, 367, None])
+def test_how_many_days_of_profit_can_be_asked_for(db: Connection, days: int | None) -> None:
+    with pytest.raises(psycopg.Error, match="days must be from 1 to 366") as caught:
+        db.execute("SELECT * FROM upc.profit_by_day('BTC', days => %s)", [days])
+    assert caught.value.sqlstate == "UP032"
 
 
 def test_nothing_logged_is_no_score(db: Connection) -> None:
     close_event(db)
     [row] = rows(db, "SELECT * FROM upc.closed_events('BTC', %s)", CLOSE + timedelta(minutes=1))
     assert row["scored_contracts"] == row["model_brier"] == row["market_brier"] == [None] * 3
+    assert row["closest"] == row["closest_model"] == [None] * 3
 
 
 @pytest.mark.parametrize("most", [0, 201, -1, None])
