@@ -161,7 +161,7 @@ def count_standardised(conn: Connection, candles: Candles, years: list[int]) -> 
     closes = np.concatenate([candles.closes, np.full(60, np.nan)])
     slots = _slots(candles.closes)
     known, is_known = _features(candles, factors)
-    table = coefficients.reshape(len(_HORIZONS), -1)
+    table = coefficients[:176].reshape(len(_HORIZONS), -1)
     whole = np.rint(1000 * (known.T @ table[:, 1:].T + table[:, 0])).T
     is_known &= ~np.isnan(candles.closes)
     is_known &= (candles.first + np.arange(len(slots))) % 2 == 0
