@@ -127,30 +127,31 @@ def _pieces(conn: Connection, symbol: str) -> list[tuple[Any, Any, int]]:
         """
         WITH span AS (
             SELECT
-                date_bin('5 minutes', now(), '2000-01-01') AS now,
+                date_bin('5 minutes', now(), '2000-01-01') - interval '55 minutes' AS recent,
                 greatest(
                     date_trunc('hour', now()) - make_interval(hours => %(hours)s),
                     date_bin('5 minutes', max(t.ticked_at) + interval '5 minutes', '2000-01-01')
-                ) AS since
+                ) AS since,
+                date_trunc('minute', max(t.ticked_at)) + interval '1 minute' AS next
             FROM upc_data.tick AS t
             WHERE t.symbol = %(symbol)s
+        ),
+        piece (since, until, minutes) AS (
+            SELECT
+                h.at, least(h.at + interval '55 minutes', s.recent - interval '5 minutes'), 5
+            FROM span AS s
+            CROSS JOIN generate_series(s.since, s.recent, interval '1 hour') AS h (at)
+
+            UNION ALL
+
+            SELECT greatest(h.at, s.next), least(h.at + interval '14 minutes', now()), 1
+            FROM span AS s
+            CROSS JOIN generate_series(s.recent, now(), interval '15 minutes') AS h (at)
         )
-        SELECT
-            h.at,
-            least(h.at + interval '55 minutes', s.now - interval '1 hour'),
-            5
-        FROM span AS s
-        CROSS JOIN generate_series(s.since, s.now - interval '1 hour', interval '1 hour') AS h (at)
-
-        UNION ALL
-
-        SELECT greatest(h.at, s.since), least(h.at + interval '14 minutes', now()), 1
-        FROM span AS s
-        CROSS JOIN generate_series(
-            s.now - interval '55 minutes', now(), interval '15 minutes'
-        ) AS h (at)
-        WHERE least(h.at + interval '14 minutes', now()) >= greatest(h.at, s.since)
-        ORDER BY 1
+        SELECT p.since, p.until, p.minutes
+        FROM piece AS p
+        WHERE p.since <= p.until
+        ORDER BY p.since
         """,
         {"hours": PAST_HOURS, "symbol": symbol},
     ).fetchall()

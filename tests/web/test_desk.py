@@ -132,6 +132,10 @@ def test_a_tab_for_each_event(browser: Browser, desk: tuple[Served, Path]) -> No
         assert f"{closes + timedelta(hours=9):%H:%M} here" in line
         link = page.get_attribute("#event-link", "href")
         assert link == "https://kalshi.com/markets/kxbtcd/kxbtcd-h"
+        simulated = page.evaluate(
+            "import('/static/links.js').then((links) => links.marketLink('SIMBTCD', 'SIMBTCD-H'))"
+        )
+        assert simulated is None
 
         keep(visit, "desk")
         choose(visit, "range")

@@ -105,7 +105,9 @@ function showLine(line, bet) {
   setText(parts.size, isNumber(bet.count) ? sizeText(bet) : "");
   setText(parts.news, bet.news ? `⚠ ${bet.news}` : "");
   setAttribute(button, "title", bet.command ?? null);
-  setAttribute(link, "href", marketLink(bet.series, bet.event_ticker));
+  const address = marketLink(bet.series, bet.event_ticker);
+  link.hidden = address === null;
+  setAttribute(link, "href", address);
   line.copied.hidden = !bet.command;
 }
 

@@ -2,8 +2,9 @@
 
 import { announce } from "/static/dom.js";
 
-/** Page of an event at Kalshi; null without a name that an address can hold. */
+/** Page of an event at Kalshi; null without a name that an address can hold, or of a simulated one. */
 export function marketLink(series, eventTicker) {
+  if (series?.startsWith("SIM")) return null;
   if (!/^[\w.-]+$/.test(series ?? "") || !/^[\w.-]+$/.test(eventTicker ?? "")) return null;
   return `https://kalshi.com/markets/${series.toLowerCase()}/${eventTicker.toLowerCase()}`;
 }
