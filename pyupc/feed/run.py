@@ -134,6 +134,7 @@ class _Run:
         while True:
             try:
                 await store.open()
+                await store.refuse_simulation()
                 registered = await store.symbols()
                 symbols = _chosen(self._job.symbols, registered)
                 await store.take(symbols)

@@ -15,6 +15,8 @@ SYMBOLS = """
     ORDER BY s.symbol
 """
 
+SIMULATION = "SELECT upc.has_simulated_market()"
+
 LAST_CANDLE = "SELECT max(c.opened_at) FROM upc_data.candle AS c WHERE c.symbol = %s"
 
 PRICE = """

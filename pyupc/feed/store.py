@@ -73,6 +73,14 @@ class Store:
         rows = await self._ask(statements.SYMBOLS)
         return {symbol: (pair, tuple(series or ())) for symbol, pair, series in rows}
 
+    async def refuse_simulation(self) -> None:
+        """Raises PyupcError in the demo's database, whose market is made up."""
+        if await self._ask(statements.SIMULATION) == [(True,)]:
+            raise PyupcError(
+                "the market of this database is simulated: real prices have no place in it",
+                "name another database in PYUPC_DSN",
+            )
+
     async def take(self, symbols: Sequence[str]) -> None:
         """Take the right to feed these symbols; PyupcError if another process has one of them."""
         self._symbols = symbols

@@ -34,6 +34,7 @@ from tests.support.market import (
     rows,
     until,
 )
+from tests.support.simulated import mark
 from tests.support.times_of_day import next_hour
 
 FEED = ("feed", "--no-kalshi", "--no-build")
@@ -208,6 +209,16 @@ def test_a_second_feed_is_refused(market: str, exchange: Exchange) -> None:
         process.terminate()
         assert ended(process)[0] == 0
     assert feeds(market) == []
+
+
+def test_the_demos_database_is_refused(fresh_db: str, exchange: Exchange) -> None:
+    with connect(fresh_db) as conn:
+        mark(conn)
+        conn.execute("SELECT upc.simulate_market('BTC')")
+    done = pyupc(fresh_db, *FEED, "--symbol", "BTC")
+    assert done.returncode == 1
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["pyupc", "hint"]
+    assert count(fresh_db) == 0
 
 
 @pytest.mark.slow

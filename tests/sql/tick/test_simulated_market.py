@@ -11,11 +11,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 from scipy.stats import t as student
 
 from tests.support.databases import Databases
 from tests.support.engine import Connection, build, instant, open_db, scalar
+from tests.support.simulated import mark
 
 AT = instant("2026-03-04T14:20:07")
 HOUR = "SIMBTCD-26MAR0410"
@@ -24,17 +24,12 @@ DAY = "SIMBTCD-26MAR0417"
 QUARTER = "SIMBTC15M-26MAR040930"
 
 
-def mark(connection: Connection, comment: str) -> None:
-    name = sql.Identifier(connection.info.dbname)
-    connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(comment)))
-
-
 @pytest.fixture(scope="module")
 def demo_dsn(databases: Databases) -> Iterator[str]:
     """A database that is marked as the demo marks its own, with two days of candles."""
     with databases.clone("empty") as dsn:
         with open_db(dsn) as connection:
-            mark(connection, 'pyupc demo: {"simulated": 1}')
+            mark(connection)
             connection.execute(
                 """
                 INSERT INTO upc_data.candle
@@ -255,7 +250,7 @@ def test_another_database_is_refused(db: Connection) -> None:
         assert refused(db, f"SELECT upc.{call}") == "UP033"
     mark(db, 'pyupc demo: {"exchange": "coinbase"}')
     assert refused(db, "SELECT upc.simulate_market('BTC')") == "UP033"
-    mark(db, 'pyupc demo: {"simulated": 1}')
+    mark(db)
     db.execute(LOAD)
     assert refused(db, "SELECT upc.simulate_market('BTC', %s)", AT) == "UP033"
 
