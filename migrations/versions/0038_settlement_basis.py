@@ -16,7 +16,7 @@ CREATE TABLE upc_data.settlement_basis (
     closes_at timestamptz NOT NULL,
     basis double precision NOT NULL,
     known_at timestamptz NOT NULL,
-    CONSTRAINT settlement_basis_pkey PRIMARY KEY (symbol, source, closes_at)
+    CONSTRAINT settlement_basis_pkey PRIMARY KEY (symbol, closes_at, source)
 );
 COMMENT ON TABLE upc_data.settlement_basis IS
     'by how much the prices of a source lay above what settled: once for each close';

@@ -85,19 +85,26 @@ COMMENT ON FUNCTION upc._less_basis IS
 
 
 -- Keep the basis of each source at the closes of the last day whose settlement is known: the average of the
--- last minute over the value, less 1. Those that are kept stay as they are.
+-- last minute over the value, less 1. Those that are kept stay as they are. Candles may come in later than the
+-- settlement, logged prices do not.
 --
 -- An event that was called off says nothing. known_at: when the settlement came to be known.
 CREATE FUNCTION upc._note_basis(symbol text, known_at timestamptz)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $fn$
+DECLARE
+    v_settled record;
 BEGIN
-    INSERT INTO upc_data.settlement_basis (symbol, source, closes_at, basis, known_at)
-    SELECT
-        _note_basis.symbol, p.source, s.closes_at, p.price / s.value - 1, _note_basis.known_at
-    FROM (
-        SELECT e.closes_at, max(e.expiration_value)::double precision AS value
+    FOR v_settled IN
+        SELECT
+            e.closes_at,
+            e.closes_at - interval '1 minute' AS since,
+            max(e.expiration_value)::double precision AS value,
+            ARRAY(
+                SELECT b.source FROM upc_data.settlement_basis AS b
+                WHERE b.symbol = _note_basis.symbol AND b.closes_at = e.closes_at
+            ) AS sources
         FROM upc_data.market_event AS e
         WHERE e.symbol = _note_basis.symbol
           AND e.closes_at > _note_basis.known_at - interval '1 day'
@@ -108,33 +115,35 @@ BEGIN
               WHERE q.symbol = e.symbol AND q.event_ticker = e.event_ticker AND q.result = 'void'
           )
         GROUP BY e.closes_at
-    ) AS s
-    CROSS JOIN LATERAL (
-        SELECT 'candles' AS source, upc._minute_average(c) AS price
-        FROM upc_data.candle AS c
-        WHERE c.symbol = _note_basis.symbol AND c.opened_at = s.closes_at - interval '1 minute'
-        UNION ALL
+    LOOP
+        INSERT INTO upc_data.settlement_basis AS b (symbol, source, closes_at, basis, known_at)
         SELECT
-            l.exchange,
-            upc._observed_average(
-                _note_basis.symbol, s.closes_at - interval '1 minute', s.closes_at, l.exchange
-            )
+            _note_basis.symbol, p.source, v_settled.closes_at, p.price / v_settled.value - 1,
+            _note_basis.known_at
         FROM (
-            SELECT DISTINCT r.exchange
-            FROM upc_data.price AS r
-            WHERE r.symbol = _note_basis.symbol
-              AND r.received_at >= s.closes_at - interval '1 minute'
-              AND r.received_at < s.closes_at
-        ) AS l
-        WHERE NOT EXISTS (
-            SELECT FROM upc_data.settlement_basis AS b
-            WHERE b.symbol = _note_basis.symbol
-              AND b.source = l.exchange
-              AND b.closes_at = s.closes_at
-        )
-    ) AS p
-    WHERE p.price IS NOT NULL
-    ON CONFLICT ON CONSTRAINT settlement_basis_pkey DO NOTHING;
+            SELECT 'candles' AS source, upc._minute_average(c) AS price
+            FROM upc_data.candle AS c
+            WHERE 'candles' <> ALL (v_settled.sources)
+              AND c.symbol = _note_basis.symbol
+              AND c.opened_at = v_settled.since
+            UNION ALL
+            SELECT
+                l.exchange,
+                upc._observed_average(
+                    _note_basis.symbol, v_settled.since, v_settled.closes_at, l.exchange
+                )
+            FROM (
+                SELECT DISTINCT r.exchange
+                FROM upc_data.price AS r
+                WHERE v_settled.sources <@ '{candles}'
+                  AND r.symbol = _note_basis.symbol
+                  AND r.received_at >= v_settled.since
+                  AND r.received_at < v_settled.closes_at
+            ) AS l
+        ) AS p
+        WHERE p.price IS NOT NULL
+        ON CONFLICT ON CONSTRAINT settlement_basis_pkey DO NOTHING;
+    END LOOP;
 END
 $fn$;
 COMMENT ON FUNCTION upc._note_basis IS
