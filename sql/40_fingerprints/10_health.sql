@@ -38,6 +38,13 @@ RETURN CASE
         SELECT FROM upc.volatility_curve AS c WHERE c.symbol = unpublished_part.symbol
     ) THEN 'upc.volatility_curve'
     WHEN EXISTS (
+        SELECT FROM upc_data.volatility_fit AS f
+        JOIN upc_data.horizon_day AS d ON d.symbol = f.symbol AND d.generation = f.used_generation
+        WHERE f.symbol = unpublished_part.symbol
+    ) AND NOT EXISTS (
+        SELECT FROM upc.horizon_curve AS c WHERE c.symbol = unpublished_part.symbol
+    ) THEN 'upc.horizon_curve'
+    WHEN EXISTS (
         SELECT FROM upc.fingerprint_curve AS c WHERE c.symbol = unpublished_part.symbol
     ) AND NOT EXISTS (
         SELECT FROM upc.fingerprint_grid AS g

@@ -39,7 +39,7 @@ AS $fn$
 {"name": "yes_edge_low", "kind": "difference", "type": "number or null", "meaning": "the same by prob_low"},
 {"name": "no_edge_low", "kind": "difference", "type": "number or null", "meaning": "the same by prob_high"},
 {"name": "edge_reason", "kind": "edge_reason", "type": "reason or null", "meaning": "why neither side has an edge"},
-{"name": "model", "kind": "plain", "type": "text or null", "meaning": "that answered; volatility_60m beyond an hour, null where none does"},
+{"name": "model", "kind": "plain", "type": "text or null", "meaning": "that answered; volatility_60m where nothing is counted beyond an hour, null where none does"},
 {"name": "volume", "kind": "quote", "type": "number or null", "meaning": "contracts traded so far"}
 ]
     $keys$::json) WITH ORDINALITY AS e (key, place)

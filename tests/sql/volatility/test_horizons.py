@@ -105,6 +105,19 @@ def test_a_candle_that_changes(conn: Connection, change: str) -> None:
     assert any((found[key].positive != before[key].positive).any() for key in found)
 
 
+def test_curves_that_are_gone_are_missed(conn: Connection) -> None:
+    """As a restore that was not completed leaves them; a refresh makes them again."""
+    missing = "SELECT upc.unpublished_part('BTC')"
+    rows = "SELECT array_agg(c::text ORDER BY c.minutes) FROM upc.horizon_curve AS c"
+    before = scalar(conn, rows)
+    assert scalar(conn, missing) is None
+    conn.execute("DELETE FROM upc_data.horizon_curve")
+    assert scalar(conn, missing) == "upc.horizon_curve"
+    conn.execute("SELECT upc.refresh_fingerprints('BTC')")
+    assert scalar(conn, missing) is None
+    assert scalar(conn, rows) == before
+
+
 @pytest.mark.slow
 def test_a_day_more(conn: Connection) -> None:
     """Of starts that had no end the pairs come with it."""
