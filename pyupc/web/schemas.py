@@ -424,6 +424,8 @@ class ContractColumns(Shape):
     ticker: str
     at: list[str]
     probability: list[float | None] = Field(description="percent")
+    prob_low: list[float | None] = Field(description="low end of its interval")
+    prob_high: list[float | None]
     yes_bid: list[float | None]
     yes_ask: list[float | None]
     no_bid: list[float | None]

@@ -44,13 +44,15 @@ BEGIN
     END IF;
     INSERT INTO upc_data.contract_log (
         symbol, logged_at, tick_id, event_ticker, is_minute, price, model, tickers, probabilities,
-        yes_bids, yes_asks, no_bids, no_asks, yes_bid_sizes, yes_ask_sizes, no_bid_sizes,
-        no_ask_sizes
+        prob_lows, prob_highs, yes_bids, yes_asks, no_bids, no_asks, yes_bid_sizes, yes_ask_sizes,
+        no_bid_sizes, no_ask_sizes
     )
     SELECT
         tick.symbol, tick.ticked_at, tick.tick_id, r.event_ticker, is_minute, tick.price, r.model,
         array_agg(r.ticker ORDER BY r.place),
         array_agg(r.probability ORDER BY r.place),
+        array_agg(r.prob_low ORDER BY r.place),
+        array_agg(r.prob_high ORDER BY r.place),
         array_agg(r.yes_bid ORDER BY r.place),
         array_agg(r.yes_ask ORDER BY r.place),
         array_agg(r.no_bid ORDER BY r.place),
@@ -77,7 +79,7 @@ COMMENT ON FUNCTION upc._log_contracts IS
 -- ticker: of one contract; NULL takes all.
 -- Returns one row per contract and instant, by time, event and bounds: logged_at, the clock of the tick
 -- tick_id; is_minute, true for what is logged once in its minute, false for a stop after that; the
--- contract; the price in USD; the probability of yes in percent; bids and asks in USD, exact; sizes in
+-- contract; the price in USD; the probability of yes and its interval in percent; bids and asks in USD, exact; sizes in
 -- contracts; and the model that answered. Unknown numbers are NULL.
 -- Errors: UP002 symbol.
 --
@@ -97,6 +99,8 @@ RETURNS TABLE (
     contract_ticker text,
     price double precision,
     probability double precision,
+    prob_low double precision,
+    prob_high double precision,
     yes_bid numeric,
     yes_ask numeric,
     no_bid numeric,
@@ -114,15 +118,15 @@ BEGIN
     RETURN QUERY
     SELECT
         l.logged_at, l.tick_id, l.is_minute, l.event_ticker, c.ticker, l.price, c.probability,
-        c.yes_bid, c.yes_ask, c.no_bid, c.no_ask, c.yes_bid_size, c.yes_ask_size, c.no_bid_size,
-        c.no_ask_size, l.model
+        c.prob_low, c.prob_high, c.yes_bid, c.yes_ask, c.no_bid, c.no_ask, c.yes_bid_size,
+        c.yes_ask_size, c.no_bid_size, c.no_ask_size, l.model
     FROM upc_data.contract_log AS l
     CROSS JOIN LATERAL unnest(
-        l.tickers, l.probabilities, l.yes_bids, l.yes_asks, l.no_bids, l.no_asks,
-        l.yes_bid_sizes, l.yes_ask_sizes, l.no_bid_sizes, l.no_ask_sizes
+        l.tickers, l.probabilities, l.prob_lows, l.prob_highs, l.yes_bids, l.yes_asks, l.no_bids,
+        l.no_asks, l.yes_bid_sizes, l.yes_ask_sizes, l.no_bid_sizes, l.no_ask_sizes
     ) WITH ORDINALITY AS c (
-        ticker, probability, yes_bid, yes_ask, no_bid, no_ask, yes_bid_size, yes_ask_size,
-        no_bid_size, no_ask_size, place
+        ticker, probability, prob_low, prob_high, yes_bid, yes_ask, no_bid, no_ask, yes_bid_size,
+        yes_ask_size, no_bid_size, no_ask_size, place
     )
     WHERE l.symbol = logged_contracts.symbol
       AND l.logged_at >= since

@@ -123,7 +123,7 @@ COMMENT ON FUNCTION upc.history IS
 --
 -- tickers: of contracts. The others as in history.
 -- Returns a row for each contract and step in which it was logged with a quote, by contract, the oldest
--- first: probability in percent, bids and asks in USD per contract. None of a contract that is not stored.
+-- first: probability and its interval in percent, bids and asks in USD per contract. None of a contract that is not stored.
 -- Errors: UP002 symbol, UP032 span or step.
 --
 -- Example:
@@ -139,6 +139,8 @@ RETURNS TABLE (
     contract_ticker text,
     logged_at timestamptz,
     probability double precision,
+    prob_low double precision,
+    prob_high double precision,
     yes_bid numeric,
     yes_ask numeric,
     no_bid numeric,
@@ -153,7 +155,8 @@ BEGIN
     v_every := upc._history_step(since, until, every);
     RETURN QUERY
     SELECT DISTINCT ON (q.ticker, date_bin(v_every, l.logged_at, '2000-01-01 00:00+00'))
-        q.ticker, l.logged_at, l.probabilities[p.place], l.yes_bids[p.place], l.yes_asks[p.place],
+        q.ticker, l.logged_at, l.probabilities[p.place], l.prob_lows[p.place],
+        l.prob_highs[p.place], l.yes_bids[p.place], l.yes_asks[p.place],
         l.no_bids[p.place], l.no_asks[p.place]
     FROM upc_data.market_quote AS q
     JOIN upc_data.contract_log AS l
@@ -223,6 +226,8 @@ BEGIN ATOMIC
                         'ticker', k.contract_ticker,
                         'at', json_agg(upc._iso_utc(k.logged_at) ORDER BY k.logged_at),
                         'probability', json_agg(k.probability ORDER BY k.logged_at),
+                        'prob_low', json_agg(k.prob_low ORDER BY k.logged_at),
+                        'prob_high', json_agg(k.prob_high ORDER BY k.logged_at),
                         'yes_bid', json_agg(k.yes_bid ORDER BY k.logged_at),
                         'yes_ask', json_agg(k.yes_ask ORDER BY k.logged_at),
                         'no_bid', json_agg(k.no_bid ORDER BY k.logged_at),

@@ -47,3 +47,11 @@ def test_down_and_up(logged: str) -> None:
 def test_an_empty_log_is_no_data(fresh_db: str) -> None:
     downgrade(fresh_db, OLD, keep_data=True)
     upgrade(fresh_db)
+
+
+def test_intervals_are_what_a_log_of_before_does_not_have(logged: str) -> None:
+    downgrade(logged, "0040")
+    upgrade(logged)
+    with open_db(logged) as conn:
+        query = "SELECT probability > 0, prob_low FROM upc.logged_contracts('BTC', %s, %s) LIMIT 1"
+        assert conn.execute(query, (NOW, NOW + seconds(1))).fetchall() == [(True, None)]

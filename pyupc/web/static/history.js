@@ -11,7 +11,7 @@ export const STEP = 10;
 const MINUTE = 60;
 // Contracts of one request.
 const MOST = 50;
-const RETRY = 3;
+const RETRY = 2;
 // What was missed is read again, but not at every tick.
 const AGAIN = 60;
 
@@ -22,8 +22,10 @@ const empty = () => ({ prices: [], contracts: new Map(), trades: new Map() });
 
 let symbol = null;
 let known = empty();
-// Events that were read in this connection.
+// Events that were read in this connection, and those whose contracts are carried on.
 let read = new Set();
+let followed = new Set();
+let minute = null;
 let connection = null;
 let lastId = null;
 let isTorn = false;
@@ -42,14 +44,14 @@ export function startHistory(change) {
 export function clearHistory() {
   symbol = null;
   known = empty();
-  read = new Set();
-  [connection, lastId, readAt, failedAt, problem, isTorn] = [null, null, null, null, null, false];
+  [read, followed] = [new Set(), new Set()];
+  [connection, lastId, minute, readAt, failedAt, problem, isTorn] = [null, null, null, null, null, null, false];
 }
 
 /** {at, price}, the oldest first, at in seconds since 1970. */
 export const prices = () => known.prices;
 
-/** {at, probability, low, high, bid, ask} of a contract, in percent; low and high where they were seen here. */
+/** {at, probability, low, high, bid, ask} of a contract, in percent. */
 export const contractHistory = (ticker) => known.contracts.get(ticker) ?? [];
 
 /** {id, side, label, at, ended, isHeld}. */
@@ -82,13 +84,24 @@ function addTick(tick) {
   const at = instant(tick.ticked_at);
   const price = tick.strike_table.current_price;
   push(known.prices, { at, price: isNumber(price) ? price : null }, STEP);
-  for (const row of tick.contracts?.contracts ?? []) {
-    if (!read.has(row.event_ticker) || !hasQuote(row)) continue;
+  if (tick.contracts && stepOf(at, MINUTE) !== minute) {
+    minute = stepOf(at, MINUTE);
+    addContracts(tick.contracts.contracts, at);
+  }
+  addTrades(tick.active_trades.active_trades);
+}
+
+/** Contracts are logged by the first tick of a minute. */
+function addContracts(rows, at) {
+  const open = new Set(rows.map((row) => row.ticker));
+  for (const ticker of known.contracts.keys()) {
+    if (!open.has(ticker)) known.contracts.delete(ticker);
+  }
+  for (const row of rows) {
+    if (!followed.has(row.event_ticker) || !hasQuote(row)) continue;
     if (!known.contracts.has(row.ticker)) known.contracts.set(row.ticker, []);
     push(known.contracts.get(row.ticker), contractPoint(at, row), MINUTE);
   }
-  if (tick.contracts) forget(new Set(tick.contracts.contracts.map((row) => row.ticker)));
-  addTrades(tick.active_trades.active_trades);
 }
 
 /** The first one of every step, as in the log. */
@@ -106,12 +119,6 @@ function contractPoint(at, row) {
   const [bid, ask] = [cents(row.yes_bid), cents(row.yes_ask)];
   const [low, high] = [row.prob_low ?? null, row.prob_high ?? null];
   return { at, probability: row.probability ?? null, low, high, bid, ask };
-}
-
-function forget(open) {
-  for (const ticker of known.contracts.keys()) {
-    if (!open.has(ticker)) known.contracts.delete(ticker);
-  }
 }
 
 function addTrades(held) {
@@ -146,6 +153,8 @@ function tickersOf(event, price) {
 async function load(tick, event) {
   const asked = { symbol, connection };
   isLoading = true;
+  // What comes from now on is carried on, whatever the answer has of it.
+  followed.add(event?.ticker ?? "");
   const names = tickersOf(event, tick.strike_table.current_price).map(
     (ticker) => `&ticker=${encodeURIComponent(ticker)}`,
   );
@@ -201,16 +210,8 @@ function takeUp(answer, feed) {
   }
 }
 
-/** The log, and what has come since; an interval that was seen here stays. */
+/** The log, and what has come since. */
 function joined(logged, seen, length) {
   const last = logged.length > 0 ? stepOf(logged.at(-1).at, length) : -Infinity;
-  const bySteps = new Map(seen.map((point) => [stepOf(point.at, length), point]));
-  for (const point of logged) {
-    const old = bySteps.get(stepOf(point.at, length));
-    if (old && "low" in point) {
-      point.low ??= old.low;
-      point.high ??= old.high;
-    }
-  }
   return [...logged, ...seen.filter((point) => stepOf(point.at, length) > last)];
 }

@@ -55,8 +55,9 @@ function takeTick(data, delay) {
   pulse = null;
   received = mark();
   ageThen = told;
-  carryOn(tick, eventOf(eventsOf(tick), view.event), stream.connection);
-  showTick();
+  const events = eventsOf(tick);
+  carryOn(tick, eventOf(events, view.event), stream.connection);
+  showTick(events);
   beat();
   if (hadNone) startCharts();
 }
@@ -87,8 +88,7 @@ function tableStrike(row) {
   return isThere ? row.strike : (strikes[0]?.strike ?? null);
 }
 
-function showTick() {
-  const events = eventsOf(tick);
+function showTick(events = eventsOf(tick)) {
   const event = eventOf(events, view.event);
   const row = selectedRow(event);
   const strike = tableStrike(row);

@@ -11,7 +11,7 @@ const MOST = 24;
 // Minutes before the close.
 const BEFORE = 15;
 const EVERY = 300;
-const RETRY = 3;
+const RETRY = 2;
 // A result comes some time after the close.
 const SETTLED = 45;
 const WORDS = { updown: "15 min", range: "range", above: "above" };

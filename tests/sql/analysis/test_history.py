@@ -227,6 +227,7 @@ def log_contracts(conn: Connection) -> dict[datetime, list[Row]]:
             {
                 "ticker": f"E-T{strike}",
                 "probability": None if (minute + k) % 9 == 0 else float(dice.uniform(0, 100)),
+                **{"prob_low": float(minute), "prob_high": None if k % 2 else minute + 0.5},
                 "yes_bid": None
                 if (minute + k) % 5 == 0
                 else Decimal(int(dice.integers(1, 50))) / 100,
@@ -242,10 +243,10 @@ def log_contracts(conn: Connection) -> dict[datetime, list[Row]]:
             """
             INSERT INTO upc_data.contract_log (
                 symbol, logged_at, tick_id, event_ticker, is_minute, price, model, tickers,
-                probabilities, yes_bids, yes_asks, no_bids, no_asks, yes_bid_sizes, yes_ask_sizes,
-                no_bid_sizes, no_ask_sizes
+                probabilities, prob_lows, prob_highs, yes_bids, yes_asks, no_bids, no_asks,
+                yes_bid_sizes, yes_ask_sizes, no_bid_sizes, no_ask_sizes
             )
-            VALUES ('BTC', %s, 1, 'E', true, 1e5, 'volatility', %s, %s, %s::numeric[],
+            VALUES ('BTC', %s, 1, 'E', true, 1e5, 'volatility', %s, %s, %s, %s, %s::numeric[],
                 %s::numeric[], %s::numeric[], %s::numeric[], '{}', '{}', '{}', '{}')
             """,
             [at, *columns],

@@ -131,7 +131,8 @@ def test_the_numbers_are_those_of_the_contract_table(market: Connection) -> None
         rows = table(
             market, f"SELECT * FROM upc.contract_table('BTC', %(at)s, {query})", {**named, "at": at}
         )
-        names = ("probability", "yes_bid", "yes_ask", "no_bid", "no_ask", "model")
+        ends = ("prob_low", "prob_high")
+        names = ("probability", "yes_bid", "yes_ask", "no_bid", "no_ask", "model", *ends)
         expected_rows = {
             each["ticker"]: tuple(each[name] for name in names)
             for each in rows
