@@ -37,6 +37,7 @@ COMMANDS = {
     "contracts": "pyupc.cli.contracts",
     "bets": "pyupc.cli.bets",
     "trades": "pyupc.cli.trades",
+    "paper": "pyupc.cli.paper",
     "status": "pyupc.cli.status",
     "calibration": "pyupc.cli.calibration",
     "doctor": "pyupc.cli.doctor",

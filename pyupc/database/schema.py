@@ -14,7 +14,7 @@ from psycopg.pq import TransactionStatus
 from pyupc.errors import SchemaOutOfDate
 from pyupc.shipped import folder
 
-HEAD = "0041"
+HEAD = "0042"
 
 DATA_SCHEMA = "upc_data"
 CODE_SCHEMAS = ("upc", "analytics")

@@ -36,6 +36,7 @@ FOLDERS = {
     "90_analysis": "Calibration, backtest, and the documents that readers get.",
     "91_corrections": "What the volatility model would have said, and its weekly correction.",
     "92_build": "The whole build of a symbol in one call.",
+    "93_paper": "Suggestions bought on paper, and what came of them.",
     "": "Roles and rights, last of all.",
 }
 

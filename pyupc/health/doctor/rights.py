@@ -35,6 +35,7 @@ WRITES = {
     "market_event": "INSERT, UPDATE",
     "market_quote": "INSERT, UPDATE, DELETE",
     "minute_variance": "INSERT",
+    "paper_trade": "INSERT, UPDATE",
     "price": "INSERT, UPDATE, DELETE",
     "recalibration": "INSERT, DELETE",
     "scheduled_news": "INSERT, UPDATE, DELETE",
