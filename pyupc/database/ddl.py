@@ -9,7 +9,8 @@ def run_sql(text: str) -> None:
     """Run one or more statements, or print them in offline mode (`--sql`)."""
     context = op.get_context()
     if context.as_sql:
-        context.impl.static_output(text.strip())
+        # The next statement follows in the same script.
+        context.impl.static_output(text.strip().removesuffix(";") + ";")
         return
     driver = op.get_bind().connection.driver_connection
     assert driver is not None
