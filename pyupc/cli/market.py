@@ -14,6 +14,7 @@ import click
 from pyupc.cli.common.columns import print_columns
 from pyupc.cli.common.options import examples, one_symbol, symbols
 from pyupc.cli.common.output import Output, output_options, print_rows
+from pyupc.cli.common.simulated import say_if_simulated
 from pyupc.cli.common.span import bounds, refuse_reversed
 from pyupc.errors import UsageProblem
 from pyupc.runtime.printable import printable
@@ -57,6 +58,7 @@ def load(files: tuple[Path, ...], symbol: str | None, output: Output) -> None:
 
     with connect(application_name="pyupc market") as conn:
         schema.check(conn)
+        say_if_simulated(conn)
         loaded = load_files(conn, files, symbol)
     rows = [each.as_json() for each in loaded]
     if output.is_json:
@@ -126,6 +128,7 @@ def history(
     job = Job(series, since, until or datetime.now(UTC), tuple(sorted(set(minutes))), rate)
     with connect(application_name="pyupc market") as conn:
         schema.check(conn)
+        say_if_simulated(conn)
         with progress("listing markets", "events") as shown:
             found = run(conn, job, shown)
     rows = [each.as_json() for each in found]
@@ -153,6 +156,7 @@ def show(symbols: tuple[str, ...], output: Output) -> None:
 
     with connect(application_name="pyupc market") as conn:
         schema.check(conn)
+        say_if_simulated(conn)
         events = current_events(conn, symbols)
     rows = [each.as_json() for each in events]
     columns = [field.name for field in fields(Current)]

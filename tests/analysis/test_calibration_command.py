@@ -20,7 +20,6 @@ from tests.support.databases import Databases
 from tests.support.logged_ticks import CLOSE, STRIKE, log_tick, put_candle, put_event
 from tests.support.market import on_terminal
 from tests.support.settlements import put_minute, settle
-from tests.support.simulated import mark
 
 Row = dict[str, Any]
 
@@ -248,13 +247,3 @@ def test_the_basis(databases: Databases) -> None:
             *("one", "13", "0", "+7.00", "0.00", "-", "7.00", "0.00", "1", "0", "0", "0"),
         ]
         assert run(dsn, "--basis", "--edges").exit_code == 2
-
-
-def test_a_simulated_market_says_so(fresh_db: str) -> None:
-    assert "SIMULATED" not in run(fresh_db).stderr
-    with connect(fresh_db) as conn:
-        mark(conn)
-        conn.execute("SELECT upc.simulate_market('BTC')")
-    done = run(fresh_db)
-    assert done.exit_code == 0
-    assert done.stderr.startswith("SIMULATED: ")

@@ -8,6 +8,7 @@ from pyupc.cli.bets.lookup import COLUMNS, bets
 from pyupc.cli.bets.table import print_bets
 from pyupc.cli.common.options import examples, symbols
 from pyupc.cli.common.output import Output, output_options, print_rows
+from pyupc.cli.common.simulated import say_if_simulated
 
 
 @click.command(
@@ -40,6 +41,7 @@ def command(names: tuple[str, ...], symbols: tuple[str, ...], most: int, output:
 
     with connect(application_name="pyupc bets") as conn:
         schema.check(conn)
+        say_if_simulated(conn)
         found = bets(conn, chosen, most)
     rows = [row for each in found for row in each.rows]
     print_rows(rows, output, human=lambda: print_bets(found), columns=COLUMNS)

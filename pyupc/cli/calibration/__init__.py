@@ -10,6 +10,7 @@ import click
 
 from pyupc.cli.common.options import examples, symbols
 from pyupc.cli.common.output import Output, output_options, print_rows
+from pyupc.cli.common.simulated import say_if_simulated
 from pyupc.cli.common.span import bounds, refuse_reversed
 from pyupc.errors import PyupcError, UsageProblem
 from pyupc.runtime.printable import printable
@@ -101,8 +102,7 @@ def command(
     unjudged = 0
     with connect(application_name="pyupc calibration") as conn:
         schema.check(conn)
-        if conn.execute("SELECT upc.has_simulated_market()").fetchone() == (True,):
-            click.echo("SIMULATED: prices and market of this database are made up", err=True)
+        say_if_simulated(conn)
         reader = Reader(conn, since, until, every_tick=every_tick)
         read = reader.basis if basis else reader.edges if edges else reader.scores
         with working("looking up outcomes") as show_progress:

@@ -17,6 +17,7 @@ from pyupc.cli.common.options import (
     symbols,
 )
 from pyupc.cli.common.output import Output, output_options, print_rows
+from pyupc.cli.common.simulated import say_if_simulated
 from pyupc.cli.contracts.lookup import COLUMNS, Choice, contracts
 from pyupc.cli.contracts.table import print_contracts
 from pyupc.errors import UsageProblem
@@ -97,5 +98,6 @@ def command(
 
     with connect(application_name="pyupc contracts") as conn:
         schema.check(conn)
+        say_if_simulated(conn)
         rows = contracts(conn, chosen, choice, {"price": price, **kinds._asdict()})
     print_rows(rows, output, human=lambda: print_contracts(rows), columns=COLUMNS)

@@ -12,6 +12,7 @@ import click
 
 from pyupc.cli.common.options import NegativeNumbers, examples, json_output, one_symbol, symbols
 from pyupc.cli.common.output import Output, output_options, plain, print_rows
+from pyupc.cli.common.simulated import say_if_simulated
 from pyupc.cli.trades.numbers import count, fee, price, trade_id
 from pyupc.cli.trades.table import bounds, contracts, dollars, print_fills, print_trades
 from pyupc.runtime.printable import printable
@@ -208,6 +209,7 @@ def _connected() -> Iterator[Connection]:
 
     with connect(application_name="pyupc trades") as conn:
         schema.check(conn)
+        say_if_simulated(conn)
         yield conn
 
 
