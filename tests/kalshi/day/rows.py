@@ -154,7 +154,7 @@ def _quotes(look: Look, quote_state: str) -> Expected:
     book = look.book
     names = ("yes_bid", "yes_ask", "no_bid", "no_ask")
     if book is None or look.status != "active" or quote_state == "halted":
-        return {name: None for each in names for name in (each, f"{each}_size")}
+        return {"volume": None} | {name: None for each in names for name in (each, f"{each}_size")}
     # A bid of nothing is none, and what is left as the other side's ask is no offer.
     sides = {
         "yes_bid": (book.yes_bid or None, book.bid_size),
@@ -162,7 +162,7 @@ def _quotes(look: Look, quote_state: str) -> Expected:
         "no_bid": (book.no_bid or None, book.ask_size),
         "no_ask": (book.no_ask if book.yes_bid else None, book.bid_size),
     }
-    found: Expected = {}
+    found: Expected = {"volume": book.volume}
     for name, (price, size) in sides.items():
         found[name] = price
         found[f"{name}_size"] = None if price is None else size
