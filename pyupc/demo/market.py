@@ -18,8 +18,8 @@ from pyupc.runtime.outage import Outage
 
 # The books are read so often. Quotes count as fresh for longer.
 READ_SECONDS = 1.5
-# Hours that the market has lived through before the first tick, the last one minute by minute.
-PAST_HOURS = 5
+# Hours that the market has lived through before the first tick; of the last one more is looked at.
+PAST_HOURS = 4
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -27,7 +27,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 class Market:
     """Made-up events with their books, in the demo's database alone.
 
-    Inside `with` a thread reads them as a feed reads Kalshi's, and opens a trade each hour.
+    Inside `with` a thread reads them as a feed reads Kalshi's, opens a trade each hour, and buys on
+    paper what is suggested.
     """
 
     def __init__(self, dsn: str, symbols: Sequence[str], seed: int) -> None:
@@ -93,6 +94,8 @@ class Market:
                     "SELECT upc.simulate_market(%s, seed => %s), upc.simulate_trade(%s)",
                     [symbol, self._seed, symbol],
                 )
+            for function in ("buy_paper", "settle_paper"):
+                conn.execute(f"SELECT count(*) FROM upc.{function}(%s)".encode(), [symbol])
 
     def _run(self) -> None:
         outage = Outage(
@@ -121,7 +124,7 @@ class Market:
 
 def _pieces(conn: Connection, symbol: str) -> list[tuple[Any, Any, int]]:
     """Spans that the market has not lived through, an hour or less each, with the minutes between
-    two looks: five, as results are judged by, and one in the last hour.
+    two looks: five, as results are judged by, and two in the last hour.
     """
     rows = conn.execute(
         """
@@ -144,7 +147,7 @@ def _pieces(conn: Connection, symbol: str) -> list[tuple[Any, Any, int]]:
 
             UNION ALL
 
-            SELECT greatest(h.at, s.next), least(h.at + interval '14 minutes', now()), 1
+            SELECT greatest(h.at, s.next), least(h.at + interval '14 minutes', now()), 2
             FROM span AS s
             CROSS JOIN generate_series(s.recent, now(), interval '15 minutes') AS h (at)
         )

@@ -83,7 +83,7 @@ def test_the_demo_ticks_and_goes_on_with_what_is_there(home: Path, tmp_path: Pat
     trades = json.loads((tmp_path / "btc_active_trades.json").read_text())
     assert [each["ticker"].split("-")[0] for each in trades["active_trades"]] == ["SIMBTCD"]
     assert one(dsn, "SELECT count(*) FROM upc_data.trade WHERE ended_at IS NOT NULL") > 5
-    assert one(dsn, "SELECT count(*) FROM upc.judged_strikes('BTC')") > 1000
+    assert one(dsn, "SELECT count(*) FROM upc.judged_strikes('BTC')") > 500
     closed = "SELECT bool_and(results = contracts) FROM upc.closed_events('ETH', most => 100)"
     assert one(dsn, f"{closed} WHERE closes_at < now() - interval '3 minutes'")
     ticks = one(dsn, "SELECT count(*) FROM upc_data.tick")

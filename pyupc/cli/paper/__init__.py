@@ -10,6 +10,7 @@ import click
 from pyupc.cli.common.logs import log_activity
 from pyupc.cli.common.options import examples, symbols
 from pyupc.cli.common.output import Output, output_options, print_rows
+from pyupc.cli.common.simulated import say_if_simulated
 from pyupc.cli.common.span import bounds, refuse_reversed
 from pyupc.cli.paper.table import print_report, print_trades
 
@@ -133,6 +134,7 @@ def _read(
     )
     with connect(application_name="pyupc paper") as conn:
         schema.check(conn)
+        say_if_simulated(conn)
         registered = "SELECT s.symbol FROM upc_data.symbol AS s ORDER BY s.symbol"
         names = symbols or [name for (name,) in conn.execute(registered)]
         with conn.cursor(row_factory=dict_row) as cursor:

@@ -210,6 +210,9 @@ def test_ticks_have_contracts_a_trade_and_what_came_of_them(market: Connection) 
     assert sum(trades for *_, trades in events) == 2
     ended = "SELECT ended_at IS NOT NULL FROM upc_data.trade ORDER BY opened_at"
     assert [row[0] for row in market.execute(ended)] == [True, True, False]
+    paper = "SELECT count(*), count(payout) FROM upc_data.paper_trade WHERE closes_at < %s"
+    bought, settled = market.execute(paper, [until]).fetchone() or (0, 0)
+    assert bought == settled
     judged = "SELECT count(*), count(yes_ask) FROM upc.judged_strikes('BTC')"
     questions, asked = market.execute(judged).fetchone() or (0, 0)
     assert questions > 14 * 21 / 2
