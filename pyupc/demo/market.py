@@ -18,7 +18,7 @@ from pyupc.runtime.outage import Outage
 
 # The books are read so often. Quotes count as fresh for longer.
 READ_SECONDS = 1.5
-# Hours that the market has lived through before the first tick; of the last one more is looked at.
+# Hours that the market has lived through before the first tick, the last one minute by minute.
 PAST_HOURS = 4
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -124,7 +124,7 @@ class Market:
 
 def _pieces(conn: Connection, symbol: str) -> list[tuple[Any, Any, int]]:
     """Spans that the market has not lived through, an hour or less each, with the minutes between
-    two looks: five, as results are judged by, and two in the last hour.
+    two looks: five, as results are judged by, and one in the last hour.
     """
     rows = conn.execute(
         """
@@ -147,7 +147,7 @@ def _pieces(conn: Connection, symbol: str) -> list[tuple[Any, Any, int]]:
 
             UNION ALL
 
-            SELECT greatest(h.at, s.next), least(h.at + interval '14 minutes', now()), 2
+            SELECT greatest(h.at, s.next), least(h.at + interval '14 minutes', now()), 1
             FROM span AS s
             CROSS JOIN generate_series(s.recent, now(), interval '15 minutes') AS h (at)
         )

@@ -169,9 +169,9 @@ BEGIN
     );
     centre := centre * exp(
         deviation * (
-            0.04 * upc._simulated_wave(v_name, event.seed, 2, 71, at)
-            + 0.07 * upc._simulated_wave(v_name, event.seed, 3, 430, at)
-            + 0.06 * upc._simulated_wave(v_name, event.seed, 4, 2300, at)
+            0.05 * upc._simulated_wave(v_name, event.seed, 2, 71, at)
+            + 0.10 * upc._simulated_wave(v_name, event.seed, 3, 430, at)
+            + 0.08 * upc._simulated_wave(v_name, event.seed, 4, 2300, at)
         )
     );
 END
@@ -318,8 +318,8 @@ DECLARE
     -- Each contract has moments of its own at which its sizes change.
     v_place bigint := floor(date_part('epoch', at) / 11 + (v_key & 255) / 256::double precision);
     v_half double precision := 0.4 + 1.2 * ((v_key >> 8) & 255) / 256::double precision;
-    v_error double precision := 0.06 * upc._simulated_wave(ticker, seed, 5, 53, at)
-        + 0.12 * upc._simulated_wave(ticker, seed, 6, 610, at);
+    v_error double precision := 0.08 * upc._simulated_wave(ticker, seed, 5, 53, at)
+        + 0.14 * upc._simulated_wave(ticker, seed, 6, 610, at);
     v_odds double precision;
     v_cents double precision;
 BEGIN
