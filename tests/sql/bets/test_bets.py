@@ -59,7 +59,7 @@ RANGES = Event(
 UP = Event(*("KXBTC15M-U", "KXBTC15M", QUARTER, READ), (contract("U", BASE + 10, None, "0.625"),))
 DAY = Event(
     *("KXBTCD-D", "KXBTCD", DAILY, READ),
-    tuple(contract(f"D{k}", BASE + 500 * k, None, "0.45") for k in range(-2, 3)),
+    tuple(contract(f"D{k}", BASE + 5000 * k, None, "0.45") for k in range(-2, 3)),
 )
 ALL = (ABOVE, RANGES, UP, DAY)
 # No ask leaves anything.

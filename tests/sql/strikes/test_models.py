@@ -74,6 +74,23 @@ def mixed(one: Row, other: Row, share: float) -> tuple[Floats, Floats]:
     return up, down
 
 
+def long_curves(conn: Connection, hour: Row) -> list[Row]:
+    """The curve of an hour, and those of more."""
+    rows = table(conn, "SELECT * FROM upc.horizon_curve WHERE symbol = 'BTC' ORDER BY minutes")
+    assert [row["minutes"] for row in rows] == [75, 90, 120, 180, 240, 360, 480, 720, 1440]
+    return [hour, *rows]
+
+
+def at_long_time(rows: list[Row], seconds: float, method: str) -> tuple[Floats, Floats]:
+    """Both sides between two of them, in straight lines or the nearer one."""
+    minutes = [row["minutes"] for row in rows]
+    place = int(np.searchsorted(minutes, seconds / 60, side="right")) - 1
+    share = (seconds / 60 - minutes[place]) / (minutes[place + 1] - minutes[place])
+    if method == "nearest":
+        share = float(share > 0.5)
+    return mixed(rows[place], rows[place + 1], share)
+
+
 def at_time(rows: list[Row], seconds: float, method: str) -> tuple[Floats, Floats]:
     """Both sides of a fingerprint at a time of a minute or more."""
     minutes = min(60.0, seconds / 60)
@@ -126,12 +143,16 @@ def test_volatility(conn: Connection, method: str, given: float | None) -> None:
         deviation = given or scalar(conn, "SELECT upc.volatility('BTC', NULL, %s)", ttc)
         found = curves(conn, "volatility_curve", bucket_of(momentum))
         up, down = at_time(found, max(60, ttc), method)
+        if ttc > 3600:
+            found = long_curves(conn, found[59])
+            up, down = at_long_time(found, ttc, method)
         up, down = level(up, down, thresholds), level(down, up, thresholds)
         rows = strike_rows(conn, momentum, ttc, model="volatility", method=method, volatility=given)
         expected = read(up, down, thresholds, MOVES / deviation, method)
         np.testing.assert_allclose(column(rows, "prob_above"), expected, atol=1e-9)
         np.testing.assert_allclose(column(rows, "deviation"), deviation, rtol=1e-12)
-        assert {row["fingerprint"] for row in rows} == {found[0]["fingerprint"]}
+        name = found[-1]["fingerprint"] if ttc > 3600 else found[0]["fingerprint"]
+        assert {row["fingerprint"] for row in rows} == {name}
 
 
 def test_other_models_have_no_deviation(conn: Connection) -> None:

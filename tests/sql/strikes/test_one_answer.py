@@ -56,9 +56,10 @@ def seen(conn: Connection, at: datetime, ttc: int) -> float | None:
     found = float(
         scalar(
             conn,
-            "SELECT upc._feed_average('BTC', 'replay', %s, %s, 1)",
-            HOUR - timedelta(minutes=1),
+            "SELECT upc._feed_average("
+            "upc._make_question(1, NULL, 'BTC', at => %s), 'replay', %s, 1)",
             at,
+            HOUR - timedelta(minutes=1),
         )
     )
     values = [shown(at - timedelta(seconds=k)) for k in range(int(at.timestamp()) % 60 + 1)]
