@@ -94,29 +94,40 @@ BEGIN
     own AS MATERIALIZED (
         SELECT
             t.exchange, t.minute_at,
-            coalesce(sum(t.log_return * t.log_return), 0) AS variance, count(*) AS seconds
+            coalesce(sum(t.log_return * t.log_return), 0) AS variance,
+            count(*) AS seconds,
+            array_agg(t.log_return * t.log_return) FILTER (WHERE t.log_return IS NOT NULL) AS squares
         FROM step AS t
         WHERE t.second_at >= since
         GROUP BY t.exchange, t.minute_at
     ),
-    noted AS MATERIALIZED (
-        SELECT v.exchange, v.minute_at, v.variance, v.seconds::bigint AS seconds
+    -- Both kinds of minutes in one list and not joined: how many there are is not known beforehand, and
+    -- a backlog of weeks would be joined row by row.
+    known AS (
+        SELECT
+            o.exchange, o.minute_at, o.variance, o.seconds, o.squares,
+            NULL::double precision AS noted_variance, NULL::bigint AS noted_seconds
+        FROM own AS o
+        UNION ALL
+        SELECT v.exchange, v.minute_at, NULL, NULL, NULL, v.variance, v.seconds
         FROM (SELECT DISTINCT o.exchange FROM own AS o) AS k
         JOIN upc_data.minute_variance AS v
             ON v.symbol = _span_variances.symbol AND v.exchange = k.exchange
             AND v.minute_at >= since - interval '14 minutes' AND v.minute_at < until
     ),
-    -- What is noted comes first: where spans begin changes nothing.
     level AS (
-        SELECT a.exchange, a.minute_at, sum(a.variance) OVER w / sum(a.seconds) OVER w AS square
+        SELECT
+            a.*,
+            -- What is noted comes first: where spans begin changes nothing.
+            sum(coalesce(a.noted_variance, a.variance)) OVER w
+                / sum(coalesce(a.noted_seconds, a.seconds)) OVER w AS square
         FROM (
-            SELECT n.* FROM noted AS n
-            UNION ALL
-            SELECT o.* FROM own AS o
-            WHERE NOT EXISTS (
-                SELECT FROM noted AS n
-                WHERE n.exchange = o.exchange AND n.minute_at = o.minute_at
-            )
+            SELECT
+                k.exchange, k.minute_at, max(k.variance) AS variance, max(k.seconds) AS seconds,
+                max(k.squares) AS squares, max(k.noted_variance) AS noted_variance,
+                max(k.noted_seconds) AS noted_seconds
+            FROM known AS k
+            GROUP BY k.exchange, k.minute_at
         ) AS a
         WINDOW w AS (
             PARTITION BY a.exchange ORDER BY a.minute_at
@@ -124,21 +135,13 @@ BEGIN
         )
     )
     SELECT
-        o.exchange,
-        o.minute_at,
-        o.variance,
-        -- Not least() alone, which would take a return that is not known for the largest.
-        coalesce(
-            sum(least(t.log_return * t.log_return, 25 * l.square))
-                FILTER (WHERE t.log_return IS NOT NULL),
-            0
-        ),
-        o.seconds
-    FROM own AS o
-    JOIN level AS l ON l.exchange = o.exchange AND l.minute_at = o.minute_at
-    JOIN step AS t
-        ON t.exchange = o.exchange AND t.minute_at = o.minute_at AND t.second_at >= since
-    GROUP BY o.exchange, o.minute_at, o.variance, o.seconds;
+        l.exchange,
+        l.minute_at,
+        l.variance,
+        coalesce((SELECT sum(least(q, 25 * l.square)) FROM unnest(l.squares) AS q), 0),
+        l.seconds
+    FROM level AS l
+    WHERE l.seconds IS NOT NULL;
 END
 $fn$;
 COMMENT ON FUNCTION upc._span_variances IS
