@@ -508,6 +508,7 @@ def logged(moment: Moment, curves: Curves) -> dict[str, Expected]:
 LOGGED = {
     "tickers": "ticker",
     "probabilities": "probability",
+    **{"prob_lows": "prob_low", "prob_highs": "prob_high"},
     **{f"{side}_{kind}s": f"{side}_{kind}" for side in ("yes", "no") for kind in ("bid", "ask")},
     **{
         f"{side}_{kind}_sizes": f"{side}_{kind}_size"
