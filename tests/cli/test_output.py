@@ -35,6 +35,7 @@ WITHOUT_ROWS = {
     "pyupc trades open": "one object",
     "pyupc trades close": "one object",
     "pyupc notify": "nothing",
+    "pyupc paper run": "nothing",
     "pyupc compare": "one object: the differences and the times are unlike each other",
     "pyupc demo": "a live table",
     "pyupc feed": "nothing",

@@ -41,6 +41,8 @@ ELSEWHERE = {
     "pyupc db prune",
     "pyupc doctor",
     "pyupc market history",
+    "pyupc paper report",
+    "pyupc paper trades",
     "pyupc status",
     "pyupc symbols add",
     "pyupc symbols retire",

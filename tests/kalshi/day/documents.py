@@ -244,6 +244,9 @@ def _common(scene: Scene) -> Expected:
         "market_at": iso(moment.instant.at),
         "valid_until": iso(moment.instant.at + timedelta(seconds=15)),
         "tick_id": moment.tick["tick_id"],
+        # Nothing settles here within a bp of what was logged, nor is learned of it.
+        "basis_bps": None,
+        "basis_settlements": None,
     }
 
 

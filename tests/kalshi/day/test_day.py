@@ -53,6 +53,9 @@ def row_problems(day: Day, moment: Moment) -> Iterator[str]:
         yield from differences(f"{moment}: contract_table {row['ticker']}", row, other)
 
 
+BETS = ("suggest_bets", "bets", "best_of_rest")
+
+
 def test_every_number_of_the_contract_table(day: Day) -> None:
     report = reported(each for moment in day.moments for each in row_problems(day, moment))
     assert not report, report
@@ -66,7 +69,9 @@ def test_every_number_of_a_document(day: Day, name: str) -> None:
         for moment in day.moments:
             curves = day.curves[moment.symbol]
             wanted = expected(scene_of(moment), curves)
-            yield from differences(f"{moment}: {name}", moment.documents[name], wanted)
+            # What is worth buying of these rows is ranked again in the tests of bets.
+            found = {key: value for key, value in moment.documents[name].items() if key not in BETS}
+            yield from differences(f"{moment}: {name}", found, wanted)
 
     report = reported(problems())
     assert not report, report
