@@ -352,7 +352,8 @@ AS $fn$
 DECLARE
     v_is_open boolean := at < event.closes_at;
     v_value numeric;
-    v_opinion record;
+    v_centre double precision;
+    v_deviation double precision;
     v_status text := 'active';
     v_rules text := format(
         'SIMULATED, at no exchange: settled by the simple average of the sixty seconds of the simulated price of %s before the close.',
@@ -360,7 +361,8 @@ DECLARE
     );
 BEGIN
     IF v_is_open THEN
-        v_opinion := upc._simulated_opinion(event, at);
+        SELECT o.centre, o.deviation INTO v_centre, v_deviation
+        FROM upc._simulated_opinion(event, at) AS o;
     ELSIF at >= event.closes_at + interval '5 seconds' THEN
         v_status := 'finalized';
         v_value := upc._simulated_average(
@@ -413,9 +415,9 @@ BEGIN
         FROM upc._simulated_contracts(event) AS c
         CROSS JOIN LATERAL (
             SELECT CASE WHEN v_is_open THEN
-                upc._simulated_above(c.lower, v_opinion.centre, v_opinion.deviation)
+                upc._simulated_above(c.lower, v_centre, v_deviation)
                 - CASE WHEN c.upper IS NULL THEN 0
-                    ELSE upc._simulated_above(c.upper, v_opinion.centre, v_opinion.deviation)
+                    ELSE upc._simulated_above(c.upper, v_centre, v_deviation)
                 END
             END
         ) AS w (worth)
