@@ -1,4 +1,4 @@
-// What is worth buying, on top of all: the lines of the tick, or why there is none.
+// Bets, on top of all: the lines of the tick, or why there is none.
 
 import { isMadeUp } from "/static/banner.js";
 import { instant } from "/static/clock.js";

@@ -11,7 +11,7 @@ export function chanceBar() {
 
 export function showChanceBar(bar, values) {
   const [book, span, bid, ask, mark] = bar.children;
-  // What no costs is what yes brings.
+  // The ask of no is what yes brings.
   const most = isNumber(values.no_ask) ? 100 * (1 - values.no_ask) : null;
   const least = isNumber(values.yes_ask) ? 100 * values.yes_ask : null;
   stretch(book, most, least);

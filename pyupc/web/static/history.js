@@ -1,4 +1,4 @@
-// What has been: the log of the last hour, read once, and carried on from the stream.
+// The log of the last hour, read once, and carried on from the stream.
 
 import { getJson } from "/static/api.js";
 import { isMadeUp } from "/static/banner.js";
@@ -12,7 +12,7 @@ const MINUTE = 60;
 // Contracts of one request.
 const MOST = 50;
 const RETRY = 2;
-// What was missed is read again, but not at every tick.
+// Gaps are read again, but not at every tick.
 const AGAIN = 60;
 
 const stepOf = (at, length) => Math.floor(at / length);
@@ -153,7 +153,7 @@ function tickersOf(event, price) {
 async function load(tick, event) {
   const asked = { symbol, connection };
   isLoading = true;
-  // What comes from now on is carried on, whatever the answer has of it.
+  // Later ticks are carried on, whatever the answer has of it.
   followed.add(event?.ticker ?? "");
   const names = tickersOf(event, tick.strike_table.current_price).map(
     (ticker) => `&ticker=${encodeURIComponent(ticker)}`,

@@ -1,4 +1,4 @@
-// What leads out of the page: a market at Kalshi, and the line that records a trade.
+// Ways out of the page: a market at Kalshi, and the line that records a trade.
 
 import { announce } from "/static/dom.js";
 
